@@ -1,0 +1,62 @@
+# The handful of verbs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+# uv installs the same locked files several times faster; pip does where uv is not at hand.
+UV := $(shell command -v uv 2>/dev/null)
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help validate release test lint lock data clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+validate: $(STAMP) ## train the example, run the four suites, print the verdict
+	$(BIN)/python scripts/train.py --role champion --if-missing
+	$(BIN)/python scripts/train.py --role challenger
+	$(BIN)/weighin validate
+
+release: $(STAMP) ## move the alias `champion` to what was validated, if it passed
+	$(BIN)/weighin promote reports
+
+test: $(DEV_STAMP) ## run the project's own tests
+	$(BIN)/python -m pytest -m "not docker and not workflow"
+
+lint: $(DEV_STAMP) ## formatter, linter, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+lock: $(DEV_STAMP) ## compile requirements.txt and requirements-dev.txt from pyproject.toml
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --custom-compile-command "make lock" --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
+
+data: $(DEV_STAMP) ## rebuild the example's Parquet files from their source package
+	$(BIN)/python scripts/build_example_data.py
+
+clean: ## remove the virtual environment, the embedded registry and all reports
+	rm -rf $(VENV) .weighin reports
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+# $(1): the requirements file
+define install
+	@if [ -n "$(UV)" ]; then $(UV) pip install -q --python $(BIN)/python --require-hashes -r $(1); \
+	else $(BIN)/python -m pip install -q --require-hashes -r $(1); fi
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+endef
+
+$(STAMP): requirements.txt pyproject.toml | $(BIN)/python
+	$(call install,requirements.txt)
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.txt pyproject.toml | $(BIN)/python
+	$(call install,requirements-dev.txt)
+	@touch $@ $(STAMP)

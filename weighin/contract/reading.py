@@ -1,0 +1,148 @@
+"""Read a contract file; every error at once, each with file, line and the nearest valid key."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from weighin.contract.models import Contract
+from weighin.errors import ContractError
+
+
+@dataclass(frozen=True)
+class ContractFile:
+    """A contract with the place it came from. Data paths are relative to that place."""
+
+    path: Path
+    contract: Contract
+    digest: str
+    """sha256 over the bytes of the file, as `sha256:<hex>`."""
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the contract lies."""
+        return self.path.resolve().parent
+
+    def data_path(self, dataset: str) -> Path:
+        """The file of a dataset; the contract names it, this makes it absolute."""
+        named = getattr(self.contract.data, dataset)
+        if named is None:
+            raise ContractError(f"data.{dataset} is not set", str(self.path), "Name a Parquet file.")
+        return self.folder / named
+
+
+def read_contract(path: Path) -> ContractFile:
+    """Read and check a contract.
+
+    Errors: `ContractError` with one line per problem, each `file:line: fact. remedy`.
+    """
+    try:
+        raw = path.read_bytes()
+        root = yaml.compose(raw, Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ContractError(
+            error.strerror or "cannot be read", str(path), "Give the contract's path with --contract."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        problem = getattr(error, "problem", None) or "not UTF-8 text"
+        raise ContractError(f"not valid YAML: {problem}", f"{path}:{line}", "Correct the line.") from error
+    if not isinstance(root, yaml.MappingNode):
+        raise ContractError("the contract is empty or not a mapping", str(path), "Start from model_contract.yaml.")
+    problems = list(_repeated_keys(root, path))
+    values = yaml.safe_load(raw)
+    try:
+        contract = Contract.model_validate(values)
+    except ValidationError as error:
+        problems += [_sentence(detail, root, path) for detail in error.errors()]
+        contract = None
+    if problems or contract is None:
+        raise ContractErrors(list(dict.fromkeys(problems)))
+    return ContractFile(path, contract, "sha256:" + hashlib.sha256(raw).hexdigest())
+
+
+class ContractErrors(ContractError):
+    """Several problems of one file."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__(problems[0])
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+def _repeated_keys(node: yaml.Node, path: Path) -> list[str]:
+    found: list[str] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[Any, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                found.append(f"{path}:{line}: `{key.value}` stands here and in line {seen[key.value]}. Keep one.")
+            seen[key.value] = line
+            found += _repeated_keys(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            found += _repeated_keys(item, path)
+    return found
+
+
+def _sentence(detail: ErrorDetails, root: yaml.Node, path: Path) -> str:
+    node, key, walked = _walk(root, detail["loc"])
+    line = (key or node).start_mark.line + 1
+    where = ".".join(walked) or "the contract"
+    if detail["type"] == "extra_forbidden":
+        wrong = str(detail["loc"][-1])
+        near = difflib.get_close_matches(wrong, _fields_at(walked[:-1]), n=1, cutoff=0.4)
+        remedy = f"Did you mean `{near[0]}`?" if near else f"Valid keys: {', '.join(_fields_at(walked[:-1]))}."
+        return f"{path}:{line}: unknown key `{wrong}`. {remedy}"
+    if detail["type"] == "missing":
+        return f"{path}:{line}: `{detail['loc'][-1]}` is missing in {where}. Add it."
+    message = detail["msg"].removeprefix("Value error, ").rstrip(".")
+    given = detail["input"]
+    shown = f", not {given!r}" if isinstance(given, (str, int, float, bool)) else ""
+    return f"{path}:{line}: {where}: {message}{shown}."
+
+
+def _walk(node: yaml.Node, loc: tuple[str | int, ...]) -> tuple[yaml.Node, yaml.Node | None, list[str]]:
+    """Follow a pydantic location as far as the YAML goes; parts that are names of union members are not in it."""
+    key: yaml.Node | None = None
+    walked: list[str] = []
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            match = [(k, v) for k, v in node.value if k.value == str(part)]
+            if match:
+                key, node = match[0]
+                walked.append(str(part))
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node, key = node.value[part], None
+            walked.append(str(part))
+    return node, key, walked
+
+
+def _fields_at(walked: list[str]) -> list[str]:
+    """The keys that a place of the contract may hold."""
+    models: list[type[BaseModel]] = [Contract]
+    for part in walked:
+        found: list[type[BaseModel]] = []
+        for model in models:
+            if part in model.model_fields:
+                found += _models_in(model.model_fields[part].annotation)
+        # A number or a free name (a column) leads into the same model that its list or mapping already named.
+        models = found or models
+    return list(dict.fromkeys(name for model in models for name in model.model_fields))
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]

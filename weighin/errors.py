@@ -1,0 +1,50 @@
+"""Errors that a person can act on: fact, place, remedy, on one line."""
+
+from __future__ import annotations
+
+
+class WeighinError(Exception):
+    """Root of everything this package raises on purpose.
+
+    `fact` says what is wrong, `place` where (file, line, column, address), `remedy` what to do about it.
+    The command line prints the three on one line and exits with `exit_code`.
+    """
+
+    exit_code = 4
+
+    def __init__(self, fact: str, place: str = "", remedy: str = "") -> None:
+        self.fact, self.place, self.remedy = fact, place, remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.fact}" if self.place else self.fact
+        text = f"{text}. {self.remedy}" if self.remedy else text
+        return " ".join(text.split())
+
+
+class ContractError(WeighinError):
+    """The contract, or an argument, cannot be used as written."""
+
+
+class RegistryError(WeighinError):
+    """The model registry is away, or does not hold what was asked for."""
+
+    exit_code = 7
+
+
+class EvidenceError(WeighinError):
+    """A file that a suite should have left is missing, damaged or belongs to something else."""
+
+    exit_code = 7
+
+
+class PromotionError(WeighinError):
+    """The registry was not changed, because something that must hold does not."""
+
+    exit_code = 1
+
+
+class NotEvaluated(WeighinError):
+    """Something could not be measured. Never a pass."""
+
+    exit_code = 7

@@ -1,0 +1,1 @@
+"""Model registries: where versions, aliases and artifacts live."""
