@@ -83,12 +83,6 @@ def checks(contract: Contract, suite: str | None = None, now: datetime | None = 
     return [_waived(check, contract, moment) for name in wanted for check in parts[name]]
 
 
-def unknown_waivers(contract: Contract) -> list[str]:
-    """Waivers for checks that do not exist: most often a spelling mistake."""
-    known = {check.id for check in checks(contract)}
-    return [waiver.check for waiver in contract.waivers if waiver.check not in known]
-
-
 def _waived(check: Check, contract: Contract, moment: datetime) -> Check:
     for waiver in contract.waivers:
         if waiver.check != check.id:

@@ -26,7 +26,7 @@ class Prediction(Part):
     """What the model answers for one row."""
 
     kind: Literal["probability"] = "probability"
-    column: int = Field(1, ge=0, description="Which number of the answer is the prediction, counted from 0.")
+    column: int = Field(default=1, ge=0, description="Which number of the answer is the prediction, counted from 0.")
 
 
 class Aliases(Part):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from weighin.contract.checks import checks
 from weighin.contract.models import Contract
 from weighin.errors import ContractError
 
@@ -33,7 +35,7 @@ class ContractFile:
 
     def data_path(self, dataset: str) -> Path:
         """The file of a dataset; the contract names it, this makes it absolute."""
-        named = getattr(self.contract.data, dataset)
+        named: str | None = getattr(self.contract.data, dataset)
         if named is None:
             raise ContractError(f"data.{dataset} is not set", str(self.path), "Name a Parquet file.")
         return self.folder / named
@@ -64,6 +66,7 @@ def read_contract(path: Path) -> ContractFile:
     except ValidationError as error:
         problems += [_sentence(detail, root, path) for detail in error.errors()]
         contract = None
+    problems += _repeated_checks(contract, path) if contract else []
     if problems or contract is None:
         raise ContractErrors(list(dict.fromkeys(problems)))
     return ContractFile(path, contract, "sha256:" + hashlib.sha256(raw).hexdigest())
@@ -94,6 +97,15 @@ def _repeated_keys(node: yaml.Node, path: Path) -> list[str]:
         for item in node.value:
             found += _repeated_keys(item, path)
     return found
+
+
+def _repeated_checks(contract: Contract, path: Path) -> list[str]:
+    counts = Counter(check.id for check in checks(contract))
+    found = [f"{path}: the check {name} is listed {n} times. Keep one." for name, n in counts.items() if n > 1]
+    known = "Run `weighin contract check` for the list of checks."
+    return found + [
+        f"{path}: waivers: no check `{w.check}`. {known}" for w in contract.waivers if w.check not in counts
+    ]
 
 
 def _sentence(detail: ErrorDetails, root: yaml.Node, path: Path) -> str:

@@ -1,0 +1,1 @@
+"""Evidence on disk: what a suite leaves, and the decision record made of it."""

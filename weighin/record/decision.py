@@ -1,0 +1,226 @@
+"""The decision: every suite's evidence, judged again, and one verdict. It fails closed.
+
+A verdict is computed from the stored measurements and the limits of the contract, not from what a suite says of
+itself. A suite that is absent, empty, about something else, or that disagrees with the rule blocks with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from weighin.contract import Check, checks
+from weighin.contract.reading import ContractFile
+from weighin.errors import EvidenceError
+from weighin.outcome import Outcome, Status, Unmeasured, blame, decide, gate
+from weighin.record.encode import encode_outcome
+from weighin.record.suite import Binding, SuiteOutcomes
+from weighin.subject import Subject
+
+SCHEMA = "weighin/decision/v1"
+EXIT = {Status.PASSED: 0, Status.FAILED: 1, Status.INCONCLUSIVE: 6, Status.NOT_EVALUATED: 7}
+NOTHING_EVALUATED = 5
+CUSTOM = "custom/"
+"""Prefix of checks that a team's own tests add; the contract does not list them."""
+
+
+@dataclass(frozen=True)
+class SuiteVerdict:
+    """What became of one suite: its outcomes after `blame`, and what is wrong with its evidence."""
+
+    suite: str
+    status: Status
+    outcomes: tuple[Outcome, ...]
+    problems: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on a candidate."""
+
+    status: Status
+    suites: tuple[SuiteVerdict, ...]
+    problems: tuple[str, ...]
+    waivers: Mapping[str, str]
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """All outcomes of all suites."""
+        return [o for suite in self.suites for o in suite.outcomes]
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the command line for this verdict."""
+        evaluated = any(o.status is not Status.NOT_EVALUATED for o in self.outcomes)
+        return EXIT[self.status] if evaluated else NOTHING_EVALUATED
+
+    @property
+    def sentences(self) -> list[str]:
+        """Why it is no pass: one sentence per blocking outcome or problem; empty for a pass."""
+        found = [*self.problems, *(p for s in self.suites for p in s.problems)]
+        return found + [f"{o.check}: {o.status.value}: {o.reason}" for o in self.outcomes if o.blocks]
+
+
+def judge_evidence(
+    contract_file: ContractFile,
+    binding: Binding,
+    reports: Path,
+    wanted: tuple[str, ...] = (),
+    needs: Mapping[str, str] | None = None,
+    now: datetime | None = None,
+) -> Decision:
+    """Judge everything that the suites left below `reports`.
+
+    binding  what the evidence must be about
+    wanted   the suites that were asked for; default all that the contract demands. Fewer can never be a pass.
+    needs    job -> result as the workflow reports it; anything but `success` blocks
+    """
+    contract = contract_file.contract
+    listed = {name: {c.id: c for c in checks(contract, name, now)} for name in contract.gates.names}
+    read = [_read(name, listed[name], binding, reports) for name in wanted or contract.gates.names]
+    blamed = {o.check: o for o in blame([o for s in read for o in s.outcomes], contract.alpha)}
+    suites = tuple(_finish(s, blamed) for s in read)
+    problems = [
+        f"suite {n} was left out: no verdict without it" for n in contract.gates.names if wanted and n not in wanted
+    ]
+    problems += [f"job {job} ended as {result}" for job, result in (needs or {}).items() if result != "success"]
+    waivers = {c.id: c.waiver for part in listed.values() for c in part.values() if c.waiver}
+    return Decision(_worst([s.status for s in suites], bool(problems)), suites, tuple(problems), waivers)
+
+
+def _worst(statuses: list[Status], problem: bool) -> Status:
+    for status in (Status.FAILED, Status.NOT_EVALUATED, Status.INCONCLUSIVE):
+        if status in statuses:
+            return status
+    return Status.NOT_EVALUATED if problem or not statuses else Status.PASSED
+
+
+def _read(suite: str, listed: Mapping[str, Check], binding: Binding, reports: Path) -> SuiteVerdict:
+    try:
+        left = SuiteOutcomes.read(reports / suite)
+    except EvidenceError as error:
+        outcomes = [_absent(check, f"the suite left no evidence: {error.fact}") for check in listed.values()]
+        return SuiteVerdict(suite, Status.NOT_EVALUATED, tuple(outcomes), (f"suite {suite}: {error}",), 0.0)
+    problems = [f"suite {suite}: {p}" for p in _foreign(left, suite, binding)]
+    found: dict[str, Outcome] = {}
+    for outcome in left.outcomes:
+        if outcome.check in found:
+            problems.append(f"suite {suite}: two outcomes for {outcome.check}")
+        again = _again(outcome, listed, problems)
+        if again:
+            found[outcome.check] = again
+    for name, check in listed.items():
+        if name not in found:
+            found[name] = _absent(check, "the suite left no outcome for this check")
+    return SuiteVerdict(suite, Status.NOT_EVALUATED, tuple(found.values()), tuple(problems), left.seconds)
+
+
+def _foreign(left: SuiteOutcomes, suite: str, binding: Binding) -> list[str]:
+    """Sentences for evidence that is about something else than what is judged."""
+    if left.suite != suite:
+        return [f"its folder holds outcomes of suite {left.suite}"]
+    pairs = [
+        ("contract", left.binding.contract, binding.contract),
+        ("subject", left.binding.subject, binding.subject),
+        ("image", left.binding.image, binding.image),
+        ("attempt", left.binding.attempt, binding.attempt),
+    ]
+    return [
+        f"its evidence is of another {name} ({was or 'none'}, expected {expected or 'none'}). Re-run all jobs."
+        for name, was, expected in pairs
+        if was != expected
+    ]
+
+
+def _again(left: Outcome, listed: Mapping[str, Check], problems: list[str]) -> Outcome | None:
+    """The outcome by the contract's own limit. A suite that came to another answer is a problem."""
+    check = listed.get(left.check)
+    if check is None and not left.check.startswith(CUSTOM):
+        problems.append(f"{left.check} is no check of the contract")
+        return None
+    limit = check.limit if check else left.limit
+    outcome = decide(Unmeasured(left.check, check.expired) if check and check.expired else left.evidence, limit)
+    if outcome.status is not left.status:
+        problems.append(f"{left.check}: the suite says {left.status.value}, its numbers say {outcome.status.value}")
+    return outcome
+
+
+def _absent(check: Check, reason: str) -> Outcome:
+    return decide(Unmeasured(check.id, reason), check.limit)
+
+
+def _finish(suite: SuiteVerdict, blamed: Mapping[str, Outcome]) -> SuiteVerdict:
+    outcomes = tuple(blamed[o.check] for o in suite.outcomes)
+    status = gate(outcomes)
+    if suite.problems and status is not Status.FAILED:
+        status = Status.NOT_EVALUATED
+    return SuiteVerdict(suite.suite, status, outcomes, suite.problems, suite.seconds)
+
+
+def risk_sentence(contract_file: ContractFile) -> str:
+    """What a pass means, in the terms of the rule, with everything it depends on."""
+    contract = contract_file.contract
+    unit = f"groups of `{contract.group}`" if contract.group else "rows"
+    return (
+        f"A candidate that truly breaks a blocking limit passes with probability at most {contract.alpha:g}, "
+        f"for sampling by {unit}, limits fixed before looking, and one look, chosen beforehand, at the development "
+        "holdout. Warnings carry no such promise."
+    )
+
+
+def decision_record(
+    decision: Decision, contract_file: ContractFile, subject: Subject, binding: Binding, run: Mapping[str, str]
+) -> dict[str, Any]:
+    """`record.json`: the decision and everything it was decided on. Unsigned: only the promoting job may sign.
+
+    run  where it happened: `commit`, `url`, `created`; values may be empty
+    """
+    contract = contract_file.contract
+    return {
+        "schema": SCHEMA,
+        "signed": False,
+        "model": contract.model.name,
+        "candidate": _version(subject, "candidate"),
+        "champion": _version(subject, "champion"),
+        "first_release": subject.champion is None,
+        "demonstration": subject.demonstration,
+        "contract": {
+            "digest": binding.contract,
+            "file": contract_file.path.name,
+            "alpha": contract.alpha,
+            "group": contract.group or "",
+            "as_of": contract.as_of.isoformat() if contract.as_of else "",
+        },
+        "data": {name: dict(values) for name, values in subject.data.items()},
+        "subject": binding.subject,
+        "image": binding.image,
+        "attempt": binding.attempt,
+        "run": dict(run),
+        "suites": [
+            {
+                "suite": s.suite,
+                "status": s.status.value,
+                "seconds": round(s.seconds, 3),
+                "problems": list(s.problems),
+                "outcomes": [encode_outcome(o, decision.waivers.get(o.check, "")) for o in s.outcomes],
+            }
+            for s in decision.suites
+        ],
+        "verdict": {
+            "status": decision.status.value,
+            "exit_code": decision.exit_code,
+            "sentences": decision.sentences,
+        },
+        "risk": risk_sentence(contract_file),
+    }
+
+
+def _version(subject: Subject, role: str) -> dict[str, str] | None:
+    model = subject.role(role)
+    if model is None:
+        return None
+    return {"name": model.name, "version": model.version, "run_id": model.run_id, "digest": model.digest}

@@ -1,0 +1,103 @@
+"""What is judged: candidate and champion, resolved once to version, run, digest and a local folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from weighin.errors import ContractError, EvidenceError
+from weighin.record.encode import canonical, digest, file_digest, read_json, write_json
+
+SCHEMA = "weighin/subject/v1"
+ROLES = ("candidate", "champion")
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One model, as it stood when it was resolved.
+
+    name, version, run_id  of the registry; version and run_id are empty for a model that came from a path
+    digest                 `artifact_digest` of its files
+    source                 what was asked for: a `models:/` address or a path
+    """
+
+    name: str
+    version: str
+    run_id: str
+    digest: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}" if self.version else f"{self.name} from {self.source}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Candidate against champion; without a champion it is a first release.
+
+    data          dataset -> {"sha256": ..., "rows": ...} of the files that the suites read
+    demonstration whether the registry is a file of this machine, so that a moved alias moves nothing anywhere else
+    """
+
+    candidate: ModelVersion
+    champion: ModelVersion | None
+    contract: str
+    data: Mapping[str, Mapping[str, Any]]
+    demonstration: bool
+
+    def role(self, name: str) -> ModelVersion | None:
+        """The model in a role, `candidate` or `champion`."""
+        return self.candidate if name == "candidate" else self.champion
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that are filled."""
+        return ROLES if self.champion else ROLES[:1]
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` over the canonical bytes of the subject."""
+        return digest(canonical(self._value()))
+
+    def _value(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, **asdict(self)}
+
+    def write(self, path: Path) -> None:
+        """Write `subject.json`."""
+        write_json(path, self._value())
+
+    @staticmethod
+    def read(path: Path) -> Subject:
+        """Read `subject.json`. Errors: `EvidenceError`."""
+        value = read_json(path, SCHEMA)
+        try:
+            champion = value["champion"]
+            return Subject(
+                ModelVersion(**value["candidate"]),
+                None if champion is None else ModelVersion(**champion),
+                value["contract"],
+                value["data"],
+                value["demonstration"],
+            )
+        except (KeyError, TypeError) as error:
+            raise EvidenceError(f"damaged: {error!r}", str(path), "Resolve again.") from error
+
+
+def artifact_digest(folder: Path) -> str:
+    """sha256 over the sorted manifest (relative path and sha256 of every file) of a model's folder.
+
+    `registered_model_meta` is left out: MLflow adds it on some downloads, and it is no part of the model.
+    Errors: `ContractError` when the folder holds no model, or a link that points elsewhere.
+    """
+    if not (folder / "MLmodel").is_file():
+        raise ContractError("no MLmodel file", str(folder), "Name the folder of a model that MLflow logged.")
+    manifest = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise ContractError(f"`{name}` is a link", str(folder), "Log the model's files themselves.")
+        if path.is_file() and name != "registered_model_meta":
+            manifest[name] = file_digest(path)
+    return digest(canonical(manifest))
