@@ -15,11 +15,11 @@ LOWER_IS_BETTER = frozenset({"log_loss"})
 
 @dataclass(frozen=True)
 class ColumnRule:
-    """A rule about one column (or, without a column, the rows) of one dataset."""
+    """A rule about one column (or, without a column, the rows) of one dataset; `own`: the suite that `column` names."""
 
     dataset: str
     column: str | None
-    rule: Literal["exists", "type", "missing", "range", "allowed", "unique", "time_zone", "rows"]
+    rule: Literal["exists", "type", "missing", "range", "allowed", "unique", "time_zone", "rows", "own"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,8 @@ def _data_quality(contract: Contract) -> Iterator[Check]:
                     replace(zero, value=share),
                     ColumnRule(dataset, name, rule),  # type: ignore[arg-type]
                 )
+        for own in gate.own_expectations:
+            yield Check(f"data_quality/{dataset}/own/{own}", "data_quality", zero, ColumnRule(dataset, own, "own"))
 
 
 def _rules(column: Column) -> Iterator[tuple[str, float]]:

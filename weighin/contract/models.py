@@ -89,6 +89,9 @@ class DataQuality(Part):
 
     datasets: tuple[Dataset, ...] = ("reference", "holdout", "current")
     rows_at_least: Count
+    own_expectations: tuple[Name, ...] = Field(
+        (), description="Hand-written suites in great_expectations/expectations that every dataset must meet as well."
+    )
 
 
 class _Graded(Part):

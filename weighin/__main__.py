@@ -1,0 +1,7 @@
+"""`python -m weighin`."""
+
+import sys
+
+from weighin.cli import main
+
+sys.exit(main())

@@ -1,0 +1,32 @@
+"""The command line: arguments become objects, objects become exit codes. It knows everything, nobody knows it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from weighin.cli.arguments import parser
+from weighin.errors import WeighinError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code.
+
+    0 passed · 1 failed · 4 usage or contract error · 5 nothing evaluated · 6 inconclusive · 7 not evaluated; 2 and 3
+    are pytest's own.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    given = parser().parse_args(argv)
+    from weighin.cli import commands
+
+    try:
+        return int(getattr(commands, given.command.replace("-", "_"))(given))
+    except WeighinError as error:
+        if given.debug:
+            raise
+        print(f"weighin: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("weighin: interrupted", file=sys.stderr)
+        return 2

@@ -1,0 +1,98 @@
+"""What can be typed after `weighin`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from weighin import __version__
+
+SUITES = ("data_quality", "performance", "drift", "load")
+
+
+class Parser(argparse.ArgumentParser):
+    """Usage errors end with 4: argparse's own 2 is pytest's "interrupted"."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line."""
+        print(f"weighin: {message}. Try `{self.prog} --help`.", file=sys.stderr)
+        raise SystemExit(4)
+
+
+def parser() -> Parser:
+    """The whole command line."""
+    top = Parser(prog="weighin", description="Decide, with evidence, whether a model version may become champion.")
+    top.add_argument("--version", action="version", version=f"weighin {__version__}")
+    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    validate = commands.add_parser("validate", help="predict, run the suites, print the verdict")
+    _contract(validate)
+    _subject(validate)
+    validate.add_argument("--suite", action="append", choices=SUITES, help="only this one (repeat); never a pass")
+    validate.add_argument("--runner", choices=("local", "docker"), default="local", help="where the steps run")
+    validate.add_argument("--image", default="weighin:local", help="image of the docker runner")
+    validate.add_argument("--out", type=Path, default=Path("reports"), help="folder of the reports")
+    _work(validate)
+
+    resolve = commands.add_parser("resolve", help="fix versions, digests, files and features (a step of validate)")
+    _contract(resolve)
+    _subject(resolve)
+    _work(resolve)
+
+    predict = commands.add_parser("predict", help="load one model and predict (a step, without labels)")
+    for name in ("model", "features", "out"):
+        predict.add_argument(f"--{name}", type=Path, required=True)
+    predict.add_argument("--column", type=int, default=1, help="which number of an answer is the prediction")
+
+    serve = commands.add_parser("serve", help="serve one model on loopback (a step)")
+    serve.add_argument("--model", type=Path, required=True)
+    serve.add_argument("--port", type=int, required=True)
+
+    load = commands.add_parser("load", help="send the planned load to a server (a step)")
+    load.add_argument("--url", required=True)
+    _work(load)
+
+    judge = commands.add_parser("judge", help="run one suite over what was predicted (a step)")
+    judge.add_argument("suite")
+    _contract(judge)
+    _work(judge)
+    judge.add_argument("--out", type=Path, default=Path("reports"))
+
+    verdict = commands.add_parser("verdict", help="judge again from the evidence that the suites left")
+    _reports(verdict)
+    verdict.add_argument("--needs", default="", help="JSON: job -> result, as the workflow reports it")
+
+    promote = commands.add_parser("promote", help="move the champion's alias, if everything passed")
+    _reports(promote)
+    promote.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+    contract = commands.add_parser("contract", help="check a contract, or print its JSON Schema")
+    contract.add_argument("action", choices=("check", "schema"))
+    _contract(contract)
+
+    expectations = commands.add_parser("expectations", help="write the Great Expectations suite of the contract")
+    _contract(expectations)
+    expectations.add_argument("--check", action="store_true", help="fail when the committed suite differs")
+    return top
+
+
+def _contract(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--contract", type=Path, default=Path("model_contract.yaml"), help="default: %(default)s")
+
+
+def _work(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--work", type=Path, default=Path(".weighin/work"), help="intermediate files (%(default)s)")
+
+
+def _subject(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--candidate", help="models:/NAME/VERSION, models:/NAME@ALIAS or a folder")
+    command.add_argument("--champion", help="the same for the baseline; default the contract's alias")
+
+
+def _reports(command: argparse.ArgumentParser) -> None:
+    command.add_argument("reports", type=Path, nargs="?", default=Path("reports"), help="default: %(default)s")
+    _contract(command)
+    _work(command)

@@ -1,0 +1,298 @@
+"""Steps in containers. Standard library and the Docker client only, so that a workflow host installs nothing.
+
+    python3 -m weighin.runner.docker predict --image IMAGE --work DIR
+    python3 -m weighin.runner.docker load    --image IMAGE --work DIR
+    python3 -m weighin.runner.docker judge SUITE --image IMAGE --repo DIR --contract FILE --work DIR --out DIR
+    python3 -m weighin.runner.docker weighin --image IMAGE --repo DIR [--registry DIR] [--write DIR ...] -- ARGUMENTS
+
+A *model's* container gets features only: no label, no network, no secret, a read-only root. The *judge's* gets labels
+and never loads a model. The engine's socket is mounted into neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from weighin.runner.plan import LoadPlan, Plan
+from weighin.runner.problem import last_line, note_problem
+
+LABEL = "weighin.runner"
+USER = 65532
+REGISTRY = "/weighin/registry"
+"""The one path of the embedded registry in every container: MLflow keeps absolute artifact paths."""
+JUDGE_SECONDS = 2400
+TMPFS = "/tmp:rw,size=256m,mode=1777"  # noqa: S108 - a mount of the container, gone with it
+OUT_BYTES = 600 * 2**20
+"""What a model's container may leave in all."""
+FILE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The walls of one container. Memory in 2**20 bytes; `mounts` as (host folder, path inside, writable)."""
+
+    image: str
+    mounts: tuple[tuple[Path, str, bool], ...]
+    memory_mb: int
+    cpus: float | None = None
+    network: str = "none"
+    environment: tuple[str, ...] = ()
+    workdir: str = "/tmp"  # noqa: S108 - the container's own, a tmpfs
+
+    def arguments(self, name: str) -> list[str]:
+        """Arguments of `docker run` up to the image."""
+        user = f"{os.getuid() or USER}:{os.getgid() or USER}"
+        found = ["--name", name, "--label", LABEL, "--network", self.network, "--user", user, "--read-only"]
+        found += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "256", "--init"]
+        found += ["--memory", f"{self.memory_mb}m", "--memory-swap", f"{self.memory_mb}m"]
+        found += ["--ulimit", f"fsize={FILE_BYTES}", "--ulimit", "core=0", "--tmpfs", TMPFS]
+        found += ["--cpus", f"{self.cpus:g}"] if self.cpus else []
+        for variable in ("HOME=/tmp", *self.environment):
+            found += ["--env", variable]
+        for host, inside, writable in self.mounts:
+            found += ["--volume", f"{host.resolve()}:{inside}:{'rw' if writable else 'ro'}"]
+        return [*found, "--workdir", self.workdir, self.image]
+
+
+def docker(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[bytes]:
+    """Call the Docker client."""
+    return subprocess.run(["docker", *arguments], capture_output=True, timeout=seconds, check=False)
+
+
+@contextlib.contextmanager
+def container(kind: str) -> Iterator[str]:
+    """A container's name; whatever runs under it at the end is removed."""
+    name = f"weighin-{kind}-{uuid.uuid4().hex[:12]}"
+    try:
+        yield name
+    finally:
+        docker("rm", "--force", "--volumes", name)
+
+
+def run(sandbox: Sandbox, kind: str, command: Sequence[str], seconds: float, out: Path | None = None) -> str:
+    """Run a command to its end; what went wrong in a sentence, or nothing.
+
+    out  a folder that the container may write to; more than `OUT_BYTES` in it ends the container
+    """
+    with container(kind) as name:
+        arguments = ["run", "--detach", *sandbox.arguments(name), *command]
+        started = docker(*arguments)
+        if started.returncode:
+            return f"the container did not start: {last_line(started.stderr)}"
+        deadline = time.monotonic() + seconds
+        while (state := _state(name)) and state["Running"]:
+            if time.monotonic() > deadline:
+                return f"the {kind} container was stopped after {seconds:g} s without an end"
+            if out is not None and _size(out) > OUT_BYTES:
+                return f"the {kind} container was stopped: it wrote more than {OUT_BYTES} bytes"
+            time.sleep(0.2)
+        if not state:
+            return f"the {kind} container disappeared"
+        logs = docker("logs", "--tail", "400", name)
+        sys.stderr.write((logs.stdout + logs.stderr).decode("utf-8", "replace") if kind == "judge" else "")
+        if state["OOMKilled"]:
+            return f"the {kind} container needed more than its {sandbox.memory_mb} MB of memory"
+        code = state["ExitCode"]
+        return f"the {kind} container ended with code {code}: {last_line(logs.stdout + logs.stderr)}" if code else ""
+
+
+def _state(name: str) -> dict[str, object]:
+    found = docker("inspect", "--format", "{{json .State}}", name)
+    state: dict[str, object] = json.loads(found.stdout) if found.returncode == 0 else {}
+    return state
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.lstat().st_size
+    return total
+
+
+def predict(image: str, work: Path) -> None:
+    """Let every role's model predict in a container of its own."""
+    plan = Plan.read(work / "plan.json")
+    for role in plan.roles:
+        out = _writable(work / "predictions" / role)
+        mounts = (
+            (work / "models" / role, "/model", False),
+            (work / "features", "/features", False),
+            (out, "/out", True),
+        )
+        command = ["weighin", "predict", "--model", "/model", "--features", "/features", "--out", "/out"]
+        command += ["--column", str(plan.column)]
+        sandbox = Sandbox(image, mounts, plan.memory_mb)
+        note_problem(out, run(sandbox, "model", command, plan.predict_seconds, out) or _unexpected(out))
+
+
+def _unexpected(out: Path) -> str:
+    """What a model left besides its predictions: only regular files of the expected names are read."""
+    strange = [p.name for p in out.iterdir() if p.is_symlink() or not p.is_file() or p.suffix != ".arrow"]
+    return f"the model left files that nobody asked for: {sorted(strange)[:5]}" if strange else ""
+
+
+def load(image: str, work: Path) -> None:
+    """Serve the candidate in one container, send the load from another that shares its loopback."""
+    plan = Plan.read(work / "plan.json")
+    out = _writable(work / "load")
+    if plan.load is None:
+        note_problem(out, "the contract has no load gate")
+        return
+    with container("server") as name:
+        problem, peak = _serve_and_load(image, work, plan.load, name, out)
+    note_problem(out, problem)
+    (work / "load" / "server.json").write_text(json.dumps({"peak_memory_mb": peak}))
+
+
+def _serve_and_load(image: str, work: Path, plan: LoadPlan, name: str, out: Path) -> tuple[str, float | None]:
+    server = Sandbox(image, ((work / "models/candidate", "/model", False),), plan.server_memory_mb, plan.server_cpus)
+    command = ["weighin", "serve", "--model", "/model", "--port", "8080"]
+    started = docker("run", "--detach", *server.arguments(name), *command)
+    if started.returncode:
+        return f"the server did not start: {last_line(started.stderr)}", None
+    mounts = ((work / "features", "/work/features", False), (work / "plan.json", "/work/plan.json", False))
+    generator = Sandbox(image, (*mounts, (out, "/work/load", True)), 1500, network=f"container:{name}")
+    seconds = plan.start_seconds + plan.warm_up_seconds + plan.seconds + plan.timeout_seconds + 60
+    command = ["weighin", "load", "--work", "/work", "--url", "http://127.0.0.1:8080"]
+    problem = run(generator, "generator", command, seconds, out)
+    state = _state(name)
+    if not state.get("Running"):
+        why = "it needed more memory than it may use" if state.get("OOMKilled") else f"code {state.get('ExitCode')}"
+        logs = docker("logs", "--tail", "50", name)
+        problem = f"the server ended by itself ({why}): {last_line(logs.stdout + logs.stderr)}"
+    return problem, _peak_memory(name)
+
+
+def _peak_memory(name: str) -> float | None:
+    """The kernel's count for the container, in MB; read through the engine, from a root that nobody can write to."""
+    for path in ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes"):
+        found = docker("exec", name, "cat", path)
+        if found.returncode == 0 and found.stdout.strip().isdigit():
+            return round(int(found.stdout) / 2**20, 1)
+    return None
+
+
+def judge(suite: str, image: str, repo: Path, contract: Path, work: Path, out: Path) -> int:
+    """Run one suite in the judge's container; 0 when it ended with every check going on."""
+    folder = _writable(out / suite)
+    mounts = ((repo, "/repo", False), (work, "/work", False), (folder, f"/out/{suite}", True))
+    environment = (f"WEIGHIN_IMAGE={identity(image)}", f"WEIGHIN_ATTEMPT={os.environ.get('WEIGHIN_ATTEMPT', '1')}")
+    sandbox = Sandbox(image, mounts, 4000, environment=environment, workdir="/repo")
+    inside = f"/repo/{contract.resolve().relative_to(repo.resolve())}"
+    command = ["weighin", "judge", suite, "--contract", inside, "--work", "/work", "--out", "/out"]
+    problem = run(sandbox, "judge", command, JUDGE_SECONDS, folder)
+    if problem:
+        print(f"suite {suite}: {problem}", file=sys.stderr)
+    return 1 if problem else 0
+
+
+def weighin(
+    arguments: Sequence[str], image: str, repo: Path, registry: Path | None, write: Sequence[str], network: bool
+) -> int:
+    """Run a `weighin` (or another program of the image) over the repository; its output is ours.
+
+    write  folders of the repository that it may write to; all else is read-only
+    """
+    mounts = [(repo, "/repo", False)]
+    for folder in write:
+        mounts.append((_made(repo / folder), f"/repo/{folder}", True))
+    environment = [f"WEIGHIN_IMAGE={identity(image)}"]
+    # The values of these are passed on from our own environment and never stand on a command line.
+    passed = (
+        "WEIGHIN_ATTEMPT",
+        "WEIGHIN_RUN_URL",
+        "WEIGHIN_COMMIT",
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+    )
+    environment += [key for key in (*passed, "MLFLOW_TRACKING_TOKEN") if key in os.environ]
+    if registry is not None:
+        mounts.append((_made(registry), REGISTRY, True))
+        environment.append(f"MLFLOW_TRACKING_URI=sqlite:///{REGISTRY}/mlflow.db")
+    elif "MLFLOW_TRACKING_URI" in os.environ:
+        environment.append("MLFLOW_TRACKING_URI")
+    sandbox = Sandbox(
+        image,
+        tuple(mounts),
+        4000,
+        network="bridge" if network else "none",
+        environment=tuple(environment),
+        workdir="/repo",
+    )
+    with container("weighin") as name:
+        command = ["docker", "run", *sandbox.arguments(name), *arguments]
+        return subprocess.run(command, timeout=JUDGE_SECONDS, check=False).returncode
+
+
+def identity(image: str) -> str:
+    """The image's id, `sha256:<hex>`. Errors: `SystemExit` with a sentence when the engine does not have it."""
+    try:
+        found = docker("image", "inspect", "--format", "{{.Id}}", image)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SystemExit(f"no Docker engine answers ({error}). Start it, or use --runner local.") from error
+    if found.returncode:
+        raise SystemExit(f"no image {image}: {last_line(found.stderr)}. Build it: docker build -t {image} .")
+    return found.stdout.decode().strip()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.getuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, USER, USER, follow_symlinks=False)
+    return folder
+
+
+def _writable(folder: Path) -> Path:
+    """An empty folder that the container's user may write to."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return _made(folder)
+
+
+def main() -> int:
+    """Parse the command line of this module; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python3 -m weighin.runner.docker", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+    for name in ("predict", "load", "judge", "weighin"):
+        step = steps.add_parser(name)
+        step.add_argument("--image", required=True, help="image id, digest or tag")
+        if name != "weighin":
+            step.add_argument("--work", type=Path, required=True, help="what `weighin resolve` left")
+        if name in ("judge", "weighin"):
+            step.add_argument("--repo", type=Path, default=Path(), help="the repository of the contract")
+        if name == "judge":
+            step.add_argument("suite")
+            step.add_argument("--contract", type=Path, required=True)
+            step.add_argument("--out", type=Path, required=True, help="folder of the reports")
+        if name == "weighin":
+            step.add_argument("--registry", type=Path, help="folder of the embedded registry")
+            step.add_argument("--write", action="append", default=[], help="folder that may be written to")
+            step.add_argument("--network", action="store_true", help="for a registry on another machine")
+            step.add_argument("arguments", nargs="+", help="program and arguments, after --")
+    given = parser.parse_args()
+    match given.step:
+        case "predict":
+            predict(given.image, given.work)
+        case "load":
+            load(given.image, given.work)
+        case "judge":
+            return judge(given.suite, given.image, given.repo, given.contract, given.work, given.out)
+        case "weighin":
+            return weighin(given.arguments, given.image, given.repo, given.registry, given.write, given.network)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""The suites: contract, subject, data and predictions in, measurements out. They measure; `outcome.decide` judges.
+
+Each module has one function `measure(check, evidence) -> Measurement | Unmeasured`; `measured` calls the right one.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from weighin.contract import Check
+from weighin.errors import EvidenceError, NotEvaluated
+from weighin.outcome import Measurement, Unmeasured
+from weighin.stats.intervals import Undefined
+from weighin.suites.evidence import Evidence
+
+SUITES = ("data_quality", "performance", "drift", "load")
+
+
+def measured(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
+    """Measure one check. What is undefined for these data, or could not be read, is `Unmeasured` with the reason.
+
+    Anything else that goes wrong is a crash and is left to the test run, which records it as not evaluated.
+    """
+    if check.expired:
+        return Unmeasured(check.id, check.expired)
+    try:
+        module = import_module(f"weighin.suites.{check.suite}")
+        found: Measurement | Unmeasured = module.measure(check, evidence)
+    except (NotEvaluated, EvidenceError, Undefined) as error:
+        return Unmeasured(check.id, str(error))
+    return found
