@@ -221,10 +221,10 @@ def _needed(m: Measurement, limit: Limit) -> int | None:
     if limit.direction is Direction.AT_MOST:
         distance = -distance
     half = (m.estimate - m.low) if (distance > 0) == (limit.direction is Direction.AT_LEAST) else (m.high - m.estimate)
-    if distance == 0 or not math.isfinite(half) or half == 0:
+    # Beyond 1,000 half-widths the estimate is on the limit for all practical purposes, and the square may overflow.
+    if half == 0 or not half <= 1_000 * abs(distance):
         return None
-    needed = math.ceil(m.n * (half / distance) ** 2)
-    return needed if needed <= 1_000_000_000 else None
+    return math.ceil(m.n * (half / distance) ** 2)
 
 
 def _interval(m: Measurement) -> str:

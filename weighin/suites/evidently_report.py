@@ -68,7 +68,7 @@ def _told(outcome: Outcome) -> Callable[..., tuple[float, bool]]:
 
 def _hidden(evidence: Evidence, outcome: Outcome) -> bool:
     column = evidence.contract.data.columns.get(outcome.check.removeprefix("drift/"))
-    return column is not None and column.sensitive or outcome.check.startswith("custom/")
+    return (column is not None and column.sensitive) or outcome.check.startswith("custom/")
 
 
 def _frame(evidence: Evidence, dataset: str, shown: list[Outcome]) -> pd.DataFrame:

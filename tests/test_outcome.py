@@ -1,0 +1,188 @@
+"""The rule: what passes, what fails, and that nothing undefined ever passes."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weighin.outcome import Direction, Limit, Measurement, Status, Unmeasured, blame, census, decide, gate
+
+AT_LEAST = Limit(Direction.AT_LEAST, 0.7)
+AT_MOST = Limit(Direction.AT_MOST, 0.7)
+GOOD = Measurement("auc", 0.75, 0.72, 0.78, 0.95, 1000, "AUC", "DeLong")
+
+
+def at(low, estimate, high, **other):
+    return replace(GOOD, low=low, estimate=estimate, high=high, **other)
+
+
+@pytest.mark.parametrize(
+    ("interval", "limit", "status"),
+    [
+        ((0.72, 0.75, 0.78), AT_LEAST, Status.PASSED),
+        ((0.70, 0.75, 0.78), AT_LEAST, Status.PASSED),
+        ((0.60, 0.65, 0.69), AT_LEAST, Status.FAILED),
+        ((0.65, 0.75, 0.78), AT_LEAST, Status.INCONCLUSIVE),
+        ((0.60, 0.65, 0.70), AT_LEAST, Status.INCONCLUSIVE),
+        ((0.60, 0.65, 0.70), AT_MOST, Status.PASSED),
+        ((0.71, 0.75, 0.78), AT_MOST, Status.FAILED),
+        ((0.65, 0.75, 0.78), AT_MOST, Status.INCONCLUSIVE),
+    ],
+)
+def test_the_whole_interval_decides(interval, limit, status):
+    assert decide(at(*interval), limit).status is status
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"estimate": math.nan},
+        {"low": math.nan},
+        {"high": math.nan},
+        {"estimate": math.inf},
+        {"n": 0},
+        {"n": -5},
+        {"low": 0.76},
+        {"high": 0.74},
+        {"level": 0.9},
+        {"level": 1.0},
+        {"level": math.nan},
+        {"kind": "census"},
+    ],
+    ids=str,
+)
+def test_one_broken_field_is_not_evaluated(broken):
+    assert decide(GOOD, AT_LEAST).status is Status.PASSED, "only the broken field may make the difference"
+    outcome = decide(replace(GOOD, **broken), AT_LEAST)
+    assert outcome.status is Status.NOT_EVALUATED
+    assert outcome.blocks
+    assert outcome.reason
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_limit_that_is_no_number_lets_nothing_pass(value):
+    for limit in (replace(AT_LEAST, value=value), replace(AT_MOST, value=value)):
+        assert decide(GOOD, limit).status is Status.NOT_EVALUATED
+
+
+def test_what_was_not_measured_keeps_its_reason():
+    outcome = decide(Unmeasured("auc", "all 40 labels are equal"), AT_LEAST)
+    assert (outcome.status, outcome.reason) == (Status.NOT_EVALUATED, "all 40 labels are equal")
+
+
+def test_a_census_needs_no_level_but_no_interval_either():
+    assert (
+        decide(census("errors", 0, n=10, unit="errors", method="count"), Limit(Direction.AT_MOST, 0)).status
+        is Status.PASSED
+    )
+    assert (
+        decide(census("errors", 1, n=10, unit="errors", method="count"), Limit(Direction.AT_MOST, 0)).status
+        is Status.FAILED
+    )
+
+
+def test_inconclusive_says_how_much_would_settle_it():
+    outcome = decide(at(0.69, 0.72, 0.75), AT_LEAST)
+    # Half-width 0.03, distance 0.02: (3/2)^2 times as many rows.
+    assert outcome.needed in (2250, 2251)
+    assert "2,25" in outcome.reason
+    assert "rows" in outcome.reason
+
+
+def test_at_the_needed_number_the_interval_clears_the_limit():
+    outcome = decide(at(0.69, 0.72, 0.75), AT_LEAST)
+    shrink = math.sqrt(GOOD.n / outcome.needed)
+    again = at(0.72 - 0.03 * shrink, 0.72, 0.72 + 0.03 * shrink)
+    assert decide(again, AT_LEAST).status is Status.PASSED
+
+
+def test_an_estimate_on_the_limit_promises_no_number():
+    assert decide(at(0.69, 0.7, 0.71), AT_LEAST).needed is None
+
+
+def test_severity_changes_what_blocks_and_not_what_was_found():
+    warn = replace(AT_LEAST, severity="warn")
+    assert decide(at(0.5, 0.55, 0.6), warn).status is Status.FAILED
+    assert not decide(at(0.5, 0.55, 0.6), warn).blocks
+    lenient = replace(AT_LEAST, when_inconclusive="warn")
+    assert not decide(at(0.65, 0.75, 0.78), lenient).blocks
+    assert decide(at(0.5, 0.55, 0.6), lenient).blocks
+    assert decide(Unmeasured("auc", "crash"), lenient).blocks
+
+
+finite = st.floats(-1e6, 1e6)
+
+
+@given(st.tuples(finite, finite, finite).map(sorted), finite)
+def test_both_directions_mirror_each_other(interval, limit):
+    low, estimate, high = interval
+    up = decide(at(low, estimate, high), Limit(Direction.AT_LEAST, limit))
+    down = decide(at(-high, -estimate, -low), Limit(Direction.AT_MOST, -limit))
+    assert up.status is down.status
+    assert up.needed == down.needed
+
+
+@given(st.tuples(finite, finite, finite).map(sorted), finite, st.floats(0, 10))
+def test_a_wider_interval_never_turns_to_passed(interval, limit, wider):
+    low, estimate, high = interval
+    narrow = decide(at(low, estimate, high), Limit(Direction.AT_LEAST, limit))
+    wide = decide(at(low - wider, estimate, high + wider), Limit(Direction.AT_LEAST, limit))
+    assert wide.status is not Status.PASSED or narrow.status is Status.PASSED
+
+
+def failing(name, p):
+    return decide(at(0.5, 0.55, 0.6, check=name, p_violation=p), AT_LEAST)
+
+
+def passing(name):
+    return decide(replace(GOOD, check=name, p_violation=0.9), AT_LEAST)
+
+
+def test_holm_confirms_only_what_survives_the_family():
+    # Ten checks: 0.004 * 10 <= 0.05, then 0.03 * 9 > 0.05.
+    outcomes = [failing("a", 0.004), failing("b", 0.03), *(passing(f"c{i}") for i in range(8))]
+    found = {o.check: o.status for o in blame(outcomes, 0.05)}
+    assert found["a"] is Status.FAILED
+    assert found["b"] is Status.INCONCLUSIVE
+    assert all(found[f"c{i}"] is Status.PASSED for i in range(8))
+
+
+def test_holm_stops_at_the_first_that_fails():
+    # 0.03 * 3 fails, so 0.04 * 1 (alone within alpha) must not be confirmed either.
+    outcomes = [failing("a", 0.03), failing("b", 0.035), failing("c", 0.04)]
+    assert {o.status for o in blame(outcomes, 0.05)} == {Status.INCONCLUSIVE}
+
+
+def test_a_failure_without_p_value_is_confirmed_alone_and_in_no_larger_family():
+    assert blame([failing("a", None)], 0.05)[0].status is Status.FAILED
+    assert blame([failing("a", None), passing("b")], 0.05)[0].status is Status.INCONCLUSIVE
+
+
+def test_blame_leaves_a_census_alone():
+    zero = Limit(Direction.AT_MOST, 0)
+    broken = decide(census("wrong answers", 3, n=9, unit="answers", method="count"), zero)
+    assert blame([broken, *(passing(f"c{i}") for i in range(50))], 0.05)[0].status is Status.FAILED
+
+
+@given(st.lists(st.floats(0, 0.05), max_size=12), st.integers(0, 12))
+def test_blame_only_turns_failed_into_inconclusive(ps, others):
+    before = [failing(f"f{i}", p) for i, p in enumerate(ps)] + [passing(f"p{i}") for i in range(others)]
+    for old, new in zip(before, blame(before, 0.05), strict=True):
+        assert new.status is old.status or (old.status, new.status) == (Status.FAILED, Status.INCONCLUSIVE)
+        assert new.blocks == old.blocks
+
+
+def test_nothing_evaluated_is_never_a_pass():
+    assert gate([]) is Status.NOT_EVALUATED
+    warn = replace(AT_LEAST, severity="warn")
+    assert gate([decide(Unmeasured("a", "crash"), warn)]) is Status.NOT_EVALUATED
+
+
+def test_the_gate_is_the_worst_that_blocks():
+    crash, weak = decide(Unmeasured("a", "crash"), AT_LEAST), decide(at(0.65, 0.75, 0.78), AT_LEAST)
+    assert gate([passing("p"), weak]) is Status.INCONCLUSIVE
+    assert gate([passing("p"), weak, crash]) is Status.NOT_EVALUATED
+    assert gate([passing("p"), weak, crash, failing("f", 0.0)]) is Status.FAILED
+    assert gate([passing("p")]) is Status.PASSED
