@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from weighin.stats.drift import psi, quantile_edges
+from weighin.stats.drift import edges, psi
 from weighin.stats.intervals import Undefined
 
 P = np.full(10, 0.1)
@@ -64,9 +64,13 @@ def test_too_few_days_are_undefined():
         psi(np.full(10, 1000.0), np.full((9, 10), 100.0), 0.95, current_groups=True)
 
 
-def test_edges_of_a_column_of_one_value_do_not_multiply():
-    assert len(quantile_edges(np.full(100, 3.0), 10)) == 1
-    assert len(quantile_edges(np.full(100, np.nan), 10)) == 0
+def test_a_value_that_holds_most_of_a_column_gets_its_own_bin():
+    inner = edges(np.quantile(np.append(np.zeros(900), np.linspace(0.1, 2, 100)), np.linspace(0, 1, 11)[1:-1]))
+    assert np.searchsorted(inner, [-1.0, 0.0, 0.05], side="right").tolist() == [0, 1, 2]
+
+
+def test_a_column_without_values_has_no_edges():
+    assert len(edges(np.empty(0))) == 0
 
 
 def rates(n, q, runs=500, limit=0.1):

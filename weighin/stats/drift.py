@@ -42,16 +42,20 @@ class Psi:
         return float(stats.ncx2.sf(self.statistic * self.scale, self.bins - 1, limit * self.scale))
 
 
-def quantile_edges(values: Floats, bins: int) -> Floats:
-    """Inner edges of `bins` bins that hold equal shares of `values`; fewer where values repeat. NaN is left out.
+def edges(quantiles: Floats) -> Floats:
+    """Inner edges of bins, from the inner quantiles of the reference; bins are closed below.
 
-    >>> quantile_edges(np.arange(100.0), 4).tolist()
-    [24.75, 49.5, 74.25]
+    A value at which several quantiles fall holds much of the column (no rain, for most hours) and gets a bin of its
+    own, so that what lies above it can still be told from it.
+
+    >>> edges(np.array([1.0, 2.0, 3.0])).tolist()
+    [1.0, 2.0, 3.0]
+    >>> [float(f"{e:.3g}") for e in edges(np.array([0.0, 0.0, 0.5]))]
+    [0.0, 4.94e-324, 0.5]
     """
-    finite = values[~np.isnan(values)]
-    if not len(finite):
-        return np.empty(0)
-    return np.unique(np.quantile(finite, np.linspace(0, 1, bins + 1)[1:-1]))
+    values, repeats = np.unique(quantiles, return_counts=True)
+    above = np.nextafter(values[repeats > 1], np.inf)
+    return np.union1d(values, above)
 
 
 def psi(

@@ -13,7 +13,7 @@ from weighin.data.table import Counter
 from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement, Unmeasured
 from weighin.predict import COLUMN
-from weighin.stats.drift import Counts, psi
+from weighin.stats.drift import Counts, edges, psi
 from weighin.suites.evidence import Evidence
 
 CATEGORIES = 30
@@ -58,10 +58,10 @@ def _tables(reference: Counter, current: Counter, column: str, bins: int) -> tup
     if reference.is_numeric(column) != current.is_numeric(column):
         raise NotEvaluated(f"column {column} is a number in one table and text in the other", "drift", "Correct it.")
     if reference.is_numeric(column):
-        edges = np.unique(reference.quantiles(column, np.linspace(0, 1, bins + 1)[1:-1].tolist()))
-        names = [f"{edge:g}" for edge in edges]
+        inner = edges(reference.quantiles(column, np.linspace(0, 1, bins + 1)[1:-1].tolist()))
+        names = [f"{edge:.6g}" for edge in inner]
         labels = [f"< {names[0]}", *(f"{a} to {b}" for a, b in pairwise(names)), f"≥ {names[-1]}"] if names else ["any"]
-        return reference.bin_counts(column, edges), current.bin_counts(column, edges), [*labels, "missing"]
+        return reference.bin_counts(column, inner), current.bin_counts(column, inner), [*labels, "missing"]
     categories = reference.most_frequent(column, CATEGORIES)
     before, after = reference.category_counts(column, categories), current.category_counts(column, categories)
     return before, after, [*categories, "other", "missing"]
