@@ -69,7 +69,7 @@ class Counter:
         """A counter over a table in memory."""
         import ibis
 
-        return Counter(ibis.duckdb.connect().create_table("memory", obj=table), group)
+        return Counter(ibis.memtable(table), group)
 
     def is_numeric(self, column: str) -> bool:
         """Whether the column is counted in quantile bins; otherwise by category."""

@@ -135,6 +135,8 @@ def _frame(evidence: Evidence, dataset: str) -> pd.DataFrame:
         if columns[name].time_zone is not None:
             zone = getattr(table.schema.field(name).type, "tz", None)
             frame[ZONE_COLUMN.format(name)] = str(zone or "none")
+            if zone is not None:
+                frame[name] = frame[name].dt.tz_convert("UTC").dt.tz_localize(None)
     return frame
 
 

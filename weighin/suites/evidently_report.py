@@ -74,8 +74,9 @@ def _hidden(evidence: Evidence, outcome: Outcome) -> bool:
 def _frame(evidence: Evidence, dataset: str, shown: list[Outcome]) -> pd.DataFrame:
     """A sample of the columns that are shown; the same rows at every run."""
     names = [o.check.removeprefix("drift/") for o in shown]
-    held = [n for n in names if n in evidence.contract.data.columns]
-    frame: pd.DataFrame = evidence.columns(dataset, evidence.contract.model.target, *held).to_pandas()
+    target = evidence.contract.model.target
+    held = [n for n in names if n in evidence.contract.data.columns and n != target]
+    frame: pd.DataFrame = evidence.columns(dataset, target, *held).to_pandas()
     if COLUMN in names and COLUMN not in held:
         frame[COLUMN] = evidence.predictions("candidate", dataset)
     rows = np.random.default_rng(0).permutation(len(frame))[:ROWS]

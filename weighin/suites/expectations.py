@@ -23,7 +23,8 @@ TYPES = {
     "float": ["float32", "float64"],
     "string": ["str"],
     "boolean": ["bool"],
-    "timestamp": ["Timestamp"],
+    # Great Expectations cannot name a dtype with a zone: it is given UTC without one, and the zone as a column.
+    "timestamp": ["datetime64[s]", "datetime64[ms]", "datetime64[us]", "datetime64[ns]"],
     "date": ["date"],
 }
 

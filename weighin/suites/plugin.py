@@ -116,7 +116,7 @@ class Judged:
         """Whether this outcome lets a release go on."""
         return not self.outcome.blocks
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self.outcome.status.value}: {self.outcome.reason}"
 
 
