@@ -67,7 +67,9 @@ def generate(url: str, features: Path, plan: LoadPlan, column: int, out: Path, s
     requests = []
     for moment in moments[moments < total]:
         drawn = np.sort(rng.choice(len(rows), size=min(plan.batch_rows, len(rows)), replace=False))
-        body = json.dumps({"dataframe_split": json.loads(rows.iloc[drawn].to_json(orient="split", index=False, double_precision=15))})
+        body = json.dumps(
+            {"dataframe_split": json.loads(rows.iloc[drawn].to_json(orient="split", index=False, double_precision=15))}
+        )
         requests.append((float(moment), drawn.tolist(), body.encode()))
     responses = asyncio.run(_run(url, requests, plan, column))
     out.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     given = parser().parse_args(argv)
     from weighin.cli import commands
 

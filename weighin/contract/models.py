@@ -257,6 +257,11 @@ class Contract(Part):
         return self
 
     @property
+    def sampling_unit(self) -> str:
+        """What repeats independently, in words."""
+        return f"groups by {self.group}" if self.group else "rows"
+
+    @property
     def features(self) -> tuple[str, ...]:
         """The columns that a model is given, in order."""
         return tuple(name for name, column in self.data.columns.items() if column.role == "feature")

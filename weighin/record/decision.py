@@ -164,10 +164,9 @@ def _finish(suite: SuiteVerdict, blamed: Mapping[str, Outcome]) -> SuiteVerdict:
 def risk_sentence(contract_file: ContractFile) -> str:
     """What a pass means, in the terms of the rule, with everything it depends on."""
     contract = contract_file.contract
-    unit = f"groups of `{contract.group}`" if contract.group else "rows"
     return (
         f"A candidate that truly breaks a blocking limit passes with probability at most {contract.alpha:g}, "
-        f"for sampling by {unit}, limits fixed before looking, and one look, chosen beforehand, at the development "
+        f"for samples of {contract.sampling_unit}, limits fixed before looking, and one look, chosen beforehand, at the development "
         "holdout. Warnings carry no such promise."
     )
 
@@ -213,6 +212,7 @@ def decision_record(
         "verdict": {
             "status": decision.status.value,
             "exit_code": decision.exit_code,
+            "problems": list(decision.problems),
             "sentences": decision.sentences,
         },
         "risk": risk_sentence(contract_file),

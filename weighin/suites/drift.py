@@ -47,7 +47,7 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
         "debiased PSI, noncentral chi-square, design effect by group"
         if grouped
         else "debiased PSI, noncentral chi-square",
-        n_unit=evidence.contract.group or "rows",
+        n_unit=evidence.contract.sampling_unit,
         p_violation=found.p_above(check.limit.value),
         detail=detail,
     )

@@ -67,7 +67,7 @@ def _metric(check: Check, rule: MetricRule, evidence: Evidence) -> Measurement |
         interval.n,
         UNITS[rule.metric],
         "paired difference to the champion, sandwich by group" if rule.against else "sandwich by group",
-        n_unit=evidence.contract.group or "rows",
+        n_unit=evidence.contract.sampling_unit,
         p_violation=interval.p_below(check.limit.value) if below else interval.p_above(check.limit.value),
         detail={"rows": int(keep.sum()), "positives": int(truth[keep].sum()), "candidate": own},
     )

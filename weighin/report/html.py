@@ -1,0 +1,64 @@
+"""One HTML file that holds everything: no script, no request, a content security policy that forbids both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from weighin.report import plots
+from weighin.report.view import WORDS, check_view, in_order, seconds, versions
+
+
+def report(record: Mapping[str, Any]) -> str:
+    """`report.html`: the verdict, then every suite with all of its checks, each with interval and limit."""
+    candidate, champion = versions(record)
+    # What blocks comes first, and a long list of counts does not stand before a short list of intervals.
+    suites = sorted((_suite(s) for s in record["suites"]), key=lambda s: (s["status"] == "passed", len(s["views"])))
+    return _template().render(
+        title=f"{record['model']}: {WORDS[record['verdict']['status']]}",
+        record=record,
+        candidate=candidate,
+        champion=champion,
+        status=record["verdict"]["status"],
+        problems=[*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])],
+        blocking=[v for s in suites for v in s["views"] if v.blocks],
+        suites=suites,
+    )
+
+
+def suite_report(suite: Mapping[str, Any]) -> str:
+    """`<suite>/report.html`: one suite of a record."""
+    one = _suite(suite)
+    return _template().render(
+        title=f"{suite['suite']}: {WORDS[suite['status']]}",
+        record=None,
+        status=suite["status"],
+        problems=suite["problems"],
+        blocking=[v for v in one["views"] if v.blocks],
+        suites=[one],
+    )
+
+
+def _suite(suite: Mapping[str, Any]) -> dict[str, Any]:
+    views = in_order(suite["outcomes"])
+    in_contract_order = [check_view(o) for o in suite["outcomes"]]
+    return {
+        "name": suite["suite"],
+        "status": suite["status"],
+        "seconds": suite["seconds"],
+        "views": views,
+        "blocking": sum(v.blocks for v in views),
+        "warnings": sum(v.warns for v in views),
+        "histograms": [(v, p) for v in in_contract_order if (p := plots.histogram(v.detail))],
+        "curves": [(v, p, plots.over_time(v.detail)) for v in in_contract_order if (p := plots.latency(v.detail))],
+    }
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("weighin.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.globals |= {"words": WORDS, "interval": plots.interval, "seconds": seconds}
+    return environment.get_template("report.html.j2")

@@ -1,0 +1,107 @@
+"""What both reports show of a check: plain words for numbers. A record may come from a stranger, so all of it is text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+WORDS = {
+    "passed": "passed",
+    "failed": "failed",
+    "inconclusive": "inconclusive",
+    "not_evaluated": "not evaluated",
+}
+MARKS = {"passed": "✅", "failed": "❌", "inconclusive": "❔", "not_evaluated": "⛔"}
+RANK = {"failed": 0, "not_evaluated": 1, "inconclusive": 2, "passed": 3}
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """One check in words. `numbers` is (low, estimate, high, limit) where all are numbers that can be drawn."""
+
+    check: str
+    status: str
+    word: str
+    blocks: bool
+    warns: bool
+    estimate: str
+    interval: str
+    limit: str
+    n: str
+    method: str
+    reason: str
+    waiver: str
+    at_least: bool
+    numbers: tuple[float, float, float, float] | None
+    detail: Mapping[str, Any]
+
+
+def check_view(outcome: Mapping[str, Any]) -> CheckView:
+    """The view of one encoded outcome of a record."""
+    evidence, limit = outcome["evidence"], outcome["limit"]
+    status, blocks = str(outcome["status"]), bool(outcome["blocks"])
+    at_least = limit["direction"] == "at_least"
+    bound = f"{'≥' if at_least else '≤'} {_short(limit['value'])}"
+    measured = "unmeasured" not in evidence
+    estimate = interval = n = method = ""
+    numbers = None
+    if measured:
+        unit = f" {evidence['unit']}" if evidence["unit"] else ""
+        estimate = f"{_short(evidence['estimate'])}{unit}"
+        sample = evidence["kind"] == "sample"
+        interval = f"{_short(evidence['low'])} to {_short(evidence['high'])}" if sample else "exact"
+        n = f"{evidence['n']:,} {evidence['n_unit']}"
+        method = str(evidence["method"])
+        values = [evidence[k] for k in ("low", "estimate", "high")] + [limit["value"]]
+        if all(isinstance(v, (int, float)) for v in values):
+            numbers = (float(values[0]), float(values[1]), float(values[2]), float(values[3]))
+    return CheckView(
+        str(outcome["check"]),
+        status,
+        WORDS.get(status, status),
+        blocks,
+        status != "passed" and not blocks,
+        estimate,
+        interval,
+        bound,
+        n,
+        method,
+        str(outcome["reason"]),
+        str(outcome.get("waiver") or ""),
+        at_least,
+        numbers,
+        evidence["detail"],
+    )
+
+
+def in_order(outcomes: list[Mapping[str, Any]]) -> list[CheckView]:
+    """What blocks first, then warnings, then what passed; within each the order of the contract."""
+    views = [check_view(o) for o in outcomes]
+    return sorted(views, key=lambda v: (not v.blocks, not v.warns, RANK.get(v.status, 0)))
+
+
+def all_views(record: Mapping[str, Any]) -> list[CheckView]:
+    """Every check of a record, in the same order."""
+    return in_order([o for suite in record["suites"] for o in suite["outcomes"]])
+
+
+def versions(record: Mapping[str, Any]) -> tuple[str, str]:
+    """Candidate and champion in words."""
+    candidate, champion = record["candidate"], record["champion"]
+    said = f"version {candidate['version']}" if candidate["version"] else "from a folder, not registered"
+    against = "no champion: first release" if champion is None else f"version {champion['version'] or 'from a folder'}"
+    return f"{candidate['name']} {said}", against
+
+
+def seconds(value: float) -> str:
+    """A duration for people."""
+    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    if float(value).is_integer() and abs(value) < 1e12:
+        return f"{int(value):,}"
+    return f"{value:.4g}"
