@@ -16,12 +16,13 @@ COPY requirements.txt .
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
-    pip install --no-compile --require-hashes -r requirements.txt
+    pip install --quiet --no-compile --no-deps --require-hashes -r requirements.txt \
+    && pip check
 COPY pyproject.toml LICENSE README.md ./
 COPY weighin weighin
 # Tests of the dependencies and headers are not needed to run; bytecode is compiled once here, since the image is
 # read-only where it runs and would be compiled again in every container.
-RUN pip install --no-compile --no-deps --no-build-isolation . \
+RUN pip install --quiet --no-compile --no-deps --no-build-isolation . \
     && find /opt/weighin -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -rf {} + \
     && find /opt/weighin -name '*.pyx' -delete \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/weighin

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,17 @@ def validate(given: argparse.Namespace) -> int:
     if "load" in suites:
         with _step("serve and send load"):
             docker.load(given.image, given.work) if in_docker else local.load(given.work)
-    for suite in suites:
+
+    def judge_one(suite: str) -> None:
         with _step(f"suite {suite}"):
             if in_docker:
                 docker.judge(suite, given.image, file.folder, file.path, given.work, given.out)
             else:
                 local.judge(suite, file.path, given.work, given.out)
+
+    # Suites only read, each leaves a folder of its own; load was alone on the machine while it measured.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(judge_one, suites))
     return _conclude(file, given.work, given.out, suites, {})
 
 
@@ -229,11 +235,8 @@ def _commit(folder: Path) -> str:
 
 @contextlib.contextmanager
 def _step(name: str) -> Iterator[None]:
-    """A line with the time a step took; on a terminal a spinner while it runs."""
-    from rich.console import Console
-
-    console, started = Console(stderr=True, highlight=False), time.monotonic()
-    busy = console.status(name) if console.is_terminal else contextlib.nullcontext()
-    with busy:
-        yield
-    print(f"{name}: {time.monotonic() - started:.1f} s", file=sys.stderr)
+    """A line before and a line after, with the time the step took: the same on a terminal and in a log."""
+    started = time.monotonic()
+    print(f"{name} ...", file=sys.stderr, flush=True)
+    yield
+    print(f"{name}: {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)

@@ -166,8 +166,8 @@ def risk_sentence(contract_file: ContractFile) -> str:
     contract = contract_file.contract
     return (
         f"A candidate that truly breaks a blocking limit passes with probability at most {contract.alpha:g}, "
-        f"for samples of {contract.sampling_unit}, limits fixed before looking, and one look, chosen beforehand, at the development "
-        "holdout. Warnings carry no such promise."
+        f"for samples of {contract.sampling_unit}, limits fixed before looking, and one look, "
+        "chosen beforehand, at the development holdout. Warnings carry no such promise."
     )
 
 

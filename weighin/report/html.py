@@ -16,7 +16,7 @@ def report(record: Mapping[str, Any]) -> str:
     candidate, champion = versions(record)
     # What blocks comes first, and a long list of counts does not stand before a short list of intervals.
     suites = sorted((_suite(s) for s in record["suites"]), key=lambda s: (s["status"] == "passed", len(s["views"])))
-    return _template().render(
+    text: str = _template().render(
         title=f"{record['model']}: {WORDS[record['verdict']['status']]}",
         record=record,
         candidate=candidate,
@@ -26,12 +26,13 @@ def report(record: Mapping[str, Any]) -> str:
         blocking=[v for s in suites for v in s["views"] if v.blocks],
         suites=suites,
     )
+    return text
 
 
 def suite_report(suite: Mapping[str, Any]) -> str:
     """`<suite>/report.html`: one suite of a record."""
     one = _suite(suite)
-    return _template().render(
+    text: str = _template().render(
         title=f"{suite['suite']}: {WORDS[suite['status']]}",
         record=None,
         status=suite["status"],
@@ -39,6 +40,7 @@ def suite_report(suite: Mapping[str, Any]) -> str:
         blocking=[v for v in one["views"] if v.blocks],
         suites=[one],
     )
+    return text
 
 
 def _suite(suite: Mapping[str, Any]) -> dict[str, Any]:

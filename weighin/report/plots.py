@@ -79,7 +79,7 @@ def latency(detail: Mapping[str, Any]) -> Markup:
     pairs = list(zip(detail.get("latency_ms") or [], detail.get("share") or [], strict=False))
     points = [(t, s) for t, s in pairs if _numbers([t, s]) and t > 0]
     limit = detail.get("limit_ms")
-    if not points or not _numbers([limit]):
+    if not points or not isinstance(limit, (int, float)) or limit <= 0:
         return Markup("")
     width, height = 460, 180
     left = math.log10(min([t for t, _ in points] + [limit])) - 0.1

@@ -1,4 +1,4 @@
-"""What both reports show of a check: plain words for numbers. A record may come from a stranger, so all of it is text."""
+"""What both reports show of a check: plain words for numbers. All of it is text: a record may come from a stranger."""
 
 from __future__ import annotations
 

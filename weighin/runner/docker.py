@@ -21,6 +21,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,7 +125,8 @@ def _size(folder: Path) -> int:
 def predict(image: str, work: Path) -> None:
     """Let every role's model predict in a container of its own."""
     plan = Plan.read(work / "plan.json")
-    for role in plan.roles:
+
+    def predict_role(role: str) -> None:
         out = _writable(work / "predictions" / role)
         mounts = (
             (work / "models" / role, "/model", False),
@@ -135,6 +137,9 @@ def predict(image: str, work: Path) -> None:
         command += ["--column", str(plan.column)]
         sandbox = Sandbox(image, mounts, plan.memory_mb)
         note_problem(out, run(sandbox, "model", command, plan.predict_seconds, out) or _unexpected(out))
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(predict_role, plan.roles))
 
 
 def _unexpected(out: Path) -> str:

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -27,7 +28,8 @@ WEIGHIN = (sys.executable, "-m", "weighin")
 def predict(work: Path) -> None:
     """Let every role's model predict. What goes wrong is noted for the suites, which then say `not_evaluated`."""
     plan = Plan.read(work / "plan.json")
-    for role in plan.roles:
+
+    def predict_role(role: str) -> None:
         out = work / "predictions" / role
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
@@ -36,6 +38,9 @@ def predict(work: Path) -> None:
         with _scratch() as folder:
             problem = _run(arguments, folder, plan.predict_seconds)
         note_problem(out, problem)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(predict_role, plan.roles))
 
 
 def load(work: Path) -> None:
@@ -62,7 +67,12 @@ def load(work: Path) -> None:
 def judge(suite: str, contract: Path, work: Path, out: Path) -> int:
     """Run one suite in a process of its own; returns pytest's exit code."""
     arguments = ["judge", suite, "--contract", str(contract), "--work", str(work), "--out", str(out)]
-    return subprocess.run([*WEIGHIN, *arguments], check=False, env=_environment()).returncode
+    done = subprocess.run(
+        [*WEIGHIN, *arguments], check=False, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    # In one piece: suites run side by side.
+    sys.stderr.write(done.stdout.decode("utf-8", "replace"))
+    return done.returncode
 
 
 class PeakMemory:
