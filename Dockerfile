@@ -13,19 +13,22 @@ WORKDIR /src
 RUN python3 -m venv /opt/weighin
 ENV PATH=/opt/weighin/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 COPY requirements.txt .
+# Tests of the dependencies are not needed to run. Bytecode is compiled once here: where the image runs it is read-only,
+# and every container would compile everything again.
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     pip install --quiet --no-compile --no-deps --require-hashes -r requirements.txt \
-    && pip check
+    && pip check \
+    && find /opt/weighin -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -rf {} + \
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/weighin
 COPY pyproject.toml LICENSE README.md ./
 COPY weighin weighin
-# Tests of the dependencies and headers are not needed to run; bytecode is compiled once here, since the image is
-# read-only where it runs and would be compiled again in every container.
+# /opt/weighin/host is the runner for the machine that starts the containers: this version, standard library only.
 RUN pip install --quiet --no-compile --no-deps --no-build-isolation . \
-    && find /opt/weighin -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -rf {} + \
-    && find /opt/weighin -name '*.pyx' -delete \
-    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/weighin
+    && mkdir -p /opt/weighin/host/weighin/runner \
+    && cp weighin/__init__.py /opt/weighin/host/weighin/ && cp weighin/runner/*.py /opt/weighin/host/weighin/runner/ \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/weighin/lib/python3*/site-packages/weighin
 
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}
@@ -33,7 +36,7 @@ COPY --from=build /opt/weighin /opt/weighin
 ENV PATH=/opt/weighin/bin:$PATH \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true GX_ANALYTICS_ENABLED=false \
-    MPLCONFIGDIR=/tmp/matplotlib
+    MPLCONFIGDIR=/tmp/matplotlib LOGNAME=weighin GIT_PYTHON_REFRESH=quiet
 USER 65532:65532
 WORKDIR /repo
 CMD ["weighin", "--help"]

@@ -48,7 +48,7 @@ $(BIN)/python:
 
 # $(1): the requirements file
 define install
-	@if [ -n "$(UV)" ]; then $(UV) pip install -q --python $(BIN)/python --require-hashes -r $(1); \
+	@if [ -n "$(UV)" ]; then $(UV) pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r $(1); \
 	else $(BIN)/python -m pip install -q --no-deps --require-hashes -r $(1); fi
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 endef

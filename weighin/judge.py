@@ -6,6 +6,13 @@ import contextlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from weighin.contract.reading import ContractFile
+from weighin.errors import EvidenceError
+from weighin.outcome import gate
+from weighin.record.encode import encode_outcome
+from weighin.record.suite import SuiteOutcomes
 
 SUITE_SECONDS = 1800
 """A suite that takes longer is stopped; what it left is then no evidence."""
@@ -32,3 +39,35 @@ def run_suite(suite: str, test: Path, contract: Path, work: Path, out: Path) -> 
     except subprocess.TimeoutExpired:
         print(f"suite {suite} was stopped after {SUITE_SECONDS} s", file=sys.stderr)
         return 3
+
+
+def leave_pages(file: ContractFile, suite: str, work: Path, folder: Path) -> None:
+    """Draw `report.html`, and for drift `evidently.html`, from the outcomes that the suite left in `folder`.
+
+    Pages change no outcome: one that cannot be drawn is said and no more.
+    """
+    from weighin.report.html import suite_report
+
+    try:
+        left = SuiteOutcomes.read(folder)
+    except EvidenceError as error:
+        print(f"suite {suite}: no report: {error}", file=sys.stderr)
+        return
+    listed = [encode_outcome(o, left.waivers.get(o.check, "")) for o in left.outcomes]
+    page: dict[str, Any] = {
+        "suite": suite,
+        "status": gate(left.outcomes).value,
+        "seconds": left.seconds,
+        "problems": [],
+    }
+    (folder / "report.html").write_text(suite_report({**page, "outcomes": listed}), encoding="utf-8")
+    if suite == "drift":
+        from weighin.suites.evidence import Evidence
+        from weighin.suites.evidently_report import draw
+
+        try:
+            why_not = draw(Evidence(file, work), folder)
+        except Exception as error:  # noqa: BLE001 - a drawing library that fails must not undo a measurement
+            why_not = repr(error)[:300]
+        if why_not:
+            print(f"suite drift: no evidently.html: {why_not}", file=sys.stderr)

@@ -41,6 +41,7 @@ def parser() -> Parser:
     _contract(resolve)
     _subject(resolve)
     _work(resolve)
+    resolve.add_argument("--as-artifact", action="store_true", help="refuse data that must not become an artifact")
 
     predict = commands.add_parser("predict", help="load one model and predict (a step, without labels)")
     for name in ("model", "features", "out"):

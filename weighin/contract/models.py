@@ -81,6 +81,9 @@ class Data(Part):
     holdout: Name
     current: Name
     sealed_holdout: Name | None = None
+    public_data: bool = Field(
+        False, description="Features and models may travel as workflow artifacts, which others may be able to download."
+    )
     columns: dict[Name, Column] = Field(min_length=1)
 
 

@@ -43,6 +43,14 @@ def suite_report(suite: Mapping[str, Any]) -> str:
     return text
 
 
+def no_decision(reason: str) -> str:
+    """`report.html` of a run that came to no decision."""
+    text: str = _template().render(
+        title="not evaluated", record=None, status="not_evaluated", problems=[reason], blocking=[], suites=[]
+    )
+    return text
+
+
 def _suite(suite: Mapping[str, Any]) -> dict[str, Any]:
     views = in_order(suite["outcomes"])
     in_contract_order = [check_view(o) for o in suite["outcomes"]]

@@ -32,6 +32,11 @@ def summary(record: Mapping[str, Any]) -> str:
     return f"{head}\n\n{len(blocking):,} checks block, too many to list here: `report.html` has them all.\n"
 
 
+def no_decision(reason: str) -> str:
+    """`summary.md` of a run that came to no decision."""
+    return f"## {MARKS['not_evaluated']} {WORDS['not_evaluated']}\n\nThere is no decision: {text(reason, 2_000)}\n"
+
+
 def _head(record: Mapping[str, Any]) -> list[str]:
     status = record["verdict"]["status"]
     candidate, champion = versions(record)

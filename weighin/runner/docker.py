@@ -3,7 +3,7 @@
     python3 -m weighin.runner.docker predict --image IMAGE --work DIR
     python3 -m weighin.runner.docker load    --image IMAGE --work DIR
     python3 -m weighin.runner.docker judge SUITE --image IMAGE --repo DIR --contract FILE --work DIR --out DIR
-    python3 -m weighin.runner.docker weighin --image IMAGE --repo DIR [--registry DIR] [--write DIR ...] -- ARGUMENTS
+    python3 -m weighin.runner.docker run --image IMAGE [--registry DIR] [--write DIR ...] -- PROGRAM ...
 
 A *model's* container gets features only: no label, no network, no secret, a read-only root. The *judge's* gets labels
 and never loads a model. The engine's socket is mounted into neither.
@@ -37,6 +37,10 @@ TMPFS = "/tmp:rw,size=256m,mode=1777"  # noqa: S108 - a mount of the container, 
 OUT_BYTES = 600 * 2**20
 """What a model's container may leave in all."""
 FILE_BYTES = 512 * 2**20
+
+
+class NoEngineError(Exception):
+    """There is no Docker engine, or no such image in it."""
 
 
 @dataclass(frozen=True)
@@ -203,10 +207,10 @@ def judge(suite: str, image: str, repo: Path, contract: Path, work: Path, out: P
     return 1 if problem else 0
 
 
-def weighin(
+def run_program(
     arguments: Sequence[str], image: str, repo: Path, registry: Path | None, write: Sequence[str], network: bool
 ) -> int:
-    """Run a `weighin` (or another program of the image) over the repository; its output is ours.
+    """Run `weighin`, or another program of the image, over the repository; its output is ours.
 
     write  folders of the repository that it may write to; all else is read-only
     """
@@ -236,19 +240,19 @@ def weighin(
         environment=tuple(environment),
         workdir="/repo",
     )
-    with container("weighin") as name:
+    with container("run") as name:
         command = ["docker", "run", *sandbox.arguments(name), *arguments]
         return subprocess.run(command, timeout=JUDGE_SECONDS, check=False).returncode
 
 
 def identity(image: str) -> str:
-    """The image's id, `sha256:<hex>`. Errors: `SystemExit` with a sentence when the engine does not have it."""
+    """The image's id, `sha256:<hex>`. Errors: `NoEngineError` when there is no engine, or it has no such image."""
     try:
         found = docker("image", "inspect", "--format", "{{.Id}}", image)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SystemExit(f"no Docker engine answers ({error}). Start it, or use --runner local.") from error
+        raise NoEngineError(f"no Docker engine answers ({error}). Start it, or use --runner local.") from error
     if found.returncode:
-        raise SystemExit(f"no image {image}: {last_line(found.stderr)}. Build it: docker build -t {image} .")
+        raise NoEngineError(f"no image {image}: {last_line(found.stderr)}. Build it: docker build -t {image} .")
     return found.stdout.decode().strip()
 
 
@@ -270,22 +274,22 @@ def main() -> int:
     """Parse the command line of this module; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python3 -m weighin.runner.docker", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
-    for name in ("predict", "load", "judge", "weighin"):
+    for name in ("predict", "load", "judge", "run"):
         step = steps.add_parser(name)
         step.add_argument("--image", required=True, help="image id, digest or tag")
-        if name != "weighin":
+        if name != "run":
             step.add_argument("--work", type=Path, required=True, help="what `weighin resolve` left")
-        if name in ("judge", "weighin"):
+        if name in ("judge", "run"):
             step.add_argument("--repo", type=Path, default=Path(), help="the repository of the contract")
         if name == "judge":
             step.add_argument("suite")
             step.add_argument("--contract", type=Path, required=True)
             step.add_argument("--out", type=Path, required=True, help="folder of the reports")
-        if name == "weighin":
+        if name == "run":
             step.add_argument("--registry", type=Path, help="folder of the embedded registry")
             step.add_argument("--write", action="append", default=[], help="folder that may be written to")
             step.add_argument("--network", action="store_true", help="for a registry on another machine")
-            step.add_argument("arguments", nargs="+", help="program and arguments, after --")
+            step.add_argument("arguments", nargs="+", help="program and arguments, after `--`")
     given = parser.parse_args()
     match given.step:
         case "predict":
@@ -294,10 +298,14 @@ def main() -> int:
             load(given.image, given.work)
         case "judge":
             return judge(given.suite, given.image, given.repo, given.contract, given.work, given.out)
-        case "weighin":
-            return weighin(given.arguments, given.image, given.repo, given.registry, given.write, given.network)
+        case "run":
+            return run_program(given.arguments, given.image, given.repo, given.registry, given.write, given.network)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (NoEngineError, ValueError) as error:
+        print(f"weighin: {error}", file=sys.stderr)
+        sys.exit(7)

@@ -1,0 +1,93 @@
+"""The end of `validate` and `verdict`: decide from the evidence, and leave the reports. Something is always left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from weighin.contract.reading import ContractFile
+from weighin.errors import EvidenceError, WeighinError
+from weighin.record.decision import Decision, decision_record, judge_evidence
+from weighin.record.encode import write_json
+from weighin.record.suite import Binding
+from weighin.report import html, markdown
+from weighin.subject import Subject
+
+VERDICT = "weighin/verdict/v1"
+
+
+@contextlib.contextmanager
+def or_not_evaluated(reports: Path) -> Iterator[None]:
+    """Leave reports that say `not_evaluated` and why, where an error ends the work before there is a decision."""
+    try:
+        yield
+    except WeighinError as error:
+        reports.mkdir(parents=True, exist_ok=True)
+        # A record of an earlier run must not stand beside the news that this one came to no decision.
+        (reports / "record.json").unlink(missing_ok=True)
+        said = {"status": "not_evaluated", "exit_code": error.exit_code, "problems": [str(error)]}
+        write_json(reports / "verdict.json", {"schema": VERDICT, **said, "sentences": [str(error)]})
+        (reports / "summary.md").write_text(markdown.no_decision(str(error)), encoding="utf-8")
+        (reports / "report.html").write_text(html.no_decision(str(error)), encoding="utf-8")
+        raise
+
+
+def decide_again(
+    file: ContractFile, work: Path, reports: Path, suites: tuple[str, ...], needs: dict[str, str]
+) -> tuple[Subject, Binding, Decision]:
+    """Compute the decision from the evidence. Errors: `EvidenceError` when the subject is absent or another's."""
+    subject = Subject.read(work / "subject.json")
+    if subject.contract != file.digest:
+        raise EvidenceError(
+            f"resolved under another contract ({subject.contract}, this is {file.digest})",
+            str(work / "subject.json"),
+            "Validate again.",
+        )
+    image, attempt = os.environ.get("WEIGHIN_IMAGE", ""), os.environ.get("WEIGHIN_ATTEMPT", "1")
+    binding = Binding(file.digest, subject.digest, image, attempt)
+    return subject, binding, judge_evidence(file, binding, reports, suites, needs)
+
+
+def conclude(file: ContractFile, work: Path, reports: Path, suites: tuple[str, ...], needs: dict[str, str]) -> int:
+    """Write verdict, record, summary and report; print the verdict; returns the exit code."""
+    subject, binding, decision = decide_again(file, work, reports, suites, needs)
+    run = {
+        "commit": os.environ.get("WEIGHIN_COMMIT") or _commit(file.folder),
+        "url": os.environ.get("WEIGHIN_RUN_URL", ""),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    record = decision_record(decision, file, subject, binding, run)
+    reports.mkdir(parents=True, exist_ok=True)
+    write_json(reports / "record.json", record)
+    write_json(reports / "verdict.json", {"schema": VERDICT, **record["verdict"]})
+    (reports / "summary.md").write_text(markdown.summary(record), encoding="utf-8")
+    (reports / "report.html").write_text(html.report(record), encoding="utf-8")
+    for suite in record["suites"]:
+        (reports / suite["suite"]).mkdir(exist_ok=True)
+        (reports / suite["suite"] / "report.html").write_text(html.suite_report(suite), encoding="utf-8")
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    console.print(markdown.terminal(record))
+    console.print(f"Report: {reports / 'report.html'}", markup=False)
+    return decision.exit_code
+
+
+def _commit(folder: Path) -> str:
+    """The commit of the working tree, with `-dirty` where it has changes; empty outside git."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip()
