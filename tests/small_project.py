@@ -33,8 +33,8 @@ def make(folder: Path, every: int = 4) -> Path:
         folder / "model_contract.yaml",
         ("rows_at_least: 10000", "rows_at_least: 2000"),
         # Fewer than 150 requests cannot show an error share below 2 %.
-        ("rate: 10 ", "rate: 20 "),
-        ("seconds: 20\n", "seconds: 8\n"),
+        ("rate: 10 ", "rate: 15 "),
+        ("seconds: 20\n", "seconds: 12\n"),
         ("warm_up_seconds: 3", "warm_up_seconds: 1"),
     )
     weighin(folder, "expectations")
