@@ -53,7 +53,7 @@ def run(project: Path, workflow: str, event: str, payload: dict[str, Any], varia
     command = [str(Path(sys.executable).parent / "act"), event, "-b", "-W", f".github/workflows/{workflow}"]
     command += ["-e", str(aside / "event.json"), "--pull=false", "-P", f"ubuntu-24.04={RUNNER_IMAGE}", "--json"]
     command += ["--artifact-server-path", str(aside / "artifacts"), "--artifact-server-addr", "127.0.0.1"]
-    command += ["--artifact-server-port", str(port), "--no-cache-server", "--concurrent-jobs", "1"]
+    command += ["--artifact-server-port", str(port), "--no-cache-server", "--concurrent-jobs", "1", "--rm"]
     command += ["--local-repository", f"{UPLOAD}={ACTIONS / 'upload'}"]
     command += ["--local-repository", f"{DOWNLOAD}={ACTIONS / 'download'}"]
     for key, value in variables.items():
@@ -93,7 +93,7 @@ def _unpacked(folder: Path, target: Path) -> dict[str, Path]:
     for archive in sorted(folder.rglob("*.zip")):
         place = target / archive.stem
         with zipfile.ZipFile(archive) as packed:
-            packed.extractall(place)  # noqa: S202 - made by this very test run
+            packed.extractall(place)
         found[archive.stem] = place
     return found
 

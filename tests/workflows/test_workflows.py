@@ -8,8 +8,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import act
 import pytest
+
+import act
 import small_project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.docker]

@@ -92,7 +92,8 @@ def _table(views: list[CheckView], cell: int) -> list[str]:
     lines = ["| check | outcome | measured | interval | limit |", "|---|---|---|---|---|"]
     for v in views:
         why = f" {text(v.reason, cell)}" if cell and v.status == "not_evaluated" else ""
-        more = f"<br>{text(v.reason.partition(': ')[2], cell)}" if cell and v.status == "inconclusive" else ""
+        needed = v.reason.rpartition(": ")[2]
+        more = f"<br>{text(needed, cell)}" if cell and v.status == "inconclusive" and needed else ""
         row = (f"`{code(v.check)}`", f"{v.word}{why}", text(v.estimate), text(v.interval) + more, text(v.limit))
         lines.append("| " + " | ".join(row) + " |")
     return lines

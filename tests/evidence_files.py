@@ -1,0 +1,72 @@
+"""Evidence as the suites leave it, for the example's contract, written by the real code: all green unless told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from weighin.contract import Check, checks, read_contract
+from weighin.contract.checks import ChangedRule, ColumnRule
+from weighin.contract.reading import ContractFile
+from weighin.outcome import Direction, Measurement, Unmeasured, census, decide
+from weighin.record.decision import Decision, decision_record, judge_evidence
+from weighin.record.suite import Binding, SuiteOutcomes
+from weighin.subject import ModelVersion, Subject
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN = {"commit": "c" * 40, "url": "https://example.org/runs/1", "created": "2013-11-16T00:00:00+00:00"}
+
+
+@dataclass
+class Case:
+    """A decision about one candidate, with the evidence for it in `reports`."""
+
+    reports: Path
+    file: ContractFile = field(default_factory=lambda: read_contract(ROOT / "model_contract.yaml"))
+    evidence: dict[str, Measurement | Unmeasured] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        candidate = ModelVersion("flight-delay", "2", "r2", "sha256:" + "2" * 64, "models:/flight-delay@challenger")
+        champion = ModelVersion("flight-delay", "1", "r1", "sha256:" + "1" * 64, "models:/flight-delay@champion")
+        data = {name: {"sha256": "sha256:" + "d" * 64, "rows": 100, "problem": ""} for name in ("holdout", "current")}
+        self.subject = Subject(candidate, champion, self.file.digest, data, True)
+        self.binding = Binding(self.file.digest, self.subject.digest, "", "1")
+
+    def write(self, *suites: str) -> Case:
+        """Write the outcomes of all suites, or of the named ones."""
+        for suite in suites or self.file.contract.gates.names:
+            found = [decide(self.evidence.get(c.id) or passing(c), c.limit) for c in checks(self.file.contract, suite)]
+            SuiteOutcomes(suite, self.binding, tuple(found), 1.5).write(self.reports / suite)
+        return self
+
+    def decision(self, **more: Any) -> Decision:
+        """The decision on what is written."""
+        return judge_evidence(self.file, self.binding, self.reports, **more)
+
+    def record(self, **more: Any) -> dict[str, Any]:
+        """The record of that decision."""
+        return decision_record(self.decision(**more), self.file, self.subject, self.binding, RUN)
+
+    def check(self, name: str) -> Check:
+        """One check of the contract."""
+        return next(c for c in checks(self.file.contract) if c.id == name)
+
+
+def passing(check: Check) -> Measurement:
+    """A measurement that lies clearly on the allowed side."""
+    sign = 1 if check.limit.direction is Direction.AT_LEAST else -1
+    value = check.limit.value
+    if isinstance(check.rule, ColumnRule | ChangedRule) or check.id in ("load/wrong-answers", "load/peak-memory"):
+        return census(check.id, value, n=100, unit="", method="counted")
+    return interval(check, value + sign * 0.02, 0.01)
+
+
+def interval(check: Check, estimate: float, half: float) -> Measurement:
+    """A sample with a symmetric interval at the level that the check demands."""
+    low, high = estimate - half, estimate + half
+    detail = {"labels": ["a", "missing"], "reference": [1.0, 0.0], "current": [0.9, 0.1]} if "drift" in check.id else {}
+    level = 1 - check.limit.alpha
+    return Measurement(
+        check.id, estimate, low, high, level, 76, "AUC", "made up", n_unit="days", p_violation=1e-9, detail=detail
+    )

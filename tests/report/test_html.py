@@ -1,0 +1,69 @@
+"""The report: one file, nothing that runs or loads, every check in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from evidence_files import Case
+from weighin.contract import checks
+from weighin.outcome import Unmeasured
+from weighin.report import html
+
+HOSTILE = '</td><script>alert(1)</script><img src="http://x/y">&"\''
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path / "reports")
+
+
+def test_nothing_in_it_runs_or_loads(case: Case) -> None:
+    case.evidence["drift/temp"] = Unmeasured("drift/temp", HOSTILE)
+    page = html.report(case.write().record())
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert not re.search(r"<(img|link|iframe|object|embed)\b", page)
+    assert not re.search(r"\b(src|srcset|xlink:href)\s*=\s*[\"']?\w", page)
+    assert not re.search(r"url\(", page)
+    assert "&lt;script&gt;" in page
+
+
+def test_every_check_is_in_it_once_per_table(case: Case) -> None:
+    page = html.report(case.write().record())
+    shown = re.findall(r'data-check="([^"]+)"', page)
+    assert sorted(shown) == sorted(c.id for c in checks(case.file.contract))
+
+
+def test_a_suite_has_a_page_of_its_own(case: Case) -> None:
+    suite = case.write().record()["suites"][2]
+    page = html.suite_report(suite)
+    assert "drift: passed" in page
+    assert len(re.findall("data-check=", page)) == len(suite["outcomes"])
+
+
+def test_infinite_numbers_do_not_break_a_plot(case: Case) -> None:
+    record = case.write().record()
+    for suite in record["suites"]:
+        for outcome in suite["outcomes"]:
+            outcome["evidence"] |= {"low": "-inf", "high": "nan"} if "low" in outcome["evidence"] else {}
+            outcome["evidence"]["detail"] = {
+                "labels": ["a"],
+                "reference": ["nan"],
+                "current": [0.1],
+                "latency_ms": ["inf", 3.0],
+                "share": [0.5, 0.9],
+                "limit_ms": 10.0,
+                "over_time": {"second": [1, 2], "p50_ms": [1.0, "inf"], "p99_ms": ["inf", "inf"]},
+            }
+    page = html.report(record)
+    assert "nan," not in page
+    assert page.count("<polyline") > 0
+
+
+def test_a_run_without_a_decision_says_why() -> None:
+    page = html.no_decision("the registry is away <b>")
+    assert "not evaluated" in page
+    assert "the registry is away &lt;b&gt;" in page

@@ -1,0 +1,106 @@
+"""The summary: half a minute of reading, every blocking check in it, and nothing in it that acts."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evidence_files import Case, interval
+from weighin.contract import checks
+from weighin.outcome import Unmeasured, census
+from weighin.report import markdown
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)> [link](https://evil.example) @team #12 `x` | y\n::error::boo ![p](//q) www.evil.org"
+)
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path / "reports")
+
+
+def test_a_pass_says_so_in_the_first_line_and_names_versions_and_risk(case: Case) -> None:
+    lines = markdown.summary(case.write().record()).splitlines()
+    assert lines[0] == "## ✅ flight-delay: passed"
+    assert "**flight-delay version 2** against champion **version 1**" in lines[2]
+    assert any("probability at most 0.05" in line and "one look" in line for line in lines)
+
+
+def test_what_blocks_stands_there_with_interval_and_limit(case: Case) -> None:
+    check = case.check("performance/roc_auc/vs-champion")
+    case.evidence[check.id] = interval(check, -0.05, 0.02)
+    text = markdown.summary(case.write().record())
+    assert text.startswith("## ❌ flight-delay: failed")
+    row = next(line for line in text.splitlines() if f"`{check.id}`" in line)
+    assert "failed" in row
+    assert "-0.07 to -0.03" in row
+    assert "≥ -0.01" in row
+
+
+def test_an_inconclusive_check_says_how_much_evidence_is_needed(case: Case) -> None:
+    check = case.check("performance/roc_auc/vs-champion")
+    case.evidence[check.id] = interval(check, -0.005, 0.02)
+    row = next(line for line in markdown.summary(case.write().record()).splitlines() if f"`{check.id}`" in line)
+    assert re.search(r"about [\d,]+ days would settle it", row)
+
+
+def test_an_absent_suite_is_named_first(case: Case) -> None:
+    text = markdown.summary(case.write("performance", "drift", "load").record())
+    assert text.startswith("## ⛔ flight-delay: not evaluated")
+    assert "suite data\\_quality: " in text.partition("checks block")[0]
+
+
+def test_hostile_text_is_shown_and_does_nothing(case: Case) -> None:
+    case.evidence["drift/temp"] = Unmeasured("drift/temp", HOSTILE)
+    case.evidence["drift/dewp"] = replace(interval(case.check("drift/dewp"), 0.9, 0.1), unit=HOSTILE)
+    text = markdown.summary(case.write().record())
+    assert "onerror" in text  # it is shown, as text
+    assert "<img" not in text
+    assert not re.search(r"(?<!\\)\]\(", text)
+    assert not re.search(r"@\w", text)
+    assert not re.search(r"#\d", text)
+    assert not re.search(r"(?m)^::", text)
+    assert "www.evil" not in text
+    assert "https://evil" not in text
+    assert all(line.count(" | ") in (4, 5) for line in text.splitlines() if line.startswith("| "))
+
+
+def test_a_summary_never_grows_too_long_and_never_loses_a_blocking_check(case: Case) -> None:
+    for check in checks(case.file.contract):
+        case.evidence[check.id] = Unmeasured(check.id, "x" * 5_000)
+    text = markdown.summary(case.write().record())
+    assert len(text.encode()) <= markdown.BYTES
+    for check in checks(case.file.contract):
+        if check.limit.severity == "block":
+            assert f"`{check.id}`" in text
+
+
+def test_warnings_are_counted_but_do_not_block(case: Case) -> None:
+    check = case.check("performance/roc_auc/vs-champion/carrier=UA")
+    case.evidence[check.id] = interval(check, -0.2, 0.05)
+    text = markdown.summary(case.write().record())
+    assert text.startswith("## ✅")
+    assert "<details><summary>1 warning</summary>" in text
+
+
+def test_a_run_without_a_decision_says_why() -> None:
+    text = markdown.no_decision("sqlite:///x: the registry is away. Start it. <b>@all</b>")
+    assert text.startswith("## ⛔ not evaluated")
+    assert "the registry is away" in text
+    assert "<b>" not in text
+
+
+def test_the_terminal_shows_the_verdict_and_what_blocks(case: Case) -> None:
+    from rich.console import Console
+
+    case.evidence["load/wrong-answers"] = census("load/wrong-answers", 3, n=10, unit="answers", method="m[red]")
+    console = Console(record=True, width=160, file=io.StringIO())
+    console.print(markdown.terminal(case.write().record()))
+    said = console.export_text()
+    assert "FAILED  flight-delay version 2 against version 1" in said
+    assert "failed load/wrong-answers" in said
