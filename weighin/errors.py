@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+INTERNAL_ERROR = 3
+"""Exit code of what should not have happened; pytest uses the same."""
+
 
 class WeighinError(Exception):
     """Root of everything this package raises on purpose.

@@ -121,6 +121,19 @@ def test_bounds_hold_the_truth_as_often_as_they_say(name, grouped):
     assert min(covers(name, grouped)) >= least
 
 
+def test_a_share_without_any_success_has_an_exact_p_value():
+    found = share_by_blocks(np.zeros(150, bool), np.repeat(np.arange(15), 10), 0.95)
+    assert found.p_below(0.9) < 1e-100
+    assert found.p_above(0.0) == 1.0
+
+
+@pytest.mark.parametrize(("successes", "limit"), [(3, 0.2), (30, 0.2), (100, 0.9)])
+def test_p_values_of_a_share_are_those_of_the_exact_test(successes, limit):
+    found = clopper_pearson(successes, 100, 0.95)
+    assert found.p_below(limit) == pytest.approx(scipy_stats.binomtest(successes, 100, limit, "less").pvalue)
+    assert found.p_above(limit) == pytest.approx(scipy_stats.binomtest(successes, 100, limit, "greater").pvalue)
+
+
 def test_clopper_pearson_agrees_with_scipy():
     for successes, trials in ((0, 10), (3, 10), (10, 10), (77, 1000)):
         found = clopper_pearson(successes, trials, 0.975)

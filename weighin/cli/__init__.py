@@ -6,18 +6,21 @@ import os
 import sys
 
 from weighin.cli.arguments import parser
-from weighin.errors import WeighinError
+from weighin.errors import INTERNAL_ERROR, WeighinError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code.
 
     0 passed · 1 failed · 4 usage or contract error · 5 nothing evaluated · 6 inconclusive · 7 not evaluated; 2 and 3
-    are pytest's own.
+    are pytest's own: interrupted, internal error.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # MLflow's own defaults keep a caller of a registry that is away waiting for many minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     given = parser().parse_args(argv)
     from weighin.cli import commands
 
@@ -31,3 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("weighin: interrupted", file=sys.stderr)
         return 2
+    except Exception as error:
+        if given.debug:
+            raise
+        print(f"weighin: internal error, {type(error).__name__}: {error}. See it with --debug.", file=sys.stderr)
+        return INTERNAL_ERROR

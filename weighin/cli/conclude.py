@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from weighin.contract.reading import ContractFile
-from weighin.errors import EvidenceError, WeighinError
+from weighin.errors import INTERNAL_ERROR, EvidenceError, WeighinError
 from weighin.record.decision import Decision, decision_record, judge_evidence
 from weighin.record.encode import write_json
 from weighin.record.suite import Binding
@@ -25,14 +25,16 @@ def or_not_evaluated(reports: Path) -> Iterator[None]:
     """Leave reports that say `not_evaluated` and why, where an error ends the work before there is a decision."""
     try:
         yield
-    except WeighinError as error:
+    except Exception as error:
+        code = error.exit_code if isinstance(error, WeighinError) else INTERNAL_ERROR
+        reason = str(error) if isinstance(error, WeighinError) else f"internal error: {error!r}"
         reports.mkdir(parents=True, exist_ok=True)
         # A record of an earlier run must not stand beside the news that this one came to no decision.
         (reports / "record.json").unlink(missing_ok=True)
-        said = {"status": "not_evaluated", "exit_code": error.exit_code, "problems": [str(error)]}
-        write_json(reports / "verdict.json", {"schema": VERDICT, **said, "sentences": [str(error)]})
-        (reports / "summary.md").write_text(markdown.no_decision(str(error)), encoding="utf-8")
-        (reports / "report.html").write_text(html.no_decision(str(error)), encoding="utf-8")
+        said = {"status": "not_evaluated", "exit_code": code, "problems": [reason]}
+        write_json(reports / "verdict.json", {"schema": VERDICT, **said, "sentences": [reason]})
+        (reports / "summary.md").write_text(markdown.no_decision(reason), encoding="utf-8")
+        (reports / "report.html").write_text(html.no_decision(reason), encoding="utf-8")
         raise
 
 

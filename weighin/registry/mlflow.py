@@ -61,7 +61,8 @@ class Registry:
     def aliased(self, name: str, alias: str) -> str | None:
         """The version that an alias names now, or None when the model or the alias does not exist."""
         models = self._call(lambda: self._client.search_registered_models(f"name = '{_quoted(name)}'"))
-        return dict(models[0].aliases).get(alias) if models else None
+        version = dict(models[0].aliases).get(alias) if models else None
+        return None if version is None else str(version)  # MLflow says an int or a str, depending on its store
 
     def resolve(self, uri: str, destination: Path) -> ModelVersion:
         """Copy a version's files to `destination` and say what they are.
@@ -110,9 +111,10 @@ def _unnest(folder: Path) -> None:
     """Some stores put a model into a folder of its own below the destination."""
     inner = [p for p in folder.iterdir() if p.is_dir() and (p / "MLmodel").is_file()]
     if len(inner) == 1:
-        for path in inner[0].iterdir():
-            path.rename(folder / path.name)
-        inner[0].rmdir()
+        aside = folder.with_name(folder.name + ".unnested")
+        inner[0].rename(aside)
+        shutil.rmtree(folder)
+        aside.rename(folder)
 
 
 def _quoted(name: str) -> str:

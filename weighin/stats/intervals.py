@@ -24,7 +24,8 @@ class Interval:
     """An estimate with one-sided bounds at `level` each, and what is needed to test it against a limit.
 
     `n` counts the independent units behind it: rows, or groups where rows depend on each other.
-    `standard_error` and `df` are those of Student's t; `df` is None where the bounds are exact.
+    `standard_error` and `df` are those of Student's t; `df` is None where the bounds are exact. `counts` is
+    (successes, trials) of a proportion.
     """
 
     estimate: float
@@ -34,6 +35,7 @@ class Interval:
     n: int
     standard_error: float
     df: int | None
+    counts: tuple[int, int] | None = None
 
     def p_above(self, limit: float) -> float | None:
         """p-value of "the true value is at most `limit`"; small when the value lies above it."""
@@ -44,10 +46,17 @@ class Interval:
         return self._p(limit, upper=False)
 
     def _p(self, limit: float, *, upper: bool) -> float | None:
-        if self.df is None or self.standard_error <= 0:
-            return None
-        t = (self.estimate - limit) / self.standard_error
-        return float(stats.t.sf(t, self.df) if upper else stats.t.cdf(t, self.df))
+        """The largest of the p-values that exist: Student's t, and the exact binomial one of a proportion."""
+        found = []
+        if self.df is not None and self.standard_error > 0:
+            t = (self.estimate - limit) / self.standard_error
+            found.append(stats.t.sf(t, self.df) if upper else stats.t.cdf(t, self.df))
+        if self.counts is not None:
+            successes, trials = self.counts
+            found.append(
+                stats.binom.sf(successes - 1, trials, limit) if upper else stats.binom.cdf(successes, trials, limit)
+            )
+        return float(max(found)) if found else None
 
 
 def from_influence(estimate: float, influence: Floats, group: NDArray[np.int64] | None, level: float) -> Interval:
@@ -91,7 +100,7 @@ def clopper_pearson(successes: int, trials: int, level: float) -> Interval:
     low = 0.0 if successes == 0 else float(stats.beta.ppf(alpha, successes, trials - successes + 1))
     high = 1.0 if successes == trials else float(stats.beta.ppf(level, successes + 1, trials - successes))
     share = successes / trials
-    return Interval(share, low, high, level, trials, math.sqrt(share * (1 - share) / trials), None)
+    return Interval(share, low, high, level, trials, math.sqrt(share * (1 - share) / trials), None, (successes, trials))
 
 
 def share_by_blocks(success: NDArray[np.bool_], block: NDArray[np.int64], level: float) -> Interval:
@@ -111,4 +120,5 @@ def share_by_blocks(success: NDArray[np.bool_], block: NDArray[np.int64], level:
     blocks = from_influence(share, (success - share) / n, block, level)
     exact = clopper_pearson(int(success.sum()), n, level)
     low, high = max(0.0, min(blocks.low, exact.low)), min(1.0, max(blocks.high, exact.high))
-    return Interval(share, low, high, level, blocks.n, max(blocks.standard_error, exact.standard_error), blocks.df)
+    error = max(blocks.standard_error, exact.standard_error)
+    return Interval(share, low, high, level, blocks.n, error, blocks.df, exact.counts)

@@ -121,7 +121,7 @@ def _raised(info: Mapping[str, Any] | None) -> str:
 
 def _frame(evidence: Evidence, dataset: str) -> pd.DataFrame:
     """The dataset as pandas holds it, every listed column that is there, with a zone column for each time stamp."""
-    path = evidence.file.data_path(dataset)
+    path = evidence.path(dataset)
     columns = evidence.contract.data.columns
     try:
         present = [c for c in pq.read_schema(path).names if c in columns]

@@ -16,6 +16,7 @@ from weighin.data.table import Counter, group_codes, read_columns
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog, read_log
 from weighin.predict import COLUMN, read_predictions
+from weighin.record.encode import file_digest
 from weighin.subject import Subject
 
 Floats = NDArray[np.float64]
@@ -47,7 +48,16 @@ class Evidence:
     @cache  # noqa: B019
     def columns(self, dataset: str, *names: str) -> pa.Table:
         """Columns of a dataset, in file order."""
-        return read_columns(self.file.data_path(dataset), names)
+        return read_columns(self.path(dataset), names)
+
+    @cache  # noqa: B019
+    def path(self, dataset: str) -> Path:
+        """A dataset's file, which must still be the one that was resolved: predictions are about its rows."""
+        path = self.file.data_path(dataset)
+        known = self.subject.data.get(dataset, {}).get("sha256")
+        if known and path.is_file() and file_digest(path) != known:
+            raise NotEvaluated("the file has changed since it was resolved", str(path), "Validate again.")
+        return path
 
     def truth(self, dataset: str) -> NDArray[np.bool_]:
         """Labels as booleans, shape (rows,)."""
@@ -78,7 +88,7 @@ class Evidence:
     def counter(self, dataset: str) -> Counter:
         """Counts of a dataset's columns."""
         names = (*self.contract.features, self.contract.model.target)
-        return Counter.of(self.file.data_path(dataset), names, self.contract.group)
+        return Counter.of(self.path(dataset), names, self.contract.group)
 
     @cache  # noqa: B019
     def prediction_counter(self, dataset: str) -> Counter:

@@ -1,0 +1,122 @@
+"""Candidates that must be blocked, each judged in containers, where the model and its judge share nothing.
+
+Every one is right in all but one thing, so each must be blocked by the check that is about that thing.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import small_project
+
+pytestmark = pytest.mark.docker
+
+# fault -> exit code, check that must block, its status, what the reason says
+BLOCKED = {
+    "shuffled-labels": (1, "performance/roc_auc", "failed", "beyond the limit"),
+    "dropped-feature": (1, "performance/roc_auc/vs-champion", "failed", "beyond the limit"),
+    "constant": (7, "performance/roc_auc", "not_evaluated", "no interval exists"),
+    "same-champion": (1, "performance/changed", "failed", "0 rows"),
+    "slow": (1, "load/within-300-ms", "failed", "beyond the limit"),
+    "row-differs": (1, "load/wrong-answers", "failed", "answers"),
+    "label-thief": (7, "performance/roc_auc", "not_evaluated", "no interval exists"),
+    "rewriter": (1, "performance/roc_auc", "failed", "beyond the limit"),
+    "raises": (1, "performance/roc_auc", "not_evaluated", "ended with code 1"),
+    "hangs": (1, "performance/roc_auc", "not_evaluated", "was stopped after 30 s"),
+    "nan": (7, "performance/roc_auc", "not_evaluated", "predictions are NaN"),
+    "too-few": (1, "performance/roc_auc", "not_evaluated", "predictions for"),
+    "writes-much": (1, "performance/roc_auc", "not_evaluated", "ended with code"),
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small project with its champion."""
+    folder = small_project.make(tmp_path_factory.mktemp("project"))
+    small_project.edit(folder / "model_contract.yaml", ("predict_seconds: 120", "predict_seconds: 30"))
+    small_project.train(folder, "--role", "champion")
+    return folder
+
+
+def validated(project: Path, version: str, out: str) -> tuple[int, dict[str, Any]]:
+    """The exit code, and every outcome of the record by check."""
+    done = small_project.weighin(project, "validate", "--runner", "docker", "--candidate", version, "--out", out)
+    path = project / out / "record.json"
+    assert path.is_file(), done.stderr[-4000:]
+    record = json.loads(path.read_text())
+    return done.returncode, {o["check"]: o for s in record["suites"] for o in s["outcomes"]}
+
+
+def test_the_good_challenger_passes_in_containers(project: Path) -> None:
+    code, found = validated(project, small_project.train(project), "out-good")
+    assert code == 0, [o["reason"] for o in found.values() if o["blocks"]]
+    assert len(found) == 254
+    assert {o["status"] for o in found.values() if o["limit"]["severity"] == "block"} == {"passed"}
+
+
+def test_containers_and_the_local_environment_give_the_same_answers(project: Path) -> None:
+    version = small_project.train(project)
+    _, inside = validated(project, version, "out-inside")
+    done = small_project.weighin(project, "validate", "--candidate", version, "--out", "out-outside")
+    assert done.returncode == 0, done.stderr[-3000:]
+    record = json.loads((project / "out-outside/record.json").read_text())
+    for suite in record["suites"]:
+        if suite["suite"] != "load":  # its numbers are of the moment
+            for outcome in suite["outcomes"]:
+                assert outcome == inside[outcome["check"]]
+
+
+@pytest.mark.parametrize("fault", BLOCKED)
+def test_a_faulty_candidate_is_blocked_by_the_check_that_is_about_it(fault: str, project: Path) -> None:
+    code, check, status, says = BLOCKED[fault]
+    obtained, found = validated(project, small_project.train(project, "--fault", fault), f"out-{fault}")
+    assert found[check]["blocks"]
+    assert (found[check]["status"], obtained) == (status, code), found[check]["reason"]
+    assert says in found[check]["reason"]
+    verdict = json.loads((project / f"out-{fault}/verdict.json").read_text())
+    assert verdict["status"] == {1: "failed", 7: "not_evaluated"}[code]
+    refused = small_project.weighin(project, "promote", f"out-{fault}")
+    assert refused.returncode != 0
+    if fault == "label-thief":
+        # It found no labels, so it said the same for every row.
+        with pa.OSFile(str(project / ".weighin/work/predictions/candidate/holdout.arrow")) as source:
+            answers = pa.ipc.open_file(source).read_all()["prediction"].to_numpy()
+        assert np.unique(answers).tolist() == [0.25]
+
+
+def test_nothing_is_left_running() -> None:
+    left = subprocess.run(
+        ["docker", "ps", "--all", "--quiet", "--filter", "label=weighin.runner"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert left.stdout == ""
+
+
+def test_the_image_stays_within_its_budget_and_holds_no_data() -> None:
+    size = subprocess.run(
+        ["docker", "image", "inspect", "--format", "{{.Size}}", "weighin:local"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert int(size.stdout) <= 1_400_000_000
+    inside = "import glob, os; print(os.getuid(), glob.glob('/repo/*') + glob.glob('/src/*') + glob.glob('/work/*'))"
+    ran = subprocess.run(
+        ["docker", "run", "--rm", "--network", "none", "weighin:local", "python3", "-c", inside],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ran.stdout.split(maxsplit=1) == ["65532", "[]\n"]

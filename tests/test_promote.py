@@ -1,0 +1,183 @@
+"""The alias moves only to what was judged, and only from what it was judged against: on a real MLflow store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evidence_files import Case, interval
+from weighin.errors import ContractError, PromotionError, RegistryError
+from weighin.promote import promote
+from weighin.record.encode import write_json
+from weighin.record.suite import Binding
+from weighin.registry.mlflow import Registry
+from weighin.subject import ModelVersion, Subject
+
+NAME = "flight-delay"
+CODE = """\
+import mlflow
+from mlflow.pyfunc import PythonModel
+
+
+class Says(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return [{value}] * len(model_input)
+
+
+mlflow.models.set_model(Says())
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with three versions; `champion` is the first, `challenger` the second."""
+    import mlflow
+
+    folder = tmp_path_factory.mktemp("registry")
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.create_experiment(NAME, artifact_location=str(folder / "artifacts"))
+    mlflow.set_experiment(NAME)
+    for value in (0.1, 0.2, 0.3):
+        code = folder / "says.py"
+        code.write_text(CODE.format(value=value))
+        with mlflow.start_run():
+            mlflow.pyfunc.log_model(
+                name="model", python_model=str(code), registered_model_name=NAME, pip_requirements=[]
+            )
+    return folder
+
+
+@pytest.fixture
+def registry(template: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The same store for every test (artifact paths are absolute), its aliases set back."""
+    import mlflow
+
+    uri = f"sqlite:///{template}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    for alias in dict(client.get_registered_model(NAME).aliases):
+        client.delete_registered_model_alias(NAME, alias)
+    client.set_registered_model_alias(NAME, "champion", "1")
+    client.set_registered_model_alias(NAME, "challenger", "2")
+    return Registry()
+
+
+@pytest.fixture
+def case(registry: Registry, tmp_path: Path) -> Case:
+    """Green evidence about version 2 against version 1 of that registry, with its record."""
+    case = Case(tmp_path / "reports")
+    candidate = registry.resolve(f"models:/{NAME}@challenger", tmp_path / "candidate")
+    champion = registry.resolve(f"models:/{NAME}@champion", tmp_path / "champion")
+    about(case, Subject(candidate, champion, case.file.digest, {}, True))
+    return recorded(case)
+
+
+def about(case: Case, subject: Subject) -> None:
+    case.subject = subject
+    case.binding = Binding(case.file.digest, subject.digest, "", "1")
+
+
+def recorded(case: Case) -> Case:
+    case.write()
+    write_json(case.reports / "record.json", case.record())
+    return case
+
+
+def go(case: Case, registry: Registry, **more):
+    return promote(case.file, case.subject, case.decision(), case.reports, registry, **more)
+
+
+def aliases(registry: Registry) -> tuple[str | None, str | None]:
+    return registry.aliased(NAME, "champion"), registry.aliased(NAME, "previous")
+
+
+def test_what_passed_becomes_champion_and_says_from_where(case: Case, registry: Registry) -> None:
+    done = go(case, registry)
+    assert (done.before, done.after, done.already) == ("1", "2", False)
+    assert aliases(registry) == ("2", "1")
+    left = json.loads((case.reports / "promotion.json").read_text())
+    assert (left["signed"], left["record"]) == (False, done.record)
+    import mlflow
+
+    tags = mlflow.MlflowClient(tracking_uri=registry.uri).get_model_version(NAME, "2").tags
+    assert tags["weighin.record"] == done.record
+    assert tags["weighin.signed"] == "no"
+    assert tags["validation_status"] == "passed"
+
+
+def test_promoting_again_changes_nothing(case: Case, registry: Registry) -> None:
+    go(case, registry)
+    assert go(case, registry).already
+    assert aliases(registry) == ("2", "1")
+
+
+def test_a_dry_run_changes_nothing(case: Case, registry: Registry) -> None:
+    assert go(case, registry, dry_run=True).after == "2"
+    assert aliases(registry) == ("1", None)
+    assert not (case.reports / "promotion.json").exists()
+
+
+def refused(case: Case, registry: Registry, sentence: str, stands: str = "1") -> None:
+    with pytest.raises(PromotionError, match=sentence):
+        go(case, registry)
+    assert aliases(registry) == (stands, None)
+    assert not (case.reports / "promotion.json").exists()
+
+
+def test_a_verdict_that_is_no_pass_moves_nothing(case: Case, registry: Registry) -> None:
+    check = case.check("performance/roc_auc")
+    case.evidence[check.id] = interval(check, 0.5, 0.01)
+    case.write()
+    refused(case, registry, "the verdict is failed")
+
+
+def test_a_missing_suite_moves_nothing(case: Case, registry: Registry) -> None:
+    (case.reports / "load/outcomes.json").unlink()
+    refused(case, registry, "the verdict is not_evaluated")
+
+
+def test_files_that_are_not_those_that_were_judged_move_nothing(case: Case, registry: Registry) -> None:
+    about(case, replace(case.subject, candidate=replace(case.subject.candidate, digest="sha256:" + "0" * 64)))
+    recorded(case)
+    refused(case, registry, "its files are not those that were judged")
+
+
+def test_an_alias_that_has_moved_meanwhile_is_left_alone(case: Case, registry: Registry) -> None:
+    registry.move_alias(NAME, "champion", "3")
+    refused(case, registry, "`champion` is version 3 now, the candidate was compared with version 1", "3")
+
+
+def test_a_candidate_that_is_no_registered_version_moves_nothing(case: Case, registry: Registry) -> None:
+    candidate = ModelVersion(NAME, "", "", case.subject.candidate.digest, "some/folder")
+    about(case, replace(case.subject, candidate=candidate))
+    recorded(case)
+    refused(case, registry, "no registered version")
+
+
+@pytest.mark.parametrize(("part", "value"), [("subject", "sha256:x"), ("verdict", {"status": "failed"})])
+def test_a_record_about_something_else_moves_nothing(part: str, value: object, case: Case, registry: Registry) -> None:
+    write_json(case.reports / "record.json", {**case.record(), part: value})
+    refused(case, registry, "about something else")
+
+
+def test_a_first_release_sets_the_alias_where_there_is_none(case: Case, registry: Registry) -> None:
+    import mlflow
+
+    mlflow.MlflowClient(tracking_uri=registry.uri).delete_registered_model_alias(NAME, "champion")
+    about(case, replace(case.subject, champion=None))
+    recorded(case)
+    assert go(case, registry).before == ""
+    assert aliases(registry) == ("2", None)
+
+
+def test_an_unknown_version_and_a_bad_address_are_named(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="99"):
+        registry.resolve(f"models:/{NAME}/99", tmp_path / "x")
+    with pytest.raises(RegistryError, match="no alias `nobody`"):
+        registry.resolve(f"models:/{NAME}@nobody", tmp_path / "x")
+    with pytest.raises(ContractError):
+        registry.resolve("models:/", tmp_path / "x")
+    assert registry.aliased("no-such-model", "champion") is None

@@ -1,0 +1,292 @@
+"""`weighin validate` from end to end, in the local environment: a good challenger, and everything that can be missing.
+
+Slow by nature: models are trained, loaded, served and judged for real. The faults that need walls between model and
+judge are in test_faults.py, which runs them in containers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import small_project
+
+HOLDOUT = "examples/flights/data/holdout.parquet"
+SUITES = ("data_quality", "performance", "drift", "load")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small project with champion and challenger in its embedded registry."""
+    folder = small_project.make(tmp_path_factory.mktemp("project"))
+    small_project.train(folder, "--role", "champion")
+    small_project.train(folder)
+    return folder
+
+
+@pytest.fixture
+def restored(project: Path) -> Any:
+    """The project for a test that breaks a file of it: set back afterwards."""
+    kept = {p: (project / p).read_bytes() for p in (HOLDOUT, "model_contract.yaml")}
+    yield project
+    for path, content in kept.items():
+        (project / path).write_bytes(content)
+
+
+def outcomes(folder: Path, suite: str) -> list[dict[str, Any]]:
+    record = json.loads((folder / "record.json").read_text())
+    return next(s["outcomes"] for s in record["suites"] if s["suite"] == suite)
+
+
+def test_a_good_challenger_passes_and_is_released(project: Path) -> None:
+    done = small_project.weighin(project, "validate")
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "PASSED  flight-delay version 2 against version 1" in done.stderr
+    reports = project / "reports"
+    for suite in SUITES:
+        for name in ("junit.xml", "report.html", "outcomes.json"):
+            assert (reports / suite / name).is_file(), (suite, name)
+    for name in ("verdict.json", "summary.md", "report.html", "record.json"):
+        assert (reports / name).is_file(), name
+    assert (reports / "drift/evidently.html").is_file(), done.stderr
+    assert (reports / "data_quality/data_docs/holdout/index.html").is_file()
+    page = (reports / "report.html").read_text()
+    assert page.count('class="interval"') >= 35  # every sample is drawn
+    assert page.count("data-histogram=") == 16
+    assert 'class="curve"' in page
+
+    again = small_project.weighin(project, "verdict", "reports")
+    assert again.returncode == 0, again.stderr
+
+    alone = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "validation_tests/test_drift.py"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert alone.returncode == 0, alone.stdout[-2000:]
+    assert "16 passed" in alone.stdout
+
+    registry = project / ".weighin/registry"
+    shutil.copytree(registry, project / "before")
+    promoted = small_project.weighin(project, "promote", "reports")
+    assert promoted.returncode == 0, promoted.stderr
+    assert "version 1 -> version 2 (unsigned)" in promoted.stdout
+    shutil.rmtree(registry)
+    (project / "before").rename(registry)
+
+
+def test_the_numbers_of_evidently_are_those_of_the_gate(project: Path) -> None:
+    if not (project / "reports/drift/evidently.html").is_file():
+        small_project.weighin(project, "validate", "--suite", "drift")
+    page = (project / "reports/drift/evidently.html").read_text()
+    for outcome in json.loads((project / "reports/drift/outcomes.json").read_text())["outcomes"]:
+        assert outcome["reason"].partition(" [")[0] in page, outcome["check"]
+
+
+def not_evaluated(project: Path, out: str, suite: str, sentence: str) -> None:
+    """Every check of the suite that needed what is missing says so, and nothing of it is a pass."""
+    done = small_project.weighin(project, "validate", "--suite", suite, "--out", out)
+    assert done.returncode in (5, 7), done.stderr[-3000:]
+    found = outcomes(project / out, suite)
+    touched = [o for o in found if sentence in o["reason"]]
+    assert touched, [o["reason"] for o in found][:3]
+    assert {o["status"] for o in touched} == {"not_evaluated"}
+    assert (project / out / suite / "junit.xml").read_text().count("<error") >= len([o for o in touched if o["blocks"]])
+    for page in ("report.html", "summary.md"):
+        assert "not evaluated" in (project / out / page).read_text()
+    if suite == "performance":
+        assert not [o for o in found if o["status"] == "passed"]
+
+
+def test_a_missing_file_is_not_evaluated(restored: Path) -> None:
+    (restored / HOLDOUT).unlink()
+    not_evaluated(restored, "out-missing", "performance", "the file is missing")
+
+
+def test_an_unreadable_parquet_file_is_not_evaluated(restored: Path) -> None:
+    (restored / HOLDOUT).write_bytes(b"PAR1 this is not one")
+    not_evaluated(restored, "out-unreadable", "performance", "not a readable Parquet file")
+
+
+def test_an_unknown_column_is_not_evaluated(restored: Path) -> None:
+    small_project.edit(
+        restored / "model_contract.yaml",
+        ("    visib: {type: float", "    wind_gust: {type: float}\n    visib: {type: float"),
+    )
+    small_project.weighin(restored, "expectations")
+    not_evaluated(restored, "out-unknown", "performance", "no column wind_gust")
+
+
+def test_an_empty_frame_is_not_evaluated(restored: Path) -> None:
+    pd.read_parquet(restored / HOLDOUT).head(0).to_parquet(restored / HOLDOUT, index=False)
+    not_evaluated(restored, "out-empty", "performance", "the file has no rows")
+
+
+def test_an_empty_frame_passes_no_data_quality_check(restored: Path) -> None:
+    pd.read_parquet(restored / HOLDOUT).head(0).to_parquet(restored / HOLDOUT, index=False)
+    done = small_project.weighin(restored, "validate", "--suite", "data_quality", "--out", "out-empty-quality")
+    assert done.returncode == 7
+    for outcome in outcomes(restored / "out-empty-quality", "data_quality"):
+        if "/holdout/" in outcome["check"]:
+            assert outcome["status"] == "not_evaluated", outcome["check"]
+
+
+def test_labels_that_are_all_equal_are_not_evaluated(restored: Path) -> None:
+    table = pq.read_table(restored / HOLDOUT)
+    frame = table.to_pandas()
+    frame["late"] = frame["late"] * 0
+    frame.to_parquet(restored / HOLDOUT, index=False)
+    not_evaluated(restored, "out-one-class", "performance", "the rarer class")
+
+
+def test_data_that_change_after_they_were_resolved_are_not_evaluated(restored: Path) -> None:
+    assert small_project.weighin(restored, "resolve").returncode == 0
+    pd.read_parquet(restored / HOLDOUT).iloc[1:].to_parquet(restored / HOLDOUT, index=False)
+    small_project.weighin(restored, "judge", "performance", "--out", "out-changed")
+    found = json.loads((restored / "out-changed/performance/outcomes.json").read_text())["outcomes"]
+    assert {o["status"] for o in found} == {"not_evaluated"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("nan", "predictions are NaN"),
+        ("too-few", "predictions for"),
+        ("raises", "ended with code"),
+        ("hangs", "was stopped after"),
+        ("writes-much", "ended with code"),
+    ],
+)
+def test_a_model_that_does_not_answer_is_not_evaluated(fault: str, sentence: str, restored: Path) -> None:
+    small_project.edit(restored / "model_contract.yaml", ("predict_seconds: 120", "predict_seconds: 25"))
+    version = small_project.train(restored, "--fault", fault)
+    started = time.monotonic()
+    done = small_project.weighin(
+        restored, "validate", "--suite", "performance", "--candidate", version, "--out", f"out-{fault}"
+    )
+    assert time.monotonic() - started < 120
+    assert done.returncode in (5, 7), done.stderr[-3000:]
+    found = outcomes(restored / f"out-{fault}", "performance")
+    assert {o["status"] for o in found} == {"not_evaluated"}
+    assert any(sentence in o["reason"] for o in found), found[0]["reason"]
+
+
+def test_a_registry_that_is_away_is_said_in_one_line_and_in_the_reports(project: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (project / "out-away").mkdir()
+    (project / "out-away/record.json").write_text("{}")
+    environment = {
+        "MLFLOW_TRACKING_URI": f"http://user:secret@127.0.0.1:{port}",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "weighin", "validate", "--out", "out-away"],
+        cwd=project,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 7
+    said = [line for line in done.stderr.splitlines() if line.startswith("weighin: ")]
+    assert len(said) == 1
+    assert f"127.0.0.1:{port}" in said[0]
+    assert "Check the address" in said[0]
+    assert "secret" not in done.stderr
+    assert "Traceback" not in done.stderr
+    verdict = json.loads((project / "out-away/verdict.json").read_text())
+    assert (verdict["status"], verdict["exit_code"]) == ("not_evaluated", 7)
+    assert "not evaluated" in (project / "out-away/summary.md").read_text()
+    assert "secret" not in (project / "out-away/summary.md").read_text()
+    assert not (project / "out-away/record.json").exists()
+
+
+def test_a_wrong_contract_is_a_usage_error_with_line_and_nearest_key(restored: Path) -> None:
+    small_project.edit(restored / "model_contract.yaml", ("rows_at_least:", "rows_at_lest:"))
+    done = small_project.weighin(restored, "validate", "--out", "out-contract")
+    assert done.returncode == 4
+    assert "rows_at_least" in done.stderr
+    assert "model_contract.yaml" in done.stderr
+    assert json.loads((restored / "out-contract/verdict.json").read_text())["status"] == "not_evaluated"
+
+
+def test_fewer_suites_than_the_contract_demands_are_never_a_pass(project: Path) -> None:
+    done = small_project.weighin(project, "validate", "--suite", "drift", "--out", "out-fewer")
+    assert done.returncode == 7
+    assert "was left out" in done.stderr
+
+
+def test_without_an_engine_the_docker_runner_says_so(project: Path) -> None:
+    environment = {**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    done = subprocess.run(
+        [sys.executable, "-m", "weighin", "validate", "--runner", "docker", "--out", "out-engine"],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 7
+    assert json.loads((project / "out-engine/verdict.json").read_text())["status"] == "not_evaluated"
+
+
+def test_an_mlflow_server_works_as_registry(project: Path, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination",
+        str(tmp_path / "artifacts"),
+    ]
+    with (tmp_path / "log").open("wb") as log:
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        server = subprocess.Popen(
+            command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=environment
+        )
+    try:
+        uri = f"http://127.0.0.1:{port}"
+        wait_for(port, 90)
+        os.environ["MLFLOW_TRACKING_URI"] = uri
+        small_project.train(project, "--role", "champion", "--rows", "5000")
+        small_project.train(project, "--rows", "20000")
+        done = small_project.weighin(project, "resolve", "--work", str(tmp_path / "work"))
+        assert done.returncode == 0, done.stderr[-3000:]
+        subject = json.loads((tmp_path / "work/subject.json").read_text())
+        assert (subject["candidate"]["version"], subject["champion"]["version"]) == ("2", "1")
+        assert subject["demonstration"] is False
+    finally:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+def wait_for(port: int, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.3)
+    pytest.fail(f"nothing listens on port {port}")
