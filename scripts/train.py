@@ -94,7 +94,6 @@ def register(model: Pipeline, rows: pd.DataFrame, role: str, fault: str | None) 
     common = {
         "name": "model",
         "signature": infer_signature(example, model.predict_proba(example)),
-        "input_example": example,
         "registered_model_name": NAME,
         "pip_requirements": [f"{p}=={version(p)}" for p in ("mlflow", "scikit-learn", "skops", "pandas", "numpy")],
     }
@@ -105,11 +104,12 @@ def register(model: Pipeline, rows: pd.DataFrame, role: str, fault: str | None) 
                 honest = Path(folder) / "honest"
                 mlflow.sklearn.save_model(model, honest, **trusted(), signature=common["signature"])
                 code = FAULT_FILES / f"{fault.replace('-', '_')}.py"
-                # Logging would run the model on its example, and some of these do not come back from that.
-                os.environ["MLFLOW_LOG_MODEL_VALIDATION"] = "false"
+                # Without an input example: logging would run the model on it, and some of these do not come back.
                 info = mlflow.pyfunc.log_model(python_model=str(code), artifacts={"honest": str(honest)}, **common)
         else:
-            info = mlflow.sklearn.log_model(model, pyfunc_predict_fn="predict_proba", **trusted(), **common)
+            info = mlflow.sklearn.log_model(
+                model, pyfunc_predict_fn="predict_proba", **trusted(), input_example=example, **common
+            )
     return str(info.registered_model_version), run.info.run_id
 
 

@@ -95,5 +95,6 @@ def _subject(command: argparse.ArgumentParser) -> None:
 
 def _reports(command: argparse.ArgumentParser) -> None:
     command.add_argument("reports", type=Path, nargs="?", default=Path("reports"), help="default: %(default)s")
+    command.add_argument("--image", help="the image that judged, for evidence of --runner docker")
     _contract(command)
     _work(command)

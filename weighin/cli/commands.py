@@ -35,10 +35,7 @@ def _validate(given: argparse.Namespace) -> int:
         raise ContractError(f"no limits for suite {', '.join(absent)}", str(given.contract), "Add them under `gates`.")
     in_docker = given.runner == "docker"
     if in_docker:
-        try:
-            os.environ["WEIGHIN_IMAGE"] = docker.identity(given.image)
-        except docker.NoEngineError as error:
-            raise NotEvaluated(str(error), "--runner docker") from error
+        _judged_by(given.image)
     with _step("resolve candidate and champion"):
         resolve_subject(file, given.work, given.candidate, given.champion)
     with _step("predict"):
@@ -132,6 +129,7 @@ def verdict(given: argparse.Namespace) -> int:
     except (ValueError, AttributeError, KeyError) as error:
         raise ContractError(f"--needs is not JSON of job results ({error!r})", "", "Pass toJSON(needs).") from error
     with or_not_evaluated(given.reports):
+        _judged_by(given.image)
         return conclude(read_contract(given.contract), given.work, given.reports, (), results)
 
 
@@ -143,6 +141,7 @@ def promote(given: argparse.Namespace) -> int:
     from weighin.registry.mlflow import Registry
 
     file = read_contract(given.contract)
+    _judged_by(given.image)
     subject, _, decision = decide_again(file, given.work, given.reports, (), {})
     done = promote_subject(file, subject, decision, given.reports, Registry(), dry_run=given.dry_run)
     word = "would move" if given.dry_run else "already stands" if done.already else "moved"
@@ -180,6 +179,17 @@ def expectations(given: argparse.Namespace) -> int:
     same = write_suite(file.contract, file.folder, check=given.check)
     print("great_expectations/expectations/contract.json is " + ("as the contract says" if same else "written"))
     return 0
+
+
+def _judged_by(image: str | None) -> None:
+    """Let evidence of this image count, by its id; without one, what WEIGHIN_IMAGE says."""
+    from weighin.runner import docker
+
+    if image:
+        try:
+            os.environ["WEIGHIN_IMAGE"] = docker.identity(image)
+        except docker.NoEngineError as error:
+            raise NotEvaluated(str(error), f"image {image}") from error
 
 
 @contextlib.contextmanager

@@ -1,0 +1,157 @@
+"""A small contract with data, predictions and a load log, all green, for tests that break one thing of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from weighin.contract import checks, read_contract
+from weighin.load import SCHEMA
+from weighin.outcome import Outcome, decide
+from weighin.predict import COLUMN
+from weighin.record.encode import file_digest
+from weighin.subject import ModelVersion, Subject
+from weighin.suites import measured
+from weighin.suites.evidence import Evidence
+from weighin.suites.expectations import write_suite
+
+DATASETS = ("reference", "holdout", "current")
+DAYS = 40
+ROWS = 2_000
+CONTRACT = """\
+version: 1
+model: {name: m, task: binary, target: late}
+group: day
+data:
+  reference: reference.parquet
+  holdout: holdout.parquet
+  current: current.parquet
+  columns:
+    id: {type: integer, role: key, unique: true}
+    at: {type: timestamp, role: time, time_zone: UTC}
+    day: {type: date, role: group}
+    late: {type: integer, role: target, allowed: [0, 1]}
+    distance: {type: integer, minimum: 50, maximum: 6000}
+    carrier: {type: string, allowed: [AA, UA, B6]}
+    temp: {type: float, minimum: -20, maximum: 115, missing_at_most: 0.1}
+gates:
+  data_quality: {rows_at_least: 1000, datasets: [holdout]}
+  performance:
+    threshold: 0.5
+    checks:
+      - {metric: roc_auc, at_least: 0.7}
+      - {metric: log_loss, at_most: 0.65}
+      - {metric: roc_auc, against: champion, margin: 0.02}
+    slices:
+      - {column: carrier, values: [AA], metric: roc_auc, margin: 0.1}
+  drift:
+    at_most: 0.2
+    columns: {temp: {at_most: 0.3, bins: 4, reason: the weather of forty days}}
+  load:
+    rate: 10
+    seconds: 20
+    within: {milliseconds: 100, share_at_least: 0.9}
+    errors_at_most: 0.03
+    memory_mb_at_most: 1000
+"""
+
+
+@dataclass
+class Work:
+    """Everything that suites read. Change frames, scores or log, then `write`."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.contract = CONTRACT
+        rng = np.random.default_rng(7)
+        self.frames = {name: frame(rng) for name in DATASETS}
+        self.scores = {}
+        for role, noise in (("candidate", 0.35), ("champion", 0.45)):
+            for name, table in self.frames.items():
+                score = 0.25 + 0.5 * table["late"].to_numpy() + rng.normal(0, noise, ROWS)
+                self.scores[role, name] = np.clip(score, 0.02, 0.98)
+        self.digests = {"candidate": "sha256:c", "champion": "sha256:b"}
+        self.log = load_log(self.scores["candidate", "holdout"], rng)
+        self.memory: object = {"peak_memory_mb": 500.0}
+
+    def write(self) -> Work:
+        """Write all of it."""
+        path = self.folder / "model_contract.yaml"
+        path.write_text(self.contract)
+        file = read_contract(path)
+        write_suite(file.contract, self.folder, check=False)
+        example = Path(__file__).resolve().parent.parent / "great_expectations/great_expectations.yml"
+        (self.folder / "great_expectations/great_expectations.yml").write_text(example.read_text())
+        data = {}
+        for name, table in self.frames.items():
+            table.to_parquet(self.folder / f"{name}.parquet", index=False)
+            data[name] = {"sha256": file_digest(self.folder / f"{name}.parquet"), "rows": len(table), "problem": ""}
+        for (role, name), values in self.scores.items():
+            out = self.folder / "work/predictions" / role
+            out.mkdir(parents=True, exist_ok=True)
+            table = pa.table({COLUMN: pa.array(np.asarray(values, dtype=np.float64))})
+            with pa.OSFile(str(out / f"{name}.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+                writer.write_table(table)
+        models = {role: ModelVersion("m", role, "r", self.digests[role], "x") for role in self.digests}
+        Subject(models["candidate"], models.get("champion"), file.digest, data, True).write(
+            self.folder / "work/subject.json"
+        )
+        (self.folder / "work/load").mkdir(exist_ok=True)
+        responses = str(self.folder / "work/load/responses.arrow")
+        with pa.OSFile(responses, "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
+            writer.write_table(pa.Table.from_pylist(self.log, schema=SCHEMA))
+        (self.folder / "work/load/server.json").write_text(json.dumps(self.memory))
+        return self
+
+    def outcomes(self, suite: str) -> dict[str, Outcome]:
+        """What a suite finds, as it was written."""
+        file = read_contract(self.folder / "model_contract.yaml")
+        evidence = Evidence(file, self.folder / "work")
+        return {c.id: decide(measured(c, evidence), c.limit) for c in checks(file.contract, suite)}
+
+    def red(self, suite: str) -> dict[str, str]:
+        """Check -> status, of all that did not pass."""
+        return {name: o.status.value for name, o in self.outcomes(suite).items() if o.status.value != "passed"}
+
+
+def frame(rng: np.random.Generator) -> pd.DataFrame:
+    """Rows of forty days, the same distribution at every call."""
+    day = np.sort(np.arange(ROWS) % DAYS)
+    moments = pd.Timestamp("2013-06-01", tz="UTC") + pd.to_timedelta(day, unit="D")
+    return pd.DataFrame(
+        {
+            "id": np.arange(ROWS),
+            "at": moments,
+            "day": moments.date,
+            "late": (rng.random(ROWS) < 0.3).astype(np.int64),
+            "distance": rng.integers(100, 3000, ROWS),
+            "carrier": rng.choice(["AA", "UA", "B6"], ROWS),
+            "temp": rng.normal(60, 10, ROWS).clip(0, 110),
+        }
+    )
+
+
+def load_log(offline: np.ndarray, rng: np.random.Generator) -> list[dict[str, object]]:
+    """200 requests in 20 seconds, two rows each, answered after 10 ms with the offline predictions."""
+    log = []
+    for i in range(200):
+        rows = np.sort(rng.choice(len(offline), 2, replace=False))
+        moment = 3 + i / 10
+        log.append(
+            {
+                "intended": moment,
+                "sent": moment + 0.001,
+                "done": moment + 0.010,
+                "warm_up": False,
+                "error": "",
+                "rows": rows.tolist(),
+                "answers": offline[rows].tolist(),
+            }
+        )
+    return log

@@ -1,0 +1,126 @@
+"""Performance: the candidate must be good, and not worse than the champion, and not the champion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from suite_work import ROWS, Work
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    return Work(tmp_path)
+
+
+def test_a_better_candidate_passes(work: Work) -> None:
+    assert work.write().red("performance") == {}
+
+
+def test_a_worse_candidate_fails_against_the_champion(work: Work) -> None:
+    for name in ("reference", "holdout", "current"):
+        key, other = ("candidate", name), ("champion", name)
+        work.scores[key], work.scores[other] = work.scores[other], work.scores[key]
+    red = work.write().red("performance")
+    assert red["performance/roc_auc/vs-champion"] == "failed"
+
+
+def test_shuffled_predictions_fail(work: Work) -> None:
+    rng = np.random.default_rng(0)
+    work.scores["candidate", "holdout"] = rng.permutation(work.scores["candidate", "holdout"])
+    red = work.write().red("performance")
+    assert red["performance/roc_auc"] == "failed"
+
+
+def test_the_same_files_again_are_nothing_changed(work: Work) -> None:
+    work.digests["candidate"] = work.digests["champion"]
+    outcome = work.write().outcomes("performance")["performance/changed"]
+    assert (outcome.status.value, outcome.evidence.method) == ("failed", "candidate and champion are the same files")
+
+
+def test_equal_answers_on_every_row_are_nothing_changed(work: Work) -> None:
+    work.scores["candidate", "holdout"] = work.scores["champion", "holdout"].copy()
+    assert work.write().red("performance")["performance/changed"] == "failed"
+
+
+def test_one_different_answer_is_a_change(work: Work) -> None:
+    work.scores["candidate", "holdout"] = work.scores["champion", "holdout"].copy()
+    work.scores["candidate", "holdout"][5] += 0.01
+    assert "performance/changed" not in work.write().red("performance")
+
+
+def test_a_first_release_has_nothing_to_be_compared_with(work: Work) -> None:
+    del work.digests["champion"]
+    found = work.write().outcomes("performance")
+    assert "first release" in found["performance/roc_auc/vs-champion"].evidence.method
+    assert {o.status.value for o in found.values()} == {"passed"}
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (np.full(ROWS, np.nan), "NaN"),
+        (np.full(ROWS, 1.5), "outside"),
+        (np.full(ROWS - 1, 0.5), "predictions for"),
+        (np.empty(0), "predictions for"),
+    ],
+)
+def test_answers_that_are_no_probabilities_pass_nothing(values: np.ndarray, says: str, work: Work) -> None:
+    work.scores["candidate", "holdout"] = values
+    found = work.write().outcomes("performance")
+    assert {o.status.value for o in found.values()} == {"not_evaluated"}
+    assert all(says in o.reason for o in found.values())
+
+
+def test_one_nan_among_many_answers_passes_nothing(work: Work) -> None:
+    work.scores["candidate", "holdout"][7] = np.nan
+    assert {o.status.value for o in work.write().outcomes("performance").values()} == {"not_evaluated"}
+
+
+@pytest.mark.parametrize("content", [b"", b"ARROW1 not really", None])
+def test_a_damaged_or_missing_file_passes_nothing(content: bytes | None, work: Work) -> None:
+    path = work.write().folder / "work/predictions/candidate/holdout.arrow"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert {o.status.value for o in work.outcomes("performance").values()} == {"not_evaluated"}
+
+
+def test_a_link_to_other_predictions_passes_nothing(work: Work) -> None:
+    path = work.write().folder / "work/predictions/candidate/holdout.arrow"
+    path.unlink()
+    path.symlink_to(work.folder / "work/predictions/champion/holdout.arrow")
+    assert {o.status.value for o in work.outcomes("performance").values()} == {"not_evaluated"}
+
+
+def test_predictions_of_another_schema_pass_nothing(work: Work) -> None:
+    path = work.write().folder / "work/predictions/candidate/holdout.arrow"
+    table = pa.table({"prediction": pa.array(["0.5"] * ROWS)})
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    found = work.outcomes("performance")
+    assert {o.status.value for o in found.values()} == {"not_evaluated"}
+
+
+def test_fewer_than_twenty_of_the_rarer_class_are_not_evaluated(work: Work) -> None:
+    work.frames["holdout"]["late"] = (np.arange(ROWS) < 19).astype(np.int64)
+    found = work.write().outcomes("performance")
+    assert found["performance/roc_auc"].status.value == "not_evaluated"
+    assert "19" in found["performance/roc_auc"].reason
+
+
+def test_a_missing_label_is_not_evaluated(work: Work) -> None:
+    work.frames["holdout"]["late"] = work.frames["holdout"]["late"].astype("Int64")
+    work.frames["holdout"].loc[3, "late"] = None
+    found = work.write().outcomes("performance")
+    assert "1 rows have no label" in found["performance/roc_auc"].reason
+
+
+def test_a_slice_without_rows_is_not_evaluated(work: Work) -> None:
+    work.frames["holdout"]["carrier"] = "UA"
+    found = work.write().outcomes("performance")["performance/roc_auc/vs-champion/carrier=AA"]
+    assert found.status.value == "not_evaluated"
+    assert not found.blocks  # a slice warns, unless the contract says otherwise

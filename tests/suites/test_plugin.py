@@ -1,0 +1,149 @@
+"""A suite as pytest runs it: what becomes of a team's own tests, of skips, of crashes, and what JUnit says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suite_work import Work
+from weighin.judge import run_suite
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    shutil.copytree(
+        ROOT / "validation_tests", tmp_path / "validation_tests", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return Work(tmp_path)
+
+
+def judged(work: Work) -> tuple[int, dict[str, dict[str, Any]], ET.Element]:
+    """Exit code, outcomes by check, and the JUnit file of the drift suite."""
+    place, reports = work.folder, work.folder / "reports"
+    test = place / "validation_tests/test_drift.py"
+    code = run_suite("drift", test, place / "model_contract.yaml", place / "work", reports)
+    outcomes = json.loads((reports / "drift/outcomes.json").read_text())["outcomes"]
+    junit = ET.parse(reports / "drift/junit.xml").getroot()[0]  # noqa: S314 - our own file
+    return code, {o["check"]: o for o in outcomes}, junit
+
+
+def own(work: Work, text: str) -> None:
+    with (work.folder / "validation_tests/test_drift.py").open("a") as file:
+        file.write("\n\n" + text)
+
+
+def test_a_green_suite_leaves_junit_outcomes_and_pages(work: Work) -> None:
+    code, outcomes, junit = judged(work.write())
+    assert code == 0
+    assert len(outcomes) == 5
+    assert (junit.get("tests"), junit.get("failures"), junit.get("errors")) == ("5", "0", "0")
+
+
+def test_judging_leaves_pages_beside_the_outcomes(work: Work) -> None:
+    command = [sys.executable, "-m", "weighin", "judge", "drift", "--work", "work"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=work.write().folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("junit.xml", "outcomes.json", "report.html", "evidently.html"):
+        assert (work.folder / "reports/drift" / name).is_file(), name
+
+
+def test_failed_is_a_failure_and_not_evaluated_an_error(work: Work) -> None:
+    work.frames["current"]["temp"] += 40
+    work.frames["current"]["distance"] = work.frames["current"]["distance"].astype(str)
+    code, _, junit = judged(work.write())
+    assert code == 1
+    assert (junit.get("failures"), junit.get("errors")) == ("1", "1")
+    (message,) = [f.get("message", "") for f in junit.iter("failure")]
+    assert "failed: " in message
+    assert "beyond the limit ≤ 0.3" in message
+
+
+def test_a_warning_is_a_pass_with_a_property(work: Work) -> None:
+    work.contract = work.contract.replace("bins: 4, reason", "bins: 4, severity: warn, reason")
+    work.frames["current"]["temp"] += 40
+    code, outcomes, junit = judged(work.write())
+    assert (code, junit.get("failures")) == (0, "0")
+    assert outcomes["drift/temp"]["status"] == "failed"
+    assert not outcomes["drift/temp"]["blocks"]
+    assert [p.get("name") for p in junit.iter("property")] == ["weighin-warning"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("    assert True", "passed"),
+        ("    assert 1 == 2", "failed"),
+        ("    raise OSError('gone')", "failed"),
+        ("    pytest.skip('later')", "not_evaluated"),
+        ("    pytest.xfail('known')", "not_evaluated"),
+    ],
+)
+def test_a_teams_own_test_becomes_a_check(body: str, status: str, work: Work) -> None:
+    own(work, f"import pytest\n\n\ndef test_own():\n{body}\n")
+    _, outcomes, _ = judged(work.write())
+    (name,) = [n for n in outcomes if n.startswith("custom/")]
+    assert name.endswith("test_drift.py::test_own")
+    assert outcomes[name]["status"] == status
+    assert outcomes[name]["blocks"] is (status != "passed")
+
+
+def test_a_fixture_that_breaks_is_not_evaluated(work: Work) -> None:
+    own(work, "import pytest\n\n\n@pytest.fixture\ndef broken():\n    1 / 0\n\n\ndef test_own(broken):\n    pass\n")
+    _, outcomes, _ = judged(work.write())
+    (outcome,) = [o for n, o in outcomes.items() if n.startswith("custom/")]
+    assert outcome["status"] == "not_evaluated"
+    assert "ZeroDivisionError" in outcome["reason"]
+
+
+def test_a_suite_that_skips_its_checks_has_evaluated_nothing(work: Work) -> None:
+    (work.folder / "validation_tests/test_drift.py").write_text(
+        'import pytest\n\nSUITE = "drift"\n\n\n@pytest.mark.skip(reason="in a hurry")\n'
+        "def test_drift(outcome):\n    assert outcome.goes_on, outcome\n"
+    )
+    _, outcomes, _ = judged(work.write())
+    assert {o["status"] for o in outcomes.values()} == {"not_evaluated"}
+    assert len(outcomes) == 5
+
+
+def test_a_crash_while_measuring_is_not_evaluated(work: Work) -> None:
+    own(
+        work,
+        "import weighin.suites.drift\n\n\ndef explode(*_):\n    raise MemoryError('too much')\n\n\n"
+        "weighin.suites.drift.psi = explode\n",
+    )
+    code, outcomes, junit = judged(work.write())
+    assert code == 1
+    assert {o["status"] for o in outcomes.values()} == {"not_evaluated"}
+    assert all("MemoryError" in o["reason"] for o in outcomes.values())
+    assert junit.get("errors") == "5"
+
+
+def test_a_test_that_asserts_nothing_does_not_hide_what_was_decided(work: Work) -> None:
+    work.frames["current"]["temp"] = np.full(len(work.frames["current"]), 100.0)
+    (work.folder / "validation_tests/test_drift.py").write_text(
+        'SUITE = "drift"\n\n\ndef test_drift(outcome):\n    pass\n'
+    )
+    code, outcomes, _ = judged(work.write())
+    assert code == 0
+    assert outcomes["drift/temp"]["status"] in ("failed", "not_evaluated")
+
+
+def test_old_outcomes_do_not_survive_a_suite_that_dies(work: Work) -> None:
+    judged(work.write())
+    (work.folder / "validation_tests/test_drift.py").write_text("import os\n\nos._exit(0)\n")
+    with pytest.raises(FileNotFoundError):
+        judged(work)

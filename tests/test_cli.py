@@ -1,0 +1,86 @@
+"""The command line: usage errors end with 4, and everything is said in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from weighin.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["no-such-command"],
+        ["validate", "--no-such-option"],
+        ["validate", "--suite", "taste"],
+        ["validate", "--runner", "moon"],
+        ["judge"],
+        ["predict", "--model", "x"],
+    ],
+)
+def test_a_usage_error_is_4(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 4
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_missing_contract_is_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["contract", "check", "--contract", str(tmp_path / "none.yaml")]) == 4
+    assert str(tmp_path / "none.yaml") in capsys.readouterr().err
+
+
+def test_the_contract_of_the_example_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["contract", "check", "--contract", str(ROOT / "model_contract.yaml")]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "254 checks in 4 suites" in said[-1]
+    assert len(said) == 255
+
+
+def test_the_schema_of_contracts_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["contract", "schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["additionalProperties"] is False
+    assert "gates" in schema["required"]
+
+
+def test_verdict_without_evidence_is_7_and_leaves_a_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    contract = ["--contract", str(ROOT / "model_contract.yaml"), "--work", str(tmp_path / "work")]
+    assert main(["verdict", str(tmp_path / "reports"), *contract]) == 7
+    assert "subject.json: the file is missing" in capsys.readouterr().err
+    assert json.loads((tmp_path / "reports/verdict.json").read_text())["status"] == "not_evaluated"
+    assert "not evaluated" in (tmp_path / "reports/summary.md").read_text()
+
+
+def test_needs_that_are_no_json_are_4(tmp_path: Path) -> None:
+    assert main(["verdict", str(tmp_path), "--contract", str(ROOT / "model_contract.yaml"), "--needs", "{"]) == 4
+
+
+def test_data_that_are_not_public_never_become_an_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    contract = tmp_path / "model_contract.yaml"
+    contract.write_text((ROOT / "model_contract.yaml").read_text().replace("public_data: true", "public_data: false"))
+    assert main(["resolve", "--as-artifact", "--contract", str(contract), "--work", str(tmp_path / "work")]) == 4
+    assert "does not allow it" in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()
+
+
+def test_what_nobody_foresaw_is_3_and_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def explode(*_: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("weighin.resolve.resolve", explode)
+    out = tmp_path / "out"
+    assert main(["validate", "--contract", str(ROOT / "model_contract.yaml"), "--out", str(out)]) == 3
+    assert "internal error, RuntimeError: boom" in capsys.readouterr().err
+    assert json.loads((out / "verdict.json").read_text())["status"] == "not_evaluated"
