@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +108,12 @@ class Work:
             writer.write_table(pa.Table.from_pylist(self.log, schema=SCHEMA))
         (self.folder / "work/load/server.json").write_text(json.dumps(self.memory))
         return self
+
+    def forget_fingerprints(self) -> None:
+        """As if the data had been like this when they were resolved."""
+        path = self.folder / "work/subject.json"
+        subject = Subject.read(path)
+        replace(subject, data={}).write(path)
 
     def outcomes(self, suite: str) -> dict[str, Outcome]:
         """What a suite finds, as it was written."""

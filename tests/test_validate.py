@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 import small_project
@@ -39,7 +38,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def restored(project: Path) -> Any:
     """The project for a test that breaks a file of it: set back afterwards."""
-    kept = {p: (project / p).read_bytes() for p in (HOLDOUT, "model_contract.yaml")}
+    broken = (HOLDOUT, "model_contract.yaml", "great_expectations/expectations/contract.json")
+    kept = {p: (project / p).read_bytes() for p in broken}
     yield project
     for path, content in kept.items():
         (project / path).write_bytes(content)
@@ -118,11 +118,6 @@ def test_a_missing_file_is_not_evaluated(restored: Path) -> None:
     not_evaluated(restored, "out-missing", "performance", "the file is missing")
 
 
-def test_an_unreadable_parquet_file_is_not_evaluated(restored: Path) -> None:
-    (restored / HOLDOUT).write_bytes(b"PAR1 this is not one")
-    not_evaluated(restored, "out-unreadable", "performance", "not a readable Parquet file")
-
-
 def test_an_unknown_column_is_not_evaluated(restored: Path) -> None:
     small_project.edit(
         restored / "model_contract.yaml",
@@ -132,11 +127,6 @@ def test_an_unknown_column_is_not_evaluated(restored: Path) -> None:
     not_evaluated(restored, "out-unknown", "performance", "no column wind_gust")
 
 
-def test_an_empty_frame_is_not_evaluated(restored: Path) -> None:
-    pd.read_parquet(restored / HOLDOUT).head(0).to_parquet(restored / HOLDOUT, index=False)
-    not_evaluated(restored, "out-empty", "performance", "the file has no rows")
-
-
 def test_an_empty_frame_passes_no_data_quality_check(restored: Path) -> None:
     pd.read_parquet(restored / HOLDOUT).head(0).to_parquet(restored / HOLDOUT, index=False)
     done = small_project.weighin(restored, "validate", "--suite", "data_quality", "--out", "out-empty-quality")
@@ -144,14 +134,6 @@ def test_an_empty_frame_passes_no_data_quality_check(restored: Path) -> None:
     for outcome in outcomes(restored / "out-empty-quality", "data_quality"):
         if "/holdout/" in outcome["check"]:
             assert outcome["status"] == "not_evaluated", outcome["check"]
-
-
-def test_labels_that_are_all_equal_are_not_evaluated(restored: Path) -> None:
-    table = pq.read_table(restored / HOLDOUT)
-    frame = table.to_pandas()
-    frame["late"] = frame["late"] * 0
-    frame.to_parquet(restored / HOLDOUT, index=False)
-    not_evaluated(restored, "out-one-class", "performance", "the rarer class")
 
 
 def test_data_that_change_after_they_were_resolved_are_not_evaluated(restored: Path) -> None:
@@ -164,22 +146,14 @@ def test_data_that_change_after_they_were_resolved_are_not_evaluated(restored: P
 
 @pytest.mark.parametrize(
     ("fault", "sentence"),
-    [
-        ("nan", "predictions are NaN"),
-        ("too-few", "predictions for"),
-        ("raises", "ended with code"),
-        ("hangs", "was stopped after"),
-        ("writes-much", "ended with code"),
-    ],
+    [("raises", "this model always raises"), ("hangs", "was stopped after"), ("writes-much", "ended with code")],
 )
 def test_a_model_that_does_not_answer_is_not_evaluated(fault: str, sentence: str, restored: Path) -> None:
-    small_project.edit(restored / "model_contract.yaml", ("predict_seconds: 120", "predict_seconds: 25"))
+    small_project.edit(restored / "model_contract.yaml", ("predict_seconds: 120", "predict_seconds: 15"))
     version = small_project.train(restored, "--fault", fault)
-    started = time.monotonic()
     done = small_project.weighin(
-        restored, "validate", "--suite", "performance", "--candidate", version, "--out", f"out-{fault}"
+        restored, "validate", "--suite", "performance", "--candidate", version, "--out", f"out-{fault}", seconds=120
     )
-    assert time.monotonic() - started < 120
     assert done.returncode in (5, 7), done.stderr[-3000:]
     found = outcomes(restored / f"out-{fault}", "performance")
     assert {o["status"] for o in found} == {"not_evaluated"}

@@ -124,3 +124,39 @@ def test_a_slice_without_rows_is_not_evaluated(work: Work) -> None:
     found = work.write().outcomes("performance")["performance/roc_auc/vs-champion/carrier=AA"]
     assert found.status.value == "not_evaluated"
     assert not found.blocks  # a slice warns, unless the contract says otherwise
+
+
+def test_labels_that_are_all_equal_are_not_evaluated(work: Work) -> None:
+    work.frames["holdout"]["late"] = 0
+    found = work.write().outcomes("performance")
+    del found["performance/changed"]  # whether something changed needs no label
+    assert {o.status.value for o in found.values()} == {"not_evaluated"}
+    assert "labels are equal" in found["performance/roc_auc"].reason
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "the file is missing"), (b"", "not a readable Parquet file"), (b"PAR1 no", "not a readable Parquet file")],
+)
+def test_data_that_cannot_be_read_are_not_evaluated(content: bytes | None, says: str, work: Work) -> None:
+    path = work.write().folder / "holdout.parquet"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+        work.forget_fingerprints()
+    for suite in ("performance", "data_quality"):
+        found = work.outcomes(suite)
+        assert {o.status.value for o in found.values()} == {"not_evaluated"}
+        assert any(says in o.reason for o in found.values()), [o.reason for o in found.values()][:2]
+
+
+def test_data_that_changed_since_they_were_resolved_are_not_evaluated(work: Work) -> None:
+    work.write().frames["holdout"].iloc[1:].to_parquet(work.folder / "holdout.parquet", index=False)
+    assert {o.status.value for o in work.outcomes("performance").values()} == {"not_evaluated"}
+
+
+def test_a_target_that_is_not_in_the_file_is_not_evaluated(work: Work) -> None:
+    del work.frames["holdout"]["late"]
+    found = work.write().outcomes("performance")
+    assert {o.status.value for o in found.values()} == {"not_evaluated"}
+    assert "no column late" in found["performance/roc_auc"].reason

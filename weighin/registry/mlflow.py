@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ class Registry:
         try:
             return what()
         except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0][:300]
+            first = without_password((str(error).splitlines() or [type(error).__name__])[0])[:300]
             raise RegistryError(first, without_password(self.uri), "Check the address and that it answers.") from error
 
     def aliased(self, name: str, alias: str) -> str | None:
@@ -121,7 +122,10 @@ def _quoted(name: str) -> str:
     return name.replace("'", "\\'")
 
 
-def without_password(uri: str) -> str:
-    """An address as it may be shown: what stands before `@` of its host is a secret."""
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if "@" in rest else uri
+def without_password(text: str) -> str:
+    """An address, or a message that holds one, as it may be shown: what stands before `@` of a host is a secret.
+
+    >>> without_password("GET http://user:secret@host/x failed")
+    'GET http://host/x failed'
+    """
+    return re.sub(r"://[^/\s@]*@", "://", text)

@@ -81,6 +81,9 @@ class Evidence:
     @cache  # noqa: B019
     def predictions(self, role: str, dataset: str) -> Floats:
         """Predictions of `candidate` or `champion`, shape (rows,), in the order of the dataset."""
+        problem = self.subject.data.get(dataset, {}).get("problem")
+        if problem:
+            raise NotEvaluated(f"no model was asked: {problem}", dataset)
         rows = self.columns(dataset, self.contract.model.target).num_rows
         return read_predictions(self.work / "predictions" / role / f"{dataset}.arrow", rows)
 
