@@ -76,6 +76,16 @@ def test_the_runner_needs_nothing_but_python() -> None:
     assert ran.stdout == "ok\n", ran.stderr
 
 
+def test_a_model_is_loaded_in_one_place_and_served_in_one() -> None:
+    found: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text()
+        for words in ("load_model", "mlflow.pyfunc", "mlflow.sklearn", '"models", "serve"'):
+            if words in text:
+                found.setdefault(path.relative_to(PACKAGE).as_posix(), set()).add(words)
+    assert found == {"predict.py": {"load_model", "mlflow.pyfunc"}, "serve.py": {'"models", "serve"'}}
+
+
 def test_statistics_know_no_tables_and_no_files() -> None:
     for path in (PACKAGE / "stats").glob("*.py"):
         names = {

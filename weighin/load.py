@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from weighin.data.table import read_arrow
 from weighin.errors import NotEvaluated
 from weighin.predict import one_column
 from weighin.runner.plan import LoadPlan
@@ -25,6 +26,7 @@ from weighin.runner.plan import LoadPlan
 Floats = NDArray[np.float64]
 ANSWER_BYTES = 2**20
 """Larger answers are errors: nothing that this asks for needs more."""
+LOG_BYTES = 512 * 2**20
 
 SCHEMA = pa.schema(
     [
@@ -164,16 +166,7 @@ class LoadLog:
 def read_log(path: Path) -> LoadLog:
     """Read `responses.arrow`. Errors: `NotEvaluated` when it is missing, damaged or holds no counted request."""
     place = f"load/{path.name}"
-    problem = path.parent.with_suffix(".problem")
-    if problem.is_file():
-        raise NotEvaluated(problem.read_text()[:500], place)
-    if path.is_symlink() or not path.is_file():
-        raise NotEvaluated("the load generator left no responses", place, "Look at the log of the load step.")
-    try:
-        with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
-            table = reader.read_all()
-    except (pa.ArrowException, OSError) as error:
-        raise NotEvaluated(f"not an Arrow file ({error})", place, "Run the load step again.") from error
+    table = read_arrow(path, place, LOG_BYTES)
     if table.schema != SCHEMA:
         raise NotEvaluated("not the columns of a load log", place, "Run the load step again.")
     counted = [r for r in table.to_pylist() if not r["warm_up"]]

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from weighin.data.table import read_arrow
 from weighin.errors import NotEvaluated
 
 COLUMN = "prediction"
@@ -71,21 +72,9 @@ def read_predictions(path: Path, rows: int) -> Floats:
     no probability.
     """
     place = f"predictions/{path.parent.name}/{path.name}"
-    problem = path.parent.with_suffix(".problem")
-    if problem.is_file():
-        raise NotEvaluated(problem.read_text()[:500], place)
-    if path.is_symlink() or not path.is_file():
-        raise NotEvaluated("the model left no predictions", place, "Look at the log of the predict step.")
-    if path.stat().st_size > FILE_BYTES:
-        raise NotEvaluated(f"larger than {FILE_BYTES} bytes", place, "Return one number per row.")
-    try:
-        with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
-            schema = reader.schema
-            table = reader.read_all()
-    except (pa.ArrowException, OSError) as error:
-        raise NotEvaluated(f"not an Arrow file ({error})", place, "Predict again.") from error
-    if schema.names != [COLUMN] or schema.field(0).type != pa.float64():
-        raise NotEvaluated(f"expected one column `{COLUMN}` of doubles, found {schema}", place, "Predict again.")
+    table = read_arrow(path, place, FILE_BYTES)
+    if table.column_names != [COLUMN] or table.schema.field(0).type != pa.float64():
+        raise NotEvaluated(f"expected one column `{COLUMN}` of doubles, found {table.schema}", place, "Predict again.")
     if table.num_rows != rows:
         raise NotEvaluated(f"{table.num_rows} predictions for {rows} rows", place, "Answer every row once.")
     values: Floats = table[COLUMN].to_numpy().astype(np.float64)

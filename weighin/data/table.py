@@ -38,6 +38,26 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     return table
 
 
+def read_arrow(path: Path, place: str, most: int) -> pa.Table:
+    """An Arrow file that a step left, perhaps under a model's hands: nothing about it is trusted.
+
+    most  largest size in bytes
+    Errors: `NotEvaluated` with what went wrong in that step, or with what is wrong with the file.
+    """
+    problem = path.parent.with_suffix(".problem")
+    if problem.is_file():
+        raise NotEvaluated(problem.read_text()[:500], place)
+    if path.is_symlink() or not path.is_file():
+        raise NotEvaluated("the file was not left", place, "Look at the log of the step that should have left it.")
+    if path.stat().st_size > most:
+        raise NotEvaluated(f"larger than {most} bytes", place, "Nothing that is asked for needs more.")
+    try:
+        with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
+            return reader.read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise NotEvaluated(f"not an Arrow file ({error})", place, "Run the step again.") from error
+
+
 def group_codes(values: pa.ChunkedArray, place: str) -> tuple[NDArray[np.int64], int]:
     """Codes 0..G-1 of a grouping column, and G. Errors: `NotEvaluated` when a value is missing."""
     if values.null_count:

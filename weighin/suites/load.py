@@ -12,9 +12,10 @@ from weighin.contract.checks import LoadRule
 from weighin.contract.models import Load
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog
-from weighin.outcome import Direction, Measurement, Unmeasured, census
+from weighin.outcome import Measurement, Unmeasured, census
 from weighin.stats.intervals import Interval, share_by_blocks
 from weighin.suites.evidence import Evidence
+from weighin.suites.sample import sample
 
 
 def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
@@ -50,20 +51,8 @@ def _trust(log: LoadLog, gate: Load) -> None:
 
 
 def _share(check: Check, found: Interval, detail: dict[str, Any]) -> Measurement:
-    below = check.limit.direction is Direction.AT_LEAST
-    return Measurement(
-        check.id,
-        found.estimate,
-        found.low,
-        found.high,
-        found.level,
-        found.n,
-        "share of requests",
-        "blocks of one second, and Clopper-Pearson where wider",
-        n_unit="seconds",
-        p_violation=found.p_below(check.limit.value) if below else found.p_above(check.limit.value),
-        detail=detail,
-    )
+    method = "blocks of one second, and Clopper-Pearson where wider"
+    return sample(check, found, "share of requests", method, "seconds", detail)
 
 
 def _wrong(check: Check, log: LoadLog, evidence: Evidence, gate: Load) -> Measurement:

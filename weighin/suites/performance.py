@@ -6,10 +6,11 @@ import numpy as np
 
 from weighin.contract import Check
 from weighin.contract.checks import ChangedRule, MetricRule
-from weighin.outcome import Direction, Measurement, Unmeasured, census
+from weighin.outcome import Measurement, Unmeasured, census
 from weighin.stats.intervals import Undefined, from_influence
 from weighin.stats.metrics import METRICS, UNITS, Influence
 from weighin.suites.evidence import Evidence
+from weighin.suites.sample import sample
 
 FIRST_RELEASE = "first release: there is no champion to compare with"
 
@@ -57,20 +58,9 @@ def _metric(check: Check, rule: MetricRule, evidence: Evidence) -> Measurement |
         raise Undefined(f"{rule.metric} is {own:g} without any variation between rows: no interval exists")
     codes = None if group is None else np.unique(group[keep], return_inverse=True)[1].astype(np.int64)
     interval = from_influence(found.estimate, found.values, codes, 1 - check.limit.alpha)
-    below = check.limit.direction is Direction.AT_LEAST
-    return Measurement(
-        check.id,
-        interval.estimate,
-        interval.low,
-        interval.high,
-        interval.level,
-        interval.n,
-        UNITS[rule.metric],
-        "paired difference to the champion, sandwich by group" if rule.against else "sandwich by group",
-        n_unit=evidence.contract.sampling_unit,
-        p_violation=interval.p_below(check.limit.value) if below else interval.p_above(check.limit.value),
-        detail={"rows": int(keep.sum()), "positives": int(truth[keep].sum()), "candidate": own},
-    )
+    method = "paired difference to the champion, sandwich by group" if rule.against else "sandwich by group"
+    detail = {"rows": int(keep.sum()), "positives": int(truth[keep].sum()), "candidate": own}
+    return sample(check, interval, UNITS[rule.metric], method, evidence.contract.sampling_unit, detail)
 
 
 def _slice(rule: MetricRule, evidence: Evidence, rows: int) -> np.ndarray:
