@@ -64,6 +64,7 @@ def assert_reports_are_there(ran: act.Ran) -> None:
     for suite in SUITES:
         for name in ("junit.xml", "report.html", "outcomes.json"):
             assert (ran.artifacts[f"weighin-suite-{suite}-1"] / suite / name).is_file(), (suite, name)
+    assert (ran.artifacts["weighin-suite-data_quality-1"] / "data_quality/data_docs/holdout/index.html").is_file()
     for name in ("verdict.json", "summary.md", "record.json", "report.html"):
         assert (ran.artifacts["weighin-verdict-1"] / name).is_file(), name
 
