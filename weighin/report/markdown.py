@@ -43,7 +43,7 @@ def _head(record: Mapping[str, Any]) -> list[str]:
     lines = [f"## {MARKS[status]} {text(record['model'])}: {WORDS[status]}", ""]
     lines.append(f"Candidate **{text(candidate)}** against champion **{text(champion)}**. Unsigned record.")
     if record["demonstration"]:
-        lines += ["", "The registry is a file of this run: its aliases exist here and nowhere else."]
+        lines += ["", "The registry is a file of this machine or run: its aliases exist there and nowhere else."]
     return lines
 
 
