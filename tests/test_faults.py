@@ -6,6 +6,7 @@ Every one is right in all but one thing, so each must be blocked by the check th
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,16 @@ def test_a_faulty_candidate_is_blocked_by_the_check_that_is_about_it(fault: str,
         with pa.OSFile(str(project / ".weighin/work/predictions/candidate/holdout.arrow")) as source:
             answers = pa.ipc.open_file(source).read_all()["prediction"].to_numpy()
         assert np.unique(answers).tolist() == [0.25]
+
+
+def test_a_repository_that_containers_cannot_read_is_said_at_once(project: Path) -> None:
+    project.chmod(0o700)
+    try:
+        done = small_project.weighin(project, "validate", "--runner", "docker", "--out", "out-closed")
+    finally:
+        project.chmod(0o755)
+    if os.getuid() == 0:  # for anybody else the containers run as that user
+        assert (done.returncode, "chmod go+rx" in done.stderr) == (7, True), done.stderr[-2000:]
 
 
 def test_nothing_is_left_running() -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from weighin.errors import ContractError, NotEvaluated
 
@@ -35,7 +36,7 @@ def _validate(given: argparse.Namespace) -> int:
         raise ContractError(f"no limits for suite {', '.join(absent)}", str(given.contract), "Add them under `gates`.")
     in_docker = given.runner == "docker"
     if in_docker:
-        _judged_by(given.image)
+        _judged_by(given.image, file.folder)
     with _step("resolve candidate and champion"):
         resolve_subject(file, given.work, given.candidate, given.champion)
     with _step("predict"):
@@ -181,13 +182,18 @@ def expectations(given: argparse.Namespace) -> int:
     return 0
 
 
-def _judged_by(image: str | None) -> None:
-    """Let evidence of this image count, by its id; without one, what WEIGHIN_IMAGE says."""
+def _judged_by(image: str | None, folder: Path | None = None) -> None:
+    """Let evidence of this image count, by its id; without one, what WEIGHIN_IMAGE says.
+
+    folder  what the image's containers will have to read
+    """
     from weighin.runner import docker
 
     if image:
         try:
             os.environ["WEIGHIN_IMAGE"] = docker.identity(image)
+            if folder is not None:
+                docker.readable(folder)
         except docker.NoEngineError as error:
             raise NotEvaluated(str(error), f"image {image}") from error
 

@@ -40,7 +40,7 @@ FILE_BYTES = 512 * 2**20
 
 
 class NoEngineError(Exception):
-    """There is no Docker engine, or no such image in it."""
+    """Nothing can run in containers here: no Docker engine, no such image in it, or a folder closed to them."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _peak_memory(name: str) -> float | None:
 def judge(suite: str, image: str, repo: Path, contract: Path, work: Path, out: Path) -> int:
     """Run one suite in the judge's container; 0 when it ended with every check going on."""
     folder = _writable(out / suite)
-    mounts = ((repo, "/repo", False), (work, "/work", False), (folder, f"/out/{suite}", True))
+    mounts = ((readable(repo), "/repo", False), (work, "/work", False), (folder, f"/out/{suite}", True))
     environment = (f"WEIGHIN_IMAGE={identity(image)}", f"WEIGHIN_ATTEMPT={os.environ.get('WEIGHIN_ATTEMPT', '1')}")
     sandbox = Sandbox(image, mounts, 4000, environment=environment, workdir="/repo")
     inside = f"/repo/{contract.resolve().relative_to(repo.resolve())}"
@@ -214,7 +214,7 @@ def run_program(
 
     write  folders of the repository that it may write to; all else is read-only
     """
-    mounts = [(repo, "/repo", False)]
+    mounts = [(readable(repo), "/repo", False)]
     for folder in write:
         mounts.append((_made(repo / folder), f"/repo/{folder}", True))
     environment = [f"WEIGHIN_IMAGE={identity(image)}"]
@@ -254,6 +254,16 @@ def identity(image: str) -> str:
     if found.returncode:
         raise NoEngineError(f"no image {image}: {last_line(found.stderr)}. Build it: docker build -t {image} .")
     return found.stdout.decode().strip()
+
+
+def readable(folder: Path) -> Path:
+    """The folder, if the container's user can read it. Errors: `NoEngineError` with the remedy."""
+    if os.getuid() == 0 and folder.stat().st_mode & 0o005 != 0o005:
+        raise NoEngineError(
+            f"{folder.resolve()} is open to its owner only, and containers run as user {USER}. "
+            f"Run `chmod go+rx {folder.resolve()}`, or do not work as root."
+        )
+    return folder
 
 
 def _made(folder: Path) -> Path:
