@@ -23,13 +23,13 @@ pytestmark = pytest.mark.docker
 BLOCKED = {
     "shuffled-labels": (1, "performance/roc_auc", "failed", "beyond the limit"),
     "dropped-feature": (1, "performance/roc_auc/vs-champion", "failed", "beyond the limit"),
-    "constant": (7, "performance/roc_auc", "not_evaluated", "no interval exists"),
+    "constant": (1, "performance/roc_auc", "not_evaluated", "no interval exists"),
     "same-champion": (1, "performance/changed", "failed", "0 rows"),
     "slow": (1, "load/within-1000-ms", "failed", "beyond the limit"),
     "row-differs": (1, "load/wrong-answers", "failed", "answers"),
     "label-thief": (1, "performance/roc_auc", "not_evaluated", "no interval exists"),
     "rewriter": (7, "performance/roc_auc", "not_evaluated", "files that nobody asked for"),
-    "raises": (1, "performance/roc_auc", "not_evaluated", "ended with code 1"),
+    "raises": (1, "performance/roc_auc", "not_evaluated", "the model raised RuntimeError: this model always raises"),
     "hangs": (1, "performance/roc_auc", "not_evaluated", "was stopped after 30 s"),
     "nan": (7, "performance/roc_auc", "not_evaluated", "predictions are NaN"),
     "too-few": (1, "performance/roc_auc", "not_evaluated", "predictions for"),
@@ -55,20 +55,17 @@ def validated(project: Path, version: str, out: str) -> tuple[int, dict[str, Any
     return done.returncode, {o["check"]: o for s in record["suites"] for o in s["outcomes"]}
 
 
-def test_the_good_challenger_passes_in_containers(project: Path) -> None:
-    code, found = validated(project, small_project.train(project), "out-good")
-    assert code == 0, [o["reason"] for o in found.values() if o["blocks"]]
-    assert len(found) == 254
+def test_the_good_challenger_passes_in_containers_as_it_does_outside(project: Path) -> None:
+    version = small_project.train(project)
+    code, inside = validated(project, version, "out-good")
+    assert code == 0, [o["reason"] for o in inside.values() if o["blocks"]]
+    assert len(inside) == 254
+    assert {o["status"] for o in inside.values() if o["limit"]["severity"] == "block"} == {"passed"}
     foreign = small_project.weighin(project, "promote", "out-good", "--dry-run")
     assert (foreign.returncode, "of another image" in foreign.stderr) == (1, True), foreign.stderr
     promoted = small_project.weighin(project, "promote", "out-good", "--dry-run", "--image", "weighin:local")
     assert promoted.returncode == 0, promoted.stderr
-    assert {o["status"] for o in found.values() if o["limit"]["severity"] == "block"} == {"passed"}
 
-
-def test_containers_and_the_local_environment_give_the_same_answers(project: Path) -> None:
-    version = small_project.train(project)
-    _, inside = validated(project, version, "out-inside")
     done = small_project.weighin(project, "validate", "--candidate", version, "--out", "out-outside")
     assert done.returncode == 0, done.stderr[-3000:]
     record = json.loads((project / "out-outside/record.json").read_text())
@@ -104,17 +101,6 @@ def test_a_repository_that_containers_cannot_read_is_said_at_once(project: Path)
         project.chmod(0o755)
     if os.getuid() == 0:  # for anybody else the containers run as that user
         assert (done.returncode, "chmod go+rx" in done.stderr) == (7, True), done.stderr[-2000:]
-
-
-def test_nothing_is_left_running() -> None:
-    left = subprocess.run(
-        ["docker", "ps", "--all", "--quiet", "--filter", "label=weighin.runner"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    assert left.stdout == ""
 
 
 def test_the_image_stays_within_its_budget_and_holds_no_data() -> None:

@@ -27,21 +27,32 @@ def predict(model: Path, features: Path, out: Path, column: int) -> None:
     """Load the MLflow model in `model`, predict every `features/*.parquet`, write `out/<dataset>.arrow`.
 
     `column` is the number of the answer that is the prediction, where the model answers with several.
-    Errors: `NotEvaluated` when answers have no usable shape; whatever the model raises.
+    Errors: `NotEvaluated` when the model does not load, raises, or gives answers of no usable shape.
     """
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
     import mlflow.pyfunc
     import pandas as pd
 
-    loaded = mlflow.pyfunc.load_model(str(model))
+    try:
+        loaded = mlflow.pyfunc.load_model(str(model))
+    except Exception as error:
+        raise NotEvaluated(f"the model does not load, {_said(error)}", "", "Load it by hand.") from error
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(features.glob("*.parquet")):
         rows = pd.read_parquet(path)
-        answers = one_column(loaded.predict(rows), column)
+        try:
+            raw = loaded.predict(rows)
+        except Exception as error:
+            raise NotEvaluated(f"the model raised {_said(error)}", path.name, "Ask it by hand.") from error
+        answers = one_column(raw, column)
         with pa.OSFile(str(out / f"{path.stem}.arrow"), "wb") as sink:
             batch = pa.record_batch([pa.array(answers)], names=[COLUMN])
             with pa.ipc.new_file(sink, batch.schema) as writer:
                 writer.write_batch(batch)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
 
 
 def one_column(answers: object, column: int) -> Floats:
