@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-validate: $(STAMP) ## train the example, run the four suites, print the verdict
+validate: $(STAMP) ## train the example, run the suites, print the verdict
 	$(BIN)/python scripts/train.py --role champion --if-missing
 	$(BIN)/python scripts/train.py --role challenger
 	$(BIN)/weighin validate
@@ -35,6 +35,8 @@ lock: $(DEV_STAMP) ## compile requirements.txt and requirements-dev.txt from pyp
 		--no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --custom-compile-command "make lock" --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
+	printf '%s\n' shap==0.51.0 numba==0.68.1 llvmlite==0.50.0 slicer==0.0.8 | $(BIN)/uv pip compile -q --universal --no-deps \
+		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" - -o requirements-shap.txt
 
 data: $(DEV_STAMP) ## rebuild the example's Parquet files from their source package
 	$(BIN)/python scripts/build_example_data.py
@@ -57,6 +59,7 @@ $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	$(call install,requirements.txt)
 	@touch $@
 
-$(DEV_STAMP): requirements-dev.txt pyproject.toml | $(BIN)/python
+$(DEV_STAMP): requirements-dev.txt requirements-shap.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-shap.txt
 	$(call install,requirements-dev.txt)
 	@touch $@ $(STAMP)

@@ -95,7 +95,9 @@ class Work:
         for (role, name), values in self.scores.items():
             out = self.folder / "work/predictions" / role
             out.mkdir(parents=True, exist_ok=True)
-            table = pa.table({COLUMN: pa.array(np.asarray(values, dtype=np.float64))})
+            answers = np.asarray(values, dtype=np.float64)
+            parts = {COLUMN: answers} if answers.ndim == 1 else {f"{COLUMN}_{i}": c for i, c in enumerate(answers.T)}
+            table = pa.table({name: pa.array(np.ascontiguousarray(part)) for name, part in parts.items()})
             with pa.OSFile(str(out / f"{name}.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
         models = {role: ModelVersion("m", role, "r", self.digests[role], "x") for role in self.digests}

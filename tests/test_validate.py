@@ -23,7 +23,7 @@ import pytest
 import small_project
 
 HOLDOUT = "examples/flights/data/holdout.parquet"
-SUITES = ("data_quality", "performance", "drift", "load")
+SUITES = ("data_quality", "performance", "drift", "explainability", "load")
 
 
 @pytest.fixture(scope="module")

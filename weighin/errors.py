@@ -47,6 +47,12 @@ class PromotionError(WeighinError):
     exit_code = 1
 
 
+class LookRefused(WeighinError):
+    """No look at the sealed holdout for this candidate."""
+
+    exit_code = 1
+
+
 class NotEvaluated(WeighinError):
     """Something could not be measured. Never a pass."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from weighin.outcome import gate
 from weighin.record.encode import encode_outcome
 from weighin.record.suite import SuiteOutcomes
 
+DRAWINGS = {"drift": "weighin.suites.evidently_report", "performance": "weighin.suites.mlflow_evaluation"}
+"""Modules with a function `draw(evidence, folder)` that returns why it drew nothing, or nothing."""
 SUITE_SECONDS = 1800
 """A suite that takes longer is stopped; what it left is then no evidence."""
 
@@ -42,7 +45,7 @@ def run_suite(suite: str, test: Path, contract: Path, work: Path, out: Path) -> 
 
 
 def leave_pages(file: ContractFile, suite: str, work: Path, folder: Path) -> None:
-    """Draw `report.html`, and for drift `evidently.html`, from the outcomes that the suite left in `folder`.
+    """Draw `report.html`, and what other tools draw of the same, from the outcomes that the suite left in `folder`.
 
     Pages change no outcome: one that cannot be drawn is said and no more.
     """
@@ -61,13 +64,13 @@ def leave_pages(file: ContractFile, suite: str, work: Path, folder: Path) -> Non
         "problems": [],
     }
     (folder / "report.html").write_text(suite_report({**page, "outcomes": listed}), encoding="utf-8")
-    if suite == "drift":
-        from weighin.suites.evidence import Evidence
-        from weighin.suites.evidently_report import draw
+    if suite not in DRAWINGS:
+        return
+    from weighin.suites.evidence import Evidence
 
-        try:
-            why_not = draw(Evidence(file, work), folder)
-        except Exception as error:  # noqa: BLE001 - a drawing library that fails must not undo a measurement
-            why_not = repr(error)[:300]
-        if why_not:
-            print(f"suite drift: no evidently.html: {why_not}", file=sys.stderr)
+    try:
+        why_not = import_module(DRAWINGS[suite]).draw(Evidence(file, work), folder)
+    except Exception as error:  # noqa: BLE001 - a drawing library that fails must not undo a measurement
+        why_not = repr(error)[:300]
+    if why_not:
+        print(f"suite {suite}: {DRAWINGS[suite]} drew nothing: {why_not}", file=sys.stderr)

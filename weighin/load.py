@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from weighin.data.table import read_arrow
 from weighin.errors import NotEvaluated
-from weighin.predict import one_column
+from weighin.predict import answers_in
 from weighin.runner.plan import LoadPlan
 
 Floats = NDArray[np.float64]
@@ -43,7 +43,10 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Response:
-    """One request: three moments in seconds since the start, an empty `error` for an answer of the right form."""
+    """One request: three moments in seconds since the start, an empty `error` for an answer of the right form.
+
+    answers  row by row; a row of several classes gives as many numbers
+    """
 
     intended: float
     sent: float
@@ -54,7 +57,7 @@ class Response:
     answers: list[float] | None
 
 
-def generate(url: str, features: Path, plan: LoadPlan, column: int, out: Path, seed: int = 0) -> None:
+def generate(url: str, features: Path, plan: LoadPlan, columns: tuple[int, ...], out: Path, seed: int = 0) -> None:
     """Ask `url` (MLflow's /invocations) at `plan.rate` for warm-up and run, and write `out/responses.arrow`.
 
     Rows are drawn from the Parquet file `features`; arrivals are Poisson, which is how independent users arrive.
@@ -73,14 +76,16 @@ def generate(url: str, features: Path, plan: LoadPlan, column: int, out: Path, s
             {"dataframe_split": json.loads(rows.iloc[drawn].to_json(orient="split", index=False, double_precision=15))}
         )
         requests.append((float(moment), drawn.tolist(), body.encode()))
-    responses = asyncio.run(_run(url, requests, plan, column))
+    responses = asyncio.run(_run(url, requests, plan, columns))
     out.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist([r.__dict__ for r in responses], schema=SCHEMA)
     with pa.OSFile(str(out / "responses.arrow"), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
         writer.write_table(table)
 
 
-async def _run(url: str, requests: list[tuple[float, list[int], bytes]], plan: LoadPlan, column: int) -> list[Response]:
+async def _run(
+    url: str, requests: list[tuple[float, list[int], bytes]], plan: LoadPlan, columns: tuple[int, ...]
+) -> list[Response]:
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=plan.timeout_seconds)
@@ -90,7 +95,7 @@ async def _run(url: str, requests: list[tuple[float, list[int], bytes]], plan: L
 
         async def ask(intended: float, rows: list[int], body: bytes) -> Response:
             sent = time.perf_counter() - start
-            error, answers = await _ask(session, url, body, len(rows), column)
+            error, answers = await _ask(session, url, body, len(rows), columns)
             done = time.perf_counter() - start
             return Response(intended, sent, done, intended < plan.warm_up_seconds, error, rows, answers)
 
@@ -101,7 +106,9 @@ async def _run(url: str, requests: list[tuple[float, list[int], bytes]], plan: L
         return list(await asyncio.gather(*tasks))
 
 
-async def _ask(session: Any, url: str, body: bytes, rows: int, column: int) -> tuple[str, list[float] | None]:
+async def _ask(
+    session: Any, url: str, body: bytes, rows: int, columns: tuple[int, ...]
+) -> tuple[str, list[float] | None]:
     """The error (empty for none) and the answers of one request. A failure is a result here, not an exception."""
     import aiohttp
 
@@ -120,12 +127,12 @@ async def _ask(session: Any, url: str, body: bytes, rows: int, column: int) -> t
     if len(content) > ANSWER_BYTES:
         return f"more than {ANSWER_BYTES} bytes", None
     try:
-        answers = one_column(json.loads(content)["predictions"], column)
+        answers = answers_in(json.loads(content)["predictions"], columns)
     except (ValueError, KeyError, TypeError, NotEvaluated):
         return "not the JSON that a scoring server answers", None
     if len(answers) != rows:
         return f"{len(answers)} answers for {rows} rows", None
-    return "", answers.tolist()
+    return "", answers.ravel().tolist()
 
 
 async def _healthy(session: Any, url: str, seconds: float) -> None:

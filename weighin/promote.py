@@ -5,6 +5,7 @@ Unsigned: who promoted is what the registry's tags say, and no more. See docs/de
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 from weighin.contract.reading import ContractFile
 from weighin.errors import PromotionError
-from weighin.outcome import Status
+from weighin.outcome import Measurement, Status
 from weighin.record.decision import SCHEMA, Decision
 from weighin.record.encode import canonical, digest, read_json, write_json
+from weighin.registry.looks import Looks
 from weighin.registry.mlflow import Registry
 from weighin.subject import Subject
 
@@ -47,6 +49,7 @@ def promote(
     """
     aliases, candidate = contract_file.contract.model.aliases, subject.candidate
     record = _record(contract_file, subject, decision, reports)
+    _close_epoch(contract_file, subject, registry, dry_run=dry_run)
     if not candidate.version:
         raise PromotionError(
             "the candidate is no registered version", candidate.source, "Register it and validate that."
@@ -80,12 +83,66 @@ def promote(
             "weighin.replaces": before or "none",
             "weighin.signed": "no",
         }
-        registry.tag(candidate.name, candidate.version, tags)
+        registry.tag(candidate.name, candidate.version, tags | _suites(decision))
+        _publish(decision, subject, reports, registry)
         if before:
             registry.move_alias(candidate.name, aliases.previous, before)
         registry.move_alias(candidate.name, aliases.champion, candidate.version)
     write_json(reports / "promotion.json", {"schema": "weighin/promotion/v1", "signed": False, **done.__dict__})
     return done
+
+
+def _suites(decision: Decision) -> dict[str, str]:
+    """A tag for each suite, for people who live in MLflow's pages."""
+    return {
+        f"weighin.suite.{s.suite}": f"{s.status.value}: {len(s.outcomes)} checks, "
+        f"{sum(o.status is not Status.PASSED for o in s.outcomes)} warnings"
+        for s in decision.suites
+    }
+
+
+def _publish(decision: Decision, subject: Subject, reports: Path, registry: Registry) -> None:
+    """Log the checks as metrics, and the evidence that MLflow can show, to the run that the candidate came from."""
+    run_id = subject.candidate.run_id
+    if not run_id:
+        return
+    measured = [o.evidence for o in decision.outcomes if isinstance(o.evidence, Measurement)]
+    metrics: dict[str, float] = {}
+    for m in measured:
+        # Of the data's checks only those that are not counts of nothing: hundreds of zeros would hide the rest.
+        if m.check.startswith("data_quality/") and m.estimate == 0:
+            continue
+        metrics[f"weighin/{m.check}"] = m.estimate
+        if m.kind == "sample":
+            metrics |= {f"weighin/{m.check}/low": m.low, f"weighin/{m.check}/high": m.high}
+    registry.log_metrics(run_id, {k: v for k, v in metrics.items() if math.isfinite(v)})
+    drawn = reports / "performance" / "mlflow"
+    if drawn.is_dir():
+        registry.log_files(run_id, drawn, "weighin/evaluation")
+
+
+def _close_epoch(contract_file: ContractFile, subject: Subject, registry: Registry, *, dry_run: bool) -> None:
+    """Demand the sealed holdout where the contract has one, and close its epoch: this was its first pass."""
+    if contract_file.contract.gates.sealed is None:
+        return
+    look = subject.sealed
+    if look is None:
+        raise PromotionError(
+            "judged on the development holdout only, and the contract releases on the sealed one",
+            str(subject.candidate),
+            "Run `weighin validate --sealed`.",
+        )
+    ledger = Looks(registry, contract_file.contract.model.name)
+    held = [h for h in ledger.all(look.epoch) if h.ledger_version == look.ledger_version]
+    if not held or held[0].candidate != subject.candidate.digest:
+        raise PromotionError(
+            f"the registry holds no look {look.look} of epoch {look.epoch} for this candidate",
+            str(subject.candidate),
+            "Validate with --sealed against this registry.",
+        )
+    # Before anything else can go wrong: the pass has been seen, whether or not the alias moves.
+    if not dry_run:
+        ledger.record(held[0], passed=True)
 
 
 def _record(contract_file: ContractFile, subject: Subject, decision: Decision, reports: Path) -> str:

@@ -3,37 +3,47 @@
 Everything after this step works on the folder that it leaves (`WORK`):
 
     subject.json   plan.json   models/<role>/   features/<dataset>.parquet
+
+`features/permuted.parquet` holds rows of the holdout with one feature permuted at a time: a model answers them like any
+other rows, and its judge learns what it relies on.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from weighin.contract.reading import ContractFile
+from weighin.data.permute import permuted
 from weighin.data.table import read_columns
 from weighin.errors import ContractError, NotEvaluated
 from weighin.record.encode import file_digest
 from weighin.registry.location import is_embedded, tracking_uri
+from weighin.registry.looks import Looks, row_hashes
 from weighin.registry.mlflow import Registry
 from weighin.runner.plan import Plan
-from weighin.subject import ModelVersion, Subject, artifact_digest
-
-DATASETS = ("reference", "holdout", "current")
+from weighin.subject import ModelVersion, SealedLook, Subject, artifact_digest
 
 
 def resolve(
-    contract_file: ContractFile, work: Path, candidate: str | None = None, champion: str | None = None
+    contract_file: ContractFile,
+    work: Path,
+    candidate: str | None = None,
+    champion: str | None = None,
+    sealed: bool = False,
 ) -> Subject:
     """Fill `work`, replacing what an earlier run left there.
 
     candidate, champion  `models:/...` addresses or folders; default the contract's aliases. A champion that was not
                          named and does not exist makes this a first release, which the contract must allow.
-    Errors: `RegistryError`, `ContractError`. Data that cannot be read are left to the suites to report.
+    sealed               reserve a look at the sealed holdout, and judge on it as well: for releases
+    Errors: `RegistryError`, `ContractError`, `LookRefused`. Data that cannot be read are left to the suites to report.
     """
     contract = contract_file.contract
     name, aliases = contract.model.name, contract.model.aliases
@@ -45,11 +55,15 @@ def resolve(
         _model(candidate or f"models:/{name}@{aliases.challenger}", name, work / "models/candidate"),
         _champion(contract_file, champion, work / "models/champion"),
         contract_file.digest,
-        {dataset: _features(contract_file, dataset, work / "features") for dataset in DATASETS},
+        _data(contract_file, work / "features", sealed),
         is_embedded(tracking_uri()),
+        _model(contract.model.anchor, name, work / "models/anchor") if contract.model.anchor else None,
     )
+    if sealed:
+        # The last thing: whatever else can go wrong here must not cost a look.
+        subject = replace(subject, sealed=_look(contract_file, subject))
     subject.write(work / "subject.json")
-    Plan.of(contract, subject.roles).write(work / "plan.json")
+    Plan.of(contract, subject.roles, sealed).write(work / "plan.json")
     return subject
 
 
@@ -78,13 +92,47 @@ def _model(source: str, name: str, folder: Path) -> ModelVersion:
     return ModelVersion(name, "", "", artifact_digest(folder), source)
 
 
-def _features(contract_file: ContractFile, dataset: str, folder: Path) -> Mapping[str, Any]:
-    """Write a dataset's features, and nothing else of it; say what the file is that they came from."""
-    path = contract_file.data_path(dataset)
-    try:
-        table = read_columns(path, contract_file.contract.features)
-    except NotEvaluated as error:
-        return {"sha256": "", "rows": 0, "problem": str(error)}
-    folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, folder / f"{dataset}.parquet")
-    return {"sha256": file_digest(path), "rows": table.num_rows, "problem": ""}
+def _data(contract_file: ContractFile, folder: Path, sealed: bool) -> dict[str, Mapping[str, Any]]:
+    """Write the features of every dataset, and nothing else of it; say what the files are that they came from."""
+    contract = contract_file.contract
+    found: dict[str, Mapping[str, Any]] = {}
+    for dataset in (*contract.data.named, *(["sealed_holdout"] if sealed else [])):
+        path = contract_file.data_path(dataset)
+        try:
+            table = read_columns(path, contract.features)
+        except NotEvaluated as error:
+            found[dataset] = {"sha256": "", "rows": 0, "problem": str(error), "features": ""}
+            continue
+        features = _written(table, folder / f"{dataset}.parquet")
+        found[dataset] = {"sha256": file_digest(path), "rows": table.num_rows, "problem": "", "features": features}
+        explain = contract.gates.explainability
+        if explain and dataset == "holdout":
+            copies = permuted(table, explain.rows, explain.repeats)
+            features = _written(copies, folder / "permuted.parquet")
+            found["permuted"] = {**found[dataset], "rows": copies.num_rows, "features": features}
+    return found
+
+
+def _written(table: pa.Table, path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+    return file_digest(path)
+
+
+def _look(contract_file: ContractFile, subject: Subject) -> SealedLook:
+    """Reserve a look at the sealed holdout for the candidate, before anything is measured on it."""
+    contract, place = contract_file.contract, str(contract_file.path)
+    gate = contract.gates.sealed
+    if gate is None:
+        raise ContractError("the contract has no sealed holdout to release on", place, "Add `gates.sealed`.")
+    if subject.champion is not None and subject.champion.digest == subject.candidate.digest:
+        raise ContractError("candidate and champion are the same files: nothing to look at", place, "Train another.")
+    names = tuple(contract.data.columns)
+    rows = row_hashes(read_columns(contract_file.data_path("sealed_holdout"), names))
+    seen = set(rows.tolist()) & set(row_hashes(read_columns(contract_file.data_path("holdout"), names)).tolist())
+    if seen:
+        raise ContractError(
+            f"{len(seen):,} rows of the sealed holdout stand in the development holdout as well", place, "Seal others."
+        )
+    look = Looks(Registry(), contract.model.name).reserve(gate.epoch, gate.looks, subject.candidate, rows)
+    return SealedLook(look.epoch, look.number, look.looks, look.ledger_version)

@@ -11,7 +11,7 @@ from weighin.errors import ContractError, EvidenceError
 from weighin.record.encode import canonical, digest, file_digest, read_json, write_json
 
 SCHEMA = "weighin/subject/v1"
-ROLES = ("candidate", "champion")
+ROLES = ("candidate", "champion", "anchor")
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,24 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
+class SealedLook:
+    """The look at the sealed holdout that was reserved for this candidate: number `look` of `looks` in `epoch`."""
+
+    epoch: str
+    look: int
+    looks: int
+    ledger_version: str
+
+
+@dataclass(frozen=True)
 class Subject:
     """Candidate against champion; without a champion it is a first release.
 
-    data          dataset -> {"sha256": ..., "rows": ...} of the files that the suites read
+    data          dataset -> {"sha256": ..., "rows": ..., "features": ...} of the files that the suites read, and of
+                  the features that the models were given
     demonstration whether the registry is a file of this machine, so that a moved alias moves nothing anywhere else
+    anchor        the pinned second baseline, where the contract has one
+    sealed        the reserved look, where this is a release
     """
 
     candidate: ModelVersion
@@ -46,15 +59,20 @@ class Subject:
     contract: str
     data: Mapping[str, Mapping[str, Any]]
     demonstration: bool
+    anchor: ModelVersion | None = None
+    sealed: SealedLook | None = None
 
     def role(self, name: str) -> ModelVersion | None:
-        """The model in a role, `candidate` or `champion`."""
-        return self.candidate if name == "candidate" else self.champion
+        """The model in a role, one of `ROLES`."""
+        found: ModelVersion | None = {"candidate": self.candidate, "champion": self.champion, "anchor": self.anchor}[
+            name
+        ]
+        return found
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that are filled."""
-        return ROLES if self.champion else ROLES[:1]
+        return tuple(role for role in ROLES if self.role(role) is not None)
 
     @property
     def digest(self) -> str:
@@ -73,13 +91,15 @@ class Subject:
         """Read `subject.json`. Errors: `EvidenceError`."""
         value = read_json(path, SCHEMA)
         try:
-            champion = value["champion"]
+            champion, anchor, sealed = value["champion"], value["anchor"], value["sealed"]
             return Subject(
                 ModelVersion(**value["candidate"]),
                 None if champion is None else ModelVersion(**champion),
                 value["contract"],
                 value["data"],
                 value["demonstration"],
+                None if anchor is None else ModelVersion(**anchor),
+                None if sealed is None else SealedLook(**sealed),
             )
         except (KeyError, TypeError) as error:
             raise EvidenceError(f"damaged: {error!r}", str(path), "Resolve again.") from error

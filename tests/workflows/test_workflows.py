@@ -15,7 +15,7 @@ import small_project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.docker]
 
-SUITES = ("data_quality", "performance", "drift", "load")
+SUITES = ("data_quality", "performance", "drift", "explainability", "load")
 REPORTS = {f"weighin-suite-{suite}-1" for suite in SUITES} | {"weighin-verdict-1"}
 PULL_REQUEST = {"pull_request": {"number": 1, "head": {"ref": "topic"}, "base": {"ref": "main"}}}
 PUSH = {"ref": "refs/heads/release/1"}

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from weighin import __version__
 
-SUITES = ("data_quality", "performance", "drift", "load")
+SUITES = ("data_quality", "performance", "drift", "explainability", "load")
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,7 +46,8 @@ def parser() -> Parser:
     predict = commands.add_parser("predict", help="load one model and predict (a step, without labels)")
     for name in ("model", "features", "out"):
         predict.add_argument(f"--{name}", type=Path, required=True)
-    predict.add_argument("--column", type=int, default=1, help="which number of an answer is the prediction")
+    predict.add_argument("--column", type=int, action="append", help="number of an answer that is the prediction (1)")
+    predict.add_argument("--shap", type=int, default=0, metavar="ROWS", help="leave SHAP values of this many rows")
 
     serve = commands.add_parser("serve", help="serve one model on loopback (a step)")
     serve.add_argument("--model", type=Path, required=True)
@@ -70,9 +71,14 @@ def parser() -> Parser:
     _reports(promote)
     promote.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
+    looks = commands.add_parser("looks", help="show the looks at the sealed holdout: taken, left, closed")
+    _contract(looks)
+    looks.add_argument("--json", action="store_true", help="as JSON")
+
     contract = commands.add_parser("contract", help="check a contract, or print its JSON Schema")
     contract.add_argument("action", choices=("check", "schema"))
     _contract(contract)
+    _work(contract)
 
     expectations = commands.add_parser("expectations", help="write the Great Expectations suite of the contract")
     _contract(expectations)
@@ -91,6 +97,9 @@ def _work(command: argparse.ArgumentParser) -> None:
 def _subject(command: argparse.ArgumentParser) -> None:
     command.add_argument("--candidate", help="models:/NAME/VERSION, models:/NAME@ALIAS or a folder")
     command.add_argument("--champion", help="the same for the baseline; default the contract's alias")
+    command.add_argument(
+        "--sealed", action="store_true", help="a release: reserve a look at the sealed holdout and judge on it as well"
+    )
 
 
 def _reports(command: argparse.ArgumentParser) -> None:

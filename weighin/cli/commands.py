@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ def validate(given: argparse.Namespace) -> int:
 
 
 def _validate(given: argparse.Namespace) -> int:
-    from weighin.cli.conclude import conclude
+    from weighin.cli.conclude import conclude, decide_again
     from weighin.contract import read_contract
     from weighin.resolve import resolve as resolve_subject
     from weighin.runner import docker, local
@@ -38,7 +39,9 @@ def _validate(given: argparse.Namespace) -> int:
     if in_docker:
         _judged_by(given.image, file.folder)
     with _step("resolve candidate and champion"):
-        resolve_subject(file, given.work, given.candidate, given.champion)
+        if given.sealed and given.suite:
+            raise ContractError("a look is for a whole release", "--sealed", "Leave --suite out.")
+        resolve_subject(file, given.work, given.candidate, given.champion, given.sealed)
     with _step("predict"):
         docker.predict(given.image, given.work) if in_docker else local.predict(given.work)
     if "load" in suites:
@@ -55,6 +58,14 @@ def _validate(given: argparse.Namespace) -> int:
     # Suites only read, each leaves a folder of its own; load was alone on the machine while it measured.
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(judge_one, suites))
+    if given.sealed:
+        # Only what passes everything else is shown the sealed rows: a pass there is then a pass of the whole.
+        if decide_again(file, given.work, given.out, suites, {})[2].sentences_without("sealed"):
+            print("suite sealed: not run, since another suite does not pass", file=sys.stderr)
+            shutil.rmtree(given.out / "sealed", ignore_errors=True)
+        else:
+            judge_one("sealed")
+        suites = (*suites, "sealed")
     return conclude(file, given.work, given.out, suites, {})
 
 
@@ -70,7 +81,7 @@ def resolve(given: argparse.Namespace) -> int:
             str(given.contract),
             "Set `data.public_data: true`, or run `weighin validate` where the data are.",
         )
-    subject = resolve_subject(file, given.work, given.candidate, given.champion)
+    subject = resolve_subject(file, given.work, given.candidate, given.champion, given.sealed)
     print(f"candidate {subject.candidate} {subject.candidate.digest}")
     print(f"champion {subject.champion or 'none: first release'} {subject.champion.digest if subject.champion else ''}")
     return 0
@@ -80,7 +91,7 @@ def predict(given: argparse.Namespace) -> int:
     """Load one model and predict."""
     from weighin.predict import predict as predict_all
 
-    predict_all(given.model, given.features, given.out, given.column)
+    predict_all(given.model, given.features, given.out, tuple(given.column or [1]), given.shap)
     return 0
 
 
@@ -101,7 +112,7 @@ def load(given: argparse.Namespace) -> int:
     if plan.load is None:
         raise ContractError("the contract has no load gate", str(given.work / "plan.json"), "Add `gates.load`.")
     features = given.work / "features" / "holdout.parquet"
-    generate(given.url, features, plan.load, plan.column, given.work / "load")
+    generate(given.url, features, plan.load, plan.columns, given.work / "load")
     return 0
 
 
@@ -152,6 +163,34 @@ def promote(given: argparse.Namespace) -> int:
     return 0
 
 
+def looks(given: argparse.Namespace) -> int:
+    """Show the looks at the sealed holdout."""
+    from weighin.contract import read_contract
+    from weighin.registry.looks import Looks
+    from weighin.registry.mlflow import Registry
+
+    file = read_contract(given.contract)
+    gate, model = file.contract.gates.sealed, file.contract.model.name
+    if gate is None:
+        raise ContractError("the contract has no sealed holdout", str(given.contract), "Add `gates.sealed`.")
+    ledger = Looks(Registry(), model)
+    taken, closed = ledger.all(), ledger.closed(gate.epoch)
+    own = [look for look in taken if look.epoch == gate.epoch]
+    left = 0 if closed else max(0, gate.looks - len(own))
+    if given.json:
+        listed = [vars(look) for look in taken]
+        print(json.dumps({"epoch": gate.epoch, "looks": gate.looks, "left": left, "closed": closed, "taken": listed}))
+        return 0
+    for look in taken:
+        print(
+            f"{look.epoch}  look {look.number} of {look.looks}  version {look.version}  {look.candidate[:19]}  "
+            f"{look.created}  {look.result}"
+        )
+    state = "closed by a pass" if closed else f"{left} of {gate.looks} looks left"
+    print(f"epoch {gate.epoch}: {state}, each at alpha {file.contract.alpha / gate.looks:g}")
+    return 0
+
+
 def contract(given: argparse.Namespace) -> int:
     """Check a contract, or print the JSON Schema of contracts."""
     from weighin.contract import Contract, checks, read_contract
@@ -159,12 +198,15 @@ def contract(given: argparse.Namespace) -> int:
     if given.action == "schema":
         print(json.dumps(Contract.model_json_schema(), indent=2))
         return 0
+    from weighin.cli.power import say_power
+
     file = read_contract(given.contract)
     listed = checks(file.contract)
     for check in listed:
         severity = "blocks" if check.limit.severity == "block" else "warns"
         print(f"{check.id:60} {check.limit!s:>10}  {severity}{'  ' + check.waiver if check.waiver else ''}")
     expired = [c.expired for c in listed if c.expired]
+    say_power(file, given.work)
     print(f"{given.contract}: {len(listed)} checks in {len(file.contract.gates.names)} suites, {file.digest}")
     if expired:
         raise ContractError("; ".join(expired), str(given.contract), "An expired waiver blocks.")

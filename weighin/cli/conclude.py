@@ -51,7 +51,7 @@ def decide_again(
         )
     image, attempt = os.environ.get("WEIGHIN_IMAGE", ""), os.environ.get("WEIGHIN_ATTEMPT", "1")
     binding = Binding(file.digest, subject.digest, image, attempt)
-    return subject, binding, judge_evidence(file, binding, reports, suites, needs)
+    return subject, binding, judge_evidence(file, binding, reports, suites, needs, sealed=subject.sealed is not None)
 
 
 def conclude(file: ContractFile, work: Path, reports: Path, suites: tuple[str, ...], needs: dict[str, str]) -> int:

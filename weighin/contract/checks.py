@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import permutations
 from typing import Literal
 
-from weighin.contract.models import AbsoluteCheck, Column, Contract, SliceCheck
-from weighin.outcome import Direction, Limit, Severity
+from weighin.contract.models import (
+    CUSTOM_METRIC,
+    AbsoluteCheck,
+    BaselineCheck,
+    Column,
+    Contract,
+    FairnessCheck,
+    Performance,
+    SliceCheck,
+)
+from weighin.outcome import Direction, Limit
+from weighin.stats.metrics import METRICS
 
-LOWER_IS_BETTER = frozenset({"log_loss"})
+Baseline = Literal["champion", "anchor"]
 
 
 @dataclass(frozen=True)
@@ -23,12 +34,34 @@ class ColumnRule:
 
 
 @dataclass(frozen=True)
+class SliceRule:
+    """Some of the rows: one part of a `SliceCheck`, or its `other` where `part` is None.
+
+    part   a value, a range (from, to), or an SQL condition
+    """
+
+    of: SliceCheck
+    part: str | int | tuple[float, float] | None
+
+
+@dataclass(frozen=True)
 class MetricRule:
-    """A metric of the candidate, or its difference to the champion (candidate minus champion), on some rows."""
+    """A metric of the candidate, or candidate minus `factor` times a baseline, on all or some rows."""
 
     metric: str
-    against: Literal["champion"] | None = None
-    slice: tuple[str, str | int] | None = None
+    against: Baseline | None = None
+    factor: float = 1.0
+    slice: SliceRule | None = None
+
+
+@dataclass(frozen=True)
+class FairnessRule:
+    """A rate among the rows of one value of a column, minus the same rate among those of another."""
+
+    rate: str
+    column: str
+    one: str | int
+    other: str | int
 
 
 @dataclass(frozen=True)
@@ -51,7 +84,20 @@ class LoadRule:
     kind: Literal["within", "errors", "wrong_answers", "memory"]
 
 
-Rule = ColumnRule | MetricRule | ChangedRule | DriftRule | LoadRule
+@dataclass(frozen=True)
+class ImportanceRule:
+    """What permuting one feature does to the predictions or to the loss, or how the features rank (no feature)."""
+
+    kind: Literal["forbidden", "share", "rank_agreement"]
+    feature: str = ""
+
+
+@dataclass(frozen=True)
+class SealedRule:
+    """How many of the performance gate's blocking checks do not pass on the sealed holdout, as none or some."""
+
+
+Rule = ColumnRule | MetricRule | FairnessRule | ChangedRule | DriftRule | LoadRule | ImportanceRule | SealedRule
 
 
 @dataclass(frozen=True)
@@ -69,6 +115,7 @@ class Check:
 def checks(contract: Contract, suite: str | None = None, now: datetime | None = None) -> list[Check]:
     """All checks of a contract, or those of one suite, waivers applied.
 
+    Without `suite` all that every candidate must meet; the suite `sealed` is a release's, and has to be asked for.
     `now` is the moment at which waivers are judged where the contract fixes none (`as_of`).
     """
     gates = contract.gates
@@ -76,10 +123,12 @@ def checks(contract: Contract, suite: str | None = None, now: datetime | None = 
         "data_quality": _data_quality(contract) if gates.data_quality else (),
         "performance": _performance(contract) if gates.performance else (),
         "drift": _drift(contract) if gates.drift else (),
+        "explainability": _explainability(contract) if gates.explainability else (),
+        "sealed": _sealed(contract) if gates.sealed else (),
         "load": _load(contract) if gates.load else (),
     }
     moment = contract.as_of or now or datetime.now(UTC)
-    wanted = [suite] if suite else list(parts)
+    wanted = [suite] if suite else list(gates.names)
     return [_waived(check, contract, moment) for name in wanted for check in parts[name]]
 
 
@@ -98,7 +147,7 @@ def _data_quality(contract: Contract) -> Iterator[Check]:
     gate = contract.gates.data_quality
     assert gate is not None
     zero = Limit(Direction.AT_MOST, 0.0, contract.alpha)
-    for dataset in gate.datasets:
+    for dataset in gate.datasets or contract.data.named:
         rows = Limit(Direction.AT_LEAST, float(gate.rows_at_least), contract.alpha)
         yield Check(f"data_quality/{dataset}/rows", "data_quality", rows, ColumnRule(dataset, None, "rows"))
         for name, column in contract.data.columns.items():
@@ -141,24 +190,83 @@ def _performance(contract: Contract) -> Iterator[Check]:
             limit = Limit(direction, value, contract.alpha, item.severity, item.when_inconclusive)
             yield Check(f"performance/{item.metric}", "performance", limit, MetricRule(item.metric))
         else:
-            limit = _margin(item.metric, item.margin, contract.alpha, item.severity, item.when_inconclusive)
-            rule = MetricRule(item.metric, "champion")
-            yield Check(f"performance/{item.metric}/vs-champion", "performance", limit, rule)
+            yield _compared(item, gate, contract.alpha)
     for part in gate.slices:
-        yield from _slices(part, contract)
+        yield from _slices(part, gate, contract.alpha)
+    for fairness in gate.fairness:
+        yield from _fairness(fairness, contract.alpha)
 
 
-def _slices(part: SliceCheck, contract: Contract) -> Iterator[Check]:
-    limit = _margin(part.metric, part.margin, contract.alpha, part.severity, part.when_inconclusive)
-    for value in part.values:
-        rule = MetricRule(part.metric, "champion", (part.column, value))
-        yield Check(f"performance/{part.metric}/vs-champion/{part.column}={value}", "performance", limit, rule)
+def lower_is_better(metric: str, gate: Performance) -> bool:
+    """Which way a metric of the catalogue, or one of the team's own, improves."""
+    if metric in METRICS:
+        return METRICS[metric].lower_is_better
+    return gate.custom[metric.removeprefix(CUSTOM_METRIC)].lower_is_better
 
 
-def _margin(metric: str, margin: float, alpha: float, severity: Severity, when_inconclusive: Severity) -> Limit:
-    if metric in LOWER_IS_BETTER:
-        return Limit(Direction.AT_MOST, margin, alpha, severity, when_inconclusive)
-    return Limit(Direction.AT_LEAST, -margin, alpha, severity, when_inconclusive)
+def _compared(
+    item: BaselineCheck | SliceCheck, gate: Performance, alpha: float, slice_: SliceRule | None = None, name: str = ""
+) -> Check:
+    """A comparison as a limit on `candidate - factor * baseline`; for a metric that improves downwards, mirrored."""
+    sign = 1 if lower_is_better(item.metric, gate) else -1
+    direction = Direction.AT_MOST if sign > 0 else Direction.AT_LEAST
+    factor, kind, value = 1.0, "", sign * (item.margin or 0.0)
+    if item.relative_margin is not None:
+        factor, kind, value = 1 + sign * item.relative_margin, "/relative", 0.0
+    elif item.better_by is not None:
+        kind, value = "/better", -sign * item.better_by
+    # Minus zero is no limit that a reader should meet.
+    limit = Limit(direction, value or 0.0, alpha, item.severity, item.when_inconclusive)
+    rule = MetricRule(item.metric, item.against, factor, slice_)
+    part = f"/{name}" if name else ""
+    return Check(f"performance/{item.metric}/vs-{item.against}{kind}{part}", "performance", limit, rule)
+
+
+def _slices(item: SliceCheck, gate: Performance, alpha: float) -> Iterator[Check]:
+    if item.query is not None:
+        yield _compared(item, gate, alpha, SliceRule(item, item.query), str(item.name))
+    for value in item.values:
+        yield _compared(item, gate, alpha, SliceRule(item, value), f"{item.column}={value}")
+    for low, high in item.ranges:
+        yield _compared(item, gate, alpha, SliceRule(item, (low, high)), f"{item.column}={low:g}..{high:g}")
+    if item.other:
+        yield _compared(item, gate, alpha, SliceRule(item, None), f"{item.column}=other")
+
+
+def _fairness(item: FairnessCheck, alpha: float) -> Iterator[Check]:
+    rates = {
+        "demographic_parity": ("selection_rate",),
+        "equal_opportunity": ("true_positive_rate",),
+        "equalised_odds": ("true_positive_rate", "false_positive_rate"),
+    }.get(item.measure, (item.measure,))
+    limit = Limit(Direction.AT_MOST, item.at_most, alpha, item.severity, item.when_inconclusive)
+    for rate in rates:
+        for one, other in permutations(item.values, 2):
+            name = f"performance/fairness/{item.measure}/{rate}/{item.column}={one}-minus-{other}"
+            if len(rates) == 1:
+                name = f"performance/fairness/{item.measure}/{item.column}={one}-minus-{other}"
+            yield Check(name, "performance", limit, FairnessRule(rate, item.column, one, other))
+
+
+def _explainability(contract: Contract) -> Iterator[Check]:
+    gate = contract.gates.explainability
+    assert gate is not None
+    alpha, severity = contract.alpha, gate.severity
+    for feature in gate.forbidden:
+        limit = Limit(Direction.AT_MOST, gate.forbidden_at_most, alpha, severity)
+        rule = ImportanceRule("forbidden", feature)
+        yield Check(f"explainability/forbidden/{feature}", "explainability", limit, rule)
+    if gate.share_at_most is not None:
+        for feature in contract.features:
+            limit = Limit(Direction.AT_MOST, gate.share_at_most, alpha, severity)
+            yield Check(f"explainability/share/{feature}", "explainability", limit, ImportanceRule("share", feature))
+    if gate.rank_agreement_at_least is not None:
+        limit = Limit(Direction.AT_LEAST, gate.rank_agreement_at_least, alpha, severity)
+        yield Check("explainability/rank-agreement", "explainability", limit, ImportanceRule("rank_agreement"))
+
+
+def _sealed(contract: Contract) -> Iterator[Check]:
+    yield Check("sealed/performance", "sealed", Limit(Direction.AT_MOST, 0.0, contract.alpha), SealedRule())
 
 
 def _drift(contract: Contract) -> Iterator[Check]:

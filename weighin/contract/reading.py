@@ -34,7 +34,7 @@ class ContractFile:
         return self.path.resolve().parent
 
     def data_path(self, dataset: str) -> Path:
-        """The file of a dataset; the contract names it, this makes it absolute."""
+        """The file of a dataset (or `sealed_holdout`); the contract names it, this makes it absolute."""
         named: str | None = getattr(self.contract.data, dataset)
         if named is None:
             raise ContractError(f"data.{dataset} is not set", str(self.path), "Name a Parquet file.")

@@ -72,24 +72,25 @@ class Counter:
     `of` opens a Parquet file; `over` takes a table in memory (predictions).
     """
 
-    def __init__(self, expression: Any, group: str | None) -> None:
+    def __init__(self, expression: Any, group: str | None, hours: float | None = None) -> None:
         self._table = expression
         self._group = group
+        self._hours = hours
 
     @staticmethod
-    def of(path: Path, columns: Sequence[str], group: str | None) -> Counter:
-        """A counter over a Parquet file. Errors: as `read_columns`."""
+    def of(path: Path, columns: Sequence[str], group: str | None, hours: float | None = None) -> Counter:
+        """A counter over a Parquet file; with `hours` its group is a time, in blocks. Errors: `read_columns`."""
         import ibis
 
         read_columns(path, [*columns[:1], *([group] if group else [])])
-        return Counter(ibis.duckdb.connect().read_parquet(str(path)), group)
+        return Counter(ibis.duckdb.connect().read_parquet(str(path)), group, hours)
 
     @staticmethod
-    def over(table: pa.Table, group: str | None) -> Counter:
+    def over(table: pa.Table, group: str | None, hours: float | None = None) -> Counter:
         """A counter over a table in memory."""
         import ibis
 
-        return Counter(ibis.memtable(table), group)
+        return Counter(ibis.memtable(table), group, hours)
 
     def is_numeric(self, column: str) -> bool:
         """Whether the column is counted in quantile bins; otherwise by category."""
@@ -138,7 +139,12 @@ class Counter:
     def _counts(self, code: Any, bins: int) -> Floats:
         import ibis
 
-        group = self._table[self._group].cast("string") if self._group else ibis.literal("all")
+        group = ibis.literal("all")
+        if self._group and self._hours is not None:
+            seconds = self._table[self._group].cast("timestamp").epoch_seconds()
+            group = (seconds / (self._hours * 3600)).floor().cast("string")
+        elif self._group:
+            group = self._table[self._group].cast("string")
         keyed = self._table.select(bin=code, group=group)
         counted = keyed.group_by(["group", "bin"]).aggregate(rows=lambda t: t.count()).to_pyarrow()
         rows, _ = group_codes(counted["group"], self._group or "")

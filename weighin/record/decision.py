@@ -7,7 +7,7 @@ itself. A suite that is absent, empty, about something else, or that disagrees w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from weighin.contract import Check, checks
 from weighin.contract.reading import ContractFile
 from weighin.errors import EvidenceError
 from weighin.outcome import Outcome, Status, Unmeasured, blame, decide, gate
-from weighin.record.encode import encode_outcome
+from weighin.record.encode import encode_outcome, plain
 from weighin.record.suite import Binding, SuiteOutcomes
-from weighin.subject import Subject
+from weighin.subject import SealedLook, Subject
 
 SCHEMA = "weighin/decision/v1"
 EXIT = {Status.PASSED: 0, Status.FAILED: 1, Status.INCONCLUSIVE: 6, Status.NOT_EVALUATED: 7}
@@ -36,6 +36,7 @@ class SuiteVerdict:
     outcomes: tuple[Outcome, ...]
     problems: tuple[str, ...]
     seconds: float
+    information: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class Decision:
         found = [*self.problems, *(p for s in self.suites for p in s.problems)]
         return found + [f"{o.check}: {o.status.value}: {o.reason}" for o in self.outcomes if o.blocks]
 
+    def sentences_without(self, suite: str) -> list[str]:
+        """The same, as if the verdict did not wait for one suite."""
+        left_out = f"suite {suite} was left out: no verdict without it"
+        return [s for s in self.sentences if s != left_out]
+
 
 def judge_evidence(
     contract_file: ContractFile,
@@ -72,21 +78,22 @@ def judge_evidence(
     wanted: tuple[str, ...] = (),
     needs: Mapping[str, str] | None = None,
     now: datetime | None = None,
+    sealed: bool = False,
 ) -> Decision:
     """Judge everything that the suites left below `reports`.
 
     binding  what the evidence must be about
     wanted   the suites that were asked for; default all that the contract demands. Fewer can never be a pass.
     needs    job -> result as the workflow reports it; anything but `success` blocks
+    sealed   whether a look at the sealed holdout was reserved: its suite is then demanded as well
     """
     contract = contract_file.contract
-    listed = {name: {c.id: c for c in checks(contract, name, now)} for name in contract.gates.names}
-    read = [_read(name, listed[name], binding, reports) for name in wanted or contract.gates.names]
+    demanded = (*contract.gates.names, "sealed") if sealed else contract.gates.names
+    listed = {name: {c.id: c for c in checks(contract, name, now)} for name in demanded}
+    read = [_read(name, listed[name], binding, reports) for name in wanted or demanded]
     blamed = {o.check: o for o in blame([o for s in read for o in s.outcomes], contract.alpha)}
     suites = tuple(_finish(s, blamed) for s in read)
-    problems = [
-        f"suite {n} was left out: no verdict without it" for n in contract.gates.names if wanted and n not in wanted
-    ]
+    problems = [f"suite {n} was left out: no verdict without it" for n in demanded if wanted and n not in wanted]
     problems += [f"job {job} ended as {result}" for job, result in (needs or {}).items() if result != "success"]
     waivers = {c.id: c.waiver for part in listed.values() for c in part.values() if c.waiver}
     return Decision(_worst([s.status for s in suites], bool(problems)), suites, tuple(problems), waivers)
@@ -116,7 +123,9 @@ def _read(suite: str, listed: Mapping[str, Check], binding: Binding, reports: Pa
     for name, check in listed.items():
         if name not in found:
             found[name] = _absent(check, "the suite left no outcome for this check")
-    return SuiteVerdict(suite, Status.NOT_EVALUATED, tuple(found.values()), tuple(problems), left.seconds)
+    return SuiteVerdict(
+        suite, Status.NOT_EVALUATED, tuple(found.values()), tuple(problems), left.seconds, left.information
+    )
 
 
 def _foreign(left: SuiteOutcomes, suite: str, binding: Binding) -> list[str]:
@@ -158,16 +167,25 @@ def _finish(suite: SuiteVerdict, blamed: Mapping[str, Outcome]) -> SuiteVerdict:
     status = gate(outcomes)
     if suite.problems and status is not Status.FAILED:
         status = Status.NOT_EVALUATED
-    return SuiteVerdict(suite.suite, status, outcomes, suite.problems, suite.seconds)
+    return replace(suite, status=status, outcomes=outcomes)
 
 
-def risk_sentence(contract_file: ContractFile) -> str:
+def risk_sentence(contract_file: ContractFile, sealed: SealedLook | None = None) -> str:
     """What a pass means, in the terms of the rule, with everything it depends on."""
     contract = contract_file.contract
-    return (
+    promise = (
         f"A candidate that truly breaks a blocking limit passes with probability at most {contract.alpha:g}, "
-        f"for samples of {contract.sampling_unit}, limits fixed before looking, and one look, "
-        "chosen beforehand, at the development holdout. Warnings carry no such promise."
+        f"for samples of {contract.sampling_unit}, limits fixed before looking, "
+    )
+    if sealed is None:
+        where = (
+            "and one look, chosen beforehand, at the development holdout: a second look, or a changed margin, is not"
+        )
+        return f"{promise}{where} covered. Warnings carry no such promise."
+    return (
+        f"{promise}and all {sealed.looks} looks at the sealed holdout of epoch {sealed.epoch} together, of which this "
+        f"is number {sealed.look}; that holds for the performance checks, the other suites saw open data. "
+        "Warnings carry no such promise."
     )
 
 
@@ -185,6 +203,9 @@ def decision_record(
         "model": contract.model.name,
         "candidate": _version(subject, "candidate"),
         "champion": _version(subject, "champion"),
+        "anchor": _version(subject, "anchor"),
+        "sealed": None if subject.sealed is None else asdict(subject.sealed),
+        "facts": facts(decision, subject),
         "first_release": subject.champion is None,
         "demonstration": subject.demonstration,
         "contract": {
@@ -206,6 +227,7 @@ def decision_record(
                 "seconds": round(s.seconds, 3),
                 "problems": list(s.problems),
                 "outcomes": [encode_outcome(o, decision.waivers.get(o.check, "")) for o in s.outcomes],
+                "information": plain(s.information),
             }
             for s in decision.suites
         ],
@@ -215,7 +237,19 @@ def decision_record(
             "problems": list(decision.problems),
             "sentences": decision.sentences,
         },
-        "risk": risk_sentence(contract_file),
+        "risk": risk_sentence(contract_file, subject.sealed),
+    }
+
+
+def facts(decision: Decision, subject: Subject) -> dict[str, Any]:
+    """What a policy may ask for, beyond the verdict: each is true only where evidence says so."""
+    evaluated = [o for o in decision.outcomes if o.status is not Status.NOT_EVALUATED]
+    return {
+        "explainability_done": any(o.check.startswith("explainability/") for o in evaluated),
+        "fairness_checks": sum(o.check.startswith("performance/fairness/") for o in evaluated),
+        "first_release": subject.champion is None,
+        "sealed_holdout": subject.sealed is not None and any(o.check.startswith("sealed/") for o in evaluated),
+        "suites": sorted(s.suite for s in decision.suites if s.status is Status.PASSED),
     }
 
 

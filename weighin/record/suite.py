@@ -9,7 +9,7 @@ from typing import Any
 
 from weighin.errors import EvidenceError
 from weighin.outcome import Outcome
-from weighin.record.encode import decode_outcome, encode_outcome, read_json, write_json
+from weighin.record.encode import decode_outcome, encode_outcome, plain, read_json, write_json
 
 SCHEMA = "weighin/outcomes/v1"
 FILE = "outcomes.json"
@@ -32,13 +32,17 @@ class Binding:
 
 @dataclass(frozen=True)
 class SuiteOutcomes:
-    """One suite's outcomes, in the order in which its tests ran."""
+    """One suite's outcomes, in the order in which its tests ran.
+
+    information  tables and plots for readers, plain values; no outcome rests on them
+    """
 
     suite: str
     binding: Binding
     outcomes: tuple[Outcome, ...]
     seconds: float
     waivers: Mapping[str, str] = field(default_factory=dict)
+    information: tuple[Mapping[str, Any], ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write `outcomes.json` into the suite's report folder."""
@@ -48,6 +52,7 @@ class SuiteOutcomes:
             "binding": asdict(self.binding),
             "seconds": round(self.seconds, 3),
             "outcomes": [encode_outcome(o, self.waivers.get(o.check, "")) for o in self.outcomes],
+            "information": plain(self.information),
         }
         write_json(folder / FILE, value)
 
@@ -63,6 +68,7 @@ class SuiteOutcomes:
                 tuple(decode_outcome(o) for o in value["outcomes"]),
                 float(value["seconds"]),
                 {o["check"]: o["waiver"] for o in value["outcomes"] if o["waiver"]},
+                tuple(value.get("information", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise EvidenceError(f"damaged: {error!r}", str(path), "Run the suite again.") from error

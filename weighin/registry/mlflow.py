@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,68 @@ class Registry:
         """Set tags on a version."""
         for key, value in tags.items():
             self._call(lambda key=key, value=value: self._client.set_model_version_tag(name, version, key, value))
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Log numbers to the run of a version, in batches that MLflow takes; names are made ones that it allows."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        every = [Metric(re.sub(r"[^\w./: -]", "_", name), value, now, 0) for name, value in metrics.items()]
+        for start in range(0, len(every), 500):
+            self._call(lambda start=start: self._client.log_batch(run_id, metrics=every[start : start + 500]))
+
+    def log_files(self, run_id: str, folder: Path, place: str) -> None:
+        """Log a folder of files to the run of a version, under `place`."""
+        self._call(lambda: self._client.log_artifacts(run_id, str(folder), place))
+
+    def entries(self, name: str) -> list[Any]:
+        """All versions of a companion model that serves as a ledger, in no order; empty before the first."""
+        found: list[Any] = []
+        token = None
+        while True:
+            query = f"name = '{_quoted(name)}'"
+            page = self._call(
+                lambda query=query, token=token: self._client.search_model_versions(
+                    query, 200, order_by=["version_number ASC"], page_token=token
+                )
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def add_entry(self, name: str, run_id: str, tags: dict[str, str]) -> int:
+        """Append to a ledger: one version with all of its tags in one call; returns the number that MLflow gave it."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                self._call(lambda: self._client.get_registered_model(name))
+        source = self._call(lambda: self._client.get_run(run_id)).info.artifact_uri
+        made = self._call(lambda: self._client.create_model_version(name, source, run_id, tags))
+        return int(made.version)
+
+    def log_run(self, experiment: str, location: str | None, folder: Path, tags: dict[str, str]) -> str:
+        """A finished run that holds the files of a folder; returns its id."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_experiment(experiment, artifact_location=location)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                self._call(lambda: self._client.get_experiment_by_name(experiment))
+        found = self._call(lambda: self._client.get_experiment_by_name(experiment))
+        run = self._call(lambda: self._client.create_run(found.experiment_id, tags=tags))
+        run_id = str(run.info.run_id)
+        self._call(lambda: self._client.log_artifacts(run_id, str(folder)))
+        self._call(lambda: self._client.set_terminated(run_id))
+        return run_id
+
+    def fetch(self, run_id: str, name: str, folder: Path) -> Path:
+        """One file of a run, copied into `folder`."""
+        return Path(self._call(lambda: self._client.download_artifacts(run_id, name, str(folder))))
 
 
 def _unnest(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from weighin.report import plots
-from weighin.report.view import WORDS, check_view, in_order, seconds, versions
+from weighin.report.view import WORDS, cell, check_view, in_order, seconds, versions
 
 
 def report(record: Mapping[str, Any]) -> str:
@@ -62,8 +62,15 @@ def _suite(suite: Mapping[str, Any]) -> dict[str, Any]:
         "blocking": sum(v.blocks for v in views),
         "warnings": sum(v.warns for v in views),
         "histograms": [(v, p) for v in in_contract_order if (p := plots.histogram(v.detail))],
+        "tables": [_table(t) for t in suite.get("information", ())],
         "curves": [(v, p, plots.over_time(v.detail)) for v in in_contract_order if (p := plots.latency(v.detail))],
     }
+
+
+def _table(table: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """A table that is shown for information, its cells as text, and its plot."""
+    rows = [[cell(value) for value in row] for row in table["rows"]]
+    return {**table, "rows": rows}, plots.information(table.get("plot") or {})
 
 
 def _template() -> Any:

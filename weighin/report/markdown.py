@@ -94,6 +94,7 @@ def _table(views: list[CheckView], cell: int) -> list[str]:
         why = f" {text(v.reason, cell)}" if cell and v.status == "not_evaluated" else ""
         needed = v.reason.rpartition(": ")[2]
         more = f"<br>{text(needed, cell)}" if cell and v.status == "inconclusive" and needed else ""
+        more += f"<br>{text(v.no_licence, cell)}" if cell and v.no_licence else ""
         row = (f"`{code(v.check)}`", f"{v.word}{why}", text(v.estimate), text(v.interval) + more, text(v.limit))
         lines.append("| " + " | ".join(row) + " |")
     return lines

@@ -146,3 +146,69 @@ def over_time(detail: Mapping[str, Any]) -> Markup:
 
 def _numbers(values: Sequence[object]) -> bool:
     return all(isinstance(v, (int, float)) and math.isfinite(v) for v in values)
+
+
+def information(plot: Mapping[str, Any]) -> Markup:
+    """The plot of a table that is shown for information. Empty where there is nothing that can be drawn."""
+    match plot.get("kind"):
+        case "calibration":
+            return _calibration(plot.get("series") or {})
+        case "bars":
+            return _bars(plot)
+    return Markup("")
+
+
+def _calibration(series: Mapping[str, Any]) -> Markup:
+    """Share of positives against mean probability; the dashed line is a model that keeps its word."""
+    size = 180
+    lines = Markup('<line class="ideal" x1="0" y1="{s}" x2="{s}" y2="0"/>').format(s=size)
+    for role, points in series.items():
+        if not all(len(p) == 2 and _numbers(p) for p in points):
+            return Markup("")
+        path = " ".join(f"{x * size:.1f},{(1 - y) * size:.1f}" for x, y in points)
+        lines += Markup('<polyline class="{}" points="{}"><title>{}</title></polyline>').format(_role(role), path, role)
+    return Markup(
+        '<svg class="calibration" role="img" viewBox="0 0 {s} {full}" width="{s}" height="{full}">'
+        '<line class="axis" x1="0" y1="{s}" x2="{s}" y2="{s}"/><line class="axis" x1="0" y1="0" x2="0" y2="{s}"/>'
+        "{lines}"
+        '<text x="0" y="{below}">predicted, 0 to 1</text></svg>'
+    ).format(s=size, full=size + 20, below=size + 15, lines=lines)
+
+
+def _bars(plot: Mapping[str, Any]) -> Markup:
+    """Horizontal bars with whiskers, one row a label and one bar a series."""
+    labels, series = list(plot.get("labels") or []), dict(plot.get("series") or {})
+    lows, highs = plot.get("low") or {}, plot.get("high") or {}
+    every = [v for part in (*series.values(), *lows.values(), *highs.values()) for v in part]
+    if not labels or not every or not _numbers(every) or any(len(p) != len(labels) for p in series.values()):
+        return Markup("")
+    left, width, bar = 110, 300, 8
+    low, high = min(0.0, *every), max(0.0, *every)
+    step = bar * len(series) + 8
+
+    def x(value: float) -> float:
+        return float(left + (value - low) / ((high - low) or 1.0) * width)
+
+    drawn = Markup("")
+    for i, label in enumerate(labels):
+        drawn += Markup('<text x="0" y="{:.1f}">{}</text>').format(i * step + bar + 2, str(label)[:18])
+        for j, (role, values) in enumerate(series.items()):
+            y, start, end = i * step + j * bar, min(x(0), x(values[i])), max(x(0), x(values[i]))
+            drawn += Markup(
+                '<rect class="{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}"><title>{}</title></rect>'
+            ).format(_role(role), start, y, max(end - start, 0.5), bar - 2, f"{label}, {role}: {values[i]:.4g}")
+            if len(lows.get(role) or []) == len(highs.get(role) or []) == len(labels):
+                a, b = x(lows[role][i]), x(highs[role][i])
+                drawn += Markup('<line class="grid" x1="{:.1f}" x2="{:.1f}" y1="{m}" y2="{m}"/>').format(
+                    a, b, m=y + (bar - 2) / 2
+                )
+    drawn += Markup('<line class="axis" x1="{z:.1f}" x2="{z:.1f}" y1="0" y2="{h}"/>').format(
+        z=x(0), h=len(labels) * step
+    )
+    return Markup('<svg class="bars" role="img" viewBox="0 0 {w} {h}" width="{w}" height="{h}">{drawn}</svg>').format(
+        w=left + width + 10, h=len(labels) * step, drawn=drawn
+    )
+
+
+def _role(name: str) -> str:
+    return name if name in ("candidate", "champion", "anchor") else "axis"

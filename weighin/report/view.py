@@ -35,6 +35,7 @@ class CheckView:
     at_least: bool
     numbers: tuple[float, float, float, float] | None
     detail: Mapping[str, Any]
+    no_licence: str
 
 
 def check_view(outcome: Mapping[str, Any]) -> CheckView:
@@ -72,7 +73,16 @@ def check_view(outcome: Mapping[str, Any]) -> CheckView:
         at_least,
         numbers,
         evidence["detail"],
+        _no_licence(status, evidence["detail"]),
     )
+
+
+def _no_licence(status: str, detail: Mapping[str, Any]) -> str:
+    """The smallest margin that these data would have let pass, with the warning that goes with it."""
+    margin = detail.get("smallest_margin")
+    if status not in ("failed", "inconclusive") or not isinstance(margin, (int, float)):
+        return ""
+    return f"A margin of {margin:.4g} would have passed. That is not a licence: a changed margin is a new look."
 
 
 def in_order(outcomes: list[Mapping[str, Any]]) -> list[CheckView]:
@@ -97,6 +107,13 @@ def versions(record: Mapping[str, Any]) -> tuple[str, str]:
 def seconds(value: float) -> str:
     """A duration for people."""
     return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+
+
+def cell(value: object) -> str:
+    """A value of a table as text: a pair is an interval, nothing is a dash."""
+    if isinstance(value, (list, tuple)):
+        return " to ".join(cell(v) for v in value) if any(v is not None for v in value) else "–"
+    return "–" if value is None else _short(value)
 
 
 def _short(value: object) -> str:

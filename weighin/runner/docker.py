@@ -138,7 +138,7 @@ def predict(image: str, work: Path) -> None:
             (out, "/out", True),
         )
         command = ["weighin", "predict", "--model", "/model", "--features", "/features", "--out", "/out"]
-        command += ["--column", str(plan.column)]
+        command += plan.predict_arguments()
         sandbox = Sandbox(image, mounts, plan.memory_mb)
         note_problem(out, run(sandbox, "model", command, plan.predict_seconds, out) or _unexpected(out))
 

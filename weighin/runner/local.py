@@ -34,7 +34,7 @@ def predict(work: Path) -> None:
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         arguments = ["predict", "--model", str((work / "models" / role).resolve()), "--out", str(out.resolve())]
-        arguments += ["--features", str((work / "features").resolve()), "--column", str(plan.column)]
+        arguments += ["--features", str((work / "features").resolve()), *plan.predict_arguments()]
         with _scratch() as folder:
             problem = _run(arguments, folder, plan.predict_seconds)
         note_problem(out, problem)

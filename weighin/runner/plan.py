@@ -26,17 +26,22 @@ class LoadPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """Limits of the containers. `column` is the number of an answer that is the prediction; memory in 2**20 bytes."""
+    """Limits of the containers; memory in 2**20 bytes.
+
+    columns    the numbers of an answer that are the prediction
+    shap_rows  rows for which the model's container computes SHAP values
+    """
 
     suites: tuple[str, ...]
     roles: tuple[str, ...]
-    column: int
+    columns: tuple[int, ...]
     predict_seconds: float
     memory_mb: int
     load: LoadPlan | None
+    shap_rows: int = 0
 
     @staticmethod
-    def of(contract: Any, roles: tuple[str, ...]) -> Plan:
+    def of(contract: Any, roles: tuple[str, ...], sealed: bool = False) -> Plan:
         """The plan of a contract (a `weighin.contract.Contract`, which this module does not import)."""
         model, gate = contract.model, contract.gates.load
         load = gate and LoadPlan(
@@ -49,7 +54,15 @@ class Plan:
             gate.server.memory_mb,
             gate.server.start_seconds,
         )
-        return Plan(contract.gates.names, roles, model.prediction.column, model.predict_seconds, model.memory_mb, load)
+        explain = contract.gates.explainability
+        suites = (*contract.gates.names, "sealed") if sealed else contract.gates.names
+        shap_rows = explain.shap if explain else 0
+        return Plan(suites, roles, model.columns, model.predict_seconds, model.memory_mb, load, shap_rows)
+
+    def predict_arguments(self) -> list[str]:
+        """What `weighin predict` is told of the model's answers."""
+        columns = [a for c in self.columns for a in ("--column", str(c))]
+        return [*columns, "--shap", str(self.shap_rows)] if self.shap_rows else columns
 
     def write(self, path: Path) -> None:
         """Write `plan.json`."""
@@ -69,8 +82,9 @@ class Plan:
         return Plan(
             tuple(value["suites"]),
             tuple(value["roles"]),
-            value["column"],
+            tuple(value["columns"]),
             value["predict_seconds"],
             value["memory_mb"],
             load,
+            value["shap_rows"],
         )

@@ -1,13 +1,16 @@
-"""Metrics of a binary model as an estimate with one influence value per row.
+"""Metrics as an estimate with one influence value per row.
 
 The difference of two models on the same rows is the difference of estimates and of influence values, which makes every
-comparison a paired one, by rows or by groups.
+comparison a paired one, by rows or by groups. With weights a metric is the weighted one; the influence of a row is its
+weight times the derivative of the metric by it (the infinitesimal jackknife, Efron 1982).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +18,52 @@ from scipy.stats import rankdata
 
 from weighin.stats.intervals import Floats, Undefined
 
+Task = Literal["binary", "multiclass", "regression"]
+Bools = NDArray[np.bool_]
+
 MIN_RARER = 20
 """Fewer rows of the rarer class than this: every interval here is an approximation that is not to be trusted."""
+CLIP = 1e-15
+"""Probabilities are kept this far from 0 and 1 in logarithms."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows of one model as a metric sees them.
+
+    truth      (n,) booleans (binary), codes 0..k-1 (multiclass) or numbers (regression)
+    score      (n,) probabilities or predictions; (n, k) probabilities for multiclass
+    weight     (n,) positive, or None for equal weights
+    threshold  a binary prediction counts as positive at or above it
+    """
+
+    truth: NDArray[np.bool_ | np.int64 | np.float64]
+    score: Floats
+    weight: Floats | None = None
+    threshold: float = 0.5
+
+    @cached_property
+    def share(self) -> Floats:
+        """(n,) weights that sum to one."""
+        n = len(self.truth)
+        return np.full(n, 1 / n) if self.weight is None else self.weight / self.weight.sum()
+
+    @cached_property
+    def decision(self) -> NDArray[np.bool_ | np.int64]:
+        """(n,) what the model decides: positive or not, or the code of the most probable class (ties: the first)."""
+        if self.score.ndim == 2:
+            return np.asarray(self.score.argmax(axis=1), dtype=np.int64)
+        return np.asarray(self.score >= self.threshold)
+
+    @cached_property
+    def error(self) -> Floats:
+        """(n,) prediction minus truth, of a regression."""
+        return np.asarray(self.score - self.truth, dtype=np.float64)
+
+    def rows(self, keep: Bools) -> Scored:
+        """Some of the rows."""
+        weight = None if self.weight is None else self.weight[keep]
+        return Scored(self.truth[keep], self.score[keep], weight, self.threshold)
 
 
 @dataclass(frozen=True)
@@ -26,72 +73,360 @@ class Influence:
     estimate: float
     values: Floats
 
-    def minus(self, other: Influence) -> Influence:
-        """The paired difference: the same rows, in the same order, judged for both."""
-        return Influence(self.estimate - other.estimate, self.values - other.values)
+    def minus(self, other: Influence, factor: float = 1.0) -> Influence:
+        """The paired contrast `self - factor * other`: the same rows, in the same order, judged for both."""
+        return Influence(self.estimate - factor * other.estimate, self.values - factor * other.values)
 
 
-def roc_auc(truth: NDArray[np.bool_], score: Floats, threshold: float) -> Influence:
-    """Area under the ROC curve, ties counted half, in [0, 1].
+@dataclass(frozen=True)
+class Metric:
+    """One metric: its function, its unit, which way it improves, the tasks it is for.
+
+    kind  how its interval is made: `share` and `table` from counts where rows are independent and unweighted,
+          `median` from order statistics there; `sum` always from influence values
+    """
+
+    of: Callable[[Scored], Influence]
+    unit: str
+    tasks: tuple[Task, ...]
+    lower_is_better: bool = False
+    kind: Literal["sum", "share", "table", "median"] = "sum"
+
+
+def roc_auc(rows: Scored) -> Influence:
+    """Area under the ROC curve, ties counted half, in [0, 1]; for several classes the mean of one against the rest.
 
     Structural components of DeLong, DeLong and Clarke-Pearson (1988), by midranks as in Sun and Xu (2014):
-    O(n log n). `threshold` is not used.
+    O(n log n).
     """
-    positives, negatives = _classes(truth)
-    ranks = rankdata(score)
-    within = np.empty_like(ranks)
-    within[truth] = rankdata(score[truth])
-    within[~truth] = rankdata(score[~truth])
-    # Of a positive row: the share of negatives below it. Of a negative row: the share of positives above it.
-    placement = np.where(truth, (ranks - within) / negatives, 1 - (ranks - within) / positives)
-    value = float(placement[truth].mean())
-    return Influence(value, (placement - value) / np.where(truth, positives, negatives))
+    if rows.score.ndim == 1:
+        return _area(_positive(rows), rows.score, rows)
+    parts = [_area(rows.truth == c, rows.score[:, c], rows) for c in _classes(rows)]
+    return _mean(parts)
 
 
-def log_loss(truth: NDArray[np.bool_], score: Floats, threshold: float) -> Influence:
-    """Mean negative log likelihood, in nats, 0 or more. Probabilities are clipped at 1e-15 as scikit-learn does."""
-    _classes(truth)
-    p = np.clip(score, 1e-15, 1 - 1e-15)
-    loss = -np.where(truth, np.log(p), np.log1p(-p))
-    value = float(loss.mean())
-    return Influence(value, (loss - value) / len(loss))
+def _area(truth: Bools, score: Floats, rows: Scored) -> Influence:
+    _ranks(score)
+    w = rows.share
+    if rows.weight is None:
+        positives, negatives = int(truth.sum()), int((~truth).sum())
+        ranks = rankdata(score)
+        within = np.empty_like(ranks)
+        within[truth] = rankdata(score[truth])
+        within[~truth] = rankdata(score[~truth])
+        # Of a positive row: the share of negatives below it. Of a negative row: the share of positives above it.
+        placement = np.where(truth, (ranks - within) / negatives, 1 - (ranks - within) / positives)
+        value = float(placement[truth].mean())
+        return Influence(value, (placement - value) / np.where(truth, positives, negatives))
+    plus, minus = float(w[truth].sum()), float(w[~truth].sum())
+    placement = np.where(truth, _below(score, w * ~truth) / minus, 1 - _below(score, w * truth) / plus)
+    value = float((w * placement)[truth].sum()) / plus
+    return Influence(value, w * (placement - value) / np.where(truth, plus, minus))
 
 
-def precision(truth: NDArray[np.bool_], score: Floats, threshold: float) -> Influence:
-    """Share of rows predicted positive (score at or above `threshold`) that are positive, in [0, 1]."""
-    _classes(truth)
-    return _ratio(truth & (score >= threshold), score >= threshold, "predicted positive")
+def _below(score: Floats, weight: Floats) -> Floats:
+    """(n,) weight of the rows with a lower score, and half of those with the same."""
+    _, code = np.unique(score, return_inverse=True)
+    mass = np.bincount(code, weights=weight)
+    before = np.cumsum(mass) - mass
+    return np.asarray((before + mass / 2)[code])
 
 
-def recall(truth: NDArray[np.bool_], score: Floats, threshold: float) -> Influence:
-    """Share of positive rows that are predicted positive (score at or above `threshold`), in [0, 1]."""
-    _classes(truth)
-    return _ratio(truth & (score >= threshold), truth, "positive")
+def average_precision(rows: Scored) -> Influence:
+    """Precision averaged over the positives, each at its own score as threshold, in [0, 1]; scikit-learn's step sum."""
+    truth, w = _positive(rows), rows.share
+    _ranks(rows.score)
+    _, code = np.unique(-rows.score, return_inverse=True)
+    at = np.bincount(code, weights=w)
+    hits_at = np.bincount(code, weights=w * truth)
+    flagged, hits = np.cumsum(at), np.cumsum(hits_at)
+    total = float(hits[-1])
+    precision = hits / flagged
+    value = float((hits_at * precision).sum()) / total
+    # A row lowers (or, being positive, also raises) the precision at its own threshold and at every lower one.
+    later = np.cumsum((hits_at / flagged)[::-1])[::-1]
+    later_down = np.cumsum((hits_at * hits / flagged**2)[::-1])[::-1]
+    own = np.where(truth, precision[code] - value + later[code], 0.0)
+    return Influence(value, w * (own - later_down[code]) / total)
 
 
-METRICS: dict[str, Callable[[NDArray[np.bool_], Floats, float], Influence]] = {
-    "roc_auc": roc_auc,
-    "log_loss": log_loss,
-    "precision": precision,
-    "recall": recall,
+def accuracy(rows: Scored) -> Influence:
+    """Share of rows decided rightly, in [0, 1]."""
+    _known(rows)
+    return _ratio(rows.decision == rows.truth, np.ones(len(rows.truth), dtype=bool), rows, "to judge")
+
+
+def balanced_accuracy(rows: Scored) -> Influence:
+    """Mean of the recalls of all classes, in [0, 1]."""
+    return _mean([_recall_of(rows, c) for c in _classes(rows)])
+
+
+def precision(rows: Scored) -> Influence:
+    """Share of rows predicted positive that are positive, in [0, 1]."""
+    truth = _positive(rows)
+    return _ratio(truth & _decided(rows), _decided(rows), rows, "predicted positive")
+
+
+def recall(rows: Scored) -> Influence:
+    """Share of positive rows that are predicted positive, in [0, 1]."""
+    truth = _positive(rows)
+    return _ratio(truth & _decided(rows), truth, rows, "positive")
+
+
+def f1(rows: Scored) -> Influence:
+    """Harmonic mean of precision and recall of the positive class, in [0, 1]."""
+    _positive(rows)
+    return _f1_of(rows, True)
+
+
+def f1_macro(rows: Scored) -> Influence:
+    """Mean of the F1 of all classes, in [0, 1]."""
+    return _mean([_f1_of(rows, c) for c in _classes(rows)])
+
+
+def f1_weighted(rows: Scored) -> Influence:
+    """Mean of the F1 of all classes, weighted by how frequent each is among the labels, in [0, 1]."""
+    w, total = rows.share, np.zeros(len(rows.truth))
+    parts = [(rows.truth == c, _f1_of(rows, c)) for c in _classes(rows)]
+    value = sum(float(w[member].sum()) * part.estimate for member, part in parts)
+    for member, part in parts:
+        total += float(w[member].sum()) * part.values + w * member * part.estimate
+    return Influence(value, total - w * value)
+
+
+def log_loss(rows: Scored) -> Influence:
+    """Mean negative log likelihood, in nats, 0 or more. Probabilities are clipped at 1e-15."""
+    return _average(row_loss(rows, "log_loss"), rows)
+
+
+def brier(rows: Scored) -> Influence:
+    """Mean squared distance of the probability from the outcome: in [0, 1]; summed over classes (in [0, 2]) for more.
+
+    Brier (1950). For two classes it is the half of his sum, as scikit-learn has it.
+    """
+    _known(rows)
+    if rows.score.ndim == 1:
+        return _average(np.square(rows.score - rows.truth), rows)
+    member = np.arange(rows.score.shape[1])[None, :] == rows.truth[:, None]
+    return _average(np.square(rows.score - member).sum(axis=1), rows)
+
+
+def mae(rows: Scored) -> Influence:
+    """Mean absolute error, in the target's unit."""
+    return _average(np.abs(rows.error), rows)
+
+
+def rmse(rows: Scored) -> Influence:
+    """Root of the mean squared error, in the target's unit. Undefined without any error: it has no derivative there."""
+    squared = _average(np.square(rows.error), rows)
+    root = float(np.sqrt(squared.estimate))
+    if root == 0:
+        raise Undefined("every prediction is exact: no interval of the root exists")
+    return Influence(root, squared.values / (2 * root))
+
+
+def median_absolute_error(rows: Scored) -> Influence:
+    """Median of the absolute errors, in the target's unit.
+
+    Its influence needs the density of the errors at the median, which is taken from the distance of the quantiles one
+    standard error apart (Woodruff 1952, JASA 47).
+    """
+    errors, w = np.abs(rows.error), rows.share
+    _enough(len(errors))
+    order = np.argsort(errors, kind="stable")
+    cumulated = np.cumsum(w[order])
+
+    def quantile(share: float) -> float:
+        at = min(int(np.searchsorted(cumulated, share - 1e-12)), len(errors) - 1)
+        exact = abs(cumulated[at] - share) < 1e-12 and at + 1 < len(errors)
+        return float((errors[order[at]] + errors[order[at + 1]]) / 2 if exact else errors[order[at]])
+
+    value = quantile(0.5)
+    centred = w * (0.5 - (errors <= value))
+    step = float(np.sqrt(np.square(centred).sum()))
+    width = (quantile(min(0.5 + step, 1.0)) - quantile(max(0.5 - step, 0.0))) / (2 * step)
+    return Influence(value, centred * width)
+
+
+def r2(rows: Scored) -> Influence:
+    """Share of the target's variance that is explained, at most 1. Undefined for a constant target."""
+    truth, w = np.asarray(rows.truth, dtype=np.float64), rows.share
+    residual = np.square(rows.error)
+    deviation = np.square(truth - float((w * truth).sum()))
+    _enough(len(truth))
+    rest, total = float((w * residual).sum()), float((w * deviation).sum())
+    if total <= 0:
+        raise Undefined("the target is constant: no variance to explain")
+    ratio = rest / total
+    return Influence(1 - ratio, -w * (residual - ratio * deviation) / total)
+
+
+def mape(rows: Scored) -> Influence:
+    """Mean absolute error as a share of the absolute target. Undefined where a target is zero."""
+    if not np.all(rows.truth):
+        raise Undefined(f"{int((rows.truth == 0).sum())} targets are zero: an error as a share of them does not exist")
+    return _average(np.abs(rows.error) / np.abs(rows.truth), rows)
+
+
+_CLASSES: tuple[Task, ...] = ("binary", "multiclass")
+METRICS: dict[str, Metric] = {
+    "roc_auc": Metric(roc_auc, "AUC", _CLASSES),
+    "average_precision": Metric(average_precision, "AP", ("binary",)),
+    "accuracy": Metric(accuracy, "share", _CLASSES, kind="share"),
+    "balanced_accuracy": Metric(balanced_accuracy, "share", _CLASSES, kind="table"),
+    "precision": Metric(precision, "share", ("binary",), kind="share"),
+    "recall": Metric(recall, "share", ("binary",), kind="share"),
+    "f1": Metric(f1, "F1", ("binary",), kind="table"),
+    "f1_macro": Metric(f1_macro, "F1", _CLASSES, kind="table"),
+    "f1_weighted": Metric(f1_weighted, "F1", _CLASSES, kind="table"),
+    "log_loss": Metric(log_loss, "nats", _CLASSES, lower_is_better=True),
+    "brier": Metric(brier, "Brier", _CLASSES, lower_is_better=True),
+    "mae": Metric(mae, "", ("regression",), lower_is_better=True),
+    "rmse": Metric(rmse, "", ("regression",), lower_is_better=True),
+    "median_absolute_error": Metric(median_absolute_error, "", ("regression",), lower_is_better=True, kind="median"),
+    "r2": Metric(r2, "share", ("regression",)),
+    "mape": Metric(mape, "share", ("regression",), lower_is_better=True),
 }
-LOWER_IS_BETTER = frozenset({"log_loss"})
-UNITS = {"roc_auc": "AUC", "log_loss": "nats", "precision": "share", "recall": "share"}
 
 
-def _classes(truth: NDArray[np.bool_]) -> tuple[int, int]:
-    positives = int(truth.sum())
-    negatives = len(truth) - positives
-    if min(positives, negatives) == 0:
-        raise Undefined(f"all {len(truth)} labels are equal")
-    if min(positives, negatives) < MIN_RARER:
-        raise Undefined(f"{min(positives, negatives)} rows of the rarer class, at least {MIN_RARER} are needed")
-    return positives, negatives
+def row_loss(rows: Scored, loss: Literal["log_loss", "squared"]) -> Floats:
+    """(n,) loss of each row: negative log likelihood in nats, or the squared error of a regression."""
+    if loss == "squared":
+        return np.square(rows.error)
+    _known(rows)
+    if rows.score.ndim == 1:
+        p = np.clip(rows.score, CLIP, 1 - CLIP)
+        return np.asarray(-np.where(rows.truth, np.log(p), np.log1p(-p)))
+    own = rows.score[np.arange(len(rows.truth)), np.asarray(rows.truth, dtype=np.int64)]
+    return np.asarray(-np.log(np.clip(own, CLIP, 1 - CLIP)))
 
 
-def _ratio(hit: NDArray[np.bool_], base: NDArray[np.bool_], name: str) -> Influence:
+def counts(metric: str, rows: Scored) -> tuple[Bools, Bools]:
+    """(n,) hits and (n,) base of a metric of kind `share`: its value is the share of hits in the base."""
+    right = np.asarray(rows.decision == rows.truth)
+    if metric == "accuracy":
+        return right, np.ones(len(right), dtype=bool)
+    base = _decided(rows) if metric == "precision" else _positive(rows)
+    return right & base, base
+
+
+def table_value(metric: str, tables: Floats) -> Floats:
+    """(draws,) of a metric of kind `share` or `table` from confusion tables (draws, k, k): label by decision.
+
+    Undefined entries (a class without rows, nothing predicted positive) are NaN.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        right = np.diagonal(tables, axis1=1, axis2=2)
+        truth, decided = tables.sum(axis=2), tables.sum(axis=1)
+        f = 2 * right / (truth + decided)
+        match metric:
+            case "accuracy":
+                found = right.sum(axis=1) / truth.sum(axis=1)
+            case "precision":
+                found = right[:, 1] / decided[:, 1]
+            case "recall":
+                found = right[:, 1] / truth[:, 1]
+            case "balanced_accuracy":
+                found = (right / truth).mean(axis=1)
+            case "f1":
+                found = f[:, 1]
+            case "f1_macro":
+                found = f.mean(axis=1)
+            case "f1_weighted":
+                found = (f * truth).sum(axis=1) / truth.sum(axis=1)
+            case _:
+                raise ValueError(f"{metric} is no function of a confusion table")
+    return np.asarray(found)
+
+
+def calibration(rows: Scored, bins: int = 10) -> list[tuple[float, float, float]]:
+    """Calibration curve of a binary model: (mean probability, share of positives, share of rows) per quantile bin.
+
+    The expected calibration error is the sum of |first - second| * third. It is biased upwards and never zero, so it
+    is information and no gate.
+    """
+    cuts = np.unique(np.quantile(rows.score, np.linspace(0, 1, bins + 1)[1:-1]))
+    code = np.searchsorted(cuts, rows.score, side="right")
+    mass = np.bincount(code, weights=rows.share, minlength=len(cuts) + 1)
+    mean = np.bincount(code, weights=rows.share * rows.score, minlength=len(cuts) + 1)
+    hits = np.bincount(code, weights=rows.share * rows.truth, minlength=len(cuts) + 1)
+    return [(float(m / w), float(h / w), float(w)) for m, h, w in zip(mean, hits, mass, strict=True) if w > 0]
+
+
+def _decided(rows: Scored) -> Bools:
+    return np.asarray(rows.decision, dtype=bool)
+
+
+def _enough(n: int) -> None:
+    if n < MIN_RARER:
+        raise Undefined(f"{n} rows, at least {MIN_RARER} are needed")
+
+
+def _ranks(score: Floats) -> None:
+    if score.min() == score.max():
+        raise Undefined(f"all {len(score)} scores are {score[0]:g}: a model that ranks nothing")
+
+
+def _known(rows: Scored) -> None:
+    """At least two classes, and 20 rows that are not of the most frequent one."""
+    n = len(rows.truth)
+    found = np.bincount(np.asarray(rows.truth, dtype=np.int64)) if n else np.zeros(1, dtype=np.int64)
+    if found.max() == n:
+        raise Undefined(f"all {n} labels are equal")
+    if n - found.max() < MIN_RARER:
+        raise Undefined(f"{n - found.max()} rows of the rarer class, at least {MIN_RARER} are needed")
+
+
+def _positive(rows: Scored) -> Bools:
+    _known(rows)
+    return np.asarray(rows.truth, dtype=bool)
+
+
+def _classes(rows: Scored) -> list[int]:
+    """Codes of all classes, each of which needs 20 rows."""
+    if rows.score.ndim == 1:
+        _known(rows)
+        return [0, 1]
+    sizes = np.bincount(np.asarray(rows.truth, dtype=np.int64), minlength=rows.score.shape[1])
+    if sizes.min() < MIN_RARER:
+        code = int(sizes.argmin())
+        raise Undefined(f"{sizes[code]} rows of class number {code}, at least {MIN_RARER} of each are needed")
+    return list(range(len(sizes)))
+
+
+def _average(values: Floats, rows: Scored) -> Influence:
+    _enough(len(values))
+    value = float((rows.share * values).sum())
+    return Influence(value, rows.share * (values - value))
+
+
+def _mean(parts: list[Influence]) -> Influence:
+    values = np.mean([p.values for p in parts], axis=0)
+    return Influence(float(np.mean([p.estimate for p in parts])), values)
+
+
+def _ratio(hit: Bools, base: Bools, rows: Scored, name: str) -> Influence:
     total = int(base.sum())
     if total < MIN_RARER:
         raise Undefined(f"{total} rows {name}, at least {MIN_RARER} are needed")
-    value = float(hit.sum()) / total
-    return Influence(value, (hit - value * base) / total)
+    w = rows.share
+    mass = float(w[base].sum())
+    value = float(w[hit].sum()) / mass
+    return Influence(value, w * (hit - value * base) / mass)
+
+
+def _recall_of(rows: Scored, label: int) -> Influence:
+    member = np.asarray(rows.truth == label)
+    return _ratio(member & (rows.decision == label), member, rows, f"of class number {label}")
+
+
+def _f1_of(rows: Scored, label: int | bool) -> Influence:
+    member, decided = np.asarray(rows.truth == label), np.asarray(rows.decision == label)
+    if int(decided.sum()) < MIN_RARER:
+        what = "positive" if label is True else f"as class number {int(label)}"
+        raise Undefined(f"{int(decided.sum())} rows predicted {what}, at least {MIN_RARER} are needed")
+    w = rows.share
+    hits, sizes = 2 * (member & decided), member.astype(np.float64) + decided
+    total = float((w * sizes).sum())
+    value = float((w * hits).sum()) / total
+    return Influence(value, w * (hits - value * sizes) / total)

@@ -1,11 +1,14 @@
 """The suites: contract, subject, data and predictions in, measurements out. They measure; `outcome.decide` judges.
 
 Each module has one function `measure(check, evidence) -> Measurement | Unmeasured`; `measured` calls the right one.
+Some have a second, `information(evidence)`: tables and plots for readers, on which no outcome rests.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 from weighin.contract import Check
 from weighin.errors import EvidenceError, NotEvaluated
@@ -13,7 +16,7 @@ from weighin.outcome import Measurement, Unmeasured
 from weighin.stats.intervals import Undefined
 from weighin.suites.evidence import Evidence
 
-SUITES = ("data_quality", "performance", "drift", "load")
+SUITES = ("data_quality", "performance", "drift", "explainability", "load", "sealed")
 
 
 def measured(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
@@ -29,3 +32,15 @@ def measured(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     except (NotEvaluated, EvidenceError, Undefined) as error:
         return Unmeasured(check.id, str(error))
     return found
+
+
+def informed(suite: str, evidence: Evidence) -> Sequence[Mapping[str, Any]]:
+    """What a suite has to show besides its outcomes; where that fails, the reason in its place."""
+    module = import_module(f"weighin.suites.{suite}")
+    if not hasattr(module, "information"):
+        return ()
+    try:
+        shown: Sequence[Mapping[str, Any]] = module.information(evidence)
+    except Exception as error:  # noqa: BLE001 - what is only shown must not undo what was measured
+        return ({"title": "Information", "columns": [], "rows": [], "note": f"not available: {error}"[:500]},)
+    return shown

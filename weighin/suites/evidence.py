@@ -11,13 +11,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from weighin.contract import Contract
+from weighin.contract.models import TimeBlock
 from weighin.contract.reading import ContractFile
 from weighin.data.table import Counter, group_codes, read_columns
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog, read_log
-from weighin.predict import COLUMN, read_predictions
+from weighin.predict import COLUMN, must_be_probabilities, read_predictions
 from weighin.record.encode import file_digest
+from weighin.stats.intervals import Codes
+from weighin.stats.metrics import Scored
 from weighin.subject import Subject
+from weighin.suites.rows import Rows, condition
 
 Floats = NDArray[np.float64]
 
@@ -59,48 +63,129 @@ class Evidence:
             raise NotEvaluated("the file has changed since it was resolved", str(path), "Validate again.")
         return path
 
-    def truth(self, dataset: str) -> NDArray[np.bool_]:
-        """Labels as booleans, shape (rows,)."""
-        target = self.contract.model.target
-        values = self.columns(dataset, target)[target]
-        place = f"{self.file.data_path(dataset)}, column {target}"
+    @cache  # noqa: B019
+    def truth(self, dataset: str) -> NDArray[np.bool_ | np.int64 | np.float64]:
+        """Labels, shape (rows,): booleans, class codes or numbers, as the task has it."""
+        model = self.contract.model
+        values = self.columns(dataset, model.target)[model.target]
+        place = f"{self.file.data_path(dataset)}, column {model.target}"
         if values.null_count:
             raise NotEvaluated(f"{values.null_count} rows have no label", place, "Leave out rows without a label.")
-        labels = values.to_numpy()
-        if not np.isin(labels, (0, 1)).all():
-            raise NotEvaluated("labels other than 0 and 1", place, "Encode the positive class as 1.")
-        return np.asarray(labels == 1)
+        labels = values.to_numpy(zero_copy_only=False)
+        match model.task:
+            case "binary":
+                if not np.isin(labels, (0, 1)).all():
+                    raise NotEvaluated("labels other than 0 and 1", place, "Encode the positive class as 1.")
+                return np.asarray(labels == 1)
+            case "multiclass":
+                codes = np.full(len(labels), -1, dtype=np.int64)
+                for code, label in enumerate(model.classes):
+                    codes[labels == label] = code
+                if (codes < 0).any():
+                    unknown = sorted({str(v) for v in labels[codes < 0]})
+                    shown = "" if self.contract.data.columns[model.target].sensitive else f": {', '.join(unknown[:5])}"
+                    raise NotEvaluated(
+                        f"{int((codes < 0).sum())} labels are none of `model.classes`{shown}",
+                        place,
+                        "List every class.",
+                    )
+                return codes
+            case "regression":
+                try:
+                    numbers: Floats = labels.astype(np.float64)
+                except (TypeError, ValueError) as error:
+                    raise NotEvaluated(f"labels are not numbers ({error})", place, "Correct the target.") from error
+                if not np.isfinite(numbers).all():
+                    raise NotEvaluated("labels that are not finite", place, "Leave out rows without a label.")
+                return numbers
 
-    def groups(self, dataset: str) -> NDArray[np.int64] | None:
+    @cache  # noqa: B019
+    def groups(self, dataset: str) -> Codes | None:
         """Group codes, shape (rows,), or None where rows are independent."""
-        name = self.contract.group
+        group, name = self.contract.group, self.contract.group_column
         if name is None:
             return None
-        return group_codes(self.columns(dataset, name)[name], f"{dataset}, column {name}")[0]
+        values = self.columns(dataset, name)[name]
+        if isinstance(group, TimeBlock):
+            try:
+                seconds = values.cast(pa.timestamp("us", tz=getattr(values.type, "tz", None))).cast(pa.int64())
+            except pa.ArrowException as error:
+                raise NotEvaluated(f"column {name} holds no time ({error})", dataset, "Correct `group`.") from error
+            blocks = np.floor_divide(seconds.to_numpy(zero_copy_only=False), group.hours * 3_600_000_000)
+            values = pa.chunked_array([pa.array(blocks, from_pandas=True)])
+        return group_codes(values, f"{dataset}, column {name}")[0]
+
+    def weights(self, dataset: str) -> Floats | None:
+        """Weights, shape (rows,), or None where every row counts the same."""
+        name = self.contract.weight
+        if name is None:
+            return None
+        values = self.columns(dataset, name)[name]
+        weights = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+        if values.null_count or not np.isfinite(weights).all() or (weights <= 0).any():
+            raise NotEvaluated("weights that are missing, not finite or not positive", f"{dataset}, column {name}")
+        return weights
+
+    def raw_predictions(self, role: str, dataset: str, rows: int) -> Floats:
+        """What a role's model answered to a file of features, shape (rows,) or (rows, k), each a usable number."""
+        known = self.subject.data.get(dataset, {})
+        if known.get("problem"):
+            raise NotEvaluated(f"no model was asked: {known['problem']}", dataset)
+        path = self.work / "predictions" / role / f"{dataset}.arrow"
+        model = self.contract.model
+        values = read_predictions(path, rows, model.columns, known.get("features", ""))
+        if model.task == "regression":
+            return values
+        return must_be_probabilities(values, f"predictions/{role}/{dataset}.arrow")
 
     @cache  # noqa: B019
     def predictions(self, role: str, dataset: str) -> Floats:
-        """Predictions of `candidate` or `champion`, shape (rows,), in the order of the dataset."""
-        problem = self.subject.data.get(dataset, {}).get("problem")
-        if problem:
-            raise NotEvaluated(f"no model was asked: {problem}", dataset)
+        """Predictions of a role on a dataset, in its order."""
         rows = self.columns(dataset, self.contract.model.target).num_rows
-        return read_predictions(self.work / "predictions" / role / f"{dataset}.arrow", rows)
+        return self.raw_predictions(role, dataset, rows)
+
+    @cache  # noqa: B019
+    def scored(self, role: str, dataset: str) -> Scored:
+        """Labels, predictions and weights of a role on a dataset."""
+        gate = self.contract.gates.performance
+        threshold = gate.threshold if gate else 0.5
+        return Scored(self.truth(dataset), self.predictions(role, dataset), self.weights(dataset), threshold)
+
+    @cache  # noqa: B019
+    def rows(self, dataset: str) -> Rows:
+        """Everything that a performance check is measured on."""
+
+        def column(name: str) -> NDArray[np.generic]:
+            found: NDArray[np.generic] = self.columns(dataset, name)[name].to_numpy(zero_copy_only=False)
+            return found
+
+        def where(query: str) -> NDArray[np.bool_]:
+            return condition(self.columns(dataset, *self.contract.data.columns), query)
+
+        scored = {role: self.scored(role, dataset) for role in self.subject.roles}
+        return Rows(scored, self.groups(dataset), self.contract.sampling_unit, column, where)
 
     @cache  # noqa: B019
     def counter(self, dataset: str) -> Counter:
         """Counts of a dataset's columns."""
         names = (*self.contract.features, self.contract.model.target)
-        return Counter.of(self.path(dataset), names, self.contract.group)
+        return Counter.of(self.path(dataset), names, self.contract.group_column, self._hours)
 
     @cache  # noqa: B019
     def prediction_counter(self, dataset: str) -> Counter:
-        """Counts of the candidate's predictions on a dataset."""
-        columns = {COLUMN: pa.array(self.predictions("candidate", dataset))}
-        name = self.contract.group
+        """Counts of the candidate's predictions on a dataset; for several classes of the most probable one."""
+        values = self.predictions("candidate", dataset)
+        classes = self.contract.model.classes
+        predicted = [str(classes[i]) for i in values.argmax(axis=1)] if classes else values
+        columns = {COLUMN: pa.array(predicted)}
+        name = self.contract.group_column
         if name:
             columns[name] = self.columns(dataset, name)[name].combine_chunks()
-        return Counter.over(pa.table(columns), name)
+        return Counter.over(pa.table(columns), name, self._hours)
+
+    @property
+    def _hours(self) -> float | None:
+        return self.contract.group.hours if isinstance(self.contract.group, TimeBlock) else None
 
     @cache  # noqa: B019
     def load_log(self) -> LoadLog:

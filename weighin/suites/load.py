@@ -51,8 +51,7 @@ def _trust(log: LoadLog, gate: Load) -> None:
 
 
 def _share(check: Check, found: Interval, detail: dict[str, Any]) -> Measurement:
-    method = "blocks of one second, and Clopper-Pearson where wider"
-    return sample(check, found, "share of requests", method, "seconds", detail)
+    return sample(check, found, "share of requests", "seconds", detail)
 
 
 def _wrong(check: Check, log: LoadLog, evidence: Evidence, gate: Load) -> Measurement:
@@ -63,7 +62,7 @@ def _wrong(check: Check, log: LoadLog, evidence: Evidence, gate: Load) -> Measur
         raise NotEvaluated("no request was answered, so no answer could be compared", "load")
     rows = np.concatenate([r for r, _ in answered])
     served = np.concatenate([np.asarray(a) for _, a in answered])
-    difference = np.abs(served - offline[rows])
+    difference = np.abs(served - offline[rows].ravel())
     wrong = int((~(difference <= gate.tolerance)).sum())
     detail = {"largest_difference": float(np.nanmax(difference)) if len(difference) else 0.0, "answers": len(rows)}
     return census(

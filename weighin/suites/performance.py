@@ -1,15 +1,24 @@
-"""Performance: the candidate against limits, and against the champion on the same rows."""
+"""Performance: the candidate against limits, and against champion and anchor on the same rows."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from weighin.contract import Check
-from weighin.contract.checks import ChangedRule, MetricRule
-from weighin.outcome import Measurement, Unmeasured, census
-from weighin.stats.intervals import Undefined, from_influence
-from weighin.stats.metrics import METRICS, UNITS, Influence
+from weighin.contract.checks import ChangedRule, FairnessRule, MetricRule
+from weighin.contract.models import CUSTOM_METRIC, Performance
+from weighin.errors import NotEvaluated
+from weighin.outcome import Direction, Measurement, Unmeasured, census
+from weighin.stats.metrics import METRICS
+from weighin.stats.rates import difference
+from weighin.suites.custom import measure_custom
 from weighin.suites.evidence import Evidence
+from weighin.suites.rows import Rows
 from weighin.suites.sample import sample
 
 FIRST_RELEASE = "first release: there is no champion to compare with"
@@ -17,58 +26,80 @@ FIRST_RELEASE = "first release: there is no champion to compare with"
 
 def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     """Measure one performance check on the holdout. Errors: `NotEvaluated`, `Undefined`."""
+    if isinstance(check.rule, ChangedRule):
+        return _changed(check, evidence)
+    gate = evidence.contract.gates.performance
+    if gate is None:
+        raise TypeError(f"{check.id} is no performance check")
+    return measure_rows(check, evidence.rows("holdout"), gate, evidence.file.folder)
+
+
+def measure_rows(check: Check, rows: Rows, gate: Performance, folder: Path) -> Measurement | Unmeasured:
+    """Measure one check on scored rows, wherever they came from: the production path and its simulations call this.
+
+    folder  where the functions of custom metrics are
+    Errors: `NotEvaluated`, `Undefined`.
+    """
     match check.rule:
-        case ChangedRule():
-            return _changed(check, evidence)
         case MetricRule():
-            return _metric(check, check.rule, evidence)
+            return _metric(check, check.rule, rows, gate, folder)
+        case FairnessRule():
+            return _fairness(check, check.rule, rows)
         case _:
             raise TypeError(f"{check.id} is no performance check")
 
 
+def information(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Tables beside the outcomes, see `weighin.suites.information`."""
+    from weighin.suites.information import tables
+
+    return tables(evidence)
+
+
 def _changed(check: Check, evidence: Evidence) -> Measurement:
     """How many holdout rows the candidate answers differently: zero means the same model again."""
-    rows = len(evidence.predictions("candidate", "holdout"))
+    candidate = evidence.predictions("candidate", "holdout")
+    rows = len(candidate)
     method = "rows answered differently from the champion"
     if evidence.subject.champion is None:
         return census(check.id, rows, n=rows, unit="rows", method=FIRST_RELEASE)
     if evidence.subject.candidate.digest == evidence.subject.champion.digest:
         return census(check.id, 0, n=rows, unit="rows", method="candidate and champion are the same files")
-    different = evidence.predictions("candidate", "holdout") != evidence.predictions("champion", "holdout")
-    return census(check.id, int(different.sum()), n=rows, unit="rows", method=method)
+    different = candidate != evidence.predictions("champion", "holdout")
+    return census(check.id, int(different.reshape(rows, -1).any(axis=1).sum()), n=rows, unit="rows", method=method)
 
 
-def _metric(check: Check, rule: MetricRule, evidence: Evidence) -> Measurement | Unmeasured:
-    if rule.against and evidence.subject.champion is None:
+def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folder: Path) -> Measurement | Unmeasured:
+    custom = gate.custom[rule.metric.removeprefix(CUSTOM_METRIC)] if rule.metric not in METRICS else None
+    unit = METRICS[rule.metric].unit if custom is None else custom.unit
+    if rule.against and rule.against not in rows.scored:
+        if rule.against == "anchor":
+            raise NotEvaluated("the anchor was not resolved", check.id, "Validate again.")
         # Allowed by the contract, or the subject would not have been resolved; recorded as what it is.
-        return census(check.id, 0.0, n=1, unit=UNITS[rule.metric], method=FIRST_RELEASE)
-    truth = evidence.truth("holdout")
-    group = evidence.groups("holdout")
-    keep = _slice(rule, evidence, len(truth))
-    threshold = evidence.contract.gates.performance.threshold if evidence.contract.gates.performance else 0.5
+        return census(check.id, check.limit.value, n=1, unit=unit, method=FIRST_RELEASE)
+    part, level = rows.part(rule.slice), 1 - check.limit.alpha
+    detail: dict[str, Any] = {"rows": len(part)}
+    if rows.pooled(rule.slice):
+        detail["pooled"] = "too small alone: judged with the other small parts and the rows that no part lists"
+    if custom is None:
+        found = part.contrast(rule.metric, rule.against, rule.factor, level)
+        interval, detail["candidate"] = found.interval, found.candidate
+        if found.other is not None:
+            detail[rule.against or ""] = found.other
+    else:
+        interval, detail["candidate"] = measure_custom(custom, folder, part, rule.against, rule.factor, level)
+    if part.scored["candidate"].truth.dtype == np.bool_:
+        detail["positives"] = int(part.scored["candidate"].truth.sum())
+    if rule.against and rule.factor == 1:
+        worst = -interval.low if check.limit.direction is Direction.AT_LEAST else interval.high
+        # Rounded outwards: the margin that is shown would really have passed.
+        detail["smallest_margin"] = math.ceil(max(0.0, worst) * 1e6) / 1e6
+    return sample(check, interval, unit, part.n_unit, detail)
 
-    def score(role: str) -> Influence:
-        return METRICS[rule.metric](truth[keep], evidence.predictions(role, "holdout")[keep], threshold)
 
-    found = score("candidate")
-    own = found.estimate
-    if rule.against:
-        found = found.minus(score("champion"))
-    elif not np.any(found.values):
-        raise Undefined(f"{rule.metric} is {own:g} without any variation between rows: no interval exists")
-    codes = None if group is None else np.unique(group[keep], return_inverse=True)[1].astype(np.int64)
-    interval = from_influence(found.estimate, found.values, codes, 1 - check.limit.alpha)
-    method = "paired difference to the champion, sandwich by group" if rule.against else "sandwich by group"
-    detail = {"rows": int(keep.sum()), "positives": int(truth[keep].sum()), "candidate": own}
-    return sample(check, interval, UNITS[rule.metric], method, evidence.contract.sampling_unit, detail)
-
-
-def _slice(rule: MetricRule, evidence: Evidence, rows: int) -> np.ndarray:
-    if rule.slice is None:
-        return np.ones(rows, dtype=bool)
-    column, value = rule.slice
-    values = evidence.columns("holdout", column)[column].to_numpy(zero_copy_only=False)
-    keep = np.asarray(values == value)
-    if not keep.any():
-        raise Undefined(f"no holdout row has {column} = {value}")
-    return keep
+def _fairness(check: Check, rule: FairnessRule, rows: Rows) -> Measurement | Unmeasured:
+    values = rows.column(rule.column)
+    one, other = (np.asarray(values == v) for v in (rule.one, rule.other))
+    found = difference(rule.rate, rows.scored["candidate"], one, other, rows.group, 1 - check.limit.alpha)
+    detail = {"rows": [int(one.sum()), int(other.sum())]}
+    return sample(check, found, "difference", rows.n_unit, detail)

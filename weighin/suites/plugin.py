@@ -24,7 +24,7 @@ from weighin.errors import NotEvaluated, WeighinError
 from weighin.outcome import Direction, Limit, Outcome, Status, Unmeasured, census, decide
 from weighin.record.decision import CUSTOM
 from weighin.record.suite import Binding, SuiteOutcomes
-from weighin.suites import measured
+from weighin.suites import informed, measured
 from weighin.suites.evidence import Evidence
 
 STATE = pytest.StashKey["SuiteRun"]()
@@ -167,4 +167,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     waivers = {c.id: c.waiver for c in run.checks if c.waiver}
     seconds = time.monotonic() - run.started
-    SuiteOutcomes(run.suite, run.binding, tuple(run.outcomes.values()), seconds, waivers).write(run.out)
+    information = tuple(informed(run.suite, run.evidence))
+    SuiteOutcomes(run.suite, run.binding, tuple(run.outcomes.values()), seconds, waivers, information).write(run.out)

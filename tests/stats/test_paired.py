@@ -1,0 +1,167 @@
+"""Intervals of paired comparisons against published values and independent implementations."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+
+from weighin.stats.classical import bonferroni, mcnemar, paired_t, wilcoxon
+from weighin.stats.intervals import (
+    Undefined,
+    clopper_pearson,
+    difference_of_shares,
+    from_influence,
+    median,
+    must_be_carried_by_many,
+)
+from weighin.stats.metrics import Scored
+from weighin.stats.paired import from_table, tango
+from weighin.stats.resample import bootstrap
+
+
+def score_by_likelihood(gained, lost, n, delta):
+    """Tango's statistic with the constrained maximum of the likelihood found by a general optimiser."""
+
+    def minus_log(q):
+        return -(gained * math.log(q + delta) + lost * math.log(q) + (n - gained - lost) * math.log(1 - 2 * q - delta))
+
+    low, high = max(0, -delta) + 1e-12, (1 - delta) / 2 - 1e-12
+    q = optimize.minimize_scalar(minus_log, bounds=(low, high), method="bounded", options={"xatol": 1e-13}).x
+    return (gained - lost - n * delta) / math.sqrt(n * (2 * q + delta * (1 - delta)))
+
+
+@pytest.mark.parametrize(("gained", "lost", "n"), [(12, 2, 50), (5, 9, 500), (40, 31, 90), (1, 7, 60)])
+def test_tango_bounds_solve_the_score_equation(gained, lost, n):
+    found = tango(gained, lost, n, 0.95)
+    z = stats.norm.ppf(0.95)
+    assert score_by_likelihood(gained, lost, n, found.low) == pytest.approx(z, abs=1e-4)
+    assert score_by_likelihood(gained, lost, n, found.high) == pytest.approx(-z, abs=1e-4)
+
+
+def test_tango_gives_the_published_interval():
+    """Newcombe (1998), Statistics in Medicine 17, table of examples: 36, 12, 2, 0 gives 0.0611 to 0.3447."""
+    found = tango(12, 2, 50, 0.975)
+    assert (found.low, found.high) == pytest.approx((0.0611, 0.3447), abs=5e-5)
+
+
+def test_tango_is_symmetric_and_wider_with_fewer_rows():
+    one, other = tango(7, 3, 100, 0.95), tango(3, 7, 100, 0.95)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-9)
+    assert tango(0, 0, 50, 0.95).high > tango(0, 0, 500, 0.95).high > 0
+
+
+@pytest.mark.parametrize(("gained", "lost", "n"), [(0, 0, 30), (30, 0, 30), (0, 30, 30), (1, 0, 30), (15, 15, 30)])
+def test_tango_is_defined_at_the_edges(gained, lost, n):
+    found = tango(gained, lost, n, 0.95)
+    assert -1 <= found.low <= found.estimate <= found.high <= 1
+    assert found.low < found.high
+
+
+def test_p_values_and_bounds_of_tango_agree():
+    found = tango(12, 20, 200, 0.95)
+    assert found.p_above(found.low) == pytest.approx(0.05, abs=1e-6)
+    assert found.p_below(found.high) == pytest.approx(0.05, abs=1e-6)
+
+
+def test_clopper_pearson_agrees_with_statsmodels():
+    for successes, trials in ((0, 10), (3, 10), (10, 10), (77, 1000), (999, 1000)):
+        found = clopper_pearson(successes, trials, 0.95)
+        assert (found.low, found.high) == pytest.approx(
+            proportion_confint(successes, trials, alpha=0.1, method="beta"), abs=1e-9
+        )
+
+
+def test_mcnemar_agrees_with_statsmodels():
+    rng = np.random.default_rng(1)
+    a, b = rng.random(400) < 0.8, rng.random(400) < 0.75
+    table = [[int((a & b).sum()), int((a & ~b).sum())], [int((~a & b).sum()), int((~a & ~b).sum())]]
+    assert mcnemar(a, b).p == pytest.approx(their_mcnemar(table, exact=True).pvalue, abs=1e-12)
+
+
+def test_classical_tests_agree_with_scipy():
+    difference = np.random.default_rng(2).normal(0.1, 1, 300)
+    assert paired_t(difference).p == pytest.approx(stats.ttest_1samp(difference, 0).pvalue, abs=1e-12)
+    assert wilcoxon(difference).p == pytest.approx(stats.wilcoxon(difference, method="approx").pvalue, abs=1e-12)
+    assert bonferroni([paired_t(difference)] * 3)[0] == min(1, 3 * paired_t(difference).p)
+
+
+def test_classical_tests_of_nothing_say_one():
+    same = np.zeros(50)
+    assert paired_t(same).p == wilcoxon(same).p == mcnemar(same > 1, same > 1).p == 1.0
+
+
+def test_a_difference_of_shares_is_as_wide_as_newcombes_or_wider():
+    """Newcombe's method 10 uses Wilson limits; ours are Clopper-Pearson's, which contain them."""
+    found = difference_of_shares(clopper_pearson(56, 70, 0.975), clopper_pearson(48, 80, 0.975))
+    low, high = confint_proportions_2indep(56, 70, 48, 80, method="newcomb", compare="diff", alpha=0.05)
+    assert found.low <= low < high <= found.high
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.015)
+
+
+def test_a_median_is_bounded_by_order_statistics():
+    found = median(np.random.default_rng(3).permutation(np.arange(1, 101.0)), 0.95)
+    assert (found.estimate, found.low, found.high) == (50.5, 42.0, 59.0)
+    with pytest.raises(Undefined):
+        median(np.arange(3.0), 0.95)
+
+
+def test_the_median_covers_at_least_as_often_as_it_says():
+    rng = np.random.default_rng(4)
+    low = sum(median(rng.exponential(size=60), 0.95).low <= math.log(2) for _ in range(1000))
+    assert low >= stats.binom.ppf(1e-4, 1000, 0.95)
+
+
+def test_a_resampled_table_says_what_a_beta_distribution_says():
+    """One share with Jeffreys' prior: the quantiles are known."""
+    table = np.array([30, 70])
+    found = from_table(table, lambda t: t[:, 0] / t.sum(axis=1), 0.95)
+    exact = stats.beta(30 + 2, 70 + 2)
+    assert (found.low, found.high) == pytest.approx((exact.ppf(0.05), exact.ppf(0.95)), abs=3e-3)
+    assert found.estimate == 0.3
+
+
+def test_a_table_that_a_number_is_not_defined_for_is_undefined():
+    with pytest.raises(Undefined):
+        from_table(np.array([5, 5]), lambda t: np.where(t[:, 0] > 5, t[:, 0], np.nan), 0.95)
+
+
+def test_skewed_sums_move_the_long_side_only():
+    skewed = np.random.default_rng(5).exponential(size=200) - 1
+    mirrored = from_influence(0.0, -skewed / 200, None, 0.95)
+    found = from_influence(0.0, skewed / 200, None, 0.95)
+    assert found.high > -found.low
+    assert (found.low, found.high) == pytest.approx((-mirrored.high, -mirrored.low), abs=1e-12)
+
+
+def test_twenty_rows_among_many_count_as_twenty():
+    few = np.zeros(2000)
+    few[:20] = np.random.default_rng(6).normal(size=20)
+    many = np.random.default_rng(6).normal(size=2000)
+    for values, least in ((few, 1.70), (many, 1.64)):
+        found = from_influence(0.0, values - values.mean(), None, 0.95)
+        assert (found.estimate - found.low) / found.standard_error >= least
+
+
+def test_groups_of_which_a_few_carry_everything_are_undefined():
+    rng = np.random.default_rng(7)
+    group = np.repeat(np.arange(100), 10)
+    values = rng.normal(size=1000) * np.where(group < 3, 50, 1)
+    with pytest.raises(Undefined, match="a few of 100 groups"):
+        must_be_carried_by_many(values, group)
+    must_be_carried_by_many(values, None)
+    must_be_carried_by_many(rng.normal(size=1000), group)
+
+
+def test_the_bootstrap_of_a_mean_is_the_interval_of_a_mean():
+    rng = np.random.default_rng(8)
+    rows = Scored(np.zeros(400), rng.normal(size=400))
+    found = bootstrap(lambda r: float(r.score.mean()), rows, None, None, 0.95)
+    error = float(rows.score.std(ddof=1)) / 20
+    assert found.standard_error == pytest.approx(error, rel=0.1)
+    grouped = bootstrap(lambda r: float(r.score.mean()), rows, None, np.repeat(np.arange(40), 10), 0.95)
+    assert grouped.n == 40
+    with pytest.raises(Undefined):
+        bootstrap(lambda r: math.nan, rows, None, None, 0.95)

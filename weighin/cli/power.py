@@ -1,0 +1,71 @@
+"""What `weighin contract check` says about power: from the predictions that the last `weighin validate` left."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from weighin.contract import Check, checks
+from weighin.contract.checks import MetricRule
+from weighin.contract.reading import ContractFile
+from weighin.errors import EvidenceError, NotEvaluated
+from weighin.outcome import Direction
+from weighin.stats.intervals import Undefined
+from weighin.stats.metrics import METRICS
+from weighin.stats.power import Planned, Power, power
+from weighin.suites.evidence import Evidence
+from weighin.suites.rows import Rows
+
+
+def say_power(file: ContractFile, work: Path) -> None:
+    """Print, per check and overall, how likely a candidate as good as the champion passes the performance gate."""
+    if file.contract.gates.performance is None:
+        return
+    try:
+        evidence = Evidence(file, work)
+        rows = evidence.rows("holdout")
+        if "champion" not in rows.scored:
+            raise NotEvaluated("there is no champion yet", str(work))
+    except (EvidenceError, NotEvaluated, Undefined) as error:
+        print(f"power: not known yet ({error}). `weighin validate` leaves the predictions that it is computed from.")
+        return
+    planned, unknown = [], []
+    for check in checks(file.contract, "performance"):
+        if not isinstance(check.rule, MetricRule) or check.rule.slice or check.rule.metric not in METRICS:
+            continue
+        try:
+            planned.append(_planned(check, check.rule, rows))
+        except (Undefined, KeyError) as error:
+            unknown.append((check.id, str(error)))
+    units = len(rows) if rows.group is None else int(rows.group.max()) + 1
+    print(
+        f"power: if a candidate were exactly as good as {evidence.subject.champion}, and as different from it as "
+        f"{evidence.subject.candidate}, on {len(rows):,} rows, {units:,} {rows.n_unit}:"
+    )
+    if planned:
+        single, together = power(planned, rows.group)
+        for one in single:
+            print(_line(one, rows.n_unit))
+        print(_line(Power(f"{len(single)} checks together", together.probability, together.needed), rows.n_unit))
+    for name, why in unknown:
+        print(f"  {name:58} unknown: {why}")
+
+
+def _planned(check: Check, rule: MetricRule, rows: Rows) -> Planned:
+    level = 1 - check.limit.alpha
+    metric = METRICS[rule.metric]
+    champion = metric.of(rows.scored["champion"])
+    truth = champion.estimate if rule.against is None else (1 - rule.factor) * champion.estimate
+    # Equal to the champion: its own value, or no difference; the noise is that of the difference that was seen.
+    baseline = None if rule.against is None else metric.of(rows.scored[rule.against])
+    if rule.against == "anchor" and baseline is not None:
+        truth = champion.estimate - rule.factor * baseline.estimate
+    found = champion if baseline is None else metric.of(rows.scored["candidate"]).minus(baseline, rule.factor)
+    distance = truth - check.limit.value
+    sign = 1 if check.limit.direction is Direction.AT_LEAST else -1
+    return Planned(check.id, sign * distance, sign * found.values, level)
+
+
+def _line(one: Power, unit: str) -> str:
+    needed = "no amount of data gives 80 %" if one.needed is None else f"{one.needed:,} {unit} give 80 %"
+    return f"  {one.check:58} {math.floor(100 * one.probability):3d} %   {needed}"

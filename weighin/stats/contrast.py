@@ -1,0 +1,111 @@
+"""One metric of one model, or of two on the same rows, with the interval that fits it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weighin.stats.intervals import (
+    Codes,
+    Floats,
+    Interval,
+    Undefined,
+    clopper_pearson,
+    from_influence,
+    median,
+    must_be_carried_by_many,
+)
+from weighin.stats.metrics import METRICS, Influence, Scored, counts, table_value
+from weighin.stats.paired import from_table, tango
+
+TABLE_CLASSES = 4
+"""With more classes the joint table has more cells than rows to fill them: influence values are used instead."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """`interval` of the candidate's metric, or of candidate minus `factor` times the other's; both estimates beside it.
+
+    influence  (n,) of that number: what power calculations are made of
+    """
+
+    interval: Interval
+    candidate: float
+    other: float | None
+    influence: Floats
+
+
+def contrast(
+    metric: str, candidate: Scored, other: Scored | None, group: Codes | None, level: float, factor: float = 1.0
+) -> Contrast:
+    """Measure a metric of `METRICS`.
+
+    candidate, other  the same rows in the same order, scored by each; without `other` the candidate's metric alone
+    group             (n,) codes of rows that depend on each other, or None
+    level             one-sided confidence of each bound
+    factor            the difference is candidate - factor * other; 0.98 for "at most 2 % lower"
+
+    Independent rows with equal weights: Clopper-Pearson for shares, Tango for their paired difference, order
+    statistics for a median, resampled tables for what is a function of a confusion table. All else: influence values.
+    Errors: `Undefined` where metric or interval do not exist for these rows.
+    """
+    kind = METRICS[metric].kind
+    own = METRICS[metric].of(candidate)
+    theirs = None if other is None else METRICS[metric].of(other)
+    total = own if theirs is None else own.minus(theirs, factor)
+    independent = group is None and candidate.weight is None
+    if independent and kind == "median" and other is None:
+        found = median(np.abs(candidate.error), level)
+    elif independent and kind in ("share", "table"):
+        found = _from_counts(metric, kind == "share", candidate, other, level, factor, total, group)
+    else:
+        found = _from_sums(metric, total, group, level, other is None)
+    return Contrast(found, own.estimate, None if theirs is None else theirs.estimate, total.values)
+
+
+def _from_sums(metric: str, total: Influence, group: Codes | None, level: float, alone: bool) -> Interval:
+    if alone and not np.any(total.values):
+        raise Undefined(f"{metric} is {total.estimate:g} without any variation between rows: no interval exists")
+    must_be_carried_by_many(total.values, group)
+    return from_influence(total.estimate, total.values, group, level)
+
+
+def _from_counts(
+    metric: str,
+    share: bool,
+    candidate: Scored,
+    other: Scored | None,
+    level: float,
+    factor: float,
+    total: Influence,
+    group: Codes | None,
+) -> Interval:
+    if share and other is None:
+        hit, base = counts(metric, candidate)
+        return clopper_pearson(int(hit.sum()), int(base.sum()), level)
+    if share and metric != "precision" and factor == 1 and other is not None:
+        # Accuracy and recall have the same base for both models: all rows, or all positives.
+        (ours, base), (theirs, _) = counts(metric, candidate), counts(metric, other)
+        return tango(int((ours & ~theirs).sum()), int((theirs & ~ours).sum()), int(base.sum()), level)
+    classes = 2 if candidate.score.ndim == 1 else candidate.score.shape[1]
+    if classes > TABLE_CLASSES:
+        return _from_sums(metric, total, group, level, other is None)
+    if other is None:
+        return from_table(_table(classes, candidate.truth, candidate.decision), partial(table_value, metric), level)
+
+    def difference(tables: Floats) -> Floats:
+        theirs, ours = tables.sum(axis=3), tables.sum(axis=2)
+        return np.asarray(table_value(metric, ours) - factor * table_value(metric, theirs))
+
+    return from_table(_table(classes, candidate.truth, other.decision, candidate.decision), difference, level)
+
+
+def _table(classes: int, *codes: NDArray[np.bool_ | np.int64 | np.float64]) -> NDArray[np.int64]:
+    """Counts of all combinations of class codes, shape (classes,) * len(codes)."""
+    flat = np.zeros(len(codes[0]), dtype=np.int64)
+    for code in codes:
+        flat = flat * classes + np.asarray(code, dtype=np.int64)
+    return np.bincount(flat, minlength=classes ** len(codes)).reshape((classes,) * len(codes))

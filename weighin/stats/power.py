@@ -1,0 +1,83 @@
+"""How often a candidate that is exactly as good as its champion would pass, on this much data and on more."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, stats
+
+from weighin.stats.intervals import Codes, Floats
+
+DRAWS = 20_000
+WANTED = 0.8
+FOREVER = 1e6
+"""Times the data at which we stop looking: what needs more than this is said to be out of reach."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One check, for planning.
+
+    distance   how far the true value lies on the allowed side of the limit; negative beyond it
+    influence  (n,) influence values of the estimate
+    level      one-sided confidence that the check demands
+    """
+
+    check: str
+    distance: float
+    influence: Floats
+    level: float
+
+
+@dataclass(frozen=True)
+class Power:
+    """Probability of a pass, and the units at which it reaches 80 %; None where no amount of data is enough."""
+
+    check: str
+    probability: float
+    needed: int | None
+
+
+def power(planned: list[Planned], group: Codes | None) -> tuple[list[Power], Power]:
+    """Power of each check, and of all together.
+
+    group  (n,) codes of rows that depend on each other, or None
+    The estimates are taken as jointly normal with the covariance of the group sums (checks on the same rows succeed
+    and fail together); the bounds as Student's t. Result: one `Power` a check, and one for passing all of them.
+    """
+    sums = [p.influence if group is None else np.bincount(group, weights=p.influence) for p in planned]
+    units = len(sums[0])
+    errors = np.array([math.sqrt(units / (units - 1) * float(np.square(s).sum())) for s in sums])
+    quantiles = np.array([float(stats.t.ppf(p.level, units - 1)) for p in planned])
+    distances = np.array([p.distance for p in planned])
+    single = []
+    for p, error, quantile in zip(planned, errors, quantiles, strict=True):
+        if error == 0:
+            single.append(Power(p.check, float(p.distance >= 0), units if p.distance >= 0 else None))
+            continue
+        reach = float(stats.norm.cdf(p.distance / error - quantile))
+        more = (quantile + float(stats.norm.ppf(WANTED))) * error / p.distance if p.distance > 0 else math.inf
+        single.append(Power(p.check, reach, _units(units, more**2)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        matrix = np.array([s / e if e > 0 else np.zeros(units) for s, e in zip(sums, errors, strict=True)])
+    rng = np.random.default_rng(0)
+    # Sums of unit influences under random signs have the covariance of the estimates (a wild bootstrap).
+    draws = rng.standard_normal((DRAWS, units)) @ matrix.T * math.sqrt(units / (units - 1))
+    certain = errors > 0
+
+    def together(times: float) -> float:
+        allowed = distances[certain] / errors[certain] * math.sqrt(times) - quantiles[certain]
+        passes = bool((distances[~certain] >= 0).all())
+        return float((draws[:, certain] >= -allowed).all(axis=1).mean()) if passes else 0.0
+
+    needed = None
+    if together(FOREVER) >= WANTED:
+        log = optimize.brentq(lambda v: together(10**v) - WANTED + 1e-9, -6, 6, xtol=1e-3)
+        needed = _units(units, 10**log)
+    return single, Power("all of them", together(1.0), needed)
+
+
+def _units(units: int, times: float) -> int | None:
+    return math.ceil(units * times) if times <= FOREVER else None

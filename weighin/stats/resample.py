@@ -1,0 +1,72 @@
+"""Bootstrap for metrics that we know nothing about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy import stats
+
+from weighin.stats.intervals import MIN_GROUPS, Codes, Floats, Interval, Undefined
+from weighin.stats.metrics import Scored
+
+DRAWS = 1_000
+
+Value = Callable[[Scored], float]
+
+
+def bootstrap(
+    value: Value, candidate: Scored, other: Scored | None, group: Codes | None, level: float, factor: float = 1.0
+) -> Interval:
+    """Interval of `value(candidate) - factor * value(other)` by resampling rows, or whole groups, of both together.
+
+    Efron 1979. Each bound is the outer one of the percentile bound and of Student's t around the estimate with the
+    bootstrap's standard error. O(`DRAWS` * n): the caller bounds n. The seed is fixed.
+    Errors: `Undefined` with fewer than `MIN_GROUPS` units, or where the metric is not finite for a resampled set.
+    """
+    n = len(candidate.truth)
+    members = None if group is None else _members(group)
+    units = n if members is None else len(members)
+    if units < MIN_GROUPS:
+        raise Undefined(f"{units} independent units, at least {MIN_GROUPS} are needed")
+
+    def measured(rows: np.ndarray | None) -> float:
+        one = value(candidate if rows is None else _take(candidate, rows))
+        return one if other is None else one - factor * value(other if rows is None else _take(other, rows))
+
+    estimate = measured(None)
+    rng = np.random.default_rng(0)
+    drawn: list[float] = []
+    for _ in range(DRAWS):
+        picked = rng.integers(0, units, units)
+        drawn.append(measured(picked if members is None else np.concatenate([members[i] for i in picked])))
+    values = np.array(drawn)
+    if not math.isfinite(estimate) or not np.isfinite(values).all():
+        raise Undefined("the metric is not a finite number for these rows, or for a resampled set of them")
+    error = float(values.std(ddof=1)) * math.sqrt(units / (units - 1))
+    half = float(stats.t.ppf(level, units - 1)) * error
+    low, high = (float(v) for v in np.quantile(values, [1 - level, level]))
+
+    def by_draws(limit: float, upper: bool) -> float:
+        beyond = int((values <= limit).sum() if upper else (values >= limit).sum())
+        return (beyond + 1) / (DRAWS + 1)
+
+    def by_t(limit: float, upper: bool) -> float:
+        if error == 0:
+            return float((estimate > limit) != upper)
+        t = (estimate - limit) / error
+        return float(stats.t.sf(t, units - 1) if upper else stats.t.cdf(t, units - 1))
+
+    bounds = min(low, estimate - half), max(high, estimate + half)
+    return Interval(estimate, *bounds, level, units, error, f"bootstrap, {DRAWS:,} draws", (by_draws, by_t))
+
+
+def _members(group: Codes) -> list[np.ndarray]:
+    order = np.argsort(group, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+
+
+def _take(rows: Scored, picked: np.ndarray) -> Scored:
+    weight: Floats | None = None if rows.weight is None else rows.weight[picked]
+    return Scored(rows.truth[picked], rows.score[picked], weight, rows.threshold)

@@ -1,0 +1,74 @@
+"""A team's own metric: a Python function that the contract names."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weighin.contract.models import CustomMetric
+from weighin.errors import NotEvaluated
+from weighin.stats.intervals import Interval, from_influence
+from weighin.stats.metrics import Scored
+from weighin.stats.resample import bootstrap
+from weighin.suites.rows import Rows
+
+
+def measure_custom(
+    metric: CustomMetric, folder: Path, rows: Rows, baseline: str | None, factor: float, level: float
+) -> tuple[Interval, float]:
+    """The interval of a custom metric, and the candidate's own value.
+
+    A function that answers with one number per row is a mean, with influence values; any other number is
+    bootstrapped. Errors: `NotEvaluated` when the function cannot be found, raises, or answers with something else;
+    `Undefined` where its interval does not exist.
+    """
+    function = _function(metric.function, folder)
+    candidate = rows.scored["candidate"]
+    other = None if baseline is None else rows.scored[baseline]
+    first = _ask(function, metric.function, candidate)
+    if first.ndim == 1:
+        share = candidate.share
+        values = first if other is None else first - factor * _ask(function, metric.function, other)
+        estimate = float((share * values).sum())
+        found = from_influence(estimate, share * (values - estimate), rows.group, level)
+        return found, float((share * first).sum())
+    if len(candidate.truth) > metric.rows_at_most:
+        raise NotEvaluated(
+            f"{len(candidate.truth):,} rows, a bootstrap is made of at most {metric.rows_at_most:,}",
+            metric.function,
+            "Return one number per row, or raise `rows_at_most` and wait.",
+        )
+    found = bootstrap(
+        lambda part: float(_ask(function, metric.function, part)), candidate, other, rows.group, level, factor
+    )
+    return found, float(first)
+
+
+def _function(name: str, folder: Path) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise NotEvaluated(f"the metric cannot be found ({error})", name, f"Put it below {folder.name}/.") from error
+    return found
+
+
+def _ask(function: Callable[..., Any], name: str, rows: Scored) -> np.ndarray:
+    try:
+        answer = np.asarray(function(rows.truth, rows.score, rows.weight), dtype=np.float64)
+    except Exception as error:
+        raise NotEvaluated(
+            f"the metric raised {type(error).__name__}: {error}"[:300], name, "Ask it by hand."
+        ) from error
+    if answer.shape not in ((), (len(rows.truth),)) or not np.isfinite(answer).all():
+        raise NotEvaluated(
+            f"the metric answered with shape {answer.shape}, or with what is not finite", name, "Return finite numbers."
+        )
+    return answer

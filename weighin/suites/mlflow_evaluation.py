@@ -1,0 +1,96 @@
+"""`mlflow.models.evaluate` on the candidate: MLflow's own tables and plots, for those who live in its UI.
+
+No model is loaded: MLflow is given one that answers with the predictions that were left. What it draws is shown, and
+logged to the candidate's run by the promoting job; no outcome rests on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weighin.stats.metrics import Scored
+from weighin.suites.evidence import Evidence
+
+FOLDER = "mlflow"
+METRICS = "metrics.json"
+
+
+class Replay:
+    """Answers row numbers with what the candidate answered for these rows."""
+
+    def __init__(self, scored: Scored, classes: tuple[Any, ...]) -> None:
+        probability = scored.score if scored.score.ndim == 2 else np.column_stack([1 - scored.score, scored.score])
+        self._answers: NDArray[Any] = scored.score
+        if scored.truth.dtype != np.float64:
+            self.classes_ = np.array(classes)
+            self._answers = self.classes_[np.asarray(scored.decision, dtype=np.int64)]
+            self.predict_proba = lambda rows: probability[np.asarray(rows, dtype=np.int64).ravel()]
+
+    def predict(self, rows: Any, params: Any = None) -> NDArray[Any]:
+        """What was answered, decided at the contract's threshold."""
+        return self._answers[np.asarray(rows, dtype=np.int64).ravel()]
+
+
+def draw(evidence: Evidence, out: Path) -> None:
+    """Leave `out/mlflow/`: MLflow's artifacts and `metrics.json`. Errors: whatever MLflow raises."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import mlflow
+    import pandas as pd
+    from mlflow.models import Model
+    from mlflow.pyfunc import PyFuncModel
+
+    shutil.rmtree(out / FOLDER, ignore_errors=True)
+    model = evidence.contract.model
+    scored = evidence.scored("candidate", "holdout")
+    classes = model.classes or (0, 1)
+    truth = scored.truth
+    labels = truth if truth.dtype == np.float64 else np.array(classes)[np.asarray(truth, dtype=np.int64)]
+    rows = pd.DataFrame({"row": np.arange(len(labels), dtype=np.float64), "label": labels})
+    description = Model(flavors={"python_function": {"loader_module": "mlflow.sklearn"}})
+    config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False}
+    if model.task == "binary":
+        config["pos_label"] = 1
+    uri = mlflow.get_tracking_uri()
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        try:
+            experiment = mlflow.create_experiment("evaluation", artifact_location=f"{folder}/artifacts")
+            with mlflow.start_run(experiment_id=experiment) as run:
+                found = mlflow.models.evaluate(
+                    PyFuncModel(model_meta=description, model_impl=Replay(scored, classes)),
+                    rows,
+                    targets="label",
+                    model_type="regressor" if model.task == "regression" else "classifier",
+                    evaluators="default",
+                    evaluator_config=config,
+                )
+        finally:
+            mlflow.set_tracking_uri(uri)
+        (out / FOLDER).mkdir(parents=True)
+        left = Path(folder) / "artifacts" / run.info.run_id / "artifacts"
+        if left.is_dir():  # for a regression MLflow draws nothing
+            shutil.copytree(left, out / FOLDER, dirs_exist_ok=True)
+    metrics = {name: float(value) for name, value in found.metrics.items() if np.isfinite(float(value))}
+    (out / FOLDER / METRICS).write_text(json.dumps(metrics, indent=1, sort_keys=True))
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """MLflow and its store talk a lot."""
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,126 @@
+"""Scored rows in memory: what a performance check is measured on, wherever they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from weighin.contract.checks import SliceRule
+from weighin.errors import NotEvaluated
+from weighin.stats.contrast import Contrast, contrast
+from weighin.stats.intervals import Codes, Undefined
+from weighin.stats.metrics import Bools, Scored
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The labelled rows of one dataset with every role's scores.
+
+    scored   role -> its rows; a role that is not filled is absent
+    group    (n,) codes 0..G-1, or None for independent rows
+    n_unit   what repeats independently, in words
+    column   name -> (n,) values
+    where    SQL condition -> (n,) whether it holds
+    """
+
+    scored: Mapping[str, Scored]
+    group: Codes | None
+    n_unit: str
+    column: Callable[[str], NDArray[Any]]
+    where: Callable[[str], Bools]
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.scored["candidate"].truth)
+
+    def part(self, rule: SliceRule | None) -> Rows:
+        """The rows of a slice; one that is too small stands for all that are, with the rows that no part lists.
+
+        Errors: `Undefined` when there are none, `NotEvaluated` for a condition that cannot be asked.
+        """
+        if rule is None:
+            return self
+        if rule not in self._kept:
+            self._kept[rule] = self._part(rule)
+        found: Rows = self._kept[rule]
+        return found
+
+    def _part(self, rule: SliceRule) -> Rows:
+        keep = self._mask(rule)
+        if not keep.any():
+            raise Undefined(f"no row is in the slice {_said(rule)}")
+        scored = {role: rows.rows(keep) for role, rows in self.scored.items()}
+        return Rows(scored, recoded(self.group, keep), self.n_unit, lambda name: self.column(name)[keep], self.where)
+
+    def pooled(self, rule: SliceRule | None) -> bool:
+        """Whether a slice is judged together with others, because it is too small alone."""
+        return rule is not None and not rule.of.query and self._small(rule)
+
+    def _mask(self, rule: SliceRule) -> Bools:
+        if rule.of.query is not None:
+            return self.where(rule.of.query)
+        if rule.part is None:
+            return self._rest(rule)
+        own = self._own(rule, rule.part)
+        return self._rest(rule) if own.any() and self._small(rule) else own
+
+    def _small(self, rule: SliceRule) -> bool:
+        return rule.part is None or int(self._own(rule, rule.part).sum()) < rule.of.rows_at_least
+
+    def _rest(self, rule: SliceRule) -> Bools:
+        """Rows that no part lists, and those of parts that are too small alone."""
+        rest = np.ones(len(self), dtype=bool)
+        for part in (*rule.of.values, *rule.of.ranges):
+            own = self._own(rule, part)
+            if int(own.sum()) >= rule.of.rows_at_least:
+                rest &= ~own
+        return rest
+
+    def _own(self, rule: SliceRule, part: str | int | tuple[float, float] | None) -> Bools:
+        assert rule.of.column is not None
+        values = self.column(rule.of.column)
+        if isinstance(part, tuple):
+            numbers = values.astype(np.float64)
+            return np.asarray((numbers >= part[0]) & (numbers < part[1]))
+        return np.asarray(values == part)
+
+    def contrast(self, metric: str, baseline: str | None, factor: float, level: float) -> Contrast:
+        """A metric of the catalogue, alone or against a baseline. Errors: `Undefined`."""
+        other = None if baseline is None else self.scored[baseline]
+        return contrast(metric, self.scored["candidate"], other, self.group, level, factor)
+
+
+def recoded(group: Codes | None, keep: Bools) -> Codes | None:
+    """Group codes of some of the rows, again 0..G-1."""
+    return None if group is None else np.unique(group[keep], return_inverse=True)[1].astype(np.int64)
+
+
+def condition(table: pa.Table, query: str) -> Bools:
+    """(n,) whether an SQL condition holds for each row; unknown counts as no.
+
+    DuckDB answers it over the table alone, without access to files or network.
+    Errors: `NotEvaluated` when it is no condition over these columns.
+    """
+    import duckdb
+
+    try:
+        with duckdb.connect(config={"enable_external_access": False, "threads": 1}) as connection:
+            connection.register("holdout", table.append_column("__row", pa.array(np.arange(table.num_rows))))
+            found = connection.sql(f"SELECT __row FROM holdout WHERE ({query})").fetchnumpy()["__row"]  # noqa: S608
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        raise NotEvaluated(f"`{query}` is no condition over the holdout ({first})", "slice", "Correct it.") from error
+    keep = np.zeros(table.num_rows, dtype=bool)
+    keep[found] = True
+    return keep
+
+
+def _said(rule: SliceRule) -> str:
+    if rule.of.query is not None:
+        return f"`{rule.of.query}`"
+    return f"{rule.of.column} = {'other' if rule.part is None else rule.part}"

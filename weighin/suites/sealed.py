@@ -1,0 +1,51 @@
+"""Sealed: the performance gate once more, on the holdout that nobody has seen, and one bit of it published.
+
+Every blocking check of the performance gate is judged at alpha / H, for H looks declared. What comes out is whether all
+of them passed, and nothing else: no estimate, no interval, no name of a check, so that the next candidate cannot be
+fitted to what was seen. H candidates, each chosen knowing only that the earlier ones did not pass, are H fixed tests:
+the union bound holds (Renggli et al. 2019, ease.ml/ci; design of a reusable holdout: Dwork et al. 2015).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from weighin.contract import Check, checks
+from weighin.contract.checks import ChangedRule, SealedRule
+from weighin.contract.models import Performance
+from weighin.errors import NotEvaluated
+from weighin.outcome import Measurement, Status, Unmeasured, census, decide
+from weighin.stats.intervals import Undefined
+from weighin.suites.evidence import Evidence
+from weighin.suites.performance import measure_rows
+from weighin.suites.rows import Rows
+
+
+def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
+    """0 when every blocking performance check passes on the sealed holdout, 1 otherwise. Errors: `NotEvaluated`."""
+    look, contract = evidence.subject.sealed, evidence.contract
+    if not isinstance(check.rule, SealedRule) or contract.gates.sealed is None or contract.gates.performance is None:
+        raise TypeError(f"{check.id} is no sealed check")
+    if look is None:
+        raise NotEvaluated("no look was reserved", check.id, "Run `weighin validate --sealed`.")
+    gate, level = contract.gates.performance, contract.alpha / look.looks
+    rows = evidence.rows("sealed_holdout")
+    passed = True
+    for one in checks(contract, "performance"):
+        if isinstance(one.rule, ChangedRule) or one.limit.severity == "warn":
+            continue
+        # A check that warns when it is inconclusive would publish a pass that nothing stands behind.
+        limit = replace(one.limit, alpha=level, when_inconclusive="block")
+        passed &= _passes(replace(one, limit=limit), rows, gate, evidence)
+    method = f"all blocking performance checks at alpha {level:g}, look {look.look} of {look.looks} in {look.epoch}"
+    return census(check.id, 0 if passed else 1, n=1, unit="", n_unit="looks", method=method)
+
+
+def _passes(check: Check, rows: Rows, gate: Performance, evidence: Evidence) -> bool:
+    if check.expired:
+        return False
+    try:
+        found = measure_rows(check, rows, gate, evidence.file.folder)
+    except (NotEvaluated, Undefined):
+        return False
+    return decide(found, check.limit).status is Status.PASSED
