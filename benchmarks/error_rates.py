@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from weighin.contract.checks import Check, FairnessRule, MetricRule, SliceRule
-from weighin.contract.models import Performance, SliceCheck
+from weighin.contract.gates import Performance, SliceCheck
 from weighin.outcome import Direction, Limit, Measurement, Unmeasured, blame, decide
 from weighin.stats.intervals import Undefined
 from weighin.stats.metrics import METRICS, Scored

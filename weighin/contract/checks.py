@@ -8,16 +8,9 @@ from datetime import UTC, datetime
 from itertools import permutations
 from typing import Literal
 
-from weighin.contract.models import (
-    CUSTOM_METRIC,
-    AbsoluteCheck,
-    BaselineCheck,
-    Column,
-    Contract,
-    FairnessCheck,
-    Performance,
-    SliceCheck,
-)
+from weighin.contract.gates import AbsoluteCheck, BaselineCheck, FairnessCheck, Performance, SliceCheck
+from weighin.contract.models import Column, Contract
+from weighin.contract.parts import CUSTOM_METRIC
 from weighin.outcome import Direction, Limit
 from weighin.stats.metrics import METRICS
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from weighin.contract.models import CustomMetric
+from weighin.contract.gates import CustomMetric
 from weighin.errors import NotEvaluated
 from weighin.stats.intervals import Interval, from_influence
 from weighin.stats.metrics import Scored

@@ -15,7 +15,7 @@ import numpy as np
 
 from weighin.contract import Check
 from weighin.contract.checks import ImportanceRule
-from weighin.contract.models import Explainability
+from weighin.contract.gates import Explainability
 from weighin.data import permute
 from weighin.errors import NotEvaluated
 from weighin.explain import read_shap

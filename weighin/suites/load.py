@@ -9,7 +9,7 @@ import numpy as np
 
 from weighin.contract import Check
 from weighin.contract.checks import LoadRule
-from weighin.contract.models import Load
+from weighin.contract.gates import Load
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog
 from weighin.outcome import Measurement, Unmeasured, census

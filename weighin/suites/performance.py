@@ -11,7 +11,8 @@ import numpy as np
 
 from weighin.contract import Check
 from weighin.contract.checks import ChangedRule, FairnessRule, MetricRule
-from weighin.contract.models import CUSTOM_METRIC, Performance
+from weighin.contract.gates import Performance
+from weighin.contract.parts import CUSTOM_METRIC
 from weighin.errors import NotEvaluated
 from weighin.outcome import Direction, Measurement, Unmeasured, census
 from weighin.stats.metrics import METRICS

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from weighin.contract import Check, checks
 from weighin.contract.checks import ChangedRule, SealedRule
-from weighin.contract.models import Performance
+from weighin.contract.gates import Performance
 from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement, Status, Unmeasured, census, decide
 from weighin.stats.intervals import Undefined

@@ -1,0 +1,257 @@
+"""The gates of a contract: one model per kind of check."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, FiniteFloat, model_validator
+
+from weighin.contract.parts import Count, Dataset, Metric, Name, Part, Positive, Severity, Share
+
+
+class DataQuality(Part):
+    """The gate on the data that the other gates rely on. The column rules above are its checks."""
+
+    datasets: tuple[Dataset, ...] = Field((), description="Which datasets are looked at; default all there are.")
+    rows_at_least: Count
+    own_expectations: tuple[Name, ...] = Field(
+        (), description="Hand-written suites in great_expectations/expectations that every dataset must meet as well."
+    )
+
+
+class _Graded(Part):
+    severity: Severity = "block"
+    when_inconclusive: Severity = "block"
+
+
+class AbsoluteCheck(_Graded):
+    """A metric against a number."""
+
+    metric: Metric
+    at_least: FiniteFloat | None = None
+    at_most: FiniteFloat | None = None
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> AbsoluteCheck:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("give either `at_least` or `at_most`")
+        return self
+
+
+class _Compared(_Graded):
+    """A metric against a baseline on the same rows, in the direction in which the metric improves."""
+
+    metric: Metric
+    margin: FiniteFloat | None = Field(None, ge=0, description="Worse by at most this, in the metric's own unit.")
+    relative_margin: FiniteFloat | None = Field(
+        None, ge=0, lt=1, description="Worse by at most this share of the baseline's value."
+    )
+    better_by: FiniteFloat | None = Field(None, ge=0, description="Better by at least this, in the metric's own unit.")
+
+    @model_validator(mode="after")
+    def _one_margin(self) -> _Compared:
+        given = [v for v in (self.margin, self.relative_margin, self.better_by) if v is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of `margin`, `relative_margin` and `better_by`")
+        if self.relative_margin is not None and self.metric == "r2":
+            raise ValueError("r2 may be negative: a share of it means nothing, give `margin`")
+        return self
+
+
+class BaselineCheck(_Compared):
+    """A comparison on all rows, with the champion or with the pinned anchor."""
+
+    against: Literal["champion", "anchor"]
+
+
+class SliceCheck(_Compared):
+    """A comparison for each listed part of the rows, by default as a warning.
+
+    Parts are `values` of a column, `ranges` of a column (from, to: from <= x < to), or one `query`, an SQL condition
+    over the columns of the holdout, with a `name`. Parts with fewer rows than `rows_at_least` are judged together,
+    with all rows that no part lists; `other` judges those as a part of their own.
+    """
+
+    against: Literal["champion", "anchor"] = "champion"
+    column: Name | None = None
+    values: tuple[str | int, ...] = ()
+    ranges: tuple[tuple[FiniteFloat, FiniteFloat], ...] = ()
+    query: Name | None = None
+    name: Name | None = None
+    rows_at_least: Count = Field(100, description="Smaller parts are pooled.")
+    other: bool = Field(False, description="Judge the rows that no part lists, and those of small parts, as `other`.")
+    severity: Severity = "warn"
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> SliceCheck:
+        if (bool(self.values) + bool(self.ranges) + (self.query is not None)) != 1:
+            raise ValueError("give exactly one of `values`, `ranges` and `query`")
+        if (self.query is None) != (self.column is not None):
+            raise ValueError("`values` and `ranges` need a `column`, a `query` needs none")
+        if (self.query is None) != (self.name is None):
+            raise ValueError("a `query` needs a `name`, the others have theirs from the column")
+        if self.query is not None and self.other:
+            raise ValueError("`other` needs `values` or `ranges`")
+        if any(low >= high for low, high in self.ranges):
+            raise ValueError("a range is [from, to] with from below to")
+        return self
+
+
+class FairnessCheck(_Graded):
+    """A rate that two groups of people (or things) may differ in by at most so much: every ordered pair is a check.
+
+    demographic_parity   share of positive decisions
+    equal_opportunity    share of positives that are decided positive
+    equalised_odds       that, and the share of negatives that are decided positive
+    error_rate           share of wrong decisions; for a regression `mean_error` and `mae` take its place
+    """
+
+    column: Name
+    values: tuple[str | int, ...] = Field(min_length=2)
+    measure: Literal[
+        "demographic_parity",
+        "equal_opportunity",
+        "equalised_odds",
+        "error_rate",
+        "false_positive_rate",
+        "false_negative_rate",
+        "mean_error",
+        "mae",
+    ]
+    at_most: Positive
+
+
+FAIRNESS_TASKS = {
+    **dict.fromkeys(
+        ("demographic_parity", "equal_opportunity", "equalised_odds", "false_positive_rate", "false_negative_rate"),
+        ("binary",),
+    ),
+    "error_rate": ("binary", "multiclass"),
+    "mean_error": ("regression",),
+    "mae": ("regression",),
+}
+
+
+class CustomMetric(Part):
+    """A team's own metric.
+
+    `function` names a Python function, `module:name`, importable from the contract's folder:
+    `(truth, prediction, weight) -> number`, or an array with one number per row whose mean is the metric. A number
+    gets its interval from a bootstrap of rows or groups.
+    """
+
+    function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    unit: str = ""
+    lower_is_better: bool = False
+    rows_at_most: Count = Field(100_000, description="A bootstrap of more rows than these is refused.")
+
+
+class Performance(Part):
+    """The gate on how good the candidate is."""
+
+    threshold: Share = Field(0.5, description="A prediction at or above it counts as positive.")
+    checks: tuple[AbsoluteCheck | BaselineCheck, ...] = Field(min_length=1)
+    slices: tuple[SliceCheck, ...] = ()
+    fairness: tuple[FairnessCheck, ...] = ()
+    custom: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], CustomMetric] = Field(default_factory=dict)
+    first_release: Literal["allow", "refuse"] = "refuse"
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """Metric -> the place that names it."""
+        return {c.metric: part for part in ("checks", "slices") for c in getattr(self, part)}
+
+
+class Explainability(Part):
+    """The gate on what the model relies on, by permutation importance on rows of the holdout."""
+
+    rows: Count = Field(2000, ge=100, description="Rows of the holdout, drawn at random with a fixed seed.")
+    repeats: int = Field(5, ge=1, le=20, description="Permutations of each feature.")
+    forbidden: tuple[Name, ...] = Field((), description="Features that must not matter.")
+    forbidden_at_most: Positive = Field(
+        0.01, description="Mean absolute change of the prediction that a forbidden feature may cause."
+    )
+    share_at_most: Share | None = Field(None, description="Largest share of one feature in the total importance.")
+    rank_agreement_at_least: FiniteFloat | None = Field(
+        None, ge=-1, le=1, description="Spearman correlation of the importances with the champion's."
+    )
+    severity: Severity = "block"
+    shap: int = Field(0, ge=0, le=1000, description="Rows for which SHAP values are computed; needs weighin[shap].")
+
+
+class Sealed(Part):
+    """Releases are judged on the sealed holdout: `looks` looks at most in an epoch, each at alpha / looks."""
+
+    epoch: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    looks: int = Field(ge=1, le=100)
+
+
+class DriftColumn(_Graded):
+    """A limit of its own for one column, with the reason."""
+
+    at_most: Positive
+    bins: Count | None = Field(None, ge=2, le=100)
+    reason: Name
+
+
+class Drift(Part):
+    """The gate on whether current data still look like the reference: PSI for features, target and predictions."""
+
+    at_most: Positive = 0.1
+    bins: int = Field(10, ge=2, le=100)
+    columns: dict[Name, DriftColumn] = Field(default_factory=dict)
+    target: bool = True
+    predictions: bool = True
+
+
+class ServerLimits(Part):
+    """What the served model may use."""
+
+    cpus: Positive = 1.0
+    memory_mb: Count = 1500
+    start_seconds: Positive = 90
+
+
+class Within(_Graded):
+    """Share of requests answered correctly in form and within a time."""
+
+    milliseconds: Positive
+    share_at_least: Share
+
+
+class Load(Part):
+    """The gate on the served model: requests by schedule, latency from the intended start."""
+
+    rate: Positive = Field(description="Requests per second.")
+    seconds: Positive
+    warm_up_seconds: Positive = 3
+    batch_rows: Count = Field(5, description="Rows in one request.")
+    timeout_seconds: Positive = 10
+    server: ServerLimits = ServerLimits()
+    within: Within
+    errors_at_most: Share
+    tolerance: FiniteFloat = Field(1e-9, ge=0, description="Largest difference between served and offline answer.")
+    memory_mb_at_most: Count
+    lateness_ms_at_most: Positive = Field(50, description="A generator later than this at p99 is not to be trusted.")
+
+
+class Gates(Part):
+    """The suites of a contract. One that is absent is not run, and not promised."""
+
+    data_quality: DataQuality | None = None
+    performance: Performance | None = None
+    drift: Drift | None = None
+    explainability: Explainability | None = None
+    load: Load | None = None
+    sealed: Sealed | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Gates:
+        if not self.names:
+            raise ValueError("no gate has limits: a contract without gates would let everything pass")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The suites that this contract demands of every candidate, in the order in which they run."""
+        return tuple(n for n in type(self).model_fields if n != "sealed" and getattr(self, n) is not None)
