@@ -91,14 +91,16 @@ def main(name: str) -> int:
     client = MlflowClient()
     for role, model in (("champion", champion), ("challenger", challenger)):
         model.fit(train.drop(columns=target), train[target])
-        info = mlflow.sklearn.log_model(
-            model,
-            name="model",
-            registered_model_name=name,
-            input_example=train.drop(columns=target).head(3),
-            skops_trusted_types=["numpy.dtype", "sklearn.tree._tree.Tree"],
-            **how,
-        )
+        # In a run of its own: that is where a promotion logs what was measured.
+        with mlflow.start_run(tags={"role": role}):
+            info = mlflow.sklearn.log_model(
+                model,
+                name="model",
+                registered_model_name=name,
+                input_example=train.drop(columns=target).head(3),
+                skops_trusted_types=["numpy.dtype", "sklearn.tree._tree.Tree"],
+                **how,
+            )
         version = str(info.registered_model_version)
         known = dict(client.get_registered_model(name).aliases)
         if role == "challenger" or role not in known:
