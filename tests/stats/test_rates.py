@@ -67,7 +67,7 @@ def test_errors_of_a_regression_are_compared(name):
 def test_few_rows_of_a_group_are_undefined():
     rows, _ = people(np.random.default_rng(3), n=60)
     rare = np.arange(60) < 5
-    with pytest.raises(Undefined, match="at least 20"):
+    with pytest.raises(Undefined, match="fewer than 20"):
         difference("selection_rate", rows, rare, ~rare, None, 0.95)
 
 

@@ -56,9 +56,11 @@ def difference(name: str, rows: Scored, one: Bools, other: Bools, group: Codes |
     values, base = rate(name, rows)
     sides = []
     for mask, which in ((one, "the first"), (other, "the second")):
-        n = int((mask & base).sum())
-        if n < MIN_RARER:
-            raise Undefined(f"{n} rows of {which} group count for this rate, at least {MIN_RARER} are needed")
+        if int((mask & base).sum()) < MIN_RARER:
+            # Without the number: small counts of a sensitive column must not be published.
+            raise Undefined(
+                f"fewer than {MIN_RARER} rows of {which} group count for this rate, too few for an interval"
+            )
         sides.append(mask & base)
     if group is None and rows.weight is None and name not in ("mean_error", "mae"):
         first, second = (clopper_pearson(int(values[s].sum()), int(s.sum()), level) for s in sides)

@@ -102,5 +102,4 @@ def _fairness(check: Check, rule: FairnessRule, rows: Rows) -> Measurement | Unm
     values = rows.column(rule.column)
     one, other = (np.asarray(values == v) for v in (rule.one, rule.other))
     found = difference(rule.rate, rows.scored["candidate"], one, other, rows.group, 1 - check.limit.alpha)
-    detail = {"rows": [int(one.sum()), int(other.sum())]}
-    return sample(check, found, "difference", rows.n_unit, detail)
+    return sample(check, found, "difference", rows.n_unit, {})
