@@ -441,14 +441,14 @@ def plan(given: argparse.Namespace) -> Iterator[tuple[Setting, int]]:
         expensive = rows > 10_000 or (resampled and setting.population not in ("flights", "weighted", "customers"))
         if given.quick:
             if not expensive and setting.n <= 2_000:
-                yield setting, 200
+                yield setting, 500
         else:
             yield setting, given.gates if not expensive else max(2_000, given.gates // 5)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a minute: fewer settings, 150 gates each")
+    parser.add_argument("--quick", action="store_true", help="a minute: fewer settings, 500 gates each")
     parser.add_argument("--gates", type=int, default=10_000, help="gates a setting, where the cost allows")
     parser.add_argument("--only", help="settings whose name holds this text")
     parser.add_argument("--csv", type=Path, help="write one line a setting")
