@@ -9,6 +9,7 @@ from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from weighin.stats.classical import bonferroni, mcnemar, paired_t, wilcoxon
+from weighin.stats.contrast import contrast
 from weighin.stats.intervals import (
     Undefined,
     clopper_pearson,
@@ -153,6 +154,18 @@ def test_groups_of_which_a_few_carry_everything_are_undefined():
         must_be_carried_by_many(values, group)
     must_be_carried_by_many(values, None)
     must_be_carried_by_many(rng.normal(size=1000), group)
+
+
+def test_a_difference_that_no_group_shows_is_not_proven_absent():
+    """Two models that decide alike on every row of twelve groups may differ in a thirteenth."""
+    rng = np.random.default_rng(9)
+    truth, score = rng.random(600) < 0.4, rng.random(600)
+    moved = np.where(score < 0.5, score / 2, score)  # another model, the same decisions
+    group = np.arange(600) // 50
+    for name in ("accuracy", "recall", "f1", "balanced_accuracy"):
+        found = contrast(name, Scored(truth, moved), Scored(truth, score), group, 0.95).interval
+        assert (found.estimate, found.high) == (0.0, pytest.approx(1 - 0.05 ** (1 / 12)))
+        assert found.low == -found.high
 
 
 def test_the_bootstrap_of_a_mean_is_the_interval_of_a_mean():

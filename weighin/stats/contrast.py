@@ -17,6 +17,7 @@ from weighin.stats.intervals import (
     from_influence,
     median,
     must_be_carried_by_many,
+    unseen,
 )
 from weighin.stats.metrics import METRICS, Influence, Scored, counts, table_value
 from weighin.stats.paired import from_table, tango
@@ -69,6 +70,8 @@ def contrast(
 def _from_sums(metric: str, total: Influence, group: Codes | None, level: float, alone: bool) -> Interval:
     if alone and not np.any(total.values):
         raise Undefined(f"{metric} is {total.estimate:g} without any variation between rows: no interval exists")
+    if not np.any(total.values) and METRICS[metric].kind in ("share", "table"):
+        return unseen(total.estimate, len(total.values) if group is None else int(group.max()) + 1, level)
     must_be_carried_by_many(total.values, group)
     return from_influence(total.estimate, total.values, group, level)
 

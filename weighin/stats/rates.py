@@ -73,5 +73,7 @@ def difference(name: str, rows: Scored, one: Bools, other: Bools, group: Codes |
         means.append(mean)
     touched = one | other
     codes = None if group is None else np.unique(group[touched], return_inverse=True)[1].astype(np.int64)
+    if not np.any(influence):
+        raise Undefined(f"{name} is the same for every row of a group: no interval exists")
     must_be_carried_by_many(influence[touched], codes)
     return from_influence(means[0] - means[1], influence[touched], codes, level)

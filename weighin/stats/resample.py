@@ -44,6 +44,8 @@ def bootstrap(
     values = np.array(drawn)
     if not math.isfinite(estimate) or not np.isfinite(values).all():
         raise Undefined("the metric is not a finite number for these rows, or for a resampled set of them")
+    if other is None and not np.any(values != estimate):
+        raise Undefined("the metric is the same for every resampled set: no interval exists")
     error = float(values.std(ddof=1)) * math.sqrt(units / (units - 1))
     half = float(stats.t.ppf(level, units - 1)) * error
     low, high = (float(v) for v in np.quantile(values, [1 - level, level]))

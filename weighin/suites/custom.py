@@ -12,7 +12,7 @@ import numpy as np
 
 from weighin.contract.gates import CustomMetric
 from weighin.errors import NotEvaluated
-from weighin.stats.intervals import Interval, from_influence
+from weighin.stats.intervals import Interval, Undefined, from_influence, must_be_carried_by_many
 from weighin.stats.metrics import Scored
 from weighin.stats.resample import bootstrap
 from weighin.suites.rows import Rows
@@ -35,7 +35,11 @@ def measure_custom(
         share = candidate.share
         values = first if other is None else first - factor * _ask(function, metric.function, other)
         estimate = float((share * values).sum())
-        found = from_influence(estimate, share * (values - estimate), rows.group, level)
+        influence = share * (values - estimate)
+        if not np.any(influence):
+            raise Undefined(f"{metric.function} gives every row the same number: no interval exists")
+        must_be_carried_by_many(influence, rows.group)
+        found = from_influence(estimate, influence, rows.group, level)
         return found, float((share * first).sum())
     if len(candidate.truth) > metric.rows_at_most:
         raise NotEvaluated(

@@ -55,7 +55,13 @@ class Rows:
         if not keep.any():
             raise Undefined(f"no row is in the slice {_said(rule)}")
         scored = {role: rows.rows(keep) for role, rows in self.scored.items()}
-        return Rows(scored, recoded(self.group, keep), self.n_unit, lambda name: self.column(name)[keep], self.where)
+        return Rows(
+            scored,
+            recoded(self.group, keep),
+            self.n_unit,
+            lambda name: self.column(name)[keep],
+            lambda query: self.where(query)[keep],
+        )
 
     def pooled(self, rule: SliceRule | None) -> bool:
         """Whether a slice is judged together with others, because it is too small alone."""
