@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 INTERNAL_ERROR = 3
 """Exit code of what should not have happened; pytest uses the same."""
 
@@ -57,3 +59,12 @@ class NotEvaluated(WeighinError):
     """Something could not be measured. Never a pass."""
 
     exit_code = 7
+
+
+def without_password(text: str) -> str:
+    """An address, or a message that holds one, as it may be shown: what stands before `@` of a host is a secret.
+
+    >>> without_password("GET http://user:secret@host/x failed")
+    'GET http://host/x failed'
+    """
+    return re.sub(r"://[^/\s@]*@", "://", text)

@@ -6,15 +6,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import permutations
-from typing import Literal
+from typing import Any, Literal
 
-from weighin.contract.gates import AbsoluteCheck, BaselineCheck, FairnessCheck, Performance, SliceCheck
+from weighin.contract.gates import (
+    AbsoluteCheck,
+    BaselineCheck,
+    Drift,
+    FairnessCheck,
+    Measure,
+    Performance,
+    SliceCheck,
+)
 from weighin.contract.models import Column, Contract
 from weighin.contract.parts import CUSTOM_METRIC
 from weighin.outcome import Direction, Limit
 from weighin.stats.metrics import METRICS
 
 Baseline = Literal["champion", "anchor"]
+Kind = Literal["distance", "missing", "unseen", "mean", "table", "drifted"]
 
 
 @dataclass(frozen=True)
@@ -64,10 +73,17 @@ class ChangedRule:
 
 @dataclass(frozen=True)
 class DriftRule:
-    """Distance of one column (or `prediction`) between reference and current."""
+    """How far one column (or `prediction`) lies from the reference.
 
-    column: str
-    bins: int
+    kind   distance of the distributions, or the shift of a share or mean; `table`: columns that are not as in the
+           reference; `drifted`: share of columns beyond their limit
+    bins   quantile cells of a number
+    """
+
+    kind: Kind
+    column: str = ""
+    measure: Measure = "psi"
+    bins: int = 10
 
 
 @dataclass(frozen=True)
@@ -262,21 +278,63 @@ def _sealed(contract: Contract) -> Iterator[Check]:
     yield Check("sealed/performance", "sealed", Limit(Direction.AT_MOST, 0.0, contract.alpha), SealedRule())
 
 
+KS_CELLS = 100
+"""Quantile cells for the Kolmogorov-Smirnov distance: what lies inside a cell is not seen."""
+
+
 def _drift(contract: Contract) -> Iterator[Check]:
     gate = contract.gates.drift
     assert gate is not None
-    names = list(contract.features)
-    names += [contract.model.target] if gate.target else []
-    names += ["prediction"] if gate.predictions else []
-    for name in names:
+    for name in drift_columns(contract):
         own = gate.columns.get(name)
-        limit = (
-            Limit(Direction.AT_MOST, own.at_most, contract.alpha, own.severity, own.when_inconclusive)
-            if own
-            else Limit(Direction.AT_MOST, gate.at_most, contract.alpha)
+        severity, inconclusive = (own.severity, own.when_inconclusive) if own else ("block", "block")
+
+        def check(kind: Kind, value: float, name: str = name, graded: tuple[Any, Any] = (severity, inconclusive)) -> Check:
+            rule = DriftRule(kind, name, *cut(gate, name))
+            end = "" if kind == "distance" else f"/{kind}"
+            return Check(f"drift/{name}{end}", "drift", Limit(Direction.AT_MOST, value, contract.alpha, *graded), rule)
+
+        yield check("distance", own.at_most if own and own.at_most is not None else gate.at_most)
+        extra: tuple[tuple[Kind, str], ...] = (
+            ("missing", "missing_at_most"),
+            ("unseen", "unseen_at_most"),
+            ("mean", "mean_shift_at_most"),
         )
-        bins = own.bins if own and own.bins else gate.bins
-        yield Check(f"drift/{name}", "drift", limit, DriftRule(name, bins))
+        column = contract.data.columns.get(name)
+        for kind, key in extra:
+            asked = getattr(own, key, None)
+            value = asked if asked is not None else getattr(gate, key)
+            if value is not None and (asked is not None or column is None or _applies(kind, column)):
+                yield check(kind, value)
+    if gate.table_as_reference:
+        yield Check("drift/table", "drift", Limit(Direction.AT_MOST, 0.0, contract.alpha), DriftRule("table"))
+    if gate.drifted_share_at_most is not None:
+        limit = Limit(Direction.AT_MOST, gate.drifted_share_at_most, contract.alpha)
+        yield Check("drift/drifted", "drift", limit, DriftRule("drifted"))
+
+
+def drift_columns(contract: Contract) -> tuple[str, ...]:
+    """The columns that the drift gate looks at, `prediction` last."""
+    gate = contract.gates.drift
+    assert gate is not None
+    names = [*contract.features, *([contract.model.target] if gate.target else [])]
+    names += ["prediction"] if gate.predictions and "prediction" not in names else []
+    return tuple(n for n in names if not (n in gate.columns and gate.columns[n].ignore))
+
+
+def cut(gate: Drift, column: str) -> tuple[Measure, int]:
+    """Which distance a column has, and how many cells."""
+    own = gate.columns.get(column)
+    measure = own.measure if own and own.measure else gate.measure
+    bins = own.bins if own and own.bins else gate.bins
+    return measure, KS_CELLS if measure == "kolmogorov_smirnov" else bins
+
+
+def _applies(kind: str, column: Column) -> bool:
+    """Whether a limit for all columns means this one: means are those of numbers, new categories those of text."""
+    if kind == "mean":
+        return column.type in ("integer", "float")
+    return kind != "unseen" or column.type in ("string", "boolean")
 
 
 def _load(contract: Contract) -> Iterator[Check]:

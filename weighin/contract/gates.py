@@ -186,22 +186,56 @@ class Sealed(Part):
     looks: int = Field(ge=1, le=100)
 
 
-class DriftColumn(_Graded):
-    """A limit of its own for one column, with the reason."""
+Measure = Literal["psi", "jensen_shannon", "total_variation", "kolmogorov_smirnov"]
 
-    at_most: Positive
+
+class _DriftLimits(Part):
+    """Limits besides that on the distance; a column's own take the place of the gate's."""
+
+    missing_at_most: Share | None = Field(
+        None, description="Largest difference of the share of missing values, up or down."
+    )
+    unseen_at_most: Share | None = Field(
+        None, description="Largest share of rows whose category the reference does not have."
+    )
+    mean_shift_at_most: Positive | None = Field(
+        None, description="Largest difference of the means, in standard deviations of the reference."
+    )
+
+
+class DriftColumn(_DriftLimits, _Graded):
+    """Limits of its own for one column, with the reason."""
+
+    at_most: Positive | None = Field(None, description="In place of the gate's limit on the distance.")
+    measure: Measure | None = None
     bins: Count | None = Field(None, ge=2, le=100)
+    ignore: bool = Field(False, description="No check of this column at all.")
     reason: Name
 
+    @model_validator(mode="after")
+    def _says_something(self) -> DriftColumn:
+        if self.ignore and self.model_fields_set - {"ignore", "reason"}:
+            raise ValueError("a column that is ignored has no limits")
+        return self
 
-class Drift(Part):
-    """The gate on whether current data still look like the reference: PSI for features, target and predictions."""
+
+class Drift(_DriftLimits):
+    """The gate on whether current data still look like the reference: features, target and predictions."""
 
     at_most: Positive = 0.1
-    bins: int = Field(10, ge=2, le=100)
+    measure: Measure = Field(
+        "psi", description="The distance. kolmogorov_smirnov is one of numbers: categories then have total_variation."
+    )
+    bins: int = Field(10, ge=2, le=100, description="Quantile bins of a number; kolmogorov_smirnov always has 100.")
     columns: dict[Name, DriftColumn] = Field(default_factory=dict)
     target: bool = True
     predictions: bool = True
+    table_as_reference: bool = Field(
+        True, description="No column of the reference may be missing, new, or of another type."
+    )
+    drifted_share_at_most: Share | None = Field(
+        None, description="Largest share of columns beyond their limit on the distance."
+    )
 
 
 class ServerLimits(Part):

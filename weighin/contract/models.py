@@ -11,6 +11,7 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
 from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive, Share
+from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, source
 from weighin.stats.metrics import METRICS
 
 _PINNED = re.compile(r"models:/[^@]+/[0-9]+$")
@@ -106,10 +107,20 @@ class Column(Part):
 class Data(Part):
     """Where the data lives, relative to the contract, and what its columns are."""
 
-    holdout: Name
-    reference: Name | None = Field(None, description="What drift is measured from; only the drift gate needs it.")
-    current: Name | None = Field(None, description="What drift is measured on; only the drift gate needs it.")
-    sealed_holdout: Name | None = Field(None, description="What releases are judged on, see `gates.sealed`.")
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb", description="What reads files: DuckDB on this machine, or a Spark cluster (WEIGHIN_SPARK names it)."
+    )
+    holdout: Rows
+    reference: RowsOrProfile | None = Field(
+        None, description="What drift is measured from; only the drift gate needs it."
+    )
+    current: Rows | None = Field(None, description="What drift is measured on; only the drift gate needs it.")
+    sealed_holdout: Rows | None = Field(None, description="What releases are judged on, see `gates.sealed`.")
+    rows_at_most: Count = Field(
+        1_000_000,
+        description="Of a reference or current dataset with more rows than these, models are asked about a sample; "
+        "of one that does not lie here in a file, a sample is all that other suites see.",
+    )
     public_data: bool = Field(
         False, description="Features and models may travel as workflow artifacts, which others may be able to download."
     )
@@ -117,9 +128,20 @@ class Data(Part):
 
     @property
     def named(self) -> tuple[Dataset, ...]:
-        """The datasets that this contract has, the sealed holdout apart."""
+        """The datasets with rows that this contract has, the sealed holdout apart."""
         every: tuple[Dataset, ...] = ("reference", "holdout", "current")
-        return tuple(d for d in every if getattr(self, d) is not None)
+        return tuple(d for d in every if isinstance(self.source(d), Files | Query))
+
+    def source(self, dataset: str) -> Source | None:
+        """Where a dataset lives, if the contract has it."""
+        given = getattr(self, dataset)
+        return None if given is None else source(given)
+
+    @property
+    def time_column(self) -> str | None:
+        """The column that windows are cut by, if there is exactly one."""
+        found = [name for name, column in self.columns.items() if column.role == "time"]
+        return found[0] if len(found) == 1 else None
 
 
 class TimeBlock(Part):
@@ -198,6 +220,14 @@ class Contract(Part):
         problems = []
         if gates.drift and (data.reference is None or data.current is None):
             problems.append("the drift gate needs data.reference and data.current")
+        for dataset in ("reference", "holdout", "current", "sealed_holdout"):
+            given = data.source(dataset)
+            if getattr(given, "window", None) is not None and data.time_column is None:
+                problems.append(f"data.{dataset} has a window, so exactly one column needs `role: time`")
+            if isinstance(given, Query) and given.connection is None and data.engine != "spark":
+                problems.append(f"data.{dataset} is a table without a `connection`: only `engine: spark` has its own")
+            if isinstance(given, Files) and given.remote and data.engine != "spark" and "*" in given.path:
+                problems.append(f"data.{dataset}: a glob in an object store needs `engine: spark`; name a folder")
         if gates.data_quality:
             absent = [d for d in gates.data_quality.datasets if d not in data.named]
             problems += [f"gates.data_quality.datasets names `{d}`, which data does not have" for d in absent]

@@ -25,10 +25,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from weighin.errors import LookRefused, RegistryError
+from weighin.errors import LookRefused, RegistryError, without_password
 from weighin.record.encode import canonical, digest
 from weighin.registry.location import artifact_location
-from weighin.registry.mlflow import Registry, without_password
+from weighin.registry.mlflow import Registry
 from weighin.subject import ModelVersion
 
 SCHEMA = "weighin/look/v1"

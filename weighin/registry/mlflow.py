@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weighin.errors import ContractError, RegistryError
+from weighin.errors import ContractError, RegistryError, without_password
 from weighin.registry.location import tracking_uri
 from weighin.subject import ModelVersion, artifact_digest
 
@@ -184,12 +184,3 @@ def _unnest(folder: Path) -> None:
 
 def _quoted(name: str) -> str:
     return name.replace("'", "\\'")
-
-
-def without_password(text: str) -> str:
-    """An address, or a message that holds one, as it may be shown: what stands before `@` of a host is a secret.
-
-    >>> without_password("GET http://user:secret@host/x failed")
-    'GET http://host/x failed'
-    """
-    return re.sub(r"://[^/\s@]*@", "://", text)

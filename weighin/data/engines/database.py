@@ -1,0 +1,54 @@
+"""A database that Ibis speaks to, by an address in an environment variable. PostgreSQL is the one that is tested."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from weighin.contract.sources import Files, Query
+from weighin.data.engines import Engine
+from weighin.errors import NotEvaluated
+
+
+class Database(Engine):
+    """Counts run in the database. Nothing is written there but the session's own temporary views."""
+
+    name = "the database"
+
+    def __init__(self, connection: str) -> None:
+        import ibis
+
+        address = os.environ.get(connection)
+        if not address:
+            raise NotEvaluated(f"the environment has no {connection}", "data", "Set it to the database's address.")
+        with self.reading(connection):
+            self._connection = ibis.connect(address)
+            if self._connection.name == "postgres":
+                self._connection.raw_sql("SET TIME ZONE 'UTC'").close()
+
+    def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
+        """Files are read by DuckDB or Spark."""
+        raise NotEvaluated("a database reads no files", paths, "Leave `connection` out.")
+
+    def query(self, given: Query) -> Any:
+        """A table, in a schema where the name has a dot, or a SELECT."""
+        if given.query is not None:
+            return self._connection.sql(given.query)
+        schema, _, name = str(given.table).rpartition(".")
+        return self._connection.table(name, database=schema or None)
+
+    def sample(self, expression: Any, share: float) -> Any:
+        """By a hash of the row's number in the order of the scan, which a table that is not written to keeps."""
+        import ibis
+
+        number = "weighin_row_number"
+        numbered = expression.mutate(ibis.row_number().name(number))
+        kept = (numbered[number].cast("string").hash() % 1_000_003 + 1_000_003) % 1_000_003 < int(share * 1_000_003)
+        return numbered.filter(kept).drop(number)
+
+    def failures(self) -> tuple[type[BaseException], ...]:
+        """PostgreSQL's driver's errors; other drivers raise through Ibis."""
+        import psycopg
+
+        return (psycopg.Error,)

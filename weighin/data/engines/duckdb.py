@@ -1,0 +1,105 @@
+"""DuckDB in this process: files here or in an object store, larger than memory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from weighin.contract.sources import Files, Query
+from weighin.data.engines import Engine
+from weighin.errors import NotEvaluated
+
+MEMORY = "600MB"
+"""What DuckDB may hold unless WEIGHIN_MEMORY says otherwise. Counts need a fraction; more is spilled to disk."""
+TYPES = {
+    "integer": "int64",
+    "float": "float64",
+    "string": "string",
+    "boolean": "boolean",
+    "timestamp": "timestamp('UTC')",
+    "date": "date",
+}
+
+
+class DuckDB(Engine):
+    """The default. Column by column: its scans are cheap, and a query for one column stays small."""
+
+    name = "DuckDB"
+    reads_once = False
+
+    def __init__(self) -> None:
+        import ibis
+
+        self._connection = ibis.duckdb.connect(
+            memory_limit=os.environ.get("WEIGHIN_MEMORY", MEMORY),
+            temp_directory=tempfile.mkdtemp(prefix="weighin-duckdb-"),
+            autoinstall_known_extensions=False,
+            TimeZone="UTC",
+        )
+
+    def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
+        """Parquet and CSV by DuckDB's own readers; Arrow files and object stores through Arrow's."""
+        if given.remote or given.kind == "arrow":
+            return self._arrow(paths, given)
+        found = Path(paths)
+        pattern = str(found / "**" / f"*.{given.kind}") if found.is_dir() else paths
+        if given.kind == "csv":
+            known = _header(pattern) & set(types)
+            return self._connection.read_csv(pattern, types={c: TYPES[types[c]] for c in sorted(known)})
+        return self._connection.read_parquet(pattern, hive_partitioning=found.is_dir())
+
+    def _arrow(self, paths: str, given: Files) -> Any:
+        import pyarrow.dataset as ds
+        from pyarrow import fs
+
+        if given.remote:
+            system, inner = fs.FileSystem.from_uri(paths)
+        else:
+            system, inner = fs.LocalFileSystem(), paths
+        kind = "ipc" if given.kind == "arrow" else given.kind
+        dataset = ds.dataset(inner, filesystem=system, format=kind, partitioning="hive")
+        return self.registered(dataset)
+
+    def registered(self, rows: Any) -> Any:
+        """An Arrow dataset or table as an Ibis table, without a copy."""
+        name = f"arrow_{id(rows)}"
+        self._connection.con.register(name, rows)
+        return self._connection.table(name)
+
+    def query(self, given: Query) -> Any:
+        """DuckDB has no tables of its own here."""
+        raise NotEvaluated("a table needs a `connection`", str(given.table or given.query), "Name one.")
+
+    def sample(self, expression: Any, share: float) -> Any:
+        """By a hash of the row's number, in the order of the files: a hash of its values would favour none or all
+        copies of a row that repeats."""
+        import ibis
+
+        # Ibis writes a frame into the window, and DuckDB then holds the whole table instead of streaming it.
+        rows = ibis.to_sql(expression, dialect="duckdb")
+        names = ", ".join('"' + c.replace('"', '""') + '"' for c in expression.columns)
+        below = int(share * 1_000_003)
+        view = f"sample_{id(expression)}"
+        drawn = (
+            f"SELECT {names} FROM (SELECT *, row_number() OVER () AS weighin_row FROM ({rows})) "  # noqa: S608
+            f"WHERE hash(weighin_row) % 1000003 < {below}"
+        )
+        self._connection.con.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {drawn}")
+        return self._connection.table(view)
+
+    def failures(self) -> tuple[type[BaseException], ...]:
+        """DuckDB's errors."""
+        import duckdb
+
+        return (duckdb.Error,)
+
+
+def _header(pattern: str) -> set[str]:
+    """Names of the columns of the first CSV file, so that only those that are there are given a type."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        return set(connection.read_csv(pattern, all_varchar=True).columns)
