@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 from weighin.contract import checks, read_contract
+from weighin.data.profile import Profile
+from weighin.datasets import resolve_profiles
 from weighin.load import SCHEMA
 from weighin.outcome import Outcome, decide
 from weighin.predict import COLUMN
@@ -22,6 +25,7 @@ from weighin.suites.expectations import write_suite
 
 DATASETS = ("reference", "holdout", "current")
 DAYS = 40
+MOMENT = datetime(2013, 8, 1, tzinfo=UTC)
 ROWS = 2_000
 CONTRACT = """\
 version: 1
@@ -67,6 +71,11 @@ class Work:
 
     folder: Path
 
+    @property
+    def stored(self) -> Path:
+        """The profile that is stored with the champion, where a test puts one."""
+        return self.folder / "stored.json"
+
     def __post_init__(self) -> None:
         self.contract = CONTRACT
         rng = np.random.default_rng(7)
@@ -92,6 +101,8 @@ class Work:
         for name, table in self.frames.items():
             table.to_parquet(self.folder / f"{name}.parquet", index=False)
             data[name] = {"sha256": file_digest(self.folder / f"{name}.parquet"), "rows": len(table), "problem": ""}
+        profiles = resolve_profiles(file, self.folder / "work", MOMENT, stored=lambda role: Profile.read(self.stored))
+        data = {name: {**known, **profiles.get(name, {})} for name, known in data.items()}
         for (role, name), values in self.scores.items():
             out = self.folder / "work/predictions" / role
             out.mkdir(parents=True, exist_ok=True)
@@ -115,7 +126,8 @@ class Work:
         """As if the data had been like this when they were resolved."""
         path = self.folder / "work/subject.json"
         subject = Subject.read(path)
-        replace(subject, data={}).write(path)
+        kept = {name: {k: v for k, v in known.items() if k != "sha256"} for name, known in subject.data.items()}
+        replace(subject, data=kept).write(path)
 
     def outcomes(self, suite: str) -> dict[str, Outcome]:
         """What a suite finds, as it was written."""

@@ -20,6 +20,7 @@ ORDER = {
     "data": 3,
     "record.encode": 3,
     "subject": 4,
+    "datasets": 4,
     "explain": 4,
     "predict": 5,
     "load": 5,

@@ -2,7 +2,7 @@
 
 Everything after this step works on the folder that it leaves (`WORK`):
 
-    subject.json   plan.json   models/<role>/   features/<dataset>.parquet
+    subject.json   plan.json   models/<role>/   features/<dataset>.parquet   data/<dataset>.parquet   profiles/
 
 `features/permuted.parquet` holds rows of the holdout with one feature permuted at a time: a model answers them like any
 other rows, and its judge learns what it relies on.
@@ -11,24 +11,24 @@ other rows, and its judge learns what it relies on.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import tempfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from weighin.contract.reading import ContractFile
-from weighin.data.permute import permuted
+from weighin.data.profile import Profile
 from weighin.data.table import read_columns
-from weighin.errors import ContractError, NotEvaluated
-from weighin.record.encode import file_digest
+from weighin.datasets import merged, resolve_profiles, resolve_rows
+from weighin.errors import ContractError, NotEvaluated, RegistryError
 from weighin.registry.location import is_embedded, tracking_uri
 from weighin.registry.looks import Looks, row_hashes
 from weighin.registry.mlflow import Registry
 from weighin.runner.plan import Plan
 from weighin.subject import ModelVersion, SealedLook, Subject, artifact_digest
+
+STORED = "weighin/profile/reference.json"
+"""Where in a model's run the profile of its reference data lies."""
 
 
 def resolve(
@@ -47,7 +47,7 @@ def resolve(
     """
     contract = contract_file.contract
     name, aliases = contract.model.name, contract.model.aliases
-    for part in ("models", "features", "predictions", "load"):
+    for part in ("models", "features", "predictions", "load", "data", "profiles"):
         shutil.rmtree(work / part, ignore_errors=True)
     for part in ("subject.json", "plan.json"):
         (work / part).unlink(missing_ok=True)
@@ -55,13 +55,17 @@ def resolve(
         _model(candidate or f"models:/{name}@{aliases.challenger}", name, work / "models/candidate"),
         _champion(contract_file, champion, work / "models/champion"),
         contract_file.digest,
-        _data(contract_file, work / "features", sealed),
+        {},
         is_embedded(tracking_uri()),
         _model(contract.model.anchor, name, work / "models/anchor") if contract.model.anchor else None,
     )
+    moment = contract.as_of or datetime.now(UTC)
+    rows = resolve_rows(contract_file, work, sealed, moment)
+    profiles = resolve_profiles(contract_file, work, moment, lambda role: stored_profile(subject.role(role), role))
+    subject = replace(subject, data=merged(rows, profiles))
     if sealed:
         # The last thing: whatever else can go wrong here must not cost a look.
-        subject = replace(subject, sealed=_look(contract_file, subject))
+        subject = replace(subject, sealed=_look(contract_file, subject, work))
     subject.write(work / "subject.json")
     Plan.of(contract, subject.roles, sealed).write(work / "plan.json")
     return subject
@@ -92,34 +96,19 @@ def _model(source: str, name: str, folder: Path) -> ModelVersion:
     return ModelVersion(name, "", "", artifact_digest(folder), source)
 
 
-def _data(contract_file: ContractFile, folder: Path, sealed: bool) -> dict[str, Mapping[str, Any]]:
-    """Write the features of every dataset, and nothing else of it; say what the files are that they came from."""
-    contract = contract_file.contract
-    found: dict[str, Mapping[str, Any]] = {}
-    for dataset in (*contract.data.named, *(["sealed_holdout"] if sealed else [])):
-        path = contract_file.data_path(dataset)
+def stored_profile(model: ModelVersion | None, role: str) -> Profile:
+    """The reference profile that is stored with a model version. Errors: `WeighinError` when there is none."""
+    if model is None or not model.run_id:
+        raise NotEvaluated(f"there is no {role} in the registry whose profile could be used", "data.reference")
+    with tempfile.TemporaryDirectory() as scratch:
         try:
-            table = read_columns(path, contract.features)
-        except NotEvaluated as error:
-            found[dataset] = {"sha256": "", "rows": 0, "problem": str(error), "features": ""}
-            continue
-        features = _written(table, folder / f"{dataset}.parquet")
-        found[dataset] = {"sha256": file_digest(path), "rows": table.num_rows, "problem": "", "features": features}
-        explain = contract.gates.explainability
-        if explain and dataset == "holdout":
-            copies = permuted(table, explain.rows, explain.repeats)
-            features = _written(copies, folder / "permuted.parquet")
-            found["permuted"] = {**found[dataset], "rows": copies.num_rows, "features": features}
-    return found
+            return Profile.read(Registry().fetch(model.run_id, STORED, Path(scratch)))
+        except RegistryError as error:
+            remedy = "Promotion stores one; `weighin profile --store` does for a model that was not promoted by it."
+            raise NotEvaluated(f"no profile is stored with {model} ({error.fact})", "data.reference", remedy) from error
 
 
-def _written(table: pa.Table, path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
-    return file_digest(path)
-
-
-def _look(contract_file: ContractFile, subject: Subject) -> SealedLook:
+def _look(contract_file: ContractFile, subject: Subject, work: Path) -> SealedLook:
     """Reserve a look at the sealed holdout for the candidate, before anything is measured on it."""
     contract, place = contract_file.contract, str(contract_file.path)
     gate = contract.gates.sealed
@@ -128,8 +117,12 @@ def _look(contract_file: ContractFile, subject: Subject) -> SealedLook:
     if subject.champion is not None and subject.champion.digest == subject.candidate.digest:
         raise ContractError("candidate and champion are the same files: nothing to look at", place, "Train another.")
     names = tuple(contract.data.columns)
-    rows = row_hashes(read_columns(contract_file.data_path("sealed_holdout"), names))
-    seen = set(rows.tolist()) & set(row_hashes(read_columns(contract_file.data_path("holdout"), names)).tolist())
+    paths = {
+        d: work / p if (p := subject.data[d]["place"]) else contract_file.data_path(d)
+        for d in ("sealed_holdout", "holdout")
+    }
+    rows = row_hashes(read_columns(paths["sealed_holdout"], names))
+    seen = set(rows.tolist()) & set(row_hashes(read_columns(paths["holdout"], names)).tolist())
     if seen:
         raise ContractError(
             f"{len(seen):,} rows of the sealed holdout stand in the development holdout as well", place, "Seal others."

@@ -289,7 +289,9 @@ def _drift(contract: Contract) -> Iterator[Check]:
         own = gate.columns.get(name)
         severity, inconclusive = (own.severity, own.when_inconclusive) if own else ("block", "block")
 
-        def check(kind: Kind, value: float, name: str = name, graded: tuple[Any, Any] = (severity, inconclusive)) -> Check:
+        def check(
+            kind: Kind, value: float, name: str = name, graded: tuple[Any, Any] = (severity, inconclusive)
+        ) -> Check:
             rule = DriftRule(kind, name, *cut(gate, name))
             end = "" if kind == "distance" else f"/{kind}"
             return Check(f"drift/{name}{end}", "drift", Limit(Direction.AT_MOST, value, contract.alpha, *graded), rule)

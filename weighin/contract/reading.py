@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from weighin.contract.checks import checks
 from weighin.contract.models import Contract
+from weighin.contract.sources import Files
 from weighin.errors import ContractError
 
 
@@ -34,11 +35,14 @@ class ContractFile:
         return self.path.resolve().parent
 
     def data_path(self, dataset: str) -> Path:
-        """The file of a dataset (or `sealed_holdout`); the contract names it, this makes it absolute."""
-        named: str | None = getattr(self.contract.data, dataset)
-        if named is None:
-            raise ContractError(f"data.{dataset} is not set", str(self.path), "Name a Parquet file.")
-        return self.folder / named
+        """The one local file of a dataset (or `sealed_holdout`) that is read in place.
+
+        Errors: `ContractError` for a dataset that has none.
+        """
+        given = self.contract.data.source(dataset)
+        if not isinstance(given, Files) or given.remote:
+            raise ContractError(f"data.{dataset} is no file here", str(self.path), "Run `weighin validate` as a whole.")
+        return self.folder / given.path
 
 
 def read_contract(path: Path) -> ContractFile:

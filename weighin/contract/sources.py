@@ -60,8 +60,8 @@ class Span:
 def span(window: Window, as_of: datetime) -> Span:
     """The stretch of time that a window means at a moment.
 
-    `last 7 days` ends at `as_of`. `same season last year` is a quarter of a year (91 days), with the moment one calendar
-    year before `as_of` in its middle.
+    `last 7 days` ends at `as_of`. `same season last year` is a quarter of a year (91 days) with the moment that lies
+    one calendar year before `as_of` in its middle.
 
     >>> s = span("last 7 days", datetime(2026, 3, 8, tzinfo=UTC)); (s.first.day, s.before.day)
     (1, 8)

@@ -49,9 +49,7 @@ class Distance:
             return 1.0
         while short - beyond > 1e-7:
             middle = (beyond + short) / 2
-            beyond, short = (
-                (middle, short) if self.lower(float(special.ndtr(middle))) > limit else (beyond, middle)
-            )
+            beyond, short = (middle, short) if self.lower(float(special.ndtr(middle))) > limit else (beyond, middle)
         return float(special.ndtr(-beyond))
 
 

@@ -88,9 +88,7 @@ def share_shift(
 
     low, high = bounds(level)
     bound = max(abs(low), abs(high))
-    return Distance(
-        abs(shift), lower(level), min(1.0, bound), level, after.units, 2, after.effect(), abs(shift), lower
-    )
+    return Distance(abs(shift), lower(level), min(1.0, bound), level, after.units, 2, after.effect(), abs(shift), lower)
 
 
 def _split(table: Counts, grouped: bool) -> Shares:

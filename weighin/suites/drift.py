@@ -1,71 +1,204 @@
-"""Drift: how far current data, labels and predictions have moved from the reference."""
+"""Drift: how far current data, labels and predictions have moved from the reference. Profiles in, measurements out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from weighin.contract import Check
-from weighin.contract.checks import DriftRule
-from weighin.data.table import Counter
+from weighin.contract.checks import DriftRule, checks
+from weighin.data.profile import ColumnProfile, Profile
 from weighin.errors import NotEvaluated
-from weighin.outcome import Measurement, Unmeasured
+from weighin.outcome import Measurement, Status, Unmeasured, census, decide
 from weighin.predict import COLUMN
-from weighin.stats.drift import Counts, edges, psi
+from weighin.stats.drift import Distance, jensen_shannon, psi, total_variation
+from weighin.stats.intervals import Interval, Undefined, clopper_pearson
+from weighin.stats.kolmogorov import kolmogorov_smirnov, single_valued
+from weighin.stats.shares import Counts
+from weighin.stats.shift import mean_shift, share_shift
 from weighin.suites.evidence import Evidence
 
-CATEGORIES = 30
-"""Categories of a column that are counted on their own; the rest are one bin."""
+WORDS = {
+    "psi": ("PSI", "debiased PSI"),
+    "jensen_shannon": ("JS distance", "debiased Jensen-Shannon distance, base 2"),
+    "total_variation": ("TV", "debiased total variation"),
+    "kolmogorov_smirnov": ("KS distance", "Kolmogorov-Smirnov distance on 100 quantile cells"),
+    "missing": ("share", "absolute difference of the share of missing values"),
+    "mean": ("SD", "absolute difference of the means, in standard deviations of the reference"),
+    "unseen": ("share", "share of rows with a category that the reference does not have"),
+}
+DISTANCES: dict[str, Callable[..., Distance]] = {
+    "psi": psi,
+    "jensen_shannon": jensen_shannon,
+    "total_variation": total_variation,
+}
 
 
 def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
-    """PSI of one column between the reference and the current dataset. Errors: `NotEvaluated`, `Undefined`."""
-    if not isinstance(check.rule, DriftRule):
+    """One drift check between the reference's profile and the current one. Errors: `NotEvaluated`, `Undefined`."""
+    rule = check.rule
+    if not isinstance(rule, DriftRule):
         raise TypeError(f"{check.id} is no drift check")
-    column = check.rule.column
-    if column == COLUMN and column not in evidence.contract.data.columns:
-        reference, current = evidence.prediction_counter("reference"), evidence.prediction_counter("current")
-    else:
-        reference, current = evidence.counter("reference"), evidence.counter("current")
-    grouped = evidence.contract.group is not None
-    before, after, labels = _tables(reference, current, column, check.rule.bins)
-    found = psi(before, after, 1 - check.limit.alpha, grouped, grouped)
+    if rule.kind == "drifted":
+        return _drifted(check, evidence)
+    if rule.kind == "table":
+        return _table(check, evidence.profile("reference"), evidence.profile("current"))
+    return _measured(check, rule, evidence, 1 - check.limit.alpha)
+
+
+def _measured(check: Check, rule: DriftRule, evidence: Evidence, level: float) -> Measurement:
+    column = rule.column
+    before, after = _pair(evidence, column)
     known = evidence.contract.data.columns.get(column)
-    detail: dict[str, Any] = {"bins": found.bins, "design_effect": round(found.design_effect, 3)}
-    if not (known and known.sensitive):
-        detail |= {"labels": labels, "reference": _shares(before), "current": _shares(after)}
+    hidden = known is not None and known.sensitive
+    found, detail = _found(
+        rule, before[1], after[1], level, (before[0].groups is not None, after[0].groups is not None)
+    )
+    name = rule.measure if rule.kind == "distance" else rule.kind
+    if name == "kolmogorov_smirnov" and before[1].cells.kind == "category":
+        name = "total_variation"
+    unit, method = WORDS[name]
+    if rule.kind == "distance" and not hidden:
+        detail |= _histogram(before[1], after[1])
+    if not before[0].exact:
+        method += ", cells from a sample of the reference"
     return Measurement(
         check.id,
         found.estimate,
         found.low,
         found.high,
-        found.level,
-        found.units,
-        "PSI",
-        "debiased PSI, noncentral chi-square, design effect by group"
-        if grouped
-        else "debiased PSI, noncentral chi-square",
+        level,
+        after[0].groups or after[0].rows,
+        unit,
+        method,
         n_unit=evidence.contract.sampling_unit,
         p_violation=found.p_above(check.limit.value),
         detail=detail,
     )
 
 
-def _tables(reference: Counter, current: Counter, column: str, bins: int) -> tuple[Counts, Counts, list[str]]:
-    """Counts of both tables in bins that the reference fixes, with a name for each bin."""
-    if reference.is_numeric(column) != current.is_numeric(column):
-        raise NotEvaluated(f"column {column} is a number in one table and text in the other", "drift", "Correct it.")
-    if reference.is_numeric(column):
-        inner = edges(reference.quantiles(column, np.linspace(0, 1, bins + 1)[1:-1].tolist()))
-        names = [f"{edge:.6g}" for edge in inner]
+def _pair(evidence: Evidence, column: str) -> tuple[tuple[Profile, ColumnProfile], tuple[Profile, ColumnProfile]]:
+    """Both profiles, with the column's part. Errors: `NotEvaluated` with which of the two lacks it, and why."""
+    found = []
+    for dataset in ("reference", "current"):
+        predicted = column == COLUMN and column not in evidence.contract.data.columns
+        profile = evidence.prediction_profile(dataset) if predicted else evidence.profile(dataset)
+        if column not in profile.columns:
+            kind = profile.table.get(column)
+            if kind is None:
+                raise NotEvaluated(f"no column {column}", f"data.{dataset}", "Correct the data or the contract.")
+            raise NotEvaluated(
+                f"column {column} holds {kind} here and something else in the reference",
+                f"data.{dataset}",
+                "Give both one type.",
+            )
+        found.append((profile, profile.columns[column]))
+    return found[0], found[1]
+
+
+def _found(
+    rule: DriftRule, before: ColumnProfile, after: ColumnProfile, level: float, grouped: tuple[bool, bool]
+) -> tuple[Distance | Interval, dict[str, Any]]:
+    match rule.kind:
+        case "missing":
+            return share_shift(
+                _counts(before.missing, grouped[0]), _counts(after.missing, grouped[1]), level, *grouped
+            ), {}
+        case "mean":
+            if before.moments is None or after.moments is None:
+                raise Undefined("text has no mean")
+            if before.moments.infinite or after.moments.infinite:
+                raise Undefined(f"{before.moments.infinite + after.moments.infinite} values are infinite")
+            was, now = _counts(before.moments.by_group, grouped[0]), _counts(after.moments.by_group, grouped[1])
+            return mean_shift(was, now, level, *grouped), {}
+        case "unseen":
+            return _unseen(before, after, level, grouped[1]), {}
+    counts = _counts(before.counts, grouped[0]), _counts(after.counts, grouped[1])
+    if rule.measure == "kolmogorov_smirnov" and before.cells.kind == "number":
+        single = single_valued(np.array(before.cells.edges))
+        found = kolmogorov_smirnov(counts[0][..., :-1], counts[1][..., :-1], level, *grouped, single=single)
+    else:
+        distance = DISTANCES.get(rule.measure, total_variation)
+        found = distance(*counts, level, *grouped)
+    return found, {"bins": found.bins, "design_effect": round(found.design_effect, 3)}
+
+
+def _unseen(before: ColumnProfile, after: ColumnProfile, level: float, grouped: bool) -> Distance | Interval:
+    """Share of current rows whose category is none of the reference's, missing values apart."""
+    if before.cells.kind == "number":
+        raise Undefined("numbers have no categories")
+    if not before.complete:
+        raise Undefined(f"the reference has more than {len(before.cells.categories)} categories, so no list of them")
+    strange = after.counts[:, before.cells.own + 1]
+    rows = after.counts.sum(axis=1)
+    if not grouped:
+        return clopper_pearson(int(strange.sum()), int(rows.sum()), level)
+    # Against a reference without any: its share is zero by definition, whatever was drawn.
+    certain = np.array([1e15, 0.0])
+    return share_shift(certain, np.column_stack([rows, strange]).astype(float), level, False, True)
+
+
+def _table(check: Check, reference: Profile, current: Profile) -> Measurement:
+    """Columns of the reference that are missing or of another type now, and new ones."""
+    before, after = reference.table, current.table
+    changed = [f"{n} is missing" for n in before if n not in after]
+    changed += [f"{n} is new" for n in after if n not in before]
+    changed += [f"{n}: {before[n]}, now {after[n]}" for n in before if n in after and before[n] != after[n]]
+    method = "; ".join(changed[:10]) + (", ..." if len(changed) > 10 else "") if changed else "names and types"
+    return census(check.id, len(changed), n=len(before), unit="columns", method=method, n_unit="columns")
+
+
+def _drifted(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
+    """Share of columns beyond their limit: from those that failed to those that did not pass.
+
+    Each column is measured at alpha divided by their number, so that the bounds hold for all at once (Bonferroni).
+    """
+    listed = [
+        c for c in checks(evidence.contract, "drift") if isinstance(c.rule, DriftRule) and c.rule.kind == "distance"
+    ]
+    alpha = check.limit.alpha / len(listed)
+    beyond = failed = passed = 0
+    for one in listed:
+        assert isinstance(one.rule, DriftRule)
+        found = _measured(one, one.rule, evidence, 1 - alpha)
+        status = decide(found, one.limit).status
+        failed += status is Status.FAILED
+        passed += status is Status.PASSED
+        beyond += decide(census(one.id, found.estimate, n=1, unit="", method=""), one.limit).status is Status.FAILED
+    n = len(listed)
+    return Measurement(
+        check.id,
+        beyond / n,
+        failed / n,
+        1 - passed / n,
+        1 - check.limit.alpha,
+        n,
+        "share",
+        f"columns beyond their limit, each at {1 - alpha:.4g}",
+        n_unit="columns",
+    )
+
+
+def _counts(table: Any, grouped: bool) -> Counts:
+    """By group, or in all."""
+    values: Counts = np.asarray(table, dtype=np.float64)
+    return values if grouped else values.sum(axis=0)
+
+
+def _histogram(before: ColumnProfile, after: ColumnProfile) -> dict[str, Any]:
+    """Shares of both tables by cell, with a name for each, for the report."""
+    cells = before.cells
+    if cells.kind == "number":
+        names = [f"{edge:.6g}" for edge in cells.edges]
         labels = [f"< {names[0]}", *(f"{a} to {b}" for a, b in pairwise(names)), f"≥ {names[-1]}"] if names else ["any"]
-        return reference.bin_counts(column, inner), current.bin_counts(column, inner), [*labels, "missing"]
-    categories = reference.most_frequent(column, CATEGORIES)
-    before, after = reference.category_counts(column, categories), current.category_counts(column, categories)
-    return before, after, [*categories, "other", "missing"]
+    else:
+        labels = [*cells.categories[: cells.own], "other", "new"]
+    shares = {name: _shares(of.counts) for name, of in (("reference", before), ("current", after))}
+    return {"labels": [*labels, "missing"], **shares}
 
 
-def _shares(table: Counts) -> list[float]:
-    return [round(float(v), 6) for v in np.atleast_2d(table).sum(axis=0) / table.sum()]
+def _shares(counts: Any) -> list[float]:
+    return [round(float(v), 6) for v in counts.sum(axis=0) / counts.sum()]

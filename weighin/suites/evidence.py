@@ -11,9 +11,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from weighin.contract import Contract
+from weighin.contract.checks import cut
 from weighin.contract.models import TimeBlock
 from weighin.contract.reading import ContractFile
-from weighin.data.table import Counter, group_codes, read_columns
+from weighin.contract.sources import StoredProfile
+from weighin.data.profile import Profile
+from weighin.data.profiling import profile
+from weighin.data.relation import Relation
+from weighin.data.table import group_codes, read_columns
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog, read_log
 from weighin.predict import COLUMN, must_be_probabilities, read_predictions
@@ -57,7 +62,8 @@ class Evidence:
     @cache  # noqa: B019
     def path(self, dataset: str) -> Path:
         """A dataset's file, which must still be the one that was resolved: predictions are about its rows."""
-        path = self.file.data_path(dataset)
+        place = self.subject.data.get(dataset, {}).get("place", "")
+        path = self.work / place if place else self.file.data_path(dataset)
         known = self.subject.data.get(dataset, {}).get("sha256")
         if known and path.is_file() and file_digest(path) != known:
             raise NotEvaluated("the file has changed since it was resolved", str(path), "Validate again.")
@@ -68,7 +74,7 @@ class Evidence:
         """Labels, shape (rows,): booleans, class codes or numbers, as the task has it."""
         model = self.contract.model
         values = self.columns(dataset, model.target)[model.target]
-        place = f"{self.file.data_path(dataset)}, column {model.target}"
+        place = f"{self.path(dataset)}, column {model.target}"
         if values.null_count:
             raise NotEvaluated(f"{values.null_count} rows have no label", place, "Leave out rows without a label.")
         labels = values.to_numpy(zero_copy_only=False)
@@ -166,26 +172,36 @@ class Evidence:
         return Rows(scored, self.groups(dataset), self.contract.sampling_unit, column, where)
 
     @cache  # noqa: B019
-    def counter(self, dataset: str) -> Counter:
-        """Counts of a dataset's columns."""
-        names = (*self.contract.features, self.contract.model.target)
-        return Counter.of(self.path(dataset), names, self.contract.group_column, self._hours)
+    def profile(self, dataset: str) -> Profile:
+        """The profile of the reference or of the current data, as `resolve` counted it."""
+        known = self.subject.data.get(dataset, {})
+        if known.get("uncounted"):
+            raise NotEvaluated(str(known["uncounted"]), f"data.{dataset}")
+        found = Profile.read(self.work / "profiles" / f"{dataset}.json")
+        if found.digest != known.get("profile"):
+            raise NotEvaluated("the profile is not the one that was resolved", f"data.{dataset}", "Validate again.")
+        return found
 
     @cache  # noqa: B019
-    def prediction_counter(self, dataset: str) -> Counter:
-        """Counts of the candidate's predictions on a dataset; for several classes of the most probable one."""
+    def prediction_profile(self, dataset: str) -> Profile:
+        """Predictions on a dataset, counted; for several classes the most probable one.
+
+        The candidate's, but for a stored reference, which holds those of the model that it is stored with.
+        """
+        contract = self.contract
+        if isinstance(contract.data.source(dataset), StoredProfile):
+            return self.profile(dataset)
         values = self.predictions("candidate", dataset)
-        classes = self.contract.model.classes
+        classes = contract.model.classes
         predicted = [str(classes[i]) for i in values.argmax(axis=1)] if classes else values
         columns = {COLUMN: pa.array(predicted)}
-        name = self.contract.group_column
+        name = contract.group_column
         if name:
             columns[name] = self.columns(dataset, name)[name].combine_chunks()
-        return Counter.over(pa.table(columns), name, self._hours)
-
-    @property
-    def _hours(self) -> float | None:
-        return self.contract.group.hours if isinstance(self.contract.group, TimeBlock) else None
+        assert contract.gates.drift is not None
+        cells = cut(contract.gates.drift, COLUMN)[1]
+        like = None if dataset == "reference" else self.prediction_profile("reference")
+        return profile(Relation.over(pa.table(columns)), {COLUMN: cells}, contract.group, like)
 
     @cache  # noqa: B019
     def load_log(self) -> LoadLog:

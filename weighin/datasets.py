@@ -1,0 +1,136 @@
+"""Resolve the datasets: what models are asked about, what suites read, and what drift compares.
+
+What lies here in one Parquet file is read in place. Of anything else `data/<dataset>.parquet` is left in the work
+folder: all rows that a model is scored on, at most `data.rows_at_most` of a reference or of current data. Drift needs
+no rows: it compares `profiles/<dataset>.json`, which are counted over all of them where they live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from weighin.contract.checks import cut, drift_columns
+from weighin.contract.reading import ContractFile
+from weighin.contract.sources import Files, Query, Span, StoredProfile, in_place, span
+from weighin.data.permute import permuted
+from weighin.data.profile import Profile
+from weighin.data.profiling import profile
+from weighin.data.relation import Relation
+from weighin.data.table import read_columns
+from weighin.errors import WeighinError
+from weighin.record.encode import file_digest
+
+Stored = Callable[[str], Profile]
+"""The profile that is stored with the model in a role. Errors: `WeighinError` when there is none."""
+
+
+def relation(file: ContractFile, dataset: str, moment: datetime) -> Relation:
+    """A dataset where it lives, cut to its window as of a moment. Errors: `NotEvaluated`."""
+    data = file.contract.data
+    given = data.source(dataset)
+    assert isinstance(given, Files | Query)
+    types = {name: column.type for name, column in data.columns.items()}
+    return Relation.of(given, file.folder, data.engine, types, _span(file, dataset, moment), data.time_column)
+
+
+def _span(file: ContractFile, dataset: str, moment: datetime) -> Span | None:
+    window = getattr(file.contract.data.source(dataset), "window", None)
+    return None if window is None else span(window, moment)
+
+
+def resolve_rows(file: ContractFile, work: Path, sealed: bool, moment: datetime) -> dict[str, dict[str, Any]]:
+    """Write the features of every dataset that has rows; say what they are and where they came from."""
+    contract = file.contract
+    found: dict[str, dict[str, Any]] = {}
+    for dataset in (*contract.data.named, *(["sealed_holdout"] if sealed else [])):
+        found[dataset] = known = {"sha256": "", "rows": 0, "total": 0, "problem": "", "features": "", "place": ""}
+        window = _span(file, dataset, moment)
+        known["window"] = [] if window is None else [window.first.isoformat(), window.before.isoformat()]
+        try:
+            path, total = _placed(file, dataset, work, moment)
+            known["place"] = "" if path.parent != work / "data" else f"data/{path.name}"
+            table = read_columns(path, contract.features)
+            known |= {"sha256": file_digest(path), "rows": table.num_rows, "total": total}
+        except WeighinError as error:
+            known["problem"] = str(error)
+            continue
+        known["features"] = _written(table, work / "features" / f"{dataset}.parquet")
+        explain = contract.gates.explainability
+        if explain and dataset == "holdout":
+            copies = permuted(table, explain.rows, explain.repeats)
+            features = _written(copies, work / "features/permuted.parquet")
+            found["permuted"] = {**known, "rows": copies.num_rows, "features": features}
+    return found
+
+
+def _placed(file: ContractFile, dataset: str, work: Path, moment: datetime) -> tuple[Path, int]:
+    """The Parquet file that suites read, and how many rows the dataset has. Errors: `WeighinError`."""
+    data = file.contract.data
+    given = data.source(dataset)
+    assert isinstance(given, Files | Query)
+    scored = dataset in ("holdout", "sealed_holdout")
+    if in_place(given, data.engine):
+        path = file.data_path(dataset)
+        rows = _footer_rows(path)
+        if scored or rows <= data.rows_at_most:
+            return path, rows
+    table = relation(file, dataset, moment)
+    path = work / "data" / f"{dataset}.parquet"
+    names = [c for c in data.columns if c in table.kinds]
+    table.save(names, table.rows if scored else data.rows_at_most, path)
+    return path, table.rows
+
+
+def _footer_rows(path: Path) -> int:
+    """Rows of a Parquet file, from its footer; 0 where it has none to read, which reading it then reports."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return 0
+
+
+def resolve_profiles(file: ContractFile, work: Path, moment: datetime, stored: Stored) -> dict[str, dict[str, str]]:
+    """Count reference and current data in the reference's cells. What cannot be counted is said, not raised."""
+    contract = file.contract
+    gate = contract.gates.drift
+    if gate is None:
+        return {}
+    columns = {c: cut(gate, c)[1] for c in drift_columns(contract) if c in contract.data.columns}
+    found: dict[str, dict[str, str]] = {}
+    like: Profile | None = None
+    for dataset in ("reference", "current"):
+        try:
+            given = contract.data.source(dataset)
+            if isinstance(given, StoredProfile):
+                counted = stored(given.profile)
+            else:
+                counted = profile(relation(file, dataset, moment), columns, contract.group, like)
+        except WeighinError as error:
+            found[dataset] = {"profile": "", "uncounted": str(error)}
+            if dataset == "reference":
+                found["current"] = {"profile": "", "uncounted": "the reference could not be counted"}
+                break
+            continue
+        counted.write(work / "profiles" / f"{dataset}.json")
+        found[dataset] = {"profile": counted.digest, "uncounted": ""}
+        like = counted
+    return found
+
+
+def merged(
+    rows: Mapping[str, Mapping[str, Any]], profiles: Mapping[str, Mapping[str, str]]
+) -> dict[str, Mapping[str, Any]]:
+    """What the subject says of each dataset."""
+    return {name: {**rows.get(name, {}), **profiles.get(name, {})} for name in (*rows, *profiles)}
+
+
+def _written(table: pa.Table, path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+    return file_digest(path)
