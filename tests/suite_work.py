@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from weighin.contract import checks, read_contract
 from weighin.data.profile import Profile
-from weighin.datasets import resolve_profiles
+from weighin.datasets import merged, resolve_profiles
 from weighin.load import SCHEMA
 from weighin.outcome import Outcome, decide
 from weighin.predict import COLUMN
@@ -102,7 +102,7 @@ class Work:
             table.to_parquet(self.folder / f"{name}.parquet", index=False)
             data[name] = {"sha256": file_digest(self.folder / f"{name}.parquet"), "rows": len(table), "problem": ""}
         profiles = resolve_profiles(file, self.folder / "work", MOMENT, stored=lambda role: Profile.read(self.stored))
-        data = {name: {**known, **profiles.get(name, {})} for name, known in data.items()}
+        data = merged(data, profiles)
         for (role, name), values in self.scores.items():
             out = self.folder / "work/predictions" / role
             out.mkdir(parents=True, exist_ok=True)

@@ -306,7 +306,7 @@ def _drift(contract: Contract) -> Iterator[Check]:
         for kind, key in extra:
             asked = getattr(own, key, None)
             value = asked if asked is not None else getattr(gate, key)
-            if value is not None and (asked is not None or column is None or _applies(kind, column)):
+            if value is not None and (asked is not None or _applies(kind, column, contract)):
                 yield check(kind, value)
     if gate.table_as_reference:
         yield Check("drift/table", "drift", Limit(Direction.AT_MOST, 0.0, contract.alpha), DriftRule("table"))
@@ -332,11 +332,16 @@ def cut(gate: Drift, column: str) -> tuple[Measure, int]:
     return measure, KS_CELLS if measure == "kolmogorov_smirnov" else bins
 
 
-def _applies(kind: str, column: Column) -> bool:
-    """Whether a limit for all columns means this one: means are those of numbers, new categories those of text."""
-    if kind == "mean":
-        return column.type in ("integer", "float")
-    return kind != "unseen" or column.type in ("string", "boolean")
+def _applies(kind: str, column: Column | None, contract: Contract) -> bool:
+    """Whether a limit for all columns means this one: means are those of numbers, new categories those of text.
+
+    Without a column these are the predictions, which have the categories that the model has.
+    """
+    if kind == "missing":
+        return column is not None
+    if column is None:
+        return kind == "mean" and contract.model.task != "multiclass"
+    return column.type in (("integer", "float") if kind == "mean" else ("string", "boolean"))
 
 
 def _load(contract: Contract) -> Iterator[Check]:

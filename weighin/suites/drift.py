@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -47,6 +48,18 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     if rule.kind == "table":
         return _table(check, evidence.profile("reference"), evidence.profile("current"))
     return _measured(check, rule, evidence, 1 - check.limit.alpha)
+
+
+def stored_with_model(evidence: Evidence) -> Profile:
+    """The reference's profile as it is stored with a model version: with the predictions of that model.
+
+    Errors: `NotEvaluated`.
+    """
+    profile = evidence.profile("reference")
+    gate = evidence.contract.gates.drift
+    if gate is None or not gate.predictions or COLUMN in profile.columns:
+        return profile
+    return replace(profile, columns={**profile.columns, **evidence.prediction_profile("reference").columns})
 
 
 def _measured(check: Check, rule: DriftRule, evidence: Evidence, level: float) -> Measurement:
