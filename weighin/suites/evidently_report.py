@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from weighin.contract.checks import checks
 from weighin.errors import EvidenceError, NotEvaluated
 from weighin.outcome import Measurement, Outcome, Status
 from weighin.predict import COLUMN
@@ -29,7 +30,9 @@ def draw(evidence: Evidence, folder: Path) -> str:
     """
     try:
         outcomes = SuiteOutcomes.read(folder).outcomes
-        shown = [o for o in outcomes if isinstance(o.evidence, Measurement) and not _hidden(evidence, o)]
+        distances = {c.id for c in checks(evidence.contract, "drift") if getattr(c.rule, "kind", "") == "distance"}
+        shown = [o for o in outcomes if isinstance(o.evidence, Measurement) and o.check in distances]
+        shown = [o for o in shown if not _hidden(evidence, o)]
         reference, current = (_frame(evidence, name, shown) for name in ("reference", "current"))
     except (EvidenceError, NotEvaluated) as error:
         return str(error)
@@ -68,7 +71,7 @@ def _told(outcome: Outcome) -> Callable[..., tuple[float, bool]]:
 
 def _hidden(evidence: Evidence, outcome: Outcome) -> bool:
     column = evidence.contract.data.columns.get(outcome.check.removeprefix("drift/"))
-    return (column is not None and column.sensitive) or outcome.check.startswith("custom/")
+    return column is not None and column.sensitive
 
 
 def _frame(evidence: Evidence, dataset: str, shown: list[Outcome]) -> pd.DataFrame:
