@@ -98,7 +98,7 @@ def _plain(column: ColumnProfile) -> dict[str, Any]:
         "counts": column.counts.tolist(),
     }
     if cells.kind == "number":
-        value |= {"edges": [repr(e) for e in cells.edges], "centre": repr(cells.centre)}
+        value |= {"edges": [repr(e) for e in cells.edges], "centre": repr(cells.centre), "scale": repr(cells.scale)}
     else:
         value |= {"categories": list(cells.categories), "own": cells.own, "complete": column.complete}
     if found is not None:
@@ -109,7 +109,8 @@ def _plain(column: ColumnProfile) -> dict[str, Any]:
 
 def _column(value: Mapping[str, Any]) -> ColumnProfile:
     if "edges" in value:
-        cells = Cells("number", edges=tuple(map(float, value["edges"])), centre=float(value["centre"]))
+        edges = tuple(map(float, value["edges"]))
+        cells = Cells("number", edges, centre=float(value["centre"]), scale=float(value["scale"]))
     else:
         cells = Cells("category", categories=tuple(value["categories"]), own=value["own"])
     moments = None

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from weighin.contract.models import TimeBlock
 from weighin.data.profile import ColumnProfile, Profile
-from weighin.data.relation import Cells, Counts, Relation
+from weighin.data.relation import HUGE, Cells, Counts, Relation
 from weighin.errors import NotEvaluated
 from weighin.stats.drift import edges
 
@@ -72,13 +72,17 @@ def _cells(values: pa.ChunkedArray, bins: int, *, number: bool) -> Cells:
     """Quantile cells of numbers, or the most frequent categories, ties by name."""
     if number:
         there = values.drop_null().to_numpy()
-        there = there[np.isfinite(there)]
+        there = there[np.abs(there) <= HUGE]
         if not len(there):
             return Cells("number")
         shares = np.linspace(0, 1, bins + 1)[1:-1]
         # Values that occur, not values between them: every engine then finds the same edges.
         cut = np.quantile(there, shares, method="inverted_cdf")
-        return Cells("number", edges=tuple(edges(cut).tolist()), centre=float(np.median(cut)))
+        middle = float(np.quantile(there, 0.5, method="inverted_cdf"))
+        # Where most of a column is one value, the spread is that of what lies beside it.
+        away = np.abs(there - middle)
+        spread = float(np.quantile(away[away > 0], 0.5, method="inverted_cdf")) if (away > 0).any() else 1.0
+        return Cells("number", tuple(edges(cut).tolist()), centre=middle, scale=min(max(spread, 1e-300), 1e300))
     counted = pc.value_counts(values.drop_null().combine_chunks())
     pairs = zip(counted.field("counts").to_pylist(), counted.field("values").to_pylist(), strict=True)
     listed = [value for _, value in sorted(pairs, key=lambda p: (-p[0], p[1]))]

@@ -32,6 +32,7 @@ STRIDE = 2048
 """More cells than a column may have; tells columns apart that are counted in one query."""
 FEW = 1_000_000
 """Up to so many pairs of a value and a group, equal values are counted before anything else is done with them."""
+HUGE = 1e300
 SUMS = ("n", "s", "q", "low", "high", "infinite")
 
 
@@ -42,7 +43,8 @@ class Cells:
     edges       of a number: cells are closed below, `len(edges) + 1` of them
     categories  of anything else: the first `own` have a cell each, the rest share one; then one for values that are
                 none of them
-    A last cell counts missing values.
+    A last cell counts missing values. `centre` and `scale` are the middle and the spread of a number, in which its
+    moments are taken: sums of squares of large numbers lose their digits.
     """
 
     kind: Literal["number", "category"]
@@ -50,6 +52,7 @@ class Cells:
     categories: tuple[str, ...] = ()
     own: int = 0
     centre: float = 0.0
+    scale: float = 1.0
 
     @property
     def count(self) -> int:
@@ -59,8 +62,8 @@ class Cells:
 
 @dataclass(frozen=True)
 class Moments:
-    """Of a number: (groups, 3) finite values, their sum and sum of squares, both of value - centre; the range of the
-    finite values, and how many are infinite."""
+    """Of a number: (groups, 3) finite values, their sum and sum of squares, both of (value - centre) / scale; the range
+    of the finite values, and how many are not (infinite, above 1e300 in size, or 1e100 times the spread away)."""
 
     by_group: Floats
     minimum: float | None
@@ -236,7 +239,7 @@ class Relation:
             t = t.group_by(["key", "value"]).aggregate(n=t.count())
         t = t.mutate(code=_code(t.value, cells, apart=apart))
         times = t.n if few else None
-        wanted = {"rows": t.n.sum() if few else t.count(), **(_sums(t.value, times, cells.centre) if number else {})}
+        wanted = {"rows": t.n.sum() if few else t.count(), **(_sums(t.value, times, cells) if number else {})}
         answer = self.run(t.group_by(["key", "code"]).aggregate(**wanted))
         groups, labels = _groups(answer)
         counts = np.zeros((len(labels), cells.count), dtype=np.int64)
@@ -268,7 +271,7 @@ class Relation:
         groups, labels = _groups(answer)
         place, cell = np.divmod(answer["code"].to_numpy().astype(np.int64), STRIDE)
         rows = answer["rows"].to_numpy().astype(np.int64)
-        moments = self._all_moments(key, {c: of.centre for c, of in cells.items() if of.kind == "number"})
+        moments = self._all_moments(key, {c: of for c, of in cells.items() if of.kind == "number"})
         found = {}
         for i, (column, of) in enumerate(cells.items()):
             counts = np.zeros((len(labels), of.count), dtype=np.int64)
@@ -277,18 +280,18 @@ class Relation:
             found[column] = Counted(counts, moments.get(column))
         return found
 
-    def _all_moments(self, key: Any, centres: Mapping[str, float]) -> dict[str, Moments]:
-        if not centres:
+    def _all_moments(self, key: Any, cells: Mapping[str, Cells]) -> dict[str, Moments]:
+        if not cells:
             return {}
-        t = self.expression.select(key=key, **{f"value{i}": self.value(c) for i, c in enumerate(centres)})
+        t = self.expression.select(key=key, **{f"value{i}": self.value(c) for i, c in enumerate(cells)})
         wanted: dict[str, Any] = {}
-        for i, centre in enumerate(centres.values()):
-            wanted |= {f"{name}{i}": of for name, of in _sums(t[f"value{i}"], None, centre).items()}
+        for i, of in enumerate(cells.values()):
+            wanted |= {f"{name}{i}": sum_ for name, sum_ in _sums(t[f"value{i}"], None, of).items()}
         answer = self.run(t.group_by("key").aggregate(**wanted))
         groups, labels = _groups(answer)
         return {
             c: _moments(answer.select([f"{n}{i}" for n in SUMS]).rename_columns(SUMS), groups, len(labels))
-            for i, c in enumerate(centres)
+            for i, c in enumerate(cells)
         }
 
     def _grouped(self, group: str | TimeBlock | None) -> tuple[Any, int]:
@@ -319,7 +322,7 @@ class Relation:
 
     def _how_many(self, key: Any) -> tuple[int, int]:
         t = self.expression.select(group=key)
-        row = self.run(t.aggregate(missing=t.group.isnull().cast("int64").sum(), groups=t.group.approx_nunique()))
+        row = self.run(t.aggregate(missing=t.count() - t.group.count(), groups=t.group.approx_nunique()))
         return int(row["missing"][0].as_py() or 0), int(row["groups"][0].as_py() or 0)
 
 
@@ -348,20 +351,29 @@ def _code(value: Any, cells: Cells, *, apart: bool = False) -> Any:
     return ibis.cases((value.isnull(), last), *branches, else_=cells.own + (0 if apart else 1)).cast("int64")
 
 
-def _sums(value: Any, times: Any | None, centre: float) -> dict[str, Any]:
-    """Aggregates of the finite values, each counted so many `times` (None: once)."""
+def _sums(value: Any, times: Any | None, cells: Cells) -> dict[str, Any]:
+    """Aggregates of the finite values, each counted so many `times` (None: once).
+
+    Databases differ in what they do with a product that is too large or too small for a double, so none is formed.
+    """
     import ibis
 
-    finite = ibis.ifelse(value.isinf(), ibis.null("float64"), value)
-    shifted = finite - _double(centre)
-    square, infinite = shifted * shifted, value.isinf()
+    large = _double(HUGE)
+    away = value - _double(cells.centre)
+    reach, dust = _double(min(HUGE, cells.scale * 1e100)), _double(cells.scale * 1e-100)
+    inside = (value <= large) & (value >= -large)
+    finite = ibis.ifelse(inside & (away <= reach) & (away >= -reach), value, ibis.null("float64"))
+    shifted = finite - _double(cells.centre)
+    unit = ibis.ifelse((shifted < dust) & (shifted > -dust), _double(0.0), shifted / _double(cells.scale))
+    square = ibis.ifelse((unit < 1e-100) & (unit > -1e-100), _double(0.0), unit * unit)
+    infinite = value.notnull() & finite.isnull()
     return {
         "n": finite.count() if times is None else ibis.ifelse(finite.notnull(), times, 0).sum(),
-        "s": shifted.sum() if times is None else (shifted * times).sum(),
+        "s": unit.sum() if times is None else (unit * times).sum(),
         "q": square.sum() if times is None else (square * times).sum(),
         "low": finite.min(),
         "high": finite.max(),
-        "infinite": infinite.cast("int64").sum() if times is None else ibis.ifelse(infinite, times, 0).sum(),
+        "infinite": ibis.ifelse(infinite, 1 if times is None else times, 0).sum(),
     }
 
 

@@ -6,6 +6,7 @@ import contextlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +20,11 @@ class Engine(ABC):
     name: ClassVar[str]
     reads_once: ClassVar[bool] = True
     """Whether a table's columns are counted in one query: where a scan costs more than what is counted in it."""
+    _views = count()
+
+    def view(self) -> str:
+        """A name for a temporary view that no other has."""
+        return f"weighin_{next(self._views)}"
 
     @abstractmethod
     def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:

@@ -65,7 +65,7 @@ class DuckDB(Engine):
 
     def registered(self, rows: Any) -> Any:
         """An Arrow dataset or table as an Ibis table, without a copy."""
-        name = f"arrow_{id(rows)}"
+        name = self.view()
         self._connection.con.register(name, rows)
         return self._connection.table(name)
 
@@ -82,7 +82,7 @@ class DuckDB(Engine):
         rows = ibis.to_sql(expression, dialect="duckdb")
         names = ", ".join('"' + c.replace('"', '""') + '"' for c in expression.columns)
         below = int(share * 1_000_003)
-        view = f"sample_{id(expression)}"
+        view = self.view()
         drawn = (
             f"SELECT {names} FROM (SELECT *, row_number() OVER () AS weighin_row FROM ({rows})) "  # noqa: S608
             f"WHERE hash(weighin_row) % 1000003 < {below}"

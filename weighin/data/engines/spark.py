@@ -59,13 +59,13 @@ class Spark(Engine):
         return self._named(self._session.table(given.table) if given.table else self._session.sql(str(given.query)))
 
     def _named(self, frame: Any) -> Any:
-        name = f"weighin_{id(frame)}"
+        name = self.view()
         frame.createOrReplaceTempView(name)
         return self._connection.table(name)
 
     def sample(self, expression: Any, share: float) -> Any:
         """Spark's own sample with a fixed seed: the same rows as long as the files are split alike."""
-        return expression.sample(share, seed=7)
+        return self._named(self._session.sql(self._connection.compile(expression)).sample(fraction=share, seed=7))
 
     def failures(self) -> tuple[type[BaseException], ...]:
         """Spark's errors, and those of the bridge to it."""

@@ -1,0 +1,216 @@
+"""The same rows give the same profile, wherever they live and whatever counts them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from data_engines import files, into_postgres, postgres, table
+from weighin.contract.models import TimeBlock
+from weighin.contract.sources import Files, Query, Span
+from weighin.data.profile import Profile
+from weighin.data.profiling import profile
+from weighin.data.relation import Relation
+from weighin.errors import NotEvaluated
+
+ADDRESS = "WEIGHIN_TEST_POSTGRES"
+KINDS = ("parquet", "arrow", "glob", "partitioned", "spark-parquet", "spark-glob", "postgres")
+N = 600
+COUNTED = {
+    "plain": 10,
+    "gaps": 10,
+    "tied": 10,
+    "empty": 10,
+    "huge": 10,
+    "tiny": 10,
+    "single": 10,
+    "whole": 10,
+    "small": 4,
+    "money": 10,
+    "word": 10,
+    "nothing": 10,
+    "yes": 10,
+    "at": 10,
+    "naive": 10,
+    "day": 10,
+    'a "b" `c` %s {d}': 10,
+    "Ünïcode; DROP TABLE rows": 10,
+}
+
+
+def rows(seed: int = 0) -> pa.Table:
+    """Everything that engines are known to disagree about."""
+    rng = np.random.default_rng(seed)
+    moments = [datetime(2024, 2, 28, 23, tzinfo=UTC) + timedelta(minutes=7 * i) for i in range(N)]
+    gaps = rng.normal(size=N)
+    gaps[::7] = np.nan
+    word = rng.choice(np.array(["a", "A", "b ", "b", "", "ß", "'; --", "日本"]), N).tolist()
+    word[5::11] = [None] * len(word[5::11])
+    huge = np.where(rng.random(N) < 0.5, 1.0, -1.0) * 10.0 ** rng.uniform(200, 300, N)
+    huge[3], huge[4] = np.inf, -np.inf
+    columns = {
+        "plain": pa.array(rng.normal(size=N)),
+        "gaps": pa.array(gaps, mask=np.arange(N) % 13 == 0),  # NULL and NaN side by side
+        "tied": pa.array(np.where(rng.random(N) < 0.7, 0.1 + 0.2, rng.integers(0, 4, N) / 10)),
+        "empty": pa.array([None] * N, pa.float64()),
+        "huge": pa.array(huge),
+        "tiny": pa.array(rng.normal(size=N) * 1e-300),
+        "single": pa.array(np.full(N, 0.3, dtype=np.float32), pa.float32()),
+        "whole": pa.array(rng.integers(-(2**53), 2**53, N)),
+        "small": pa.array(rng.integers(0, 2, N), pa.int8()),
+        "money": pa.array([Decimal(int(v)) / 1000 for v in rng.integers(-(10**8), 10**8, N)], pa.decimal128(12, 3)),
+        "word": pa.array(word),
+        "nothing": pa.array([None] * N, pa.string()),
+        "yes": pa.array((rng.random(N) < 0.3).tolist()),
+        "at": pa.array(moments, pa.timestamp("us", tz="UTC")),
+        "naive": pa.array([m.replace(tzinfo=None) for m in moments], pa.timestamp("us")),
+        "day": pa.array([date(1969, 12, 1) + timedelta(days=i % 40) for i in range(N)]),
+        'a "b" `c` %s {d}': pa.array(rng.normal(size=N)),
+        "Ünïcode; DROP TABLE rows": pa.array(rng.choice(np.array(["x", "y"]), N)),
+    }
+    return pa.table(columns)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    with postgres() as address, pytest.MonkeyPatch.context() as environment:
+        environment.setenv(ADDRESS, address)
+        yield address
+
+
+@pytest.fixture
+def place(tmp_path: Path, database: str):
+    """kind, rows -> the rows as a relation in that place."""
+
+    def made(kind: str, given: pa.Table) -> Relation:
+        folder = tmp_path / kind
+        folder.mkdir(exist_ok=True)
+        if kind == "postgres":
+            into_postgres(database, "rows", given)
+            return table(ADDRESS, "rows")
+        return files(folder, kind, given)
+
+    return made
+
+
+GROUPS = {"rows": None, "days": "day", "text": "word", "blocks": TimeBlock(column="at", hours=5)}
+
+
+@pytest.mark.parametrize("group", ["rows", "days", "blocks"])
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_every_engine_counts_alike(kind: str, group: str, place) -> None:
+    wanted = profile(place("parquet", rows()), COUNTED, GROUPS[group])
+    found = profile(place(kind, rows()), COUNTED, GROUPS[group])
+    assert wanted.exact
+    assert found.exact
+    must_agree(found, wanted)
+    later = rows(1)
+    must_agree(
+        profile(place(kind, later), COUNTED, GROUPS[group], wanted),
+        profile(place("parquet", later), COUNTED, GROUPS[group], wanted),
+    )
+
+
+def must_agree(found: Profile, wanted: Profile) -> None:
+    assert set(found.columns) == set(wanted.columns)
+    for name, column in wanted.columns.items():
+        other = found.columns[name]
+        assert other.cells == column.cells, name
+        assert other.counts.tolist() == column.counts.tolist(), name
+        assert (other.kind, other.distinct, other.complete) == (column.kind, column.distinct, column.complete), name
+        if column.moments is not None:
+            assert other.moments is not None
+            same = (other.moments.minimum, other.moments.maximum, other.moments.infinite)
+            assert same == (column.moments.minimum, column.moments.maximum, column.moments.infinite), name
+            np.testing.assert_allclose(other.moments.by_group, column.moments.by_group, rtol=1e-9, atol=1e-9)
+    assert found.rows == wanted.rows == N
+
+
+def test_what_is_counted_is_what_is_there(place) -> None:
+    found = profile(place("parquet", rows()), COUNTED, None)
+    gaps = rows()["gaps"].to_pandas()
+    assert found.columns["gaps"].missing[0].tolist() == [N, int(gaps.isna().sum())]
+    assert found.columns["empty"].missing[0].tolist() == [N, N]
+    assert found.columns["empty"].moments.minimum is None
+    assert found.columns["huge"].moments.infinite == 2
+    assert math.isfinite(found.columns["huge"].moments.maximum)
+    words = rows()["word"].to_pandas()
+    cells = found.columns["word"].cells
+    counted = dict(zip(cells.categories, found.columns["word"].counts[0].tolist(), strict=False))
+    assert counted == words.value_counts().to_dict()
+    plain = rows()["plain"].to_numpy()
+    edges = np.array(found.columns["plain"].cells.edges)
+    wanted = np.bincount(np.searchsorted(edges, plain, side="right"), minlength=11)
+    assert found.columns["plain"].counts[0].tolist() == wanted.tolist()
+    n, s, q = found.columns["plain"].moments.by_group[0]
+    cells = found.columns["plain"].cells
+    away = (plain - cells.centre) / cells.scale
+    assert (n, s, q) == pytest.approx((N, away.sum(), (away**2).sum()), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "spark-parquet", "postgres"])
+@pytest.mark.parametrize("column", ["at", "naive", "day"])
+def test_a_window_means_the_same_everywhere(kind: str, column: str, place, tmp_path: Path) -> None:
+    given = rows()
+    relation = place(kind, given)
+    first = datetime(2024, 2, 29, 12, tzinfo=UTC) if column != "day" else datetime(1969, 12, 30, tzinfo=UTC)
+    span = Span(first, first + timedelta(days=1, hours=5))
+    source = (
+        Query(connection=ADDRESS, table="rows")
+        if kind == "postgres"
+        else Files(path=str(tmp_path / kind / "rows.parquet"))
+    )
+    engine = "spark" if kind.startswith("spark") else "duckdb"
+    cut = Relation.of(source, tmp_path, engine, {}, span, column)
+    if column == "day":
+        wanted = sum(span.first.date() <= d < date(1970, 1, 1) for d in given["day"].to_pylist())
+    else:
+        wanted = sum(span.first <= m < span.before for m in given["at"].to_pylist())
+    assert 0 < wanted < N
+    assert (cut.rows, relation.rows) == (wanted, N)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "spark-parquet", "postgres"])
+def test_a_profile_survives_its_file(kind: str, place, tmp_path: Path) -> None:
+    found = profile(place(kind, rows()), COUNTED, "day")
+    found.write(tmp_path / "profile.json")
+    read = Profile.read(tmp_path / "profile.json")
+    assert read.digest == found.digest
+    must_agree(read, found)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "spark-parquet", "postgres"])
+def test_rows_without_a_group_are_refused(kind: str, place) -> None:
+    with pytest.raises(NotEvaluated, match="rows have no group"):
+        profile(place(kind, rows()), {"plain": 10}, "word")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "spark-parquet", "postgres"])
+def test_a_sample_of_a_large_table_is_drawn_alike_twice(kind: str, place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weighin.data.profiling.SAMPLE_ROWS", 200)
+    relation = place(kind, rows())
+    one, two = (profile(relation, {"plain": 10, "word": 10}, "day") for _ in range(2))
+    assert not one.exact
+    assert one.digest == two.digest
+    assert one.columns["word"].complete
+    assert one.columns["plain"].counts.sum() == N
+
+
+def test_what_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    with pytest.raises(NotEvaluated, match="the environment has no NO_SUCH"):
+        Relation.of(Query(connection="NO_SUCH", table="rows"), tmp_path)
+    monkeypatch.setenv("NO_SUCH", "postgres://me:secret@127.0.0.1:1/none")
+    with pytest.raises(NotEvaluated) as caught:
+        Relation.of(Query(connection="NO_SUCH", table="rows"), tmp_path)
+    assert "secret" not in str(caught.value)
+    for engine in ("duckdb", "spark"):
+        with pytest.raises(NotEvaluated, match=r"no such file|cannot read"):
+            Relation.of(Files(path="absent.parquet"), tmp_path, engine)
