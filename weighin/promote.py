@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from weighin.contract.reading import ContractFile
-from weighin.errors import PromotionError
+from weighin.errors import PromotionError, WeighinError
 from weighin.outcome import Measurement, Status
 from weighin.record.decision import SCHEMA, Decision
 from weighin.record.encode import canonical, digest, read_json, write_json
 from weighin.registry.looks import Looks
 from weighin.registry.mlflow import Registry
+from weighin.resolve import STORED
 from weighin.subject import Subject
+from weighin.suites.drift import stored_with_model
+from weighin.suites.evidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,13 @@ def promote(
     reports: Path,
     registry: Registry,
     *,
+    work: Path | None = None,
     dry_run: bool = False,
 ) -> Promotion:
     """Move the champion's alias to the candidate.
 
     decision  recomputed from the evidence in `reports` by the caller, not read from a file
+    work      what was resolved and predicted: the reference's profile is stored with the candidate from there
     Errors: `PromotionError` with the sentence that says what does not hold; the registry is then as it was.
     """
     aliases, candidate = contract_file.contract.model.aliases, subject.candidate
@@ -85,6 +90,8 @@ def promote(
         }
         registry.tag(candidate.name, candidate.version, tags | _suites(decision))
         _publish(decision, subject, reports, registry)
+        if work is not None:
+            _store_profile(contract_file, subject, work, registry)
         if before:
             registry.move_alias(candidate.name, aliases.previous, before)
         registry.move_alias(candidate.name, aliases.champion, candidate.version)
@@ -119,6 +126,22 @@ def _publish(decision: Decision, subject: Subject, reports: Path, registry: Regi
     drawn = reports / "performance" / "mlflow"
     if drawn.is_dir():
         registry.log_files(run_id, drawn, "weighin/evaluation")
+
+
+def _store_profile(contract_file: ContractFile, subject: Subject, work: Path, registry: Registry) -> None:
+    """Store the reference's profile with the candidate, so that later drift checks need no row of it."""
+    if contract_file.contract.gates.drift is None or not subject.candidate.run_id:
+        return
+    evidence = Evidence(contract_file, work)
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            stored = stored_with_model(evidence)
+        except WeighinError:
+            # Predictions need not have come along to where a version is promoted; the profile of the data has.
+            stored = evidence.profile("reference")
+        path = Path(scratch) / STORED
+        stored.write(path)
+        registry.log_files(subject.candidate.run_id, path.parent, str(Path(STORED).parent))
 
 
 def _close_epoch(contract_file: ContractFile, subject: Subject, registry: Registry, *, dry_run: bool) -> None:

@@ -203,6 +203,27 @@ def test_a_sample_of_a_large_table_is_drawn_alike_twice(kind: str, place, monkey
     assert one.columns["plain"].counts.sum() == N
 
 
+@pytest.mark.parametrize("kind", ["parquet", "spark-parquet", "postgres"])
+def test_of_very_many_categories_none_is_new(kind: str, place) -> None:
+    many = pa.table({"id": [f"a{i % 1500}" for i in range(3000)]})
+    known = profile(place(kind, many), {"id": 10}, None)
+    column = known.columns["id"]
+    assert (column.complete, column.distinct, len(column.cells.categories)) == (False, 1500, 30)
+    later = profile(place(kind, pa.table({"id": [f"a{i % 1600}" for i in range(3000)]})), {"id": 10}, None, known)
+    for found in (known, later):
+        assert found.columns["id"].counts[0][31] == 0
+        assert found.columns["id"].counts[0].sum() == 3000
+
+
+@pytest.mark.parametrize("kind", ["parquet", "spark-parquet", "postgres"])
+def test_a_new_category_is_told_from_the_rest(kind: str, place) -> None:
+    words = [f"w{i % 40:02}" for i in range(800)]
+    known = profile(place(kind, pa.table({"word": words})), {"word": 10}, None)
+    later = profile(place(kind, pa.table({"word": [*words[:-3], "x", "y", "y"]})), {"word": 10}, None, known)
+    assert known.columns["word"].counts[0][30:].tolist() == [200, 0, 0]
+    assert later.columns["word"].counts[0][30:].tolist() == [197, 3, 0]
+
+
 def test_what_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH", raising=False)
     with pytest.raises(NotEvaluated, match="the environment has no NO_SUCH"):

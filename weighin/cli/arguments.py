@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from weighin import __version__
 
+MEASURES = ("psi", "jensen_shannon", "total_variation", "kolmogorov_smirnov")
 SUITES = ("data_quality", "performance", "drift", "explainability", "load")
 
 
@@ -70,6 +71,25 @@ def parser() -> Parser:
     promote = commands.add_parser("promote", help="move the champion's alias, if everything passed")
     _reports(promote)
     promote.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+    drift = commands.add_parser("drift", help="compare two tables, or the contract's, without a model")
+    drift.add_argument("reference", nargs="?", help="files, or a profile that `weighin profile` wrote (.json)")
+    drift.add_argument("current", nargs="?", help="files")
+    drift.add_argument("--threshold", type=float, help="limit of the distance; default the contract's, or 0.1")
+    drift.add_argument("--measure", choices=MEASURES, default="psi", help="the distance (%(default)s)")
+    drift.add_argument("--bins", type=int, default=10, help="quantile bins of a number (%(default)s)")
+    drift.add_argument("--group", help="rows that share this column's value are not independent")
+    drift.add_argument("--columns", help="only these, with commas between; default all but the group")
+    drift.add_argument("--alpha", type=float, default=0.05, help="one-sided error of every interval (%(default)s)")
+    drift.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb", help="what reads files (%(default)s)")
+    drift.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes as JSON")
+    drift.add_argument("--report", type=Path, metavar="FILE", help="write them as a page")
+    _contract(drift)
+
+    profile = commands.add_parser("profile", help="count the contract's reference once, for later drift checks")
+    _contract(profile)
+    profile.add_argument("--out", type=Path, metavar="FILE", help="write the profile")
+    profile.add_argument("--store", metavar="MODEL", help="store it with models:/NAME/VERSION")
 
     looks = commands.add_parser("looks", help="show the looks at the sealed holdout: taken, left, closed")
     _contract(looks)

@@ -155,12 +155,26 @@ def promote(given: argparse.Namespace) -> int:
     file = read_contract(given.contract)
     _judged_by(given.image)
     subject, _, decision = decide_again(file, given.work, given.reports, (), {})
-    done = promote_subject(file, subject, decision, given.reports, Registry(), dry_run=given.dry_run)
+    done = promote_subject(file, subject, decision, given.reports, Registry(), work=given.work, dry_run=given.dry_run)
     word = "would move" if given.dry_run else "already stands" if done.already else "moved"
     print(f"`{done.alias}` of {done.model} {word}: version {done.before or 'none'} -> version {done.after} (unsigned)")
     if subject.demonstration:
         print("The registry is a file of this machine: the alias moved here and nowhere else.")
     return 0
+
+
+def drift(given: argparse.Namespace) -> int:
+    """Compare two tables, or what the contract names, without a model."""
+    from weighin.cli.drift import drift as compare
+
+    return compare(given)
+
+
+def profile(given: argparse.Namespace) -> int:
+    """Count the contract's reference, and store the profile with a model version."""
+    from weighin.cli.drift import store
+
+    return store(given)
 
 
 def looks(given: argparse.Namespace) -> int:

@@ -56,8 +56,12 @@ def profile(
     found = {}
     for c in names:
         of, complete, counts = cells[c], True, counted[c].counts
-        if like is None and of.kind == "category":
-            of, complete = _completed(table, c, of, counts)
+        if of.kind == "category":
+            if like is None:
+                of, complete = _completed(table, c, of, counts)
+            elif not like.columns[c].complete:
+                _join_strangers(of, counts)
+                complete = False
         found[c] = ColumnProfile(table.kinds[c], of, counts, counted[c].moments, distinct[c], complete)
     groups = None if group is None else max((len(c.counts) for c in counted.values()), default=0)
     return Profile(table.rows, groups, table.engine.name, exact, dict(table.kinds), found)
@@ -86,21 +90,28 @@ def _cells(values: pa.ChunkedArray, bins: int, *, number: bool) -> Cells:
     counted = pc.value_counts(values.drop_null().combine_chunks())
     pairs = zip(counted.field("counts").to_pylist(), counted.field("values").to_pylist(), strict=True)
     listed = [value for _, value in sorted(pairs, key=lambda p: (-p[0], p[1]))]
-    return Cells("category", categories=tuple(listed[:KNOWN]), own=min(OWN, len(listed)))
+    # Of very many categories a list would be none; `_completed` finds that out.
+    return Cells(
+        "category", categories=tuple(listed[: KNOWN if len(listed) <= KNOWN else OWN]), own=min(OWN, len(listed))
+    )
 
 
 def _completed(table: Relation, column: str, cells: Cells, counts: Counts) -> tuple[Cells, bool]:
     """The cells with all categories that the sample has missed, if they are not too many; counts become theirs."""
-    strange, other = cells.own + 1, cells.own
-    if not counts[:, strange].any():
+    if not counts[:, cells.own + 1].any():
         return cells, True
     room = KNOWN - len(cells.categories)
-    found = table.other_categories(column, cells.categories, room + 1) if room else ["more"]
-    counts[:, other] += counts[:, strange]
-    counts[:, strange] = 0
+    found = table.other_categories(column, cells.categories, room + 1)
+    _join_strangers(cells, counts)
     if len(found) > room:
-        return cells, False
+        return replace(cells, categories=cells.categories[: cells.own]), False
     return replace(cells, categories=(*cells.categories, *found)), True
+
+
+def _join_strangers(cells: Cells, counts: Counts) -> None:
+    """Where the list of categories is not complete, one that it lacks is not new, but one of the others."""
+    counts[:, cells.own] += counts[:, cells.own + 1]
+    counts[:, cells.own + 1] = 0
 
 
 def _distinct(values: pa.ChunkedArray) -> int:

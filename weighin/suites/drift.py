@@ -64,19 +64,30 @@ def stored_with_model(evidence: Evidence) -> Profile:
 
 def _measured(check: Check, rule: DriftRule, evidence: Evidence, level: float) -> Measurement:
     column = rule.column
-    before, after = _pair(evidence, column)
+    before, after = _profiles(evidence, column)
     known = evidence.contract.data.columns.get(column)
     hidden = known is not None and known.sensitive
-    found, detail = _found(
-        rule, before[1], after[1], level, (before[0].groups is not None, after[0].groups is not None)
-    )
+    return compared(replace(check, rule=rule), before, after, level, evidence.contract.sampling_unit, hidden=hidden)
+
+
+def compared(check: Check, before: Profile, after: Profile, level: float, unit: str, *, hidden: bool) -> Measurement:
+    """What one drift check measures between two profiles.
+
+    unit    of sampling, in words
+    hidden  leave out everything that names a value
+    Errors: `NotEvaluated` where a profile lacks the column, `Undefined` where nothing can be compared.
+    """
+    rule = check.rule
+    assert isinstance(rule, DriftRule)
+    was, now = _columns(before, after, rule.column)
+    found, detail = _found(rule, was, now, level, (before.groups is not None, after.groups is not None))
     name = rule.measure if rule.kind == "distance" else rule.kind
-    if name == "kolmogorov_smirnov" and before[1].cells.kind == "category":
+    if name == "kolmogorov_smirnov" and was.cells.kind == "category":
         name = "total_variation"
-    unit, method = WORDS[name]
+    measured_in, method = WORDS[name]
     if rule.kind == "distance" and not hidden:
-        detail |= _histogram(before[1], after[1])
-    if not before[0].exact:
+        detail |= _histogram(was, now)
+    if not before.exact:
         method += ", cells from a sample of the reference"
     return Measurement(
         check.id,
@@ -84,32 +95,38 @@ def _measured(check: Check, rule: DriftRule, evidence: Evidence, level: float) -
         found.low,
         found.high,
         level,
-        after[0].groups or after[0].rows,
-        unit,
+        after.groups or after.rows,
+        measured_in,
         method,
-        n_unit=evidence.contract.sampling_unit,
+        n_unit=unit,
         p_violation=found.p_above(check.limit.value),
         detail=detail,
     )
 
 
-def _pair(evidence: Evidence, column: str) -> tuple[tuple[Profile, ColumnProfile], tuple[Profile, ColumnProfile]]:
-    """Both profiles, with the column's part. Errors: `NotEvaluated` with which of the two lacks it, and why."""
-    found = []
-    for dataset in ("reference", "current"):
-        predicted = column == COLUMN and column not in evidence.contract.data.columns
-        profile = evidence.prediction_profile(dataset) if predicted else evidence.profile(dataset)
-        if column not in profile.columns:
-            kind = profile.table.get(column)
-            if kind is None:
-                raise NotEvaluated(f"no column {column}", f"data.{dataset}", "Correct the data or the contract.")
-            raise NotEvaluated(
-                f"column {column} holds {kind} here and something else in the reference",
-                f"data.{dataset}",
-                "Give both one type.",
-            )
-        found.append((profile, profile.columns[column]))
-    return found[0], found[1]
+def _profiles(evidence: Evidence, column: str) -> tuple[Profile, Profile]:
+    """Of the reference and of current data, or of the predictions on both. Errors: `NotEvaluated`."""
+    if column == COLUMN and column not in evidence.contract.data.columns:
+        return evidence.prediction_profile("reference"), evidence.prediction_profile("current")
+    return evidence.profile("reference"), evidence.profile("current")
+
+
+def _columns(before: Profile, after: Profile, column: str) -> tuple[ColumnProfile, ColumnProfile]:
+    """The column's part of both. Errors: `NotEvaluated` with which of the two lacks it, and why."""
+    for name, profile in (("reference", before), ("current", after)):
+        if column in profile.columns:
+            continue
+        kind = profile.table.get(column)
+        if kind is None:
+            raise NotEvaluated(f"no column {column}", f"data.{name}", "Correct the data or the contract.")
+        was = before.table.get(column, "something else")
+        same = (
+            "lists or structures cannot be counted"
+            if kind == was
+            else f"it holds {kind} here and {was} in the reference"
+        )
+        raise NotEvaluated(f"column {column}: {same}", f"data.{name}", "Give both one flat type.")
+    return before.columns[column], after.columns[column]
 
 
 def _found(
@@ -144,7 +161,7 @@ def _unseen(before: ColumnProfile, after: ColumnProfile, level: float, grouped: 
     if before.cells.kind == "number":
         raise Undefined("numbers have no categories")
     if not before.complete:
-        raise Undefined(f"the reference has more than {len(before.cells.categories)} categories, so no list of them")
+        raise Undefined(f"the reference has {before.distinct:,} categories, too many for a list of them")
     strange = after.counts[:, before.cells.own + 1]
     rows = after.counts.sum(axis=1)
     if not grouped:
