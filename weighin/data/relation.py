@@ -28,6 +28,8 @@ GROUPS = 2048
 """More groups than these are thrown together at random, by a hash: fewer, larger units are independent as well."""
 COLUMNS = 40
 """Columns in one query: a wider table is read in several."""
+WIDE = 200
+"""Columns beyond which their number, not that of the rows, decides what counting costs."""
 STRIDE = 2048
 """More cells than a column may have; tells columns apart that are counted in one query."""
 FEW = 1_000_000
@@ -220,7 +222,7 @@ class Relation:
         distinct  column -> about how many values it has; decides how a column is counted, not what comes out
         """
         key, groups = self._grouped(group)
-        if not self.engine.reads_once:
+        if not self.engine.reads_once and len(cells) <= WIDE:
             return {c: self._one(key, c, of, few=distinct[c] * groups <= FEW) for c, of in cells.items()}
         found: dict[str, Counted] = {}
         for part in _parts(list(cells)):

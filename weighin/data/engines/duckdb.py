@@ -15,12 +15,12 @@ from weighin.errors import NotEvaluated
 MEMORY = "600MB"
 """What DuckDB may hold unless WEIGHIN_MEMORY says otherwise. Counts need a fraction; more is spilled to disk."""
 TYPES = {
-    "integer": "int64",
-    "float": "float64",
-    "string": "string",
-    "boolean": "boolean",
-    "timestamp": "timestamp('UTC')",
-    "date": "date",
+    "integer": "BIGINT",
+    "float": "DOUBLE",
+    "string": "VARCHAR",
+    "boolean": "BOOLEAN",
+    "timestamp": "TIMESTAMPTZ",
+    "date": "DATE",
 }
 
 
