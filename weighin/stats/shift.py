@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy import special
 
 from weighin.stats.drift import Distance
 from weighin.stats.intervals import MIN_GROUPS, Floats, Undefined
-from weighin.stats.shares import Counts, Error, Shares, solve
+from weighin.stats.shares import Counts, Error, Shares, between, solve
 
 
 def mean_shift(
@@ -88,9 +89,7 @@ def share_shift(
 
     low, high = bounds(level)
     bound = max(abs(low), abs(high))
-    return Distance(
-        abs(shift), lower(level), min(1.0, bound), level, after.units, 2, after.effect(), abs(shift), lower
-    )
+    return Distance(abs(shift), lower(level), min(1.0, bound), level, after.units, 2, after.effect(), abs(shift), lower)
 
 
 def _split(table: Counts, grouped: bool) -> Shares:
@@ -131,9 +130,5 @@ class _Moments:
         if shift:
             around = squares - 2 * self.mean * sums + rows * (self.mean**2 - self.variance)
             influence = influence - shift / 2 * around / self.variance
-        influence = influence / self.rows
-        square, groups = np.square(influence), len(influence)
-        total = float(square.sum())
-        spread = float(np.square(square).sum()) - total**2 / groups
-        variance = max(plain, groups / (groups - 1) * total)
-        return Error(variance, float((square * influence).sum()), spread, groups, True)
+        found = between(influence / self.rows)
+        return found if found.variance > plain else replace(found, variance=plain)
