@@ -54,6 +54,8 @@ class RareBins:
         if not few.any():
             return np.empty(0)
         p_low, p_high = self._limits(self.reference, self.current, p, level)
+        # What an empty bin of the reference counts as is a rule, and no estimate.
+        p_high = np.where(self.reference.counts == 0, p, p_high)
         q_low, q_high = self._limits(self.current, self.reference, q, level)
         value = split(p, q)
         if away:
