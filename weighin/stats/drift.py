@@ -165,6 +165,7 @@ class _Divergence:
 
     cell, slope, bend  (p, q) -> each bin's part, and its first and second derivative by the second share
     empty              rows that an empty bin counts as
+    most               the largest value there is
     root               the distance is the square root
     """
 
@@ -173,6 +174,7 @@ class _Divergence:
     bend: Callable[[Floats, Floats], Floats]
     curvature: float
     empty: float
+    most: float
     root: bool
 
 
@@ -182,6 +184,7 @@ _PSI = _Divergence(
     lambda p, q: 1 / q + p / q**2,
     1.0,
     0.5,
+    math.inf,
     False,
 )
 _JENSEN_SHANNON = _Divergence(
@@ -190,6 +193,7 @@ _JENSEN_SHANNON = _Divergence(
     lambda p, q: p / (2 * math.log(2) * q * (p + q)),
     8 * math.log(2),
     1e-9,
+    1.0,
     True,
 )
 
@@ -207,29 +211,21 @@ def _divergence(
     one, other = _pair(reference, current, reference_groups, current_groups)
     p = _filled(one.share, other.share, kind.empty / one.rows)
     q = _filled(other.share, one.share, kind.empty / other.rows)
-    bins = len(p)
-    statistic = float(kind.cell(p, q).sum())
-    degrees = bins - 1
+    bins, statistic, rare = len(p), float(kind.cell(p, q).sum()), RareBins(one, other, p, q, kind.cell, kind.empty)
+    error = _error(kind, other, q, p) + _error(kind, one, p, q)
     # Second derivatives: half of each times a variance is a bin's bias. For the upper bound a bin that lost rows counts
     # as one that did not, since its share is too noisy to divide by twice.
     by_q, by_p = kind.bend(p, q) * kind.curvature / 2, kind.bend(q, p) * kind.curvature / 2
     bent = float(by_q @ other.variance + by_p @ one.variance)
     bias = float(np.minimum(by_q, 1 / q) @ other.variance + np.minimum(by_p, 1 / p) @ one.variance)
-    error = _larger(
-        other.error(kind.slope(p, q)),
-        other.jackknife(lambda left: kind.cell(p, _filled(left, p, kind.empty / other.rows)).sum(axis=1)),
-    ) + _larger(
-        one.error(kind.slope(q, p)),
-        one.jackknife(lambda left: kind.cell(_filled(left, q, kind.empty / one.rows), q).sum(axis=1)),
-    )
-    scale = bias / degrees
+    scale = max(bias / (bins - 1), 1 / one.rows + 1 / other.rows)
     if statistic > 0:
         scale = max(scale, error.variance * kind.curvature / (4 * statistic))
     found = statistic * kind.curvature / scale
-    rare = RareBins(one, other, p, q, kind.cell, kind.empty)
 
     def invert(probability: float, bias: float = bias) -> float:
-        return solve(probability, found, bias / scale) * scale / kind.curvature
+        degrees = max(bias / scale, 1e-3)
+        return min(kind.most, solve(probability, found, degrees) * scale / kind.curvature)
 
     estimate = invert(0.5)
 
@@ -241,11 +237,26 @@ def _divergence(
         bound = invert(float(special.ndtr(error.reach(at)[0])), max(bias, bent))
         return finish(max(0.0, min(bound, estimate - rare.fall(at)) if at > 0.5 else bound))
 
-    def upper(at: float) -> float:
-        return finish(max(invert(float(special.ndtr(-error.reach(at)[1]))), rare.highest(at)))
+    high = min(kind.most, max(invert(float(special.ndtr(-error.reach(level)[1]))), rare.highest(level)))
+    return Distance(
+        finish(estimate),
+        lower(level),
+        finish(high),
+        level,
+        other.units,
+        bins,
+        other.effect(),
+        finish(statistic),
+        lower,
+    )
 
-    low, high, effect = lower(level), upper(level), other.effect()
-    return Distance(finish(estimate), low, high, level, other.units, bins, effect, finish(statistic), lower)
+
+def _error(kind: _Divergence, table: Shares, share: Floats, opposite: Floats) -> Error:
+    """Of the divergence, by this table: from its slope, or from leaving out one group where that finds more."""
+    slope = table.error(kind.slope(opposite, share))
+    least = kind.empty / table.rows
+    left_out = table.jackknife(lambda shares: kind.cell(opposite, _filled(shares, opposite, least)).sum(axis=1))
+    return slope if left_out is None or slope.variance >= left_out.variance else left_out
 
 
 def _pair(reference: Counts, current: Counts, reference_groups: bool, current_groups: bool) -> tuple[Shares, Shares]:
@@ -267,7 +278,3 @@ def _filled(share: Floats, opposite: Floats, least: float) -> Floats:
     filled: Floats = np.where(share == 0, np.minimum(least, opposite), share)
     filled /= filled.sum(axis=-1, keepdims=True)
     return filled
-
-
-def _larger(one: Error, other: Error | None) -> Error:
-    return one if other is None or one.variance >= other.variance else other
