@@ -10,10 +10,10 @@ import numpy as np
 from scipy import special
 
 from weighin.stats.intervals import Floats, Undefined
-from weighin.stats.shares import Counts, Shares, solve
+from weighin.stats.rare import RareBins
+from weighin.stats.shares import Counts as Counts
+from weighin.stats.shares import Error, Shares, solve
 
-THIN = 10.0
-"""A bin in which fewer (effective) rows than this are expected or found makes a distance skewed: see `_Thin`."""
 FINEST = 6.0
 """Standard normal quantile of the smallest p-value that is told apart from zero, 1e-9."""
 
@@ -129,14 +129,14 @@ def total_variation(
     added = float(deviation.sum()) / 2
     # Shares that are equal: the variance of a sum of folded normals, which no choice of signs may undercut.
     standard = math.sqrt(max(error.variance, (1 - 2 / math.pi) * float(np.square(deviation).sum()) / 4))
-    thin = _Thin(one, other, p, q, lambda p, q: np.abs(q - p), 0.0)
+    rare = RareBins(one, other, p, q, lambda p, q: np.abs(q - p), 0.0)
 
     def lower(at: float) -> float:
         return max(0.0, statistic - error.reach(at)[0] * standard - FOLD * added)
 
     def upper(at: float) -> float:
         bound = added * _unfold((statistic + error.reach(at)[1] * standard) / added) if added else statistic
-        return min(1.0, max(bound, thin.highest(at)))
+        return min(1.0, max(bound, rare.highest(at)))
 
     estimate = added * _unfold(statistic / added) if added else statistic
     bins, effect = len(p), other.effect()
@@ -165,6 +165,7 @@ class _Divergence:
 
     cell, slope, bend  (p, q) -> each bin's part, and its first and second derivative by the second share
     empty              rows that an empty bin counts as
+    most               the largest value there is
     root               the distance is the square root
     """
 
@@ -173,6 +174,7 @@ class _Divergence:
     bend: Callable[[Floats, Floats], Floats]
     curvature: float
     empty: float
+    most: float
     root: bool
 
 
@@ -182,6 +184,7 @@ _PSI = _Divergence(
     lambda p, q: 1 / q + p / q**2,
     1.0,
     0.5,
+    math.inf,
     False,
 )
 _JENSEN_SHANNON = _Divergence(
@@ -190,6 +193,7 @@ _JENSEN_SHANNON = _Divergence(
     lambda p, q: p / (2 * math.log(2) * q * (p + q)),
     8 * math.log(2),
     1e-9,
+    1.0,
     True,
 )
 
@@ -205,22 +209,23 @@ def _divergence(
     noncentral chi-square. Levels pass through Student's t and the skewness of the units: see `Error.reach`.
     """
     one, other = _pair(reference, current, reference_groups, current_groups)
-    p, q = _filled(one, other, kind.empty)
-    bins = len(p)
-    statistic = float(kind.cell(p, q).sum())
-    degrees = bins - 1
-    bias = max(degrees / other.rows, float((other.variance / q).sum()))
-    bias += max(degrees / one.rows, float((one.variance / p).sum()))
-    bent = float(kind.bend(p, q) @ other.variance + kind.bend(q, p) @ one.variance) / 2 * kind.curvature
-    error = other.error(kind.slope(p, q)) + one.error(kind.slope(q, p))
-    scale = bias / degrees
+    p = _filled(one.share, other.share, kind.empty / one.rows)
+    q = _filled(other.share, one.share, kind.empty / other.rows)
+    bins, statistic, rare = len(p), float(kind.cell(p, q).sum()), RareBins(one, other, p, q, kind.cell, kind.empty)
+    error = _error(kind, other, q, p) + _error(kind, one, p, q)
+    # Second derivatives: half of each times a variance is a bin's bias. For the upper bound a bin that lost rows counts
+    # as one that did not, since its share is too noisy to divide by twice.
+    by_q, by_p = kind.bend(p, q) * kind.curvature / 2, kind.bend(q, p) * kind.curvature / 2
+    bent = float(by_q @ other.variance + by_p @ one.variance)
+    bias = float(np.minimum(by_q, 1 / q) @ other.variance + np.minimum(by_p, 1 / p) @ one.variance)
+    scale = max(bias / (bins - 1), 1 / one.rows + 1 / other.rows)
     if statistic > 0:
         scale = max(scale, error.variance * kind.curvature / (4 * statistic))
     found = statistic * kind.curvature / scale
-    thin = _Thin(one, other, p, q, kind.cell, kind.empty)
 
     def invert(probability: float, bias: float = bias) -> float:
-        return solve(probability, found, bias / scale) * scale / kind.curvature
+        degrees = max(bias / scale, 1e-3)
+        return min(kind.most, solve(probability, found, degrees) * scale / kind.curvature)
 
     estimate = invert(0.5)
 
@@ -230,63 +235,28 @@ def _divergence(
     def lower(at: float) -> float:
         # Few rows in a bin make the plug-in value larger still: the lower bound takes off the larger bias.
         bound = invert(float(special.ndtr(error.reach(at)[0])), max(bias, bent))
-        return finish(max(0.0, min(bound, estimate - thin.fall(at)) if at > 0.5 else bound))
+        return finish(max(0.0, min(bound, estimate - rare.fall(at)) if at > 0.5 else bound))
 
-    def upper(at: float) -> float:
-        return finish(max(invert(float(special.ndtr(-error.reach(at)[1]))), thin.highest(at)))
+    high = min(kind.most, max(invert(float(special.ndtr(-error.reach(level)[1]))), rare.highest(level)))
+    return Distance(
+        finish(estimate),
+        lower(level),
+        finish(high),
+        level,
+        other.units,
+        bins,
+        other.effect(),
+        finish(statistic),
+        lower,
+    )
 
-    low, high, effect = lower(level), upper(level), other.effect()
-    return Distance(finish(estimate), low, high, level, other.units, bins, effect, finish(statistic), lower)
 
-
-@dataclass(frozen=True)
-class _Thin:
-    """Bounds for drift into or out of one bin that holds few rows.
-
-    Counts in such a bin are near a Poisson variable, too skewed for any sum of squares. Its share gets exact limits,
-    and the distance of "in this bin" against "in any other" is put through them (both tables' limits joined by MOVER:
-    Zou and Donner 2008). A coarser distance is never above the whole one.
-    """
-
-    one: Shares
-    other: Shares
-    p: Floats
-    q: Floats
-    cell: Callable[[Floats, Floats], Floats]
-    empty: float
-
-    def highest(self, level: float) -> float:
-        """The largest value that drift into or out of a single thin bin may have."""
-        return float(np.max(self._moved(level, away=True), initial=0.0))
-
-    def fall(self, level: float) -> float:
-        """The most by which a single thin bin may have raised the estimate."""
-        return float(np.max(self._moved(level, away=False), initial=0.0))
-
-    def _moved(self, level: float, away: bool) -> Floats:
-        p, q = self.p, self.q
-        few = np.minimum(p, q) * min(self.one.rows / self.one.effect(), self.other.rows / self.other.effect()) < THIN
-        if not few.any():
-            return np.empty(0)
-        (p_low, p_high), (q_low, q_high) = self.one.limits(level, self.other), self.other.limits(level, self.one)
-        least_p, least_q = np.minimum(p, self.empty / self.one.rows), np.minimum(q, self.empty / self.other.rows)
-        p_low, p_high = np.clip(p_low, least_p, p), np.clip(p_high, p, 1 - least_p)
-        q_low, q_high = np.clip(q_low, least_q, q), np.clip(q_high, q, 1 - least_q)
-
-        def split(p: Floats, q: Floats) -> Floats:
-            return self.cell(p, q) + self.cell(1 - p, 1 - q)
-
-        value = split(p, q)
-        if not away:
-            gain = np.hypot(value - split(p, np.maximum(q_low, p)), value - split(np.minimum(p_high, q), q))
-            loss = np.hypot(value - split(p, np.minimum(q_high, p)), value - split(np.maximum(p_low, q), q))
-            return np.where(q >= p, gain, loss)[few]
-        gain = value + np.hypot(split(p, q_high) - value, split(p_low, q) - value)
-        loss = value + np.hypot(split(p, q_low) - value, split(p_high, q) - value)
-        # A bin found on one side may truly lie on the other.
-        return np.where(
-            q >= p, np.maximum(gain, split(p, np.minimum(q_low, p))), np.maximum(loss, split(p, np.maximum(q_high, p)))
-        )[few]
+def _error(kind: _Divergence, table: Shares, share: Floats, opposite: Floats) -> Error:
+    """Of the divergence, by this table: from its slope, or from leaving out one group where that finds more."""
+    slope = table.error(kind.slope(opposite, share))
+    least = kind.empty / table.rows
+    left_out = table.jackknife(lambda shares: kind.cell(opposite, _filled(shares, opposite, least)).sum(axis=1))
+    return slope if left_out is None or slope.variance >= left_out.variance else left_out
 
 
 def _pair(reference: Counts, current: Counts, reference_groups: bool, current_groups: bool) -> tuple[Shares, Shares]:
@@ -303,8 +273,8 @@ def _pair(reference: Counts, current: Counts, reference_groups: bool, current_gr
     return one, other
 
 
-def _filled(one: Shares, other: Shares, empty: float) -> tuple[Floats, Floats]:
-    """Shares without zeros."""
-    p = np.where(one.counts == 0, np.minimum(empty / one.rows, other.share), one.share)
-    q = np.where(other.counts == 0, np.minimum(empty / other.rows, one.share), other.share)
-    return p / p.sum(), q / q.sum()
+def _filled(share: Floats, opposite: Floats, least: float) -> Floats:
+    """Shares without zeros: an empty bin gets `least`, or what the other table has where that is less."""
+    filled: Floats = np.where(share == 0, np.minimum(least, opposite), share)
+    filled /= filled.sum(axis=-1, keepdims=True)
+    return filled

@@ -87,12 +87,13 @@ def _function(shares: Shares) -> Floats:
 def _error(shares: Shares) -> Floats:
     """(cells + 1,) variance of the distribution function at the edges, not below that of independent rows."""
     f = _function(shares)
-    plain = np.maximum(0.0, f * (1 - f)) / shares.rows
+    plain: Floats = np.maximum(0.0, f * (1 - f)) / shares.rows
     if shares.residual is None:
         return plain
     groups = len(shares.residual)
     between = groups / (groups - 1) * np.square(np.cumsum(shares.residual, axis=1)).sum(axis=0)
-    return np.maximum(plain, np.concatenate([[0.0], between]))
+    plain[1:] = np.maximum(plain[1:], between)
+    return plain
 
 
 def _worth(shares: Shares, variance: Floats) -> float:

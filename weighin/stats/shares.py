@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,7 @@ class Shares:
     share     (bins,) counts / rows
     variance  (bins,) of each share; never below that of independent rows
     residual  (groups, bins) each group's part of the error of the shares; None for independent rows
+    size      (groups,) each group's share of the rows; None for independent rows
     """
 
     rows: float
@@ -75,6 +77,7 @@ class Shares:
     share: Floats
     variance: Floats
     residual: Floats | None
+    size: Floats | None = None
 
     @staticmethod
     def of(table: Counts, grouped: bool) -> Shares:
@@ -95,12 +98,13 @@ class Shares:
         if not grouped:
             return Shares(rows, counts, share, variance, None)
         size = table.sum(axis=1, keepdims=True)
-        groups = int((size > 0).sum())
+        table, size = table[size[:, 0] > 0], size[size[:, 0] > 0]
+        groups = len(table)
         if groups < MIN_GROUPS:
             raise Undefined(f"{groups} groups, at least {MIN_GROUPS} are needed")
-        residual: Floats = (table - size * share)[size[:, 0] > 0] / rows
+        residual: Floats = (table - size * share) / rows
         between = groups / (groups - 1) * np.square(residual).sum(axis=0)
-        return Shares(rows, counts, share, np.maximum(variance, between), residual)
+        return Shares(rows, counts, share, np.maximum(variance, between), residual, size[:, 0] / rows)
 
     @property
     def units(self) -> int:
@@ -122,11 +126,19 @@ class Shares:
             third = float(self.share @ centred**3) / self.rows**2
             fourth = float(self.share @ centred**4) / self.rows**3
             return Error(plain, third, fourth - plain**2 / self.rows, int(self.rows), False)
-        sums = self.residual @ weights
-        square = np.square(sums)
-        groups, total = len(sums), float(square.sum())
-        spread = float(np.square(square).sum()) - total**2 / groups
-        return Error(max(plain, groups / (groups - 1) * total), float((square * sums).sum()), spread, groups, True)
+        found = between(self.residual @ weights)
+        return found if found.variance > plain else replace(found, variance=plain)
+
+    def jackknife(self, of: Callable[[Floats], Floats]) -> Error | None:
+        """Error of a function of the shares from leaving out one group at a time (Efron and Stein 1981).
+
+        `of` takes (groups, bins) shares and gives (groups,) values. Where groups are few and the function bends, this
+        is larger than what its slope says. None for independent rows.
+        """
+        if self.residual is None or self.size is None:
+            return None
+        values = of(np.maximum(0.0, self.share - self.residual / (1 - self.size)[:, None]))
+        return between((values.mean() - values) * (len(values) - 1) / len(values))
 
     def limits(self, level: float, other: Shares | None = None) -> tuple[Floats, Floats]:
         """(bins,) lower and upper limits of each share, each at one-sided `level`.
@@ -153,7 +165,20 @@ class Shares:
 
     def _effects(self) -> Floats:
         plain = self.share * (1 - self.share) / self.rows
-        return np.divide(self.variance, plain, out=np.full(len(plain), np.nan), where=plain > 0)
+        effects: Floats = np.divide(self.variance, plain, out=np.full(len(plain), np.nan), where=plain > 0)
+        return effects
+
+
+LARGE = 1e6
+"""Beyond this a noncentral chi-square is, to three digits, the square of a normal variable."""
+
+
+def between(sums: Floats) -> Error:
+    """Of a number of which each group has this part in the error."""
+    groups, square = len(sums), np.square(sums)
+    total = float(square.sum())
+    spread = float(np.square(square).sum()) - total**2 / groups
+    return Error(groups / (groups - 1) * total, float((square * sums).sum()), spread, groups, True)
 
 
 def solve(probability: float, statistic: float, freedom: float) -> float:
@@ -176,7 +201,3 @@ def solve(probability: float, statistic: float, freedom: float) -> float:
         else:
             high = middle
     return (low + high) / 2
-
-
-LARGE = 1e6
-"""Beyond this a noncentral chi-square is, to three digits, the square of a normal variable."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy import special
 
 from weighin.stats.drift import Distance
 from weighin.stats.intervals import MIN_GROUPS, Floats, Undefined
-from weighin.stats.shares import Counts, Error, Shares, solve
+from weighin.stats.shares import Counts, Error, Shares, between, solve
 
 
 def mean_shift(
@@ -129,9 +130,5 @@ class _Moments:
         if shift:
             around = squares - 2 * self.mean * sums + rows * (self.mean**2 - self.variance)
             influence = influence - shift / 2 * around / self.variance
-        influence = influence / self.rows
-        square, groups = np.square(influence), len(influence)
-        total = float(square.sum())
-        spread = float(np.square(square).sum()) - total**2 / groups
-        variance = max(plain, groups / (groups - 1) * total)
-        return Error(variance, float((square * influence).sum()), spread, groups, True)
+        found = between(influence / self.rows)
+        return found if found.variance > plain else replace(found, variance=plain)
