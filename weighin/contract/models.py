@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, FiniteFloat, field_validator, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, field_validator, model_validator
 
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
-from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive, Share
+from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive, Severity, Share
+from weighin.contract.pattern import portable
+from weighin.contract.quality import DataQuality, TrainingRows
 from weighin.stats.metrics import METRICS
 
 _PINNED = re.compile(r"models:/[^@]+/[0-9]+$")
@@ -78,6 +80,16 @@ class Model(Part):
         return tuple(range(len(self.classes))) if self.classes else (self.prediction.column,)
 
 
+_RULES_OF = {
+    "minimum": ("integer", "float"),
+    "maximum": ("integer", "float"),
+    "allowed": ("integer", "float", "string"),
+    "pattern": ("string",),
+    "order": ("integer", "float", "timestamp", "date"),
+    "time_zone": ("timestamp",),
+}
+
+
 class Column(Part):
     """What must hold for one column, in every dataset that the data quality gate looks at."""
 
@@ -87,10 +99,20 @@ class Column(Part):
     maximum: FiniteFloat | None = None
     allowed: tuple[str | int, ...] | None = None
     missing_at_most: Share = 0.0
-    outside_at_most: Share = Field(0.0, description="Share of values that may break the range or the allowed set.")
+    pattern: Annotated[str, AfterValidator(portable)] | None = Field(
+        None,
+        description="A regular expression that a whole value matches; see contract/pattern.py for what is allowed.",
+    )
+    outside_at_most: Share = Field(
+        0.0, description="Share of values that may break the range, the allowed set or the pattern."
+    )
     unique: bool = False
+    order: Literal["increasing", "strictly_increasing"] | None = Field(
+        None, description="In the order of the file no value lies before the one before it (or is equal to it)."
+    )
     time_zone: Literal["UTC"] | None = None
     sensitive: bool = False
+    severity: Severity = "block"
 
     @model_validator(mode="after")
     def _consistent(self) -> Column:
@@ -100,6 +122,12 @@ class Column(Part):
             raise ValueError("an empty list allows nothing; leave `allowed` out")
         if self.type == "timestamp" and self.time_zone is None:
             raise ValueError("a timestamp needs `time_zone: UTC`, so that rows of two sources are comparable")
+        for key, types in _RULES_OF.items():
+            if getattr(self, key) is not None and self.type not in types:
+                raise ValueError(f"`{key}` is a rule for columns of type {' or '.join(types)}, not {self.type}")
+        wrong = {"string": int, "integer": str, "float": str}.get(self.type)
+        if wrong and any(isinstance(value, wrong) for value in self.allowed or ()):
+            raise ValueError(f"`allowed` of a {self.type} column lists a value of another type")
         return self
 
 
@@ -110,6 +138,7 @@ class Data(Part):
     reference: Name | None = Field(None, description="What drift is measured from; only the drift gate needs it.")
     current: Name | None = Field(None, description="What drift is measured on; only the drift gate needs it.")
     sealed_holdout: Name | None = Field(None, description="What releases are judged on, see `gates.sealed`.")
+    training: Name | None = Field(None, description="What the model learnt from; none of it may stand in the holdout.")
     public_data: bool = Field(
         False, description="Features and models may travel as workflow artifacts, which others may be able to download."
     )
@@ -120,6 +149,29 @@ class Data(Part):
         """The datasets that this contract has, the sealed holdout apart."""
         every: tuple[Dataset, ...] = ("reference", "holdout", "current")
         return tuple(d for d in every if getattr(self, d) is not None)
+
+
+def _quality_fits(gate: DataQuality, data: Data) -> Iterator[str]:
+    """What the rules of the data quality gate need of the data."""
+    looked_at = gate.datasets or data.named
+    for fresh in gate.fresh:
+        if data.columns[fresh.column].type not in ("timestamp", "date"):
+            yield f"gates.data_quality.fresh names `{fresh.column}`, which is neither a timestamp nor a date"
+        absent = [d for d in fresh.datasets if d not in looked_at]
+        yield from (f"gates.data_quality.fresh names `{d}`, which the gate does not look at" for d in absent)
+    for pair in gate.compare:
+        types = [data.columns[c].type for c in (pair.column, pair.other)]
+        ordered = types[0] not in ("string", "boolean") or pair.equal_to is not None
+        if not ordered or (types[0] != types[1] and set(types) != {"integer", "float"}):
+            shown = f"{pair.column}{pair.sign}{pair.other}"
+            yield f"gates.data_quality.compare `{shown}` cannot compare a {types[0]} with a {types[1]}"
+    for of in gate.references:
+        if of.table in ("reference", "current", "training") and getattr(data, of.table) is None:
+            yield f"gates.data_quality.references names the table `{of.table}`, which data does not have"
+    if gate.training_rows != TrainingRows() and data.training is None:
+        yield "gates.data_quality.training_rows needs data.training"
+    if data.training is not None and "holdout" not in looked_at:
+        yield "data.training is compared with the holdout, which gates.data_quality.datasets leaves out"
 
 
 class TimeBlock(Part):
@@ -182,6 +234,8 @@ class Contract(Part):
             yield self.group_column, "group"
         if self.weight is not None:
             yield self.weight, "weight"
+        if self.gates.data_quality:
+            yield from self.gates.data_quality.named
         performance, drift, explain = self.gates.performance, self.gates.drift, self.gates.explainability
         if performance:
             yield from ((s.column, "gates.performance.slices") for s in performance.slices if s.column)
@@ -201,6 +255,7 @@ class Contract(Part):
         if gates.data_quality:
             absent = [d for d in gates.data_quality.datasets if d not in data.named]
             problems += [f"gates.data_quality.datasets names `{d}`, which data does not have" for d in absent]
+            problems += list(_quality_fits(gates.data_quality, data))
         if gates.sealed and (data.sealed_holdout is None or gates.performance is None):
             problems.append("gates.sealed needs data.sealed_holdout and gates.performance, whose limits it judges by")
         explain = gates.explainability
