@@ -15,6 +15,7 @@ The last line is one JSON object.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
@@ -67,9 +68,9 @@ def expectations(rows: int) -> list[dict[str, Any]]:
 
 def measure(way: str, path: Path, rows: int) -> dict[str, Any]:
     """Seconds, and what was counted, in this process."""
-    import great_expectations as gx
     import pandas as pd
 
+    import great_expectations as gx
     from weighin.contract import read_contract
     from weighin.subject import ModelVersion, Subject
     from weighin.suites.evidence import Evidence
@@ -80,11 +81,12 @@ def measure(way: str, path: Path, rows: int) -> dict[str, Any]:
     started = time.perf_counter()
     if way == "plain":
         context = gx.get_context(mode="ephemeral")
-        batches = context.data_sources.add_pandas("p").add_dataframe_asset("a").add_batch_definition_whole_dataframe("b")
+        batches = (
+            context.data_sources.add_pandas("p").add_dataframe_asset("a").add_batch_definition_whole_dataframe("b")
+        )
         batch = batches.get_batch({"dataframe": pd.read_parquet(path)})
         results = batch.validate(gx.ExpectationSuite("flights", expectations=suite["flights"]), result_format=FORMAT)
         ordered = sorted(results.results, key=lambda r: int(r.expectation_config.id))
-        frame_mb = 0.0
     else:
         file = read_contract(path.parent / "model_contract.yaml")
         model = ModelVersion("m", "1", "r", "sha256:0", "models:/m/1")
@@ -95,11 +97,10 @@ def measure(way: str, path: Path, rows: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             evidence = Evidence(file, path.parent)
             with quality_columns(evidence, "holdout", Path(scratch), datetime.now(UTC)) as view:
-                frame_mb = widest(suite, view, ())
-                ordered = count(choose(gate, frame_mb), gate, view, suite, ())["flights"]
+                ordered = count(choose(gate, widest(suite, view, ())), gate, view, suite, ())["flights"]
     seconds = time.perf_counter() - started
     counts = [[bool(r.success), r.result.get("unexpected_count", r.result.get("observed_value"))] for r in ordered]
-    return {"seconds": seconds, "counts": counts, "frame_mb": frame_mb}
+    return {"seconds": seconds, "counts": counts}
 
 
 def apart(way: str, path: Path, rows: int) -> dict[str, Any]:
@@ -112,10 +113,8 @@ def apart(way: str, path: Path, rows: int) -> dict[str, Any]:
         process = subprocess.Popen(command, stdout=out, stderr=err)
         tree = psutil.Process(process.pid)
         while process.poll() is None:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 peak = max(peak, sum(p.memory_info().rss for p in (tree, *tree.children(recursive=True))))
-            except psutil.NoSuchProcess:
-                pass
             time.sleep(0.05)
         out.seek(0)
         err.seek(0)
@@ -141,7 +140,9 @@ def main() -> int:
         path = Path(folder) / "flights.parquet"
         write_flights(path, rows)
         text = (ROOT / "model_contract.yaml").read_text()
-        (path.parent / "model_contract.yaml").write_text(text.replace("examples/flights/data/holdout.parquet", path.name))
+        (path.parent / "model_contract.yaml").write_text(
+            text.replace("examples/flights/data/holdout.parquet", path.name)
+        )
         counts = None
         for way in WAYS:
             one = apart(way, path, rows)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field, FiniteFloat, field_validator, model_validator
+from pydantic import Field, FiniteFloat, field_validator, model_validator
 
+from weighin.contract.columns import Column
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
-from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive, Severity, Share
-from weighin.contract.pattern import portable
+from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive
 from weighin.contract.quality import DataQuality, TrainingRows
 from weighin.stats.metrics import METRICS
 
@@ -80,57 +80,6 @@ class Model(Part):
         return tuple(range(len(self.classes))) if self.classes else (self.prediction.column,)
 
 
-_RULES_OF = {
-    "minimum": ("integer", "float"),
-    "maximum": ("integer", "float"),
-    "allowed": ("integer", "float", "string"),
-    "pattern": ("string",),
-    "order": ("integer", "float", "timestamp", "date"),
-    "time_zone": ("timestamp",),
-}
-
-
-class Column(Part):
-    """What must hold for one column, in every dataset that the data quality gate looks at."""
-
-    type: Literal["integer", "float", "string", "boolean", "timestamp", "date"]
-    role: Literal["feature", "target", "key", "time", "group", "weight", "other"] = "feature"
-    minimum: FiniteFloat | None = None
-    maximum: FiniteFloat | None = None
-    allowed: tuple[str | int, ...] | None = None
-    missing_at_most: Share = 0.0
-    pattern: Annotated[str, AfterValidator(portable)] | None = Field(
-        None,
-        description="A regular expression that a whole value matches; see contract/pattern.py for what is allowed.",
-    )
-    outside_at_most: Share = Field(
-        0.0, description="Share of values that may break the range, the allowed set or the pattern."
-    )
-    unique: bool = False
-    order: Literal["increasing", "strictly_increasing"] | None = Field(
-        None, description="In the order of the file no value lies before the one before it (or is equal to it)."
-    )
-    time_zone: Literal["UTC"] | None = None
-    sensitive: bool = False
-    severity: Severity = "block"
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Column:
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
-        if self.allowed is not None and not self.allowed:
-            raise ValueError("an empty list allows nothing; leave `allowed` out")
-        if self.type == "timestamp" and self.time_zone is None:
-            raise ValueError("a timestamp needs `time_zone: UTC`, so that rows of two sources are comparable")
-        for key, types in _RULES_OF.items():
-            if getattr(self, key) is not None and self.type not in types:
-                raise ValueError(f"`{key}` is a rule for columns of type {' or '.join(types)}, not {self.type}")
-        wrong = {"string": int, "integer": str, "float": str}.get(self.type)
-        if wrong and any(isinstance(value, wrong) for value in self.allowed or ()):
-            raise ValueError(f"`allowed` of a {self.type} column lists a value of another type")
-        return self
-
-
 class Data(Part):
     """Where the data lives, relative to the contract, and what its columns are."""
 
@@ -157,6 +106,8 @@ def _quality_fits(gate: DataQuality, data: Data) -> Iterator[str]:
     for fresh in gate.fresh:
         if data.columns[fresh.column].type not in ("timestamp", "date"):
             yield f"gates.data_quality.fresh names `{fresh.column}`, which is neither a timestamp nor a date"
+        if data.columns[fresh.column].sensitive:
+            yield f"gates.data_quality.fresh names `{fresh.column}`, whose newest value would be shown: it is sensitive"
         absent = [d for d in fresh.datasets if d not in looked_at]
         yield from (f"gates.data_quality.fresh names `{d}`, which the gate does not look at" for d in absent)
     for pair in gate.compare:

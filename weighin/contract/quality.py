@@ -10,7 +10,7 @@ from weighin.contract.parts import Count, Dataset, Name, Part, Positive, Severit
 
 
 class _SomeMayBreak(Part):
-    share_at_most: Share = Field(0.0, description="Share of rows that may break the rule.")
+    share_at_most: Share = Field(default=0.0, description="Share of rows that may break the rule.")
     severity: Severity = "block"
 
 
@@ -88,7 +88,7 @@ class TrainingRows(_SomeMayBreak):
     """Rows of the holdout that stand in `data.training` as well."""
 
     by: tuple[Name, ...] = Field(
-        (), description="Columns that tell rows apart; default every listed column that is no key and no time."
+        default=(), description="Columns that tell rows apart; default every listed column that is no key and no time."
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from weighin.contract.models import Column, Contract
+from weighin.contract.columns import Column
+from weighin.contract.models import Contract
 from weighin.contract.quality import Comparison, Fresh, Reference, TrainingRows
 from weighin.outcome import Direction, Limit
 

@@ -7,14 +7,15 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from weighin.contract import Check
+from weighin.contract import Check, Contract
 from weighin.contract.quality import DataQuality
 from weighin.contract.rules import ColumnRule, QualityRule, quality_rules
 from weighin.errors import NotEvaluated
@@ -22,8 +23,8 @@ from weighin.outcome import Measurement, Status, Unmeasured, census, decide
 from weighin.suites.evidence import Evidence
 from weighin.suites.expectations import FOLDER, SUITE, added_column, write_suite
 from weighin.suites.quality_columns import QualityColumns, quality_columns
-from weighin.suites.quality_docs import NOT_SHOWN, Found, write_docs
-from weighin.suites.quality_engines import Configuration, Engine, choose, columns_of, count, widest
+from weighin.suites.quality_docs import LOST, NOT_SHOWN, Found, write_docs
+from weighin.suites.quality_engines import Configuration, Engine, choose, count, widest
 
 SMALL = 10
 """Fewer rows than these of a sensitive column are only said to be few."""
@@ -44,14 +45,14 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     if problem or found is None:
         return Unmeasured(check.id, problem or f"Great Expectations left no result for {rule.key}")
     hidden = rule.sensitive(evidence.contract)
-    measured = _count(check.id, rule, found, run.rows, hidden)
+    measured = as_measurement(check.id, rule, found, run.rows)
     if not isinstance(measured, Measurement):
         return measured
     # The suite holds the contract's limit; a waiver relaxes only what is decided.
     if (decide(measured, rule.limit).status is Status.PASSED) != found.success:
         word, shown = "success" if found.success else "failure", NOT_SHOWN if hidden else str(measured)
         return Unmeasured(check.id, f"Great Expectations calls this a {word}, its counts say otherwise: {shown}")
-    return _coarse(measured) if hidden else measured
+    return _coarse(measured, run.rows) if hidden else measured
 
 
 @dataclass(frozen=True)
@@ -85,20 +86,14 @@ def _validated(evidence: Evidence, dataset: str, gate: DataQuality, view: Qualit
     suites = {name: _suite(folder, name, dataset) for name in (SUITE, *gate.own_expectations)}
     engine = choose(gate, widest(suites, view, gate.own_expectations))
     counted = count(engine, gate, view, suites, gate.own_expectations)
+    hidden = _hidden(evidence.contract)
     found = {
-        name: [_found(c, r) for c, r in zip(configurations, counted[name], strict=True)]
+        name: [_found(c, r, hidden(c)) for c, r in zip(configurations, counted[name], strict=True)]
         for name, configurations in suites.items()
     }
     if evidence.out is not None:
         home = view.scratch / FOLDER
         shutil.copytree(folder, home, ignore=shutil.ignore_patterns("uncommitted"))
-        sensitive = {r.key for r in quality_rules(evidence.contract) if r.sensitive(evidence.contract)}
-        known = evidence.contract.data.columns
-
-        def hidden(configuration: Configuration) -> bool:
-            named = [known[c] for c in columns_of(configuration) if c in known]
-            return configuration["meta"].get("rule") in sensitive or any(c.sensitive for c in named)
-
         write_docs(home, dataset, found, hidden, evidence.out / "data_docs" / dataset)
     by_key = {
         name: {str(f.configuration["meta"].get("rule", f.configuration["id"])): f for f in listed}
@@ -107,14 +102,37 @@ def _validated(evidence: Evidence, dataset: str, gate: DataQuality, view: Qualit
     return Validated(view.rows, by_key, view.problems, engine, time.monotonic() - started)
 
 
+def _hidden(contract: Contract) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether an expectation is about a sensitive column, in whatever argument a hand-written one names it."""
+    rules = {r.key for r in quality_rules(contract) if r.sensitive(contract)}
+    names = {n for n, c in contract.data.columns.items() if c.sensitive}
+
+    def hidden(configuration: Mapping[str, Any]) -> bool:
+        texts = list(_texts(configuration["kwargs"]))
+        return configuration["meta"].get("rule") in rules or any(n in text for n in names for text in texts)
+
+    return hidden
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+
+
 def _suite(folder: Path, name: str, dataset: str) -> list[Configuration]:
     """The expectations of a suite that hold in this dataset. Errors: `NotEvaluated` when there are none."""
     place = f"{FOLDER}/expectations/{name}.json"
     try:
         listed = json.loads((folder / "expectations" / f"{name}.json").read_text())["expectations"]
-        found = [
+        found: list[Configuration] = [
             {
-                "id": str(e.get("id") or f"{name}-{i}"),
+                "id": str(e.get("id") or uuid.uuid5(uuid.NAMESPACE_URL, f"weighin:own:{name}:{i}")),
                 "type": str(e["type"]),
                 "kwargs": dict(e.get("kwargs") or {}),
                 "meta": dict(e.get("meta") or {}),
@@ -132,10 +150,12 @@ def _suite(folder: Path, name: str, dataset: str) -> list[Configuration]:
     return found
 
 
-def _found(configuration: Configuration, result: Any) -> Found:
+def _found(configuration: Configuration, result: Any, hidden: bool) -> Found:
     if result is None:
-        return Found(configuration, False, "Great Expectations left no result", {})
-    return Found(configuration, bool(result.success), _raised(result.exception_info), dict(result.result or {}))
+        return Found(configuration, False, LOST, {})
+    raised = _raised(result.exception_info)
+    shown = NOT_SHOWN if raised and hidden else raised
+    return Found(configuration, bool(result.success), shown, dict(result.result or {}))
 
 
 def _raised(info: Mapping[str, Any] | None) -> str:
@@ -147,11 +167,10 @@ def _raised(info: Mapping[str, Any] | None) -> str:
     return ""
 
 
-def _count(name: str, rule: QualityRule, found: Found, rows: int, hidden: bool) -> Measurement | Unmeasured:
-    """The number that a result holds, in the unit of the limit."""
+def as_measurement(name: str, rule: QualityRule, found: Found, rows: int) -> Measurement | Unmeasured:
+    """The number that a result holds, in the unit of the limit: a share, rows, hours, or broken or not."""
     if found.raised:
-        reason = NOT_SHOWN if hidden else found.raised
-        return Unmeasured(name, f"Great Expectations could not evaluate it: {reason}")
+        return Unmeasured(name, f"Great Expectations could not evaluate it: {found.raised}")
     kind, result = found.configuration["type"], found.result
     if rule.kind in ("rows", "rows_at_most", "fresh"):
         value = result.get("observed_value")
@@ -172,29 +191,27 @@ def _count(name: str, rule: QualityRule, found: Found, rows: int, hidden: bool) 
     return census(name, int(bad) / counted, n=counted, unit="share", method=kind, rows_breaking=int(bad))
 
 
-def _coarse(m: Measurement) -> Measurement:
+def _coarse(m: Measurement, rows: int) -> Measurement | Unmeasured:
     """A count of few rows as an interval that says no more than that they are few: 1 to 9 of them, or all but as many.
 
-    A limit within the interval is then not settled; a limit of none still is.
+    A limit within the interval is then not settled; a limit of none still is. How many values are missing is not said
+    either: the interval is one over all rows.
     """
-    bad, n = m.detail.get("rows_breaking"), m.n
-    plain = Measurement(m.check, m.estimate, m.low, m.high, m.level, m.n, m.unit, m.method, m.kind, m.n_unit)
-    if bad is None or not (0 < bad < SMALL or 0 < n - bad < SMALL):
-        return plain
-    low, high = (1, min(SMALL - 1, n)) if bad < SMALL else (max(1, n - SMALL + 1), n - 1)
-    middle = (low + high) / 2
+    bad, counted = m.detail.get("rows_breaking"), m.n
+    if bad is None:
+        return m
+    if counted < 2 * SMALL:
+        return Unmeasured(m.check, f"fewer than {2 * SMALL} values of a sensitive column")
+    few, many = 1 / rows, (SMALL - 1) / (counted // SMALL * SMALL)
+    if 0 < bad < SMALL:
+        low, high = few, many
+    elif 0 < counted - bad < SMALL:
+        low, high = 1 - many, 1 - few
+    else:
+        return replace(m, n=rows, detail={})
     # No sampling error is in it, and none may be corrected away.
-    return Measurement(
-        m.check,
-        middle / n,
-        low / n,
-        high / n,
-        1 - 1e-6,
-        n,
-        m.unit,
-        f"{m.method}, fewer than {SMALL} rows",
-        p_violation=0.0,
-    )
+    said = f"{m.method}, fewer than {SMALL} rows"
+    return Measurement(m.check, (low + high) / 2, low, high, 1 - 1e-6, rows, m.unit, said, p_violation=0.0)
 
 
 def _own(name: str, run: Validated, suite: str) -> Measurement | Unmeasured:
@@ -212,7 +229,7 @@ def information(evidence: Evidence) -> list[dict[str, Any]]:
     """Which engine counted which dataset, and why: a table for the report."""
     gate = evidence.contract.gates.data_quality
     assert gate is not None
-    rows = []
+    rows: list[list[Any]] = []
     for dataset in gate.datasets or evidence.contract.data.named:
         run = validated(evidence, dataset)
         if isinstance(run, NotEvaluated):

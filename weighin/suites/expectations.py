@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from weighin.contract import Contract
-from weighin.contract.models import Column
+from weighin.contract.columns import Column
 from weighin.contract.quality import Comparison
 from weighin.contract.rules import Kind, QualityRule, quality_rules
 from weighin.errors import ContractError

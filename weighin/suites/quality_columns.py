@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from weighin.contract.models import Column
+from weighin.contract.columns import Column
 from weighin.contract.quality import Fresh, Reference
 from weighin.contract.rules import QualityRule, quality_rules
 from weighin.data.table import read_columns

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from weighin.suites.expectations import SUITE
+
 COUNTS = (
     "element_count",
     "missing_count",
@@ -26,8 +28,8 @@ COUNTS = (
 )
 # What these observe is a number of rows or the name of a type; of all others it may be a value.
 OBSERVED = ("expect_table_row_count_to_be_between", "expect_column_values_to_be_in_type_list")
-NAMES = ("column", "column_A", "column_B", "column_list", "mostly", "or_equal", "ignore_row_if")
 NOT_SHOWN = "(not shown)"
+LOST = "Great Expectations left no result"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def write_docs(
     """Write the pages of a dataset.
 
     home    a copy of the Great Expectations folder, which is changed
-    hidden  whether nothing of an expectation may be shown but that it is there, and whether it holds
+    hidden  whether an expectation is about a sensitive column: the contract's are shown without their counts,
+            hand-written ones not at all
     """
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult, RunIdentifier
     from great_expectations.data_context.types.resource_identifiers import (
@@ -59,9 +62,19 @@ def write_docs(
 
     shutil.rmtree(home / "expectations")
     (home / "expectations").mkdir()
-    shown = {name: [_shown(f, hidden(f.configuration)) for f in listed] for name, listed in found.items()}
+    shown: dict[str, list[Found]] = {}
+    for name, listed in found.items():
+        # What a hand-written expectation says about a sensitive column may itself be a value of it.
+        told = [f for f in listed if f.raised != LOST and not (hidden(f.configuration) and name != SUITE)]
+        if told:
+            shown[name] = [_shown(f, hidden(f.configuration)) for f in told]
     for name, listed in shown.items():
-        suite = {"name": name, "meta": {}, "notes": None, "expectations": [f.configuration for f in listed]}
+        suite: dict[str, Any] = {
+            "name": name,
+            "meta": {},
+            "notes": None,
+            "expectations": [f.configuration for f in listed],
+        }
         (home / "expectations" / f"{name}.json").write_text(json.dumps(suite))
     context = gx.get_context(mode="file", context_root_dir=str(home))
     run = RunIdentifier(run_name=dataset, run_time=datetime.now(UTC))
@@ -115,17 +128,10 @@ def _batch(dataset: str) -> dict[str, Any]:
 
 
 def _shown(found: Found, hidden: bool) -> Found:
-    configuration = dict(found.configuration)
-    kwargs, result = dict(configuration["kwargs"]), {}
-    if hidden:
-        kwargs = {k: v if k in NAMES else [NOT_SHOWN] if isinstance(v, list) else NOT_SHOWN for k, v in kwargs.items()}
-    else:
-        result = {k: v for k, v in found.result.items() if k in COUNTS}
-        if configuration["type"] in OBSERVED and "observed_value" in found.result:
-            result["observed_value"] = found.result["observed_value"]
-    configuration["kwargs"] = kwargs
-    raised = NOT_SHOWN if found.raised and hidden else found.raised
-    return Found(_escaped(configuration), found.success, _escaped(raised), _escaped(result))
+    result = {} if hidden else {k: v for k, v in found.result.items() if k in COUNTS}
+    if not hidden and found.configuration["type"] in OBSERVED and "observed_value" in found.result:
+        result["observed_value"] = found.result["observed_value"]
+    return Found(_escaped(found.configuration), found.success, _escaped(found.raised), _escaped(result))
 
 
 def _escaped(value: Any) -> Any:
