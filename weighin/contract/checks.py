@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import permutations
 from typing import Any, Literal
 
+from weighin.contract.columns import Column
 from weighin.contract.gates import (
     AbsoluteCheck,
     BaselineCheck,
@@ -17,22 +18,14 @@ from weighin.contract.gates import (
     Performance,
     SliceCheck,
 )
-from weighin.contract.models import Column, Contract
+from weighin.contract.models import Contract
 from weighin.contract.parts import CUSTOM_METRIC
+from weighin.contract.rules import ColumnRule, quality_rules
 from weighin.outcome import Direction, Limit
 from weighin.stats.metrics import METRICS
 
 Baseline = Literal["champion", "anchor"]
 Kind = Literal["distance", "missing", "unseen", "mean", "table", "drifted"]
-
-
-@dataclass(frozen=True)
-class ColumnRule:
-    """A rule about one column (or, without a column, the rows) of one dataset; `own`: the suite that `column` names."""
-
-    dataset: str
-    column: str | None
-    rule: Literal["exists", "type", "missing", "range", "allowed", "unique", "time_zone", "rows", "own"]
 
 
 @dataclass(frozen=True)
@@ -155,35 +148,11 @@ def _waived(check: Check, contract: Contract, moment: datetime) -> Check:
 def _data_quality(contract: Contract) -> Iterator[Check]:
     gate = contract.gates.data_quality
     assert gate is not None
-    zero = Limit(Direction.AT_MOST, 0.0, contract.alpha)
     for dataset in gate.datasets or contract.data.named:
-        rows = Limit(Direction.AT_LEAST, float(gate.rows_at_least), contract.alpha)
-        yield Check(f"data_quality/{dataset}/rows", "data_quality", rows, ColumnRule(dataset, None, "rows"))
-        for name, column in contract.data.columns.items():
-            for rule, share in _rules(column):
-                yield Check(
-                    f"data_quality/{dataset}/{name}/{rule}",
-                    "data_quality",
-                    replace(zero, value=share),
-                    ColumnRule(dataset, name, rule),  # type: ignore[arg-type]
-                )
-        for own in gate.own_expectations:
-            yield Check(f"data_quality/{dataset}/own/{own}", "data_quality", zero, ColumnRule(dataset, own, "own"))
-
-
-def _rules(column: Column) -> Iterator[tuple[str, float]]:
-    """Which rules a column has, each with the share of rows that may break it."""
-    yield "exists", 0.0
-    yield "type", 0.0
-    yield "missing", column.missing_at_most
-    if column.minimum is not None or column.maximum is not None:
-        yield "range", column.outside_at_most
-    if column.allowed is not None:
-        yield "allowed", column.outside_at_most
-    if column.unique:
-        yield "unique", 0.0
-    if column.time_zone is not None:
-        yield "time_zone", 0.0
+        for rule in quality_rules(contract):
+            if not rule.datasets or dataset in rule.datasets:
+                name = f"data_quality/{dataset}/{rule.key}"
+                yield Check(name, "data_quality", rule.limit, ColumnRule(dataset, rule))
 
 
 def _performance(contract: Contract) -> Iterator[Check]:

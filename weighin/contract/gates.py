@@ -6,17 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from weighin.contract.parts import Count, Dataset, Metric, Name, Part, Positive, Severity, Share
-
-
-class DataQuality(Part):
-    """The gate on the data that the other gates rely on. The column rules above are its checks."""
-
-    datasets: tuple[Dataset, ...] = Field((), description="Which datasets are looked at; default all there are.")
-    rows_at_least: Count
-    own_expectations: tuple[Name, ...] = Field(
-        (), description="Hand-written suites in great_expectations/expectations that every dataset must meet as well."
-    )
+from weighin.contract.parts import Count, Metric, Name, Part, Positive, Severity, Share
+from weighin.contract.quality import DataQuality
 
 
 class _Graded(Part):

@@ -9,8 +9,10 @@ from typing import Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
+from weighin.contract.columns import Column
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
-from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive, Share
+from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive
+from weighin.contract.quality import DataQuality, TrainingRows
 from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, source
 from weighin.stats.metrics import METRICS
 
@@ -79,31 +81,6 @@ class Model(Part):
         return tuple(range(len(self.classes))) if self.classes else (self.prediction.column,)
 
 
-class Column(Part):
-    """What must hold for one column, in every dataset that the data quality gate looks at."""
-
-    type: Literal["integer", "float", "string", "boolean", "timestamp", "date"]
-    role: Literal["feature", "target", "key", "time", "group", "weight", "other"] = "feature"
-    minimum: FiniteFloat | None = None
-    maximum: FiniteFloat | None = None
-    allowed: tuple[str | int, ...] | None = None
-    missing_at_most: Share = 0.0
-    outside_at_most: Share = Field(0.0, description="Share of values that may break the range or the allowed set.")
-    unique: bool = False
-    time_zone: Literal["UTC"] | None = None
-    sensitive: bool = False
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Column:
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
-        if self.allowed is not None and not self.allowed:
-            raise ValueError("an empty list allows nothing; leave `allowed` out")
-        if self.type == "timestamp" and self.time_zone is None:
-            raise ValueError("a timestamp needs `time_zone: UTC`, so that rows of two sources are comparable")
-        return self
-
-
 class Data(Part):
     """Where the data lives, relative to the contract, and what its columns are."""
 
@@ -121,6 +98,7 @@ class Data(Part):
         description="Of a reference or current dataset with more rows than these, models are asked about a sample; "
         "of one that does not lie here in a file, a sample is all that other suites see.",
     )
+    training: Name | None = Field(None, description="What the model learnt from; none of it may stand in the holdout.")
     public_data: bool = Field(
         False, description="Features and models may travel as workflow artifacts, which others may be able to download."
     )
@@ -142,6 +120,31 @@ class Data(Part):
         """The column that windows are cut by, if there is exactly one."""
         found = [name for name, column in self.columns.items() if column.role == "time"]
         return found[0] if len(found) == 1 else None
+
+
+def _quality_fits(gate: DataQuality, data: Data) -> Iterator[str]:
+    """What the rules of the data quality gate need of the data."""
+    looked_at = gate.datasets or data.named
+    for fresh in gate.fresh:
+        if data.columns[fresh.column].type not in ("timestamp", "date"):
+            yield f"gates.data_quality.fresh names `{fresh.column}`, which is neither a timestamp nor a date"
+        if data.columns[fresh.column].sensitive:
+            yield f"gates.data_quality.fresh names `{fresh.column}`, whose newest value would be shown: it is sensitive"
+        absent = [d for d in fresh.datasets if d not in looked_at]
+        yield from (f"gates.data_quality.fresh names `{d}`, which the gate does not look at" for d in absent)
+    for pair in gate.compare:
+        types = [data.columns[c].type for c in (pair.column, pair.other)]
+        ordered = types[0] not in ("string", "boolean") or pair.equal_to is not None
+        if not ordered or (types[0] != types[1] and set(types) != {"integer", "float"}):
+            shown = f"{pair.column}{pair.sign}{pair.other}"
+            yield f"gates.data_quality.compare `{shown}` cannot compare a {types[0]} with a {types[1]}"
+    for of in gate.references:
+        if of.table in ("reference", "current", "training") and getattr(data, of.table) is None:
+            yield f"gates.data_quality.references names the table `{of.table}`, which data does not have"
+    if gate.training_rows != TrainingRows() and data.training is None:
+        yield "gates.data_quality.training_rows needs data.training"
+    if data.training is not None and "holdout" not in looked_at:
+        yield "data.training is compared with the holdout, which gates.data_quality.datasets leaves out"
 
 
 class TimeBlock(Part):
@@ -204,6 +207,8 @@ class Contract(Part):
             yield self.group_column, "group"
         if self.weight is not None:
             yield self.weight, "weight"
+        if self.gates.data_quality:
+            yield from self.gates.data_quality.named
         performance, drift, explain = self.gates.performance, self.gates.drift, self.gates.explainability
         if performance:
             yield from ((s.column, "gates.performance.slices") for s in performance.slices if s.column)
@@ -231,6 +236,7 @@ class Contract(Part):
         if gates.data_quality:
             absent = [d for d in gates.data_quality.datasets if d not in data.named]
             problems += [f"gates.data_quality.datasets names `{d}`, which data does not have" for d in absent]
+            problems += list(_quality_fits(gates.data_quality, data))
         if gates.sealed and (data.sealed_holdout is None or gates.performance is None):
             problems.append("gates.sealed needs data.sealed_holdout and gates.performance, whose limits it judges by")
         explain = gates.explainability

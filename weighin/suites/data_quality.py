@@ -2,112 +2,160 @@
 
 from __future__ import annotations
 
-import os
+import json
+import math
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow.parquet as pq
-
-from weighin.contract import Check
-from weighin.contract.checks import ColumnRule
+from weighin.contract import Check, Contract
+from weighin.contract.quality import DataQuality
+from weighin.contract.rules import ColumnRule, QualityRule, quality_rules
 from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement, Status, Unmeasured, census, decide
 from weighin.suites.evidence import Evidence
-from weighin.suites.expectations import FOLDER, SUITE, ZONE_COLUMN, write_suite
+from weighin.suites.expectations import FOLDER, SUITE, added_column, write_suite
+from weighin.suites.quality_columns import QualityColumns, quality_columns
+from weighin.suites.quality_docs import LOST, NOT_SHOWN, Found, write_docs
+from weighin.suites.quality_engines import Configuration, Engine, choose, count, widest
 
-Result = Mapping[str, Any]
+SMALL = 10
+"""Fewer rows than these of a sensitive column are only said to be few."""
 
 
 def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     """What Great Expectations counted for one rule. Errors: `NotEvaluated`."""
-    rule = check.rule
-    if not isinstance(rule, ColumnRule):
+    if not isinstance(check.rule, ColumnRule):
         raise TypeError(f"{check.id} is no data quality check")
-    run = validated(evidence, rule.dataset)
-    if rule.rule == "own":
-        return _own(check, run, str(rule.column))
-    result = run.contract["rows" if rule.column is None else f"{rule.column}/{rule.rule}"]
-    found = _count(check, rule, result, run.rows)
-    if isinstance(found, Measurement) and (decide(found, check.limit).status is Status.PASSED) != result["success"]:
-        word = "success" if result["success"] else "failure"
-        return Unmeasured(check.id, f"Great Expectations calls this a {word}, its counts say otherwise: {found}")
-    return found
+    dataset, rule = check.rule.dataset, check.rule.rule
+    run = validated(evidence, dataset)
+    if isinstance(run, NotEvaluated):
+        raise run
+    if rule.kind == "own":
+        return _own(check.id, run, rule.key.removeprefix("own/"))
+    problem = run.problems.get(added_column(rule, evidence.contract) or "")
+    found = run.suites[SUITE].get(rule.key)
+    if problem or found is None:
+        return Unmeasured(check.id, problem or f"Great Expectations left no result for {rule.key}")
+    hidden = rule.sensitive(evidence.contract)
+    measured = as_measurement(check.id, rule, found, run.rows)
+    if not isinstance(measured, Measurement):
+        return measured
+    # The suite holds the contract's limit; a waiver relaxes only what is decided.
+    if (decide(measured, rule.limit).status is Status.PASSED) != found.success:
+        word, shown = "success" if found.success else "failure", NOT_SHOWN if hidden else str(measured)
+        return Unmeasured(check.id, f"Great Expectations calls this a {word}, its counts say otherwise: {shown}")
+    return _coarse(measured, run.rows) if hidden else measured
 
 
 @dataclass(frozen=True)
 class Validated:
-    """One dataset's validation: results of the contract's suite by rule, of hand-written suites as lists."""
+    """One dataset's validation: for each suite the results by rule, or by id where the suite is hand-written."""
 
     rows: int
-    contract: Mapping[str, Result]
-    own: Mapping[str, list[Result]]
+    suites: Mapping[str, Mapping[str, Found]]
+    problems: Mapping[str, str]
+    engine: Engine
+    seconds: float
 
 
 @cache
-def validated(evidence: Evidence, dataset: str) -> Validated:
-    """Run the contract's suite and the hand-written ones over a dataset, once.
-
-    Errors: `NotEvaluated` when the dataset cannot be read, has no rows, or the suite is not the contract's.
-    """
-    gate = evidence.contract.gates.data_quality
+def validated(evidence: Evidence, dataset: str) -> Validated | NotEvaluated:
+    """Run the contract's suite and the hand-written ones over a dataset, once; or why that could not be done."""
+    gate, started = evidence.contract.gates.data_quality, time.monotonic()
     assert gate is not None
-    frame = _frame(evidence, dataset)
     write_suite(evidence.contract, evidence.file.folder, check=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        home = Path(scratch) / FOLDER
-        shutil.copytree(evidence.file.folder / FOLDER, home, ignore=shutil.ignore_patterns("uncommitted"))
-        results = _run(home, dataset, frame, (SUITE, *gate.own_expectations))
-        docs = home / "uncommitted" / "data_docs" / "local_site"
-        if evidence.out is not None and docs.is_dir():
-            shutil.copytree(docs, evidence.out / "data_docs" / dataset, dirs_exist_ok=True)
-    by_rule = {r["meta"]["rule"]: r for r in results[SUITE]}
-    return Validated(len(frame), by_rule, {name: results[name] for name in gate.own_expectations})
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            moment = evidence.contract.as_of or datetime.now(UTC)
+            with quality_columns(evidence, dataset, Path(scratch), moment) as view:
+                return _validated(evidence, dataset, gate, view, started)
+    except NotEvaluated as error:
+        return error
 
 
-def _run(home: Path, dataset: str, frame: pd.DataFrame, suites: tuple[str, ...]) -> dict[str, list[Result]]:
-    """Validate a frame in a file context at `home`; results as plain mappings, without any value of the data."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
+def _validated(evidence: Evidence, dataset: str, gate: DataQuality, view: QualityColumns, started: float) -> Validated:
+    folder = evidence.file.folder / FOLDER
+    suites = {name: _suite(folder, name, dataset) for name in (SUITE, *gate.own_expectations)}
+    engine = choose(gate, widest(suites, view, gate.own_expectations))
+    counted = count(engine, gate, view, suites, gate.own_expectations)
+    hidden = _hidden(evidence.contract)
+    found = {
+        name: [_found(c, r, hidden(c)) for c, r in zip(configurations, counted[name], strict=True)]
+        for name, configurations in suites.items()
+    }
+    if evidence.out is not None:
+        home = view.scratch / FOLDER
+        shutil.copytree(folder, home, ignore=shutil.ignore_patterns("uncommitted"))
+        write_docs(home, dataset, found, hidden, evidence.out / "data_docs" / dataset)
+    by_key = {
+        name: {str(f.configuration["meta"].get("rule", f.configuration["id"])): f for f in listed}
+        for name, listed in found.items()
+    }
+    return Validated(view.rows, by_key, view.problems, engine, time.monotonic() - started)
 
-    context = gx.get_context(mode="file", context_root_dir=str(home))
-    asset = context.data_sources.add_pandas("weighin").add_dataframe_asset(dataset)
-    batch = asset.add_batch_definition_whole_dataframe("all")
-    found: dict[str, list[Result]] = {}
-    for name in suites:
-        try:
-            suite = context.suites.get(name)
-        except gx.exceptions.DataContextError as error:
-            raise NotEvaluated(f"no suite `{name}`", f"{FOLDER}/expectations", "Correct its name or add it.") from error
-        if not suite.expectations:
-            raise NotEvaluated(f"the suite `{name}` is empty", f"{FOLDER}/expectations", "Add expectations to it.")
-        definition = context.validation_definitions.add(
-            gx.ValidationDefinition(name=f"{dataset}-{name}", data=batch, suite=suite)
-        )
-        checkpoint = gx.Checkpoint(
-            name=f"{dataset}-{name}",
-            validation_definitions=[definition],
-            actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
-            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
-        )
-        ran = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": frame})
-        found[name] = [
+
+def _hidden(contract: Contract) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether an expectation is about a sensitive column, in whatever argument a hand-written one names it."""
+    rules = {r.key for r in quality_rules(contract) if r.sensitive(contract)}
+    names = {n for n, c in contract.data.columns.items() if c.sensitive}
+
+    def hidden(configuration: Mapping[str, Any]) -> bool:
+        texts = list(_texts(configuration["kwargs"]))
+        return configuration["meta"].get("rule") in rules or any(n in text for n in names for text in texts)
+
+    return hidden
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+
+
+def _suite(folder: Path, name: str, dataset: str) -> list[Configuration]:
+    """The expectations of a suite that hold in this dataset. Errors: `NotEvaluated` when there are none."""
+    place = f"{FOLDER}/expectations/{name}.json"
+    try:
+        listed = json.loads((folder / "expectations" / f"{name}.json").read_text())["expectations"]
+        found: list[Configuration] = [
             {
-                "meta": dict(r.expectation_config.meta or {}),
-                "type": r.expectation_config.type,
-                "success": bool(r.success),
-                "raised": _raised(r.exception_info),
-                **r.result,
+                "id": str(e.get("id") or uuid.uuid5(uuid.NAMESPACE_URL, f"weighin:own:{name}:{i}")),
+                "type": str(e["type"]),
+                "kwargs": dict(e.get("kwargs") or {}),
+                "meta": dict(e.get("meta") or {}),
+                "severity": str(e.get("severity") or "critical"),
             }
-            for validation in ran.run_results.values()
-            for r in validation.results
+            for i, e in enumerate(listed)
         ]
+    except OSError as error:
+        raise NotEvaluated(f"no suite `{name}`", place, "Correct its name or add it.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotEvaluated("not a suite of expectations", place, "Correct the file.") from error
+    found = [e for e in found if dataset in e["meta"].get("datasets", (dataset,))]
+    if not found:
+        raise NotEvaluated(f"the suite `{name}` is empty", place, "Add expectations to it.")
     return found
+
+
+def _found(configuration: Configuration, result: Any, hidden: bool) -> Found:
+    if result is None:
+        return Found(configuration, False, LOST, {})
+    raised = _raised(result.exception_info)
+    shown = NOT_SHOWN if raised and hidden else raised
+    return Found(configuration, bool(result.success), shown, dict(result.result or {}))
 
 
 def _raised(info: Mapping[str, Any] | None) -> str:
@@ -119,51 +167,80 @@ def _raised(info: Mapping[str, Any] | None) -> str:
     return ""
 
 
-def _frame(evidence: Evidence, dataset: str) -> pd.DataFrame:
-    """The dataset as pandas holds it, every listed column that is there, with a zone column for each time stamp."""
-    path = evidence.path(dataset)
-    columns = evidence.contract.data.columns
-    try:
-        present = [c for c in pq.read_schema(path).names if c in columns]
-    except (OSError, ValueError):
-        present = []  # read_columns says what is wrong with the file
-    table = evidence.columns(dataset, *(present or list(columns)))
-    frame = table.to_pandas(integer_object_nulls=True)
-    for name in present:
-        if columns[name].type == "integer" and table[name].null_count:
-            frame[name] = frame[name].astype("Int64")
-        if columns[name].time_zone is not None:
-            zone = getattr(table.schema.field(name).type, "tz", None)
-            frame[ZONE_COLUMN.format(name)] = str(zone or "none")
-            if zone is not None:
-                frame[name] = frame[name].dt.tz_convert("UTC").dt.tz_localize(None)
-    return frame
-
-
-def _count(check: Check, rule: ColumnRule, result: Result, rows: int) -> Measurement | Unmeasured:
-    """The number that a result holds, in the unit of the limit."""
-    if result["raised"]:
-        return Unmeasured(check.id, f"Great Expectations could not evaluate it: {result['raised']}")
-    kind = result["type"]
-    if rule.rule == "rows":
-        return census(check.id, float(result["observed_value"]), n=rows, unit="rows", method=kind)
+def as_measurement(name: str, rule: QualityRule, found: Found, rows: int) -> Measurement | Unmeasured:
+    """The number that a result holds, in the unit of the limit: a share, rows, hours, or broken or not."""
+    if found.raised:
+        return Unmeasured(name, f"Great Expectations could not evaluate it: {found.raised}")
+    kind, result = found.configuration["type"], found.result
+    if rule.kind in ("rows", "rows_at_most", "fresh"):
+        value = result.get("observed_value")
+        if value is None or not math.isfinite(value):
+            return Unmeasured(name, "there is no value to look at")
+        unit = "hours" if rule.kind == "fresh" else "rows"
+        return census(name, float(value), n=rows, unit=unit, method=kind)
     if "unexpected_count" not in result:  # a rule about the column as a whole: it holds or it does not
-        broken = 0 if result["success"] else 1
+        broken = 0 if found.success else 1
         seen = f"found {result['observed_value']}" if "observed_value" in result else kind
-        return census(check.id, broken, n=1, unit="broken", n_unit="columns", method=seen)
-    bad = int(result["unexpected_count"])
-    counted = int(result["element_count"]) - int(result.get("missing_count") or 0)
+        return census(name, broken, n=1, unit="broken", n_unit="columns", method=seen)
+    bad, elements = result["unexpected_count"], result.get("element_count")
+    if bad is None or elements is None:
+        return Unmeasured(name, "Great Expectations left no count")
+    counted = int(elements) - int(result.get("missing_count") or 0)
     if counted <= 0:
-        return Unmeasured(check.id, "every value is missing, so none could be looked at")
-    return census(check.id, bad / counted, n=counted, unit="share", method=kind, rows_breaking=bad)
+        return Unmeasured(name, "every value is missing, so none could be looked at")
+    return census(name, int(bad) / counted, n=counted, unit="share", method=kind, rows_breaking=int(bad))
 
 
-def _own(check: Check, run: Validated, name: str) -> Measurement | Unmeasured:
+def _coarse(m: Measurement, rows: int) -> Measurement | Unmeasured:
+    """A count of few rows as an interval that says no more than that they are few: 1 to 9 of them, or all but as many.
+
+    A limit within the interval is then not settled; a limit of none still is. How many values are missing is not said
+    either: the interval is one over all rows.
+    """
+    bad, counted = m.detail.get("rows_breaking"), m.n
+    if bad is None:
+        return m
+    if counted < 2 * SMALL:
+        return Unmeasured(m.check, f"fewer than {2 * SMALL} values of a sensitive column")
+    few, many = 1 / rows, (SMALL - 1) / (counted // SMALL * SMALL)
+    if 0 < bad < SMALL:
+        low, high = few, many
+    elif 0 < counted - bad < SMALL:
+        low, high = 1 - many, 1 - few
+    else:
+        return replace(m, n=rows, detail={})
+    # No sampling error is in it, and none may be corrected away.
+    said = f"{m.method}, fewer than {SMALL} rows"
+    return Measurement(m.check, (low + high) / 2, low, high, 1 - 1e-6, rows, m.unit, said, p_violation=0.0)
+
+
+def _own(name: str, run: Validated, suite: str) -> Measurement | Unmeasured:
     """How many expectations of a hand-written suite are not met."""
-    results = run.own[name]
-    crashed = [r for r in results if r["raised"]]
+    results = list(run.suites[suite].values())
+    crashed = [r for r in results if r.raised]
     if crashed:
-        return Unmeasured(check.id, f"{len(crashed)} expectations crashed, the first: {crashed[0]['raised']}")
-    broken = [r["type"] for r in results if not r["success"]]
+        return Unmeasured(name, f"{len(crashed)} expectations crashed, the first: {crashed[0].raised}")
+    broken = [r.configuration["type"] for r in results if not r.success]
     method = f"not met: {', '.join(sorted(set(broken))[:5])}" if broken else "hand-written suite"
-    return census(check.id, len(broken), n=len(results), unit="not met", n_unit="expectations", method=method)
+    return census(name, len(broken), n=len(results), unit="not met", n_unit="expectations", method=method)
+
+
+def information(evidence: Evidence) -> list[dict[str, Any]]:
+    """Which engine counted which dataset, and why: a table for the report."""
+    gate = evidence.contract.gates.data_quality
+    assert gate is not None
+    rows: list[list[Any]] = []
+    for dataset in gate.datasets or evidence.contract.data.named:
+        run = validated(evidence, dataset)
+        if isinstance(run, NotEvaluated):
+            rows.append([dataset, None, "", str(run), None])
+        else:
+            rows.append([dataset, run.rows, run.engine.name, run.engine.reason, round(run.seconds, 1)])
+    return [
+        {
+            "title": "Engines",
+            "columns": ["dataset", "rows", "engine", "because", "seconds"],
+            "rows": rows,
+            "note": "What Great Expectations counted with. Both engines are given the same columns.",
+        }
+    ]

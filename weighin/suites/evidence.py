@@ -14,7 +14,7 @@ from weighin.contract import Contract
 from weighin.contract.checks import cut
 from weighin.contract.models import TimeBlock
 from weighin.contract.reading import ContractFile
-from weighin.contract.sources import StoredProfile
+from weighin.contract.sources import StoredProfile, in_place
 from weighin.data.profile import Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
@@ -68,6 +68,20 @@ class Evidence:
         if known and path.is_file() and file_digest(path) != known:
             raise NotEvaluated("the file has changed since it was resolved", str(path), "Validate again.")
         return path
+
+    def whole(self, dataset: str) -> Path:
+        """A file that holds all rows of a dataset, not only those that models were asked about."""
+        known = self.subject.data.get(dataset, {})
+        if known.get("total", 0) <= known.get("rows", 0):
+            return self.path(dataset)
+        given = self.contract.data.source(dataset)
+        if given is not None and in_place(given, self.contract.data.engine):
+            return self.file.data_path(dataset)
+        raise NotEvaluated(
+            f"of {known['total']:,} rows only a sample of {known['rows']:,} is here",
+            f"data.{dataset}",
+            "Raise data.rows_at_most, or leave the dataset out of gates.data_quality.datasets.",
+        )
 
     @cache  # noqa: B019
     def truth(self, dataset: str) -> NDArray[np.bool_ | np.int64 | np.float64]:

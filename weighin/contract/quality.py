@@ -1,0 +1,136 @@
+"""The data quality gate: rules that are about more than one column, or about the table as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from weighin.contract.parts import Count, Dataset, Name, Part, Positive, Severity, Share
+
+
+class _SomeMayBreak(Part):
+    share_at_most: Share = Field(default=0.0, description="Share of rows that may break the rule.")
+    severity: Severity = "block"
+
+
+class UniqueTogether(_SomeMayBreak):
+    """No two rows are alike in all of these columns; missing is a value like any other."""
+
+    columns: tuple[Name, ...] = Field(min_length=2)
+
+    @field_validator("columns")
+    @classmethod
+    def _different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a column is listed twice")
+        return value
+
+
+def _form(value: object) -> str:
+    return "columns" if isinstance(value, (list, tuple)) else "rule"
+
+
+# Two columns are what an element of the list is about most of the time; the mapping is for a share or a severity.
+Together = Annotated[
+    Annotated[Annotated[tuple[Name, ...], Field(min_length=2)], Tag("columns")]
+    | Annotated[UniqueTogether, Tag("rule")],
+    Discriminator(_form),
+]
+
+
+class Comparison(_SomeMayBreak):
+    """Within a row one column is at least, greater than, or equal to another. Rows without either are not judged."""
+
+    column: Name
+    at_least: Name | None = Field(None, description="A column.")
+    greater_than: Name | None = Field(None, description="A column.")
+    equal_to: Name | None = Field(None, description="A column.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Comparison:
+        if sum(v is not None for v in (self.at_least, self.greater_than, self.equal_to)) != 1:
+            raise ValueError("give exactly one of `at_least`, `greater_than` and `equal_to`, each the name of a column")
+        if self.column == self.other:
+            raise ValueError("a column is compared with itself")
+        return self
+
+    @property
+    def other(self) -> str:
+        """The column that it is compared with."""
+        return str(self.at_least or self.greater_than or self.equal_to)
+
+    @property
+    def sign(self) -> str:
+        """How, as it stands in the name of the check."""
+        return ">=" if self.at_least else ">" if self.greater_than else "=="
+
+
+class Reference(_SomeMayBreak):
+    """Values of a column stand in a column of another table. Missing values are not judged."""
+
+    column: Name
+    table: Name = Field(description="`reference`, `holdout`, `current`, `training`, or a Parquet file.")
+    key: Name = Field(description="The column of that table.")
+
+
+class Fresh(Part):
+    """The newest value of a time column is recent, seen from the contract's `as_of`. A date begins at 0:00 UTC."""
+
+    column: Name
+    hours_at_most: Positive = Field(description="Age of the newest value.")
+    future: Literal["refuse", "allow"] = Field("refuse", description="Whether values after `as_of` may stand there.")
+    datasets: tuple[Dataset, ...] = Field((), description="Where this must hold; default every dataset of the gate.")
+    severity: Severity = "block"
+
+
+class TrainingRows(_SomeMayBreak):
+    """Rows of the holdout that stand in `data.training` as well."""
+
+    by: tuple[Name, ...] = Field(
+        default=(), description="Columns that tell rows apart; default every listed column that is no key and no time."
+    )
+
+
+class DataQuality(Part):
+    """The gate on the data that the other gates rely on. The column rules above are its checks, and these."""
+
+    datasets: tuple[Dataset, ...] = Field((), description="Which datasets are looked at; default all there are.")
+    rows_at_least: Count
+    rows_at_most: Count | None = None
+    unique_together: tuple[Together, ...] = ()
+    compare: tuple[Comparison, ...] = ()
+    references: tuple[Reference, ...] = ()
+    fresh: tuple[Fresh, ...] = ()
+    training_rows: TrainingRows = TrainingRows()
+    own_expectations: tuple[Name, ...] = Field(
+        (), description="Hand-written suites in great_expectations/expectations that every dataset must meet as well."
+    )
+    engine: Literal["auto", "pandas", "spark"] = Field(
+        "auto", description="What Great Expectations counts with; auto takes pandas while the data fit in memory."
+    )
+    pandas_mb_at_most: Count | None = Field(
+        None, description="Largest need in 2**20 bytes that auto leaves to pandas; default half of the free memory."
+    )
+    spark_memory_mb: Count = Field(2000, description="Heap of Spark's virtual machine.")
+
+    @model_validator(mode="after")
+    def _rows(self) -> DataQuality:
+        if self.rows_at_most is not None and self.rows_at_most < self.rows_at_least:
+            raise ValueError(f"rows_at_most {self.rows_at_most} is below rows_at_least {self.rows_at_least}")
+        return self
+
+    @property
+    def together(self) -> tuple[UniqueTogether, ...]:
+        """`unique_together`, in its long form."""
+        return tuple(t if isinstance(t, UniqueTogether) else UniqueTogether(columns=t) for t in self.unique_together)
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """Columns that the rules name, each with the place."""
+        place = "gates.data_quality"
+        found = [(c, f"{place}.unique_together") for t in self.together for c in t.columns]
+        found += [(c, f"{place}.compare") for pair in self.compare for c in (pair.column, pair.other)]
+        found += [(r.column, f"{place}.references") for r in self.references]
+        found += [(f.column, f"{place}.fresh") for f in self.fresh]
+        return found + [(c, f"{place}.training_rows.by") for c in self.training_rows.by]

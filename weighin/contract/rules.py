@@ -1,0 +1,133 @@
+"""Every rule of the data quality gate, once: checks and Great Expectations suite are made from this list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from weighin.contract.columns import Column
+from weighin.contract.models import Contract
+from weighin.contract.quality import Comparison, Fresh, Reference, TrainingRows
+from weighin.outcome import Direction, Limit
+
+Kind = Literal[
+    "rows",
+    "rows_at_most",
+    "exists",
+    "type",
+    "missing",
+    "range",
+    "allowed",
+    "pattern",
+    "unique",
+    "time_zone",
+    "order",
+    "unique_together",
+    "compare",
+    "reference",
+    "fresh",
+    "future",
+    "training",
+    "own",
+]
+Of = Column | Comparison | Reference | Fresh | TrainingRows | None
+
+
+@dataclass(frozen=True)
+class QualityRule:
+    """One rule, whatever the dataset.
+
+    key       what follows the dataset in the id of a check, and names the expectation
+    columns   what it is about; for a hand-written suite nothing
+    of        the part of the contract that holds its particulars
+    limit     as the contract has it, without waivers
+    datasets  where it must hold; nothing means everywhere
+    """
+
+    key: str
+    kind: Kind
+    columns: tuple[str, ...]
+    limit: Limit
+    of: Of = None
+    datasets: tuple[str, ...] = ()
+
+    def sensitive(self, contract: Contract) -> bool:
+        """Whether it is about a column of which nothing may be shown."""
+        known = contract.data.columns
+        return any(known[c].sensitive for c in self.columns if c in known)
+
+
+@dataclass(frozen=True)
+class ColumnRule:
+    """A rule in one dataset."""
+
+    dataset: str
+    rule: QualityRule
+
+
+def quality_rules(contract: Contract) -> list[QualityRule]:
+    """The rules of a contract's data quality gate, hand-written suites last."""
+    gate = contract.gates.data_quality
+    if gate is None:
+        return []
+    zero = Limit(Direction.AT_MOST, 0.0, contract.alpha)
+    found = [QualityRule("rows", "rows", (), Limit(Direction.AT_LEAST, float(gate.rows_at_least), contract.alpha))]
+    if gate.rows_at_most is not None:
+        found.append(QualityRule("rows_at_most", "rows_at_most", (), replace(zero, value=float(gate.rows_at_most))))
+    for name, column in contract.data.columns.items():
+        for kind, share in _column(column):
+            limit = replace(zero, value=share, severity=column.severity)
+            found.append(QualityRule(f"{name}/{kind}", kind, (name,), limit, column))
+    found += _composite(contract, zero)
+    return found + [QualityRule(f"own/{own}", "own", (), zero) for own in gate.own_expectations]
+
+
+def _column(column: Column) -> Iterator[tuple[Kind, float]]:
+    """Which rules a column has, each with the share of rows that may break it."""
+    yield "exists", 0.0
+    yield "type", 0.0
+    yield "missing", column.missing_at_most
+    if column.minimum is not None or column.maximum is not None:
+        yield "range", column.outside_at_most
+    if column.allowed is not None:
+        yield "allowed", column.outside_at_most
+    if column.pattern is not None:
+        yield "pattern", column.outside_at_most
+    if column.unique:
+        yield "unique", 0.0
+    if column.time_zone is not None:
+        yield "time_zone", 0.0
+    if column.order is not None:
+        yield "order", 0.0
+
+
+def _composite(contract: Contract, zero: Limit) -> Iterator[QualityRule]:
+    gate = contract.gates.data_quality
+    assert gate is not None
+    for item in gate.together:
+        limit = replace(zero, value=item.share_at_most, severity=item.severity)
+        yield QualityRule(f"unique_together/{'+'.join(item.columns)}", "unique_together", item.columns, limit)
+    for pair in gate.compare:
+        limit = replace(zero, value=pair.share_at_most, severity=pair.severity)
+        key = f"compare/{pair.column}{pair.sign}{pair.other}"
+        yield QualityRule(key, "compare", (pair.column, pair.other), limit, pair)
+    for of in gate.references:
+        limit = replace(zero, value=of.share_at_most, severity=of.severity)
+        yield QualityRule(f"reference/{of.column}", "reference", (of.column,), limit, of)
+    for fresh in gate.fresh:
+        limit = replace(zero, value=fresh.hours_at_most, severity=fresh.severity)
+        yield QualityRule(f"fresh/{fresh.column}", "fresh", (fresh.column,), limit, fresh, fresh.datasets)
+        if fresh.future == "refuse":
+            limit = replace(zero, severity=fresh.severity)
+            yield QualityRule(f"future/{fresh.column}", "future", (fresh.column,), limit, fresh, fresh.datasets)
+    if contract.data.training is not None:
+        rows = gate.training_rows
+        limit = replace(zero, value=rows.share_at_most, severity=rows.severity)
+        yield QualityRule("training_rows", "training", told_apart_by(contract), limit, rows, ("holdout",))
+
+
+def told_apart_by(contract: Contract) -> tuple[str, ...]:
+    """The columns in which a row of the holdout must differ from every row of the training data."""
+    by = contract.gates.data_quality.training_rows.by if contract.gates.data_quality else ()
+    return by or tuple(n for n, c in contract.data.columns.items() if c.role not in ("key", "time"))

@@ -1,0 +1,274 @@
+"""The columns that Great Expectations counts: a dataset's own in few types, and one for each rule that it has not.
+
+DuckDB prepares both for both engines, so that they cannot read a value differently. Columns go by their place (`c0`,
+`c1`, ...) and never by name: SQL would fold `a` and `A`, and stumble over the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from weighin.contract.columns import Column
+from weighin.contract.quality import Fresh, Reference
+from weighin.contract.rules import QualityRule, quality_rules
+from weighin.data.table import read_columns
+from weighin.errors import NotEvaluated
+from weighin.suites.evidence import Evidence
+from weighin.suites.expectations import added_column
+
+NOTHING = "(row)"
+"""A column of trues, for expectations about columns that are not there, or about no column."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """One column of a Parquet file: SQL over its position, and the family of types that it belongs to."""
+
+    sql: str
+    family: str
+    zone: str
+
+
+@dataclass
+class QualityColumns:
+    """A dataset as Great Expectations is to see it.
+
+    scratch   a folder for what does not fit in memory
+    own       the listed columns that the file has
+    columns   name -> SQL, of these and of those that were added
+    families  name -> `integer`, `float`, `string`, `boolean`, `timestamp`, `date`, or `other`
+    problems  added column -> why it could not be computed
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    scratch: Path
+    table: str
+    rows: int
+    own: tuple[str, ...]
+    columns: dict[str, str]
+    families: dict[str, str]
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def select(self, names: Sequence[str], aliases: Sequence[str]) -> str:
+        """SQL for some columns, called by aliases that need no quotes."""
+        listed = [f"{self.columns[n]} AS {a}" for n, a in zip(names, aliases, strict=True)]
+        return f"SELECT {', '.join(listed)} FROM {self.table}"  # noqa: S608 - positions and literals, see `Own`
+
+    def arrow(self, names: Sequence[str]) -> pa.Table:
+        """Some columns in memory, by name. Errors: `NotEvaluated` for values that their type cannot hold."""
+        aliases = [f"x{i}" for i in range(len(names))]
+        with _translated("the dataset"):
+            return self.connection.sql(self.select(names, aliases)).to_arrow_table().rename_columns(list(names))
+
+    def write(self, path: Path, names: Sequence[str], aliases: Sequence[str]) -> None:
+        """Some columns as a Parquet file, called by aliases. Errors: as `arrow`."""
+        # Parquet's whole numbers without a sign are decimals to Spark.
+        signed = {n: f"({sql})::BIGINT" if self.families[n] == "integer" else sql for n, sql in self.columns.items()}
+        listed = ", ".join(f"{signed[n]} AS {a}" for n, a in zip(names, aliases, strict=True))
+        with _translated("the dataset, for Spark"):
+            self.connection.execute(f"COPY (SELECT {listed} FROM {self.table}) TO {_text(str(path))} (FORMAT parquet)")  # noqa: S608
+
+    def megabytes(self, names: Sequence[str]) -> float:
+        """What pandas needs for some columns, in 2**20 bytes; texts are measured, the rest has a known width."""
+        texts = [self.columns[n] for n in names if self.families[n] in ("string", "other")]
+        width = sum(1 if self.families[n] == "boolean" else 8 for n in names)
+        total = float(width * self.rows)
+        if texts:
+            sums = ", ".join(f"sum(octet_length(encode(({t})::VARCHAR)))" for t in texts)
+            with _translated("the dataset"):
+                (found,) = self.connection.sql(f"SELECT {sums} FROM {self.table}").fetchall()  # noqa: S608 - as above
+            total += sum(float(v or 0) for v in found)
+        return total / 2**20
+
+
+@contextlib.contextmanager
+def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: datetime) -> Iterator[QualityColumns]:
+    """A dataset's listed columns, and those of its rules.
+
+    scratch  a folder for what does not fit in memory
+    moment   at which dates are judged
+    Errors: `NotEvaluated` when the file is missing, unreadable, empty, or has none of the contract's columns.
+    """
+    path, contract = evidence.whole(dataset), evidence.contract
+    listed = _schema(path)
+    present = [c for c in contract.data.columns if c in listed]
+    read_columns(path, present[:1] or list(contract.data.columns))  # says what is wrong with the file, if anything
+    connection = duckdb.connect()
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET temp_directory = {_text(str(scratch / 'duckdb'))}")
+        own = {name: listed[name] for name in present}
+        table = f"{_relation(path)} AS t({_places(len(listed))}, pos)"
+        with _translated(str(path)):
+            ((rows,),) = connection.sql(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - a quoted path
+        columns, families = {n: o.sql for n, o in own.items()}, {n: o.family for n, o in own.items()}
+        view = QualityColumns(connection, scratch, table, rows, tuple(own), columns, families)
+        view.columns[NOTHING], view.families[NOTHING] = "true", "boolean"
+        for rule in quality_rules(contract):
+            name = added_column(rule, contract)
+            if name is None or (rule.datasets and dataset not in rule.datasets):
+                continue
+            try:
+                absent = [c for c in rule.columns if c not in own]
+                if absent:
+                    raise NotEvaluated(f"no column {', '.join(absent)}", dataset)
+                _as_promised(rule, own)
+                sql = _added(rule, [own[c] for c in rule.columns], evidence, moment)
+                with _translated(f"{dataset}, {rule.key}"):
+                    connection.sql(f"SELECT {sql} FROM {table} LIMIT 0").fetchall()  # noqa: S608 - does it bind?
+                view.columns[name] = sql
+                view.families[name] = {"fresh": "float", "time_zone": "string"}.get(rule.kind, "boolean")
+            except NotEvaluated as error:
+                view.problems[name] = str(error)
+        yield view
+    finally:
+        connection.close()
+
+
+def _schema(path: Path) -> dict[str, Own]:
+    """The columns of a file by name, as SQL over their places. What cannot be read has none."""
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        return {}
+    return {f.name: _column(f"c{i}", f.type) for i, f in enumerate(schema)}
+
+
+def _column(place: str, kind: pa.DataType) -> Own:
+    """One type for each family, whatever width a file chose: both engines know these, and vectorise them."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_uint64(kind):
+        return Own(place, "integer", "")
+    if pa.types.is_integer(kind):
+        return Own(f"{place}::BIGINT", "integer", "")
+    if pa.types.is_floating(kind):
+        return Own(f"CASE WHEN NOT isnan({place}) THEN {place}::DOUBLE END", "float", "")
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return Own(f"{place}::VARCHAR", "string", "")
+    if pa.types.is_boolean(kind):
+        return Own(place, "boolean", "")
+    if pa.types.is_timestamp(kind):
+        sql = f"make_timestamp(epoch_us({place}::TIMESTAMPTZ))" if kind.tz else f"{place}::TIMESTAMP"
+        return Own(sql, "timestamp", str(kind.tz or "none"))
+    if pa.types.is_date(kind):
+        return Own(f"{place}::DATE", "date", "")
+    # Bytes are of no type that a contract can ask for, in either engine.
+    return Own(f"encode({place}::VARCHAR)", "other", "")
+
+
+def _as_promised(rule: QualityRule, own: dict[str, Own]) -> None:
+    """A rule about values needs their type: SQL would compare a text with a number by turning one into the other."""
+    types = {"pattern": ("string",), "fresh": ("timestamp", "date"), "future": ("timestamp", "date")}
+    number = ("integer", "float")
+    for name in rule.columns:
+        of, family = rule.of, own[name].family
+        wanted = types.get(rule.kind, (family,))
+        if isinstance(of, Column) and rule.kind != "time_zone":
+            wanted = number if of.type in number else (of.type,)
+        if family not in wanted:
+            raise NotEvaluated(f"the column holds the type {family}, not {wanted[0]}", name, "Correct the column.")
+
+
+def _added(rule: QualityRule, own: list[Own], evidence: Evidence, moment: datetime) -> str:
+    """SQL for the column of a rule: true where it holds, NULL where it is not judged."""
+    one, of = own[0].sql, rule.of
+    match rule.kind:
+        case "time_zone":
+            return _text(own[0].zone or "none")
+        case "order":
+            assert isinstance(of, Column)
+            sign = ">" if of.order == "strictly_increasing" else ">="
+            before = f"lag({one} IGNORE NULLS) OVER (ORDER BY pos)"
+            return f"CASE WHEN ({one}) IS NOT NULL THEN coalesce({one} {sign} {before}, true) END"
+        case "fresh" | "future":
+            assert isinstance(of, Fresh)
+            now = int(moment.astimezone(UTC).timestamp() * 1_000_000)
+            age = f"({now} - epoch_us({one})) / 3600000000.0"
+            if rule.kind == "future":
+                return f"{age} >= 0"
+            return age if of.future == "allow" else f"CASE WHEN {age} >= 0 THEN {age} END"
+        case "range":
+            assert isinstance(of, Column)
+            bounds = [f"{one} >= {of.minimum!r}"] if of.minimum is not None else []
+            bounds += [f"{one} <= {of.maximum!r}"] if of.maximum is not None else []
+            return " AND ".join(bounds)
+        case "allowed":
+            assert isinstance(of, Column)
+            return f"{one} IN ({', '.join(_text(v) if isinstance(v, str) else repr(v) for v in of.allowed or ())})"
+        case "pattern":
+            assert isinstance(of, Column)
+            return f"regexp_full_match({one}, {_text(str(of.pattern))}, 's')"
+        case "reference":
+            assert isinstance(of, Reference)
+            return _referenced(own[0], of, evidence)
+        case "training":
+            return _unseen(rule.columns, own, evidence)
+        case _:
+            raise AssertionError(f"{rule.kind} adds no column")
+
+
+def _other(evidence: Evidence, table: str, columns: Sequence[str]) -> tuple[str, list[Own]]:
+    """Another table of the contract, or a Parquet file: what to select from, and its columns."""
+    data = evidence.contract.data
+    if table in data.named:
+        path = evidence.whole(table)
+    else:
+        path = evidence.file.folder / (data.training if table == "training" and data.training else table)
+    listed = _schema(path)
+    read_columns(path, columns)
+    return f"{_relation(path)} AS o({_places(len(listed))}, pos)", [listed[c] for c in columns]
+
+
+def _referenced(own: Own, of: Reference, evidence: Evidence) -> str:
+    table, (key,) = _other(evidence, of.table, [of.key])
+    _comparable(own, key, of.column, of.table)
+    # A NULL among the keys would turn "not found" into "unknown".
+    return f"{own.sql} IN (SELECT {key.sql} FROM {table} WHERE ({key.sql}) IS NOT NULL)"  # noqa: S608 - places
+
+
+def _unseen(columns: Sequence[str], own: list[Own], evidence: Evidence) -> str:
+    """Whether no row of the training data has the same values; missing is a value like any other."""
+    table, theirs = _other(evidence, "training", columns)
+    for mine, other, name in zip(own, theirs, columns, strict=True):
+        _comparable(mine, other, name, "the training data")
+    known = ", ".join(f"{o.sql} AS k{i}" for i, o in enumerate(theirs))
+    same = " AND ".join(f"k.k{i} IS NOT DISTINCT FROM ({o.sql})" for i, o in enumerate(own))
+    return f"NOT EXISTS (SELECT 1 FROM (SELECT {known} FROM {table}) AS k WHERE {same})"  # noqa: S608 - places
+
+
+def _comparable(mine: Own, other: Own, column: str, place: str) -> None:
+    if mine.family != other.family and {mine.family, other.family} != {"integer", "float"}:
+        fact = f"column {column} holds the type {mine.family} here and {other.family} there"
+        raise NotEvaluated(fact, place, "Write both with the same type.")
+
+
+def _relation(path: Path) -> str:
+    return f"read_parquet({_text(str(path))}, file_row_number = true)"
+
+
+def _places(columns: int) -> str:
+    return ", ".join(f"c{i}" for i in range(columns))
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+@contextlib.contextmanager
+def _translated(place: str) -> Iterator[None]:
+    """DuckDB's and Arrow's complaints without what they quote: a message may hold a value of the data."""
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OverflowError) as error:
+        kind = type(error).__name__.removesuffix("Exception").removesuffix("Error")
+        fact = f"values that cannot be prepared for counting ({kind})"
+        raise NotEvaluated(fact, place, "Correct the column, or the rule.") from error
