@@ -179,7 +179,7 @@ class Relation:
         """The columns as they are, of all rows or of about so many."""
         drawn = self._drawn(rows)
         with self.engine.reading(self.place):
-            yield from drawn.expression.select(*columns).to_pyarrow_batches(chunk_size=100_000)
+            yield from self.engine.batches(drawn.expression.select(*columns))
 
     def _drawn(self, rows: int) -> Relation:
         if self.rows <= rows:

@@ -13,6 +13,9 @@ from typing import Any, ClassVar
 from weighin.contract.sources import Files, Query
 from weighin.errors import NotEvaluated, without_password
 
+BATCH = 100_000
+"""Rows that are held at once while a table is copied."""
+
 
 class Engine(ABC):
     """A place where Ibis expressions run. Sessions use UTC, so that a time stamp means the same moment everywhere."""
@@ -37,6 +40,10 @@ class Engine(ABC):
     @abstractmethod
     def sample(self, expression: Any, share: float) -> Any:
         """About a share of the rows, drawn at random, the same ones at every call on the same data."""
+
+    def batches(self, expression: Any) -> Iterator[Any]:
+        """The rows of a query, a part at a time."""
+        yield from expression.to_pyarrow_batches(chunk_size=BATCH)
 
     @abstractmethod
     def failures(self) -> tuple[type[BaseException], ...]:

@@ -34,7 +34,12 @@ class Database(Engine):
     def query(self, given: Query) -> Any:
         """A table, in a schema where the name has a dot, or a SELECT."""
         if given.query is not None:
-            return self._connection.sql(given.query)
+            if self._connection.name != "postgres":
+                return self._connection.sql(given.query)
+            # As it stands: Ibis would read it with a parser of its own, which knows less than the database.
+            name = self.view()
+            self._connection.raw_sql(f"CREATE TEMPORARY VIEW {name} AS {given.query}").close()
+            return self._connection.table(name)
         schema, _, name = str(given.table).rpartition(".")
         return self._connection.table(name, database=schema or None)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from weighin.contract.sources import Files, Query
-from weighin.data.engines import Engine
+from weighin.data.engines import BATCH, Engine
 from weighin.errors import NotEvaluated
 
 MEMORY = "600MB"
@@ -49,7 +49,26 @@ class DuckDB(Engine):
         if given.kind == "csv":
             known = _header(pattern) & set(types)
             return self._connection.read_csv(pattern, types={c: TYPES[types[c]] for c in sorted(known)})
-        return self._connection.read_parquet(pattern, hive_partitioning=found.is_dir())
+        return self._known(self._connection.read_parquet(pattern, hive_partitioning=found.is_dir()))
+
+    def _known(self, table: Any) -> Any:
+        """The same with nanoseconds cut to microseconds: Ibis does not know DuckDB's type for those with a zone."""
+        name = table.get_name()
+        described = self._connection.con.sql(f"DESCRIBE {name}").fetchall()
+        fine = [column for column, kind, *_ in described if kind == "TIMESTAMPTZ_NS"]
+        if not fine:
+            return table
+        replaced = ", ".join(f"CAST({_quoted(c)} AS TIMESTAMPTZ) AS {_quoted(c)}" for c in fine)
+        return self._view(f"SELECT * REPLACE ({replaced}) FROM {name}")  # noqa: S608 - names, quoted
+
+    def _view(self, select: str) -> Any:
+        name = self.view()
+        self._connection.con.execute(f"CREATE TEMP VIEW {name} AS {select}")
+        return self._connection.table(name)
+
+    def batches(self, expression: Any) -> Iterator[Any]:
+        """Ibis asks DuckDB for batches by a name that it no longer has."""
+        yield from self._connection.con.sql(self._connection.compile(expression)).to_arrow_reader(BATCH)
 
     def _arrow(self, paths: str, given: Files) -> Any:
         import pyarrow.dataset as ds
@@ -76,19 +95,13 @@ class DuckDB(Engine):
     def sample(self, expression: Any, share: float) -> Any:
         """By a hash of the row's number, in the order of the files: a hash of its values would favour none or all
         copies of a row that repeats."""
-        import ibis
-
         # Ibis writes a frame into the window, and DuckDB then holds the whole table instead of streaming it.
-        rows = ibis.to_sql(expression, dialect="duckdb")
-        names = ", ".join('"' + c.replace('"', '""') + '"' for c in expression.columns)
-        below = int(share * 1_000_003)
-        view = self.view()
-        drawn = (
+        rows = self._connection.compile(expression)
+        names = ", ".join(_quoted(c) for c in expression.columns)
+        return self._view(
             f"SELECT {names} FROM (SELECT *, row_number() OVER () AS weighin_row FROM ({rows})) "  # noqa: S608
-            f"WHERE hash(weighin_row) % 1000003 < {below}"
+            f"WHERE hash(weighin_row) % 1000003 < {int(share * 1_000_003)}"
         )
-        self._connection.con.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {drawn}")
-        return self._connection.table(view)
 
     def failures(self) -> tuple[type[BaseException], ...]:
         """DuckDB's errors."""
@@ -103,3 +116,7 @@ def _header(pattern: str) -> set[str]:
 
     with duckdb.connect() as connection:
         return set(connection.read_csv(pattern, all_varchar=True).columns)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
