@@ -118,6 +118,17 @@ def test_every_engine_counts_alike(kind: str, group: str, place) -> None:
     )
 
 
+@pytest.mark.parametrize("group", ["rows", "days", "blocks"])
+def test_a_table_that_is_counted_in_this_process_is_counted_alike(
+    group: str, place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = profile(place("parquet", rows()), COUNTED, GROUPS[group])
+    later = profile(place("parquet", rows(1)), COUNTED, GROUPS[group], wanted)
+    monkeypatch.setattr("weighin.data.relation.WIDE", 0)
+    must_agree(profile(place("parquet", rows()), COUNTED, GROUPS[group]), wanted)
+    must_agree(profile(place("parquet", rows(1)), COUNTED, GROUPS[group], wanted), later)
+
+
 def must_agree(found: Profile, wanted: Profile) -> None:
     assert set(found.columns) == set(wanted.columns)
     for name, column in wanted.columns.items():

@@ -29,7 +29,9 @@ GROUPS = 2048
 COLUMNS = 40
 """Columns in one query: a wider table is read in several."""
 WIDE = 200
-"""Columns beyond which their number, not that of the rows, decides what counting costs."""
+"""Columns beyond which their number, not that of the rows, decides what counting costs: a few rows of very many
+columns are counted in this process."""
+VALUES = 4_000_000
 STRIDE = 2048
 """More cells than a column may have; tells columns apart that are counted in one query."""
 FEW = 1_000_000
@@ -222,11 +224,37 @@ class Relation:
         distinct  column -> about how many values it has; decides how a column is counted, not what comes out
         """
         key, groups = self._grouped(group)
-        if not self.engine.reads_once and len(cells) <= WIDE:
+        if len(cells) > WIDE and self.rows * len(cells) <= VALUES:
+            return self._here(key, cells)
+        if not self.engine.reads_once:
             return {c: self._one(key, c, of, few=distinct[c] * groups <= FEW) for c, of in cells.items()}
         found: dict[str, Counted] = {}
         for part in _parts(list(cells)):
             found |= self._together(key, {c: cells[c] for c in part})
+        return found
+
+    def _here(self, key: Any, cells: Mapping[str, Cells]) -> dict[str, Counted]:
+        """Few rows of many columns, fetched and counted here."""
+        answer = self.run(self.expression.select(key=key, **{f"v{i}": self.value(c) for i, c in enumerate(cells)}))
+        groups, labels = _groups(answer)
+        found = {}
+        for i, (column, of) in enumerate(cells.items()):
+            values = answer[f"v{i}"].to_numpy(zero_copy_only=False)
+            counts = np.zeros((len(labels), of.count), dtype=np.int64)
+            if of.kind == "category":
+                places = {c: min(j, of.own) for j, c in enumerate(of.categories)} | {None: of.own + 2}
+                np.add.at(counts, (groups, np.array([places.get(v, of.own + 1) for v in values])), 1)
+                found[column] = Counted(counts, None)
+                continue
+            values = values.astype(np.float64)
+            code = np.searchsorted(of.edges, values, side="right")
+            np.add.at(counts, (groups, np.where(np.isnan(values), of.count - 1, code)), 1)
+            finite = (np.abs(values) <= HUGE) & (np.abs(values - of.centre) <= min(HUGE, of.scale * 1e100))
+            unit = (values[finite] - of.centre) / of.scale
+            sums = np.zeros((len(labels), 3))
+            np.add.at(sums, groups[finite], np.column_stack([np.ones(len(unit)), unit, unit * unit]))
+            low, high = (float(f(values[finite])) if finite.any() else None for f in (np.min, np.max))
+            found[column] = Counted(counts, Moments(sums, low, high, int((~finite & ~np.isnan(values)).sum())))
         return found
 
     def _one(self, key: Any, column: str, cells: Cells, *, few: bool) -> Counted:
