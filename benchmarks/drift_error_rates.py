@@ -418,7 +418,7 @@ def main() -> int:
     parser.add_argument("--csv", type=Path, help="write one line a setting")
     given = parser.parse_args()
     draws = given.draws or (150 if given.quick else 2_000)
-    compared = 10 if given.quick else 100
+    compared = 10 if given.quick else 60
     # Imported before the workers fork: it takes ten seconds.
     evidently_says_drift(np.zeros(30), np.zeros(30))
     planned = [s for s in settings(given.quick) if not given.only or given.only in s.name]

@@ -9,7 +9,7 @@ from weighin.stats.intervals import Undefined
 from weighin.stats.kolmogorov import kolmogorov_smirnov, single_valued
 
 CELLS = edges(scipy_stats.norm.ppf(np.arange(1, 100) / 100))
-RUNS = 600
+RUNS = 300
 MOST = scipy_stats.binom.ppf(1 - 1e-4, RUNS, 0.05)
 
 
@@ -85,7 +85,7 @@ def test_more_rows_do_not_widen_the_interval_on_average():
     assert width(100) > width(400) > width(1_600)
 
 
-@pytest.mark.parametrize("n", [50, 500, 5_000])
+@pytest.mark.parametrize("n", [50, 1_000])
 @pytest.mark.parametrize("true", [0.0, 0.1001])
 def test_rows_are_judged_at_the_promised_rate(n, true):
     rng = np.random.default_rng(1)
@@ -113,7 +113,7 @@ def test_days_are_judged_at_the_promised_rate(days, true):
         return rng.multinomial(rng.integers(10, 90, count), share).astype(float)
 
     shift = shift_of(true) if true else 0.0
-    found = [kolmogorov_smirnov(table(100, 0.0), table(days, shift), 0.95, True, True) for _ in range(RUNS // 3)]
-    most = scipy_stats.binom.ppf(1 - 1e-4, RUNS // 3, 0.05)
+    found = [kolmogorov_smirnov(table(100, 0.0), table(days, shift), 0.95, True, True) for _ in range(RUNS // 2)]
+    most = scipy_stats.binom.ppf(1 - 1e-4, RUNS // 2, 0.05)
     assert sum(f.low > 0.1 for f in found) <= most
     assert sum(f.high <= 0.1 for f in found) <= most or not true

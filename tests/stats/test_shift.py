@@ -8,7 +8,7 @@ from statsmodels.stats.proportion import proportion_confint
 from weighin.stats.intervals import Undefined, clopper_pearson, difference_of_shares
 from weighin.stats.shift import mean_shift, share_shift
 
-RUNS = 600
+RUNS = 300
 MOST = scipy_stats.binom.ppf(1 - 1e-4, RUNS, 0.05)
 
 
