@@ -35,7 +35,7 @@ class DuckDB(Engine):
 
         self._connection = ibis.duckdb.connect(
             memory_limit=os.environ.get("WEIGHIN_MEMORY", MEMORY),
-            temp_directory=tempfile.mkdtemp(prefix="weighin-duckdb-"),
+            temp_directory=f"{tempfile.gettempdir()}/weighin-duckdb-{os.getpid()}",
             autoinstall_known_extensions=False,
             TimeZone="UTC",
         )
