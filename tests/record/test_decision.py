@@ -68,7 +68,7 @@ def test_an_empty_suite_is_no_pass(case: Case) -> None:
 
 def test_one_missing_check_is_no_pass(case: Case) -> None:
     rewrite(case, "drift", lambda v: v["outcomes"].pop())
-    refused(case, "drift/prediction: not_evaluated: the suite left no outcome")
+    refused(case, "drift/table: not_evaluated: the suite left no outcome")
 
 
 def test_a_check_that_the_contract_does_not_know_is_no_pass(case: Case) -> None:
@@ -186,7 +186,7 @@ def test_the_record_is_canonical_unsigned_and_complete(case: Case, tmp_path: Pat
     assert record["signed"] is False
     assert (record["candidate"]["version"], record["champion"]["version"]) == ("2", "1")
     assert record["contract"]["digest"] == case.file.digest
-    assert sum(len(s["outcomes"]) for s in record["suites"]) == 275
+    assert sum(len(s["outcomes"]) for s in record["suites"]) == 293
     assert "at most 0.05" in record["risk"]
 
 

@@ -86,7 +86,7 @@ class DuckDB(Engine):
         """An Arrow dataset or table as an Ibis table, without a copy."""
         name = self.view()
         self._connection.con.register(name, rows)
-        return self._connection.table(name)
+        return self._known(self._connection.table(name))
 
     def query(self, given: Query) -> Any:
         """DuckDB has no tables of its own here."""
