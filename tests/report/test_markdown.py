@@ -77,7 +77,7 @@ def test_a_summary_never_grows_too_long_and_never_loses_a_blocking_check(case: C
     assert len(text.encode()) <= markdown.BYTES
     for check in checks(case.file.contract):
         if check.limit.severity == "block":
-            assert f"`{check.id}`" in text
+            assert markdown.code(check.id) in text
 
 
 def test_warnings_are_counted_but_do_not_block(case: Case) -> None:
