@@ -329,6 +329,32 @@ def test_days_that_move_as_one_do_not_hide_drift(days, icc, spread):
     assert max(failed, passed) <= MOST
 
 
+def test_twelve_days_that_are_nearly_alike_inside_are_not_blamed():
+    shift = shift_for(0.1001)
+
+    def draw(rng):
+        return days_in_common(0.9, 0.0, rng, 300), days_in_common(0.9, shift, rng, 12), 0.95, True, True
+
+    failed, passed = rates(psi, draw, 0.1, 400)
+    assert max(failed, passed) <= scipy_stats.binom.ppf(1 - 1e-4, 400, 0.05)
+
+
+def test_many_categories_with_few_rows_each_are_not_blamed():
+    p = np.arange(1, 33) ** -1.0 / np.sum(np.arange(1, 33) ** -1.0)
+    failed, passed = rates(psi, rows(p, tilted(0.1001, p), 200), 0.1, 800)
+    assert max(failed, passed) <= scipy_stats.binom.ppf(1 - 1e-4, 800, 0.05)
+
+
+def test_a_rare_bin_without_rows_may_have_had_some():
+    # None of 400: by Clopper and Pearson up to 0.75 in a hundred, where the reference has 5.
+    reference, current = np.append(np.full(9, 19e9), 9e9), np.append(np.full(9, 400 / 9), 0.0)
+    found = psi(reference, current, 0.95)
+    p, q = 9 / 180, 1 - 0.05 ** (1 / 400)
+    in_doubt = true_psi(np.array([1 - p, p]), np.array([1 - 0.5 / 400, 0.5 / 400]))
+    in_doubt -= true_psi(np.array([1 - p, p]), np.array([1 - q, q]))
+    assert found.low <= found.estimate - in_doubt + 1e-3
+
+
 def test_days_of_one_row_are_rows():
     rng = np.random.default_rng(0)
     codes = rng.choice(10, 2_000, p=tilted(0.2))

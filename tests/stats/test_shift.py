@@ -29,7 +29,9 @@ def test_bounds_against_a_known_reference_are_those_of_the_one_sample_t():
     values = rng.normal(1.0, 1.0, 25)
     found = mean_shift(np.array([1e14, 0.0, 1e14]), moments(values), 0.95)
     low, high = scipy_stats.ttest_1samp(values, 0.0).confidence_interval(0.9)
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.03)
+    # Wider by the room for skewness: 2 / 6 / sqrt(25) * (2 * 1.645**2 + 1) standard errors.
+    room = 0.427 * values.std(ddof=1) / 5
+    assert (found.low, found.high) == pytest.approx((low - room, high + room), abs=0.005)
 
 
 def test_the_sign_of_a_shift_does_not_matter():
@@ -147,6 +149,21 @@ def test_shifted_rows_are_judged_at_the_promised_rate(n, reference, true):
     failed, passed = wrong(draw, mean_shift, 0.2, False)
     assert failed <= MOST
     assert passed <= MOST or not true
+
+
+def test_skewed_rows_are_judged_at_the_promised_rate():
+    def draw(rng):
+        return moments(rng.exponential(1, 5_000) - 1), moments(rng.exponential(1, 50) - 1 + 0.2002)
+
+    assert max(wrong(draw, mean_shift, 0.2, False)) <= MOST
+
+
+def test_the_error_of_the_deviation_of_a_short_reference_counts():
+    def draw(rng):
+        group = np.repeat(np.arange(20), 20)
+        return moments(rng.normal(size=400), group), moments(rng.normal(3.001, 1, 40_000), np.arange(40_000) % 200)
+
+    assert max(wrong(draw, mean_shift, 3.0, True)) <= MOST
 
 
 @pytest.mark.parametrize("days", [20, 100])

@@ -9,8 +9,11 @@ import numpy as np
 from scipy import special
 
 from weighin.stats.drift import Distance
-from weighin.stats.intervals import MIN_GROUPS, Floats, Undefined
+from weighin.stats.intervals import ATTENUATION, MIN_GROUPS, Floats, Undefined
 from weighin.stats.shares import Counts, Error, Shares, between, solve
+
+SKEWNESS = 2.0
+"""Of an exponential variable. Without room for it, a shift at the limit passed in 7.5 % of draws of 100 such rows."""
 
 
 def mean_shift(
@@ -23,12 +26,13 @@ def mean_shift(
     level               one-sided confidence of each bound
 
     0 or more, in standard deviations. The error of the reference's standard deviation counts: by group from the data,
-    for independent rows as a normal variable has it. Errors: `Undefined` with fewer than two rows, fewer groups than
-    `MIN_GROUPS`, a standard deviation of zero, or sums that are not finite.
+    for independent rows as a normal variable has it. How skewed independent rows are three sums do not tell, so both
+    bounds have room for the skewness of an exponential variable. Errors: `Undefined` with fewer than two rows, fewer
+    groups than `MIN_GROUPS`, a standard deviation of zero, or sums that are not finite.
 
     >>> shift = mean_shift(np.array([1e6, 0.0, 1e6]), np.array([400.0, 40.0, 404.0]), 0.95)
     >>> round(shift.estimate, 3), round(shift.low, 3), round(shift.high, 3)
-    (0.1, 0.009, 0.183)
+    (0.1, 0.0, 0.188)
     """
     before, after = _Moments.of(reference, reference_groups), _Moments.of(current, current_groups)
     if before.variance <= 1e-12 * before.second:
@@ -39,16 +43,21 @@ def mean_shift(
     standard = math.sqrt(error.variance)
     plain = after.variance / after.rows / before.variance
     effect = max(1.0, after.error(1 / deviation, 0.0).variance / plain) if plain > 0 and current_groups else 1.0
-    # A bound for the distance is one for the shift; which of its sides is the outer one depends on its sign.
-    sides = (0, 1) if shift >= 0 else (1, 0)
+
+    def reach(at: float) -> tuple[float, float]:
+        """Of the low and the high bound of the distance: those of the shift, by its sign."""
+        down, up = error.reach(at)
+        if not (reference_groups and current_groups):
+            down = up = max(down, up)
+        return (down, up) if shift >= 0 else (up, down)
 
     def lower(at: float) -> float:
         if not standard:
             return abs(shift)
-        probability = float(special.ndtr(error.reach(at)[sides[0]]))
+        probability = float(special.ndtr(reach(at)[0]))
         return standard * math.sqrt(solve(probability, (shift / standard) ** 2, 1.0))
 
-    high = abs(shift) + error.reach(level)[sides[1]] * standard
+    high = abs(shift) + reach(level)[1] * standard
     return Distance(abs(shift), lower(level), high, level, after.units, 1, effect, abs(shift), lower)
 
 
@@ -124,7 +133,8 @@ class _Moments:
         """Of the mean times `factor`, and of the standard deviation where a `shift` is measured in it."""
         plain = self.variance * factor**2 / self.rows + shift**2 / (2 * self.rows)
         if not self.grouped:
-            return Error(plain, 0.0, 2 * plain**2 / (self.rows - 1), int(self.rows), True)
+            third = SKEWNESS / ATTENUATION * plain**1.5 / math.sqrt(self.rows)
+            return Error(plain, third, 2 * plain**2 / (self.rows - 1), int(self.rows), True)
         rows, sums, squares = self.table.T
         influence = factor * (sums - rows * self.mean)
         if shift:
