@@ -413,11 +413,11 @@ def worst(results: list[dict[str, Any]], wanted: Callable[[Setting], bool], key:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="half a minute: fewer settings, fewer draws")
-    parser.add_argument("--draws", type=int, help="draws a setting; 150 with --quick, otherwise 2,000")
+    parser.add_argument("--draws", type=int, help="draws a setting; 150 with --quick, otherwise 1,000")
     parser.add_argument("--only", help="settings whose name holds this text")
     parser.add_argument("--csv", type=Path, help="write one line a setting")
     given = parser.parse_args()
-    draws = given.draws or (150 if given.quick else 2_000)
+    draws = given.draws or (150 if given.quick else 1_000)
     compared = 10 if given.quick else 60
     # Imported before the workers fork: it takes ten seconds.
     evidently_says_drift(np.zeros(30), np.zeros(30))

@@ -158,10 +158,12 @@ def test_skewed_rows_are_judged_at_the_promised_rate():
     assert max(wrong(draw, mean_shift, 0.2, False)) <= MOST
 
 
-def test_the_error_of_the_deviation_of_a_short_reference_counts():
+def test_the_error_of_the_deviation_counts_by_day_where_days_differ_in_spread():
     def draw(rng):
-        group = np.repeat(np.arange(20), 20)
-        return moments(rng.normal(size=400), group), moments(rng.normal(3.001, 1, 40_000), np.arange(40_000) % 200)
+        group = np.repeat(np.arange(60), 50)
+        spread = np.sqrt(rng.gamma(2.0, 0.5, 60))
+        reference = moments(rng.normal(size=3_000) * spread[group], group)
+        return reference, moments(rng.normal(3.003, 1, 10_000), np.arange(10_000) % 200)
 
     assert max(wrong(draw, mean_shift, 3.0, True)) <= MOST
 
@@ -194,6 +196,13 @@ def test_shares_of_rows_are_judged_at_the_promised_rate(n, true):
     failed, passed = wrong(draw, share_shift, 0.02, False)
     assert failed <= MOST
     assert passed <= MOST or not true
+
+
+def test_equal_shares_are_seldom_called_shifted_at_all():
+    rng = np.random.default_rng(1)
+    drawn = rng.binomial(5_000, 0.3, (2_000, 2))
+    found = sum(share_shift(np.array([5e3, a]), np.array([5e3, b]), 0.95).low > 0 for a, b in drawn)
+    assert found <= scipy_stats.binom.ppf(1 - 1e-4, 2_000, 0.05)
 
 
 @pytest.mark.parametrize("true", [0.0, 0.05])

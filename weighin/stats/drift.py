@@ -207,6 +207,8 @@ def _divergence(
     *in the direction of the drift*. Where days differ mostly in the direction in which the drift goes, that variance is
     many times what an average design effect says. Where directions are equal and rows independent this is the plain
     noncentral chi-square. Levels pass through Student's t and the skewness of the units: see `Error.reach`.
+
+    Rao and Scott 1981 (JASA 76) for the trace; Satterthwaite 1946 for a scale by two moments; `RareBins` for the rest.
     """
     one, other = _pair(reference, current, reference_groups, current_groups)
     p = _filled(one.share, other.share, kind.empty / one.rows)
