@@ -46,8 +46,8 @@ def own(work: Work, text: str) -> None:
 def test_a_green_suite_leaves_junit_outcomes_and_pages(work: Work) -> None:
     code, outcomes, junit = judged(work.write())
     assert code == 0
-    assert len(outcomes) == 5
-    assert (junit.get("tests"), junit.get("failures"), junit.get("errors")) == ("5", "0", "0")
+    assert len(outcomes) == 6
+    assert (junit.get("tests"), junit.get("failures"), junit.get("errors")) == ("6", "0", "0")
 
 
 def test_judging_leaves_pages_beside_the_outcomes(work: Work) -> None:
@@ -116,7 +116,7 @@ def test_a_suite_that_skips_its_checks_has_evaluated_nothing(work: Work) -> None
     )
     _, outcomes, _ = judged(work.write())
     assert {o["status"] for o in outcomes.values()} == {"not_evaluated"}
-    assert len(outcomes) == 5
+    assert len(outcomes) == 6
 
 
 def test_a_crash_while_measuring_is_not_evaluated(work: Work) -> None:
