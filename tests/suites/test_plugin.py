@@ -66,10 +66,11 @@ def test_failed_is_a_failure_and_not_evaluated_an_error(work: Work) -> None:
     work.frames["current"]["distance"] = work.frames["current"]["distance"].astype(str)
     code, _, junit = judged(work.write())
     assert code == 1
-    assert (junit.get("failures"), junit.get("errors")) == ("1", "1")
-    (message,) = [f.get("message", "") for f in junit.iter("failure")]
-    assert "failed: " in message
-    assert "beyond the limit ≤ 0.3" in message
+    assert (junit.get("failures"), junit.get("errors")) == ("2", "1")
+    moved, table = sorted(f.get("message", "") for f in junit.iter("failure"))[::-1]
+    said = moved + table
+    assert "beyond the limit ≤ 0.3" in said
+    assert "beyond the limit ≤ 0\n" in said + "\n"
 
 
 def test_a_warning_is_a_pass_with_a_property(work: Work) -> None:
@@ -127,6 +128,7 @@ def test_a_crash_while_measuring_is_not_evaluated(work: Work) -> None:
     )
     code, outcomes, junit = judged(work.write())
     assert code == 1
+    assert outcomes.pop("drift/table")["status"] == "passed"
     assert {o["status"] for o in outcomes.values()} == {"not_evaluated"}
     assert all("MemoryError" in o["reason"] for o in outcomes.values())
     assert junit.get("errors") == "5"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -30,11 +29,6 @@ WORDS = {
     "missing": ("share", "absolute difference of the share of missing values"),
     "mean": ("SD", "absolute difference of the means, in standard deviations of the reference"),
     "unseen": ("share", "share of rows with a category that the reference does not have"),
-}
-DISTANCES: dict[str, Callable[..., Distance]] = {
-    "psi": psi,
-    "jensen_shannon": jensen_shannon,
-    "total_variation": total_variation,
 }
 
 
@@ -151,7 +145,7 @@ def _found(
         single = single_valued(np.array(before.cells.edges))
         found = kolmogorov_smirnov(counts[0][..., :-1], counts[1][..., :-1], level, *grouped, single=single)
     else:
-        distance = DISTANCES.get(rule.measure, total_variation)
+        distance = {"psi": psi, "jensen_shannon": jensen_shannon}.get(rule.measure, total_variation)
         found = distance(*counts, level, *grouped)
     return found, {"bins": found.bins, "design_effect": round(found.design_effect, 3)}
 
