@@ -79,7 +79,7 @@ def test_a_good_challenger_passes_and_is_released(project: Path) -> None:
         check=False,
     )
     assert alone.returncode == 0, alone.stdout[-2000:]
-    assert "16 passed" in alone.stdout
+    assert "17 passed" in alone.stdout
 
     registry = project / ".weighin/registry"
     shutil.copytree(registry, project / "before")
@@ -95,6 +95,8 @@ def test_the_numbers_of_evidently_are_those_of_the_gate(project: Path) -> None:
         small_project.weighin(project, "validate", "--suite", "drift")
     page = (project / "reports/drift/evidently.html").read_text()
     for outcome in json.loads((project / "reports/drift/outcomes.json").read_text())["outcomes"]:
+        if outcome["check"] == "drift/table":
+            continue  # about the columns, not about what is in one
         assert outcome["reason"].partition(" [")[0] in page, outcome["check"]
 
 
