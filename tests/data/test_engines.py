@@ -124,7 +124,7 @@ def test_a_table_that_is_counted_in_this_process_is_counted_alike(
 ) -> None:
     wanted = profile(place("parquet", rows()), COUNTED, GROUPS[group])
     later = profile(place("parquet", rows(1)), COUNTED, GROUPS[group], wanted)
-    monkeypatch.setattr("weighin.data.relation.WIDE", 0)
+    monkeypatch.setattr("weighin.data.counting.WIDE", 0)
     must_agree(profile(place("parquet", rows()), COUNTED, GROUPS[group]), wanted)
     must_agree(profile(place("parquet", rows(1)), COUNTED, GROUPS[group], wanted), later)
 

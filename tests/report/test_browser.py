@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium import webdriver as selenium
 
 from evidence_files import Case, interval
 from weighin.contract import checks
@@ -15,8 +16,6 @@ from weighin.outcome import Unmeasured
 from weighin.report import html
 
 pytestmark = pytest.mark.browser
-
-selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
 
 @pytest.fixture(scope="module")

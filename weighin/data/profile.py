@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from weighin.data.relation import Cells, Counts, Kind, Moments
+from weighin.data.cells import Cells, Counts, Moments
+from weighin.data.relation import Kind
 from weighin.errors import EvidenceError
 from weighin.record.encode import canonical, digest, read_json, write_json
 

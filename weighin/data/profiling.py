@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from weighin.contract.models import TimeBlock
+from weighin.data.cells import HUGE, Cells, Counts
+from weighin.data.counting import count_rows
 from weighin.data.profile import ColumnProfile, Profile
-from weighin.data.relation import HUGE, Cells, Counts, Relation
+from weighin.data.relation import Relation
 from weighin.errors import NotEvaluated
 from weighin.stats.drift import edges
 
@@ -52,7 +54,7 @@ def profile(
     if like is None:
         cells = {c: _cells(drawn[c], columns[c], number=table.is_number(c)) for c in names}
     distinct = {c: _distinct(drawn[c]) for c in names} if exact else table.distinct(names)
-    counted = table.counted(cells, group, distinct)
+    counted = count_rows(table, cells, group, distinct)
     found = {}
     for c in names:
         of, complete, counts = cells[c], True, counted[c].counts

@@ -19,6 +19,7 @@ import psutil
 import pyarrow as pa
 
 from weighin.contract.quality import DataQuality
+from weighin.data.engines.spark import QUIET
 from weighin.errors import NotEvaluated
 from weighin.suites.quality_columns import NOTHING, QualityColumns
 
@@ -218,13 +219,8 @@ def spark_session(gate: DataQuality, scratch: Path) -> Iterator[Any]:
         yield there
         return
     settings = {
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.session.timeZone": "UTC",
+        **QUIET,
         "spark.driver.memory": f"{gate.spark_memory_mb}m",
-        "spark.sql.shuffle.partitions": "16",
         "spark.local.dir": str(scratch / "spark"),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
     }

@@ -23,6 +23,17 @@ SQL_TYPES = {
     "date": "DATE",
 }
 
+QUIET = {
+    # A cluster has to reach its driver; work on this machine has not to be reached by anybody.
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.shuffle.partitions": "16",
+}
+"""Settings of a session on this machine."""
+
 
 class Spark(Engine):
     """One job for a table, not one for a column."""
@@ -77,24 +88,23 @@ class Spark(Engine):
 
 @cache
 def session() -> Any:
-    """The process's one session: UTC, no user interface, small batches to Python."""
+    """The process's one session: UTC, no user interface."""
     from pyspark.sql import SparkSession
 
     address = os.environ.get(ADDRESS, "local[*]")
     builder = SparkSession.builder.appName("weighin")
+    settings = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
     if address.startswith("sc://"):
         builder = builder.remote(address)
     else:
-        builder = builder.master(address).config("spark.ui.enabled", "false")
-        if address.startswith("local"):
-            # A cluster has to reach its driver; work on this machine has not to be reached by anybody.
-            builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
-    found = (
-        builder.config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.ansi.enabled", "true")
-        .config("spark.sql.execution.arrow.pyspark.enabled", "true")
-        .getOrCreate()
-    )
+        builder = builder.master(address)
+        settings["spark.ui.enabled"] = "false"
+        settings["spark.sql.execution.arrow.pyspark.enabled"] = "true"
+    if address.startswith("local"):
+        settings |= QUIET
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    found = builder.getOrCreate()
     if not address.startswith("sc://"):
         found.sparkContext.setLogLevel("ERROR")
     return found
