@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 
 import small_project
+from weighin.data.profile import Profile
 
 HOLDOUT = "examples/flights/data/holdout.parquet"
 SUITES = ("data_quality", "performance", "drift", "explainability", "load")
@@ -86,6 +87,10 @@ def test_a_good_challenger_passes_and_is_released(project: Path) -> None:
     promoted = small_project.weighin(project, "promote", "reports")
     assert promoted.returncode == 0, promoted.stderr
     assert "version 1 -> version 2 (unsigned)" in promoted.stdout
+    (stored,) = registry.rglob("weighin/profile/reference.json")
+    profile = Profile.read(stored)
+    assert profile.rows == json.loads((project / ".weighin/work/subject.json").read_text())["data"]["reference"]["rows"]
+    assert {"prediction", "late", "temp"} <= set(profile.columns)
     shutil.rmtree(registry)
     (project / "before").rename(registry)
 
