@@ -59,7 +59,7 @@ def test_the_good_challenger_passes_in_containers_as_it_does_outside(project: Pa
     version = small_project.train(project)
     code, inside = validated(project, version, "out-good")
     assert code == 0, [o["reason"] for o in inside.values() if o["blocks"]]
-    assert len(inside) == 292
+    assert len(inside) == 293
     assert {o["status"] for o in inside.values() if o["limit"]["severity"] == "block"} == {"passed"}
     foreign = small_project.weighin(project, "promote", "out-good", "--dry-run")
     assert (foreign.returncode, "of another image" in foreign.stderr) == (1, True), foreign.stderr
