@@ -177,5 +177,33 @@ def test_a_waiver_relaxes_one_limit_until_it_expires(write):
     assert "has expired" in expired.expired
 
 
+SEASON = WAIVER.replace("expires: 2014-02-01", "starts: 2014-01-10, expires: 2014-01-20")
+
+
+@pytest.mark.parametrize(
+    ("day", "limit"), [("2014-01-09", 0.5), ("2014-01-10", 2.0), ("2014-01-20", 2.0), ("2014-01-21", 0.5)]
+)
+def test_a_season_has_a_first_and_a_last_day_and_outside_them_the_own_limit_holds(write, day, limit):
+    text = GOOD.replace("2014-01-15", day) + SEASON
+    check = {c.id: c for c in checks(read_contract(write(text)).contract)}["drift/distance"]
+    assert check.limit.value == limit
+    assert not check.expired
+    assert bool(check.waiver) == (limit == 2.0)
+
+
+def test_the_waiver_of_this_season_counts_and_not_that_of_the_last(write):
+    last = SEASON.splitlines()[1].replace("2014", "2013").replace("limit: 2.0", "limit: 9.0")
+    check = {
+        c.id: c for c in checks(read_contract(write(f"{GOOD}waivers:\n{last}\n{SEASON.splitlines()[1]}\n")).contract)
+    }
+    assert check["drift/distance"].limit.value == 2.0
+
+
+def test_a_season_that_ends_before_it_starts_is_refused(write):
+    assert "starts on 2014-03-01, after it expires" in problems(
+        write(GOOD + SEASON.replace("2014-01-10", "2014-03-01"))
+    )
+
+
 def test_a_waiver_for_no_check_is_refused(write):
     assert "no check `drift/distanze`" in problems(write(GOOD + WAIVER.replace("drift/distance", "drift/distanze")))

@@ -38,6 +38,14 @@ def test_every_check_is_in_it_once_per_table(case: Case) -> None:
     assert sorted(map(unescape, shown)) == sorted(c.id for c in checks(case.file.contract))
 
 
+def test_a_distribution_stands_beside_its_interval_and_limit(case: Case) -> None:
+    page = html.report(case.write().record())
+    figure = re.search(r'<figure data-histogram="drift/temp">.*?</figure>', page, re.DOTALL)
+    assert figure is not None
+    assert [figure[0].count(f'class="{kind}"') for kind in ("reference", "current")] == [2, 2]
+    assert figure[0].count('class="interval"') == figure[0].count('class="limit"') == 1
+
+
 def test_a_suite_has_a_page_of_its_own(case: Case) -> None:
     suite = case.write().record()["suites"][2]
     page = html.suite_report(suite)

@@ -61,6 +61,25 @@ def test_judging_leaves_pages_beside_the_outcomes(work: Work) -> None:
         assert (work.folder / "reports/drift" / name).is_file(), name
 
 
+def test_no_page_or_file_of_the_suite_holds_a_value_of_a_sensitive_column(work: Work) -> None:
+    work.contract = work.contract.replace("carrier: {type: string,", "carrier: {type: string, sensitive: true,")
+    work.contract = work.contract.replace("[AA, UA, B6]", "[NAMEOFONE, NAMEOFTWO]").replace("[AA]", "[NAMEOFONE]")
+    for table in work.frames.values():
+        table["carrier"] = np.where(table["carrier"] == "AA", "NAMEOFONE", "NAMEOFTWO")
+    work.frames["current"].loc[:900, "carrier"] = "NAMEOFNOBODY"
+    command = [sys.executable, "-m", "weighin", "judge", "drift", "--work", "work"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=work.write().folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    left = {p: p.read_text("utf-8", "replace") for p in (work.folder / "reports/drift").rglob("*") if p.is_file()}
+    assert any(p.name == "evidently.html" for p in left)
+    assert [str(p) for p, text in left.items() if "NAMEOF" in text] == []
+    assert "NAMEOF" not in done.stdout + done.stderr
+    assert "drift/carrier" in left[work.folder / "reports/drift/report.html"]
+
+
 def test_failed_is_a_failure_and_not_evaluated_an_error(work: Work) -> None:
     work.frames["current"]["temp"] += 40
     work.frames["current"]["distance"] = work.frames["current"]["distance"].astype(str)

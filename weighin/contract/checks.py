@@ -135,11 +135,13 @@ def checks(contract: Contract, suite: str | None = None, now: datetime | None = 
 
 
 def _waived(check: Check, contract: Contract, moment: datetime) -> Check:
+    day = moment.astimezone(UTC).date()
     for waiver in contract.waivers:
-        if waiver.check != check.id:
+        if waiver.check != check.id or (waiver.starts is not None and not waiver.starts <= day <= waiver.expires):
             continue
-        text = f"waiver of {waiver.owner} until {waiver.expires}: {waiver.reason}"
-        if moment.astimezone(UTC).date() > waiver.expires:
+        since = f"from {waiver.starts} " if waiver.starts else ""
+        text = f"waiver of {waiver.owner} {since}until {waiver.expires}: {waiver.reason}"
+        if day > waiver.expires:
             return replace(check, expired=f"the {text} has expired; renew it or meet the limit {check.limit}")
         return replace(check, limit=replace(check.limit, value=waiver.limit), waiver=text)
     return check

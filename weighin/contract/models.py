@@ -155,13 +155,24 @@ class TimeBlock(Part):
 
 
 class Waiver(Part):
-    """A relaxed limit for a time, with somebody who answers for it."""
+    """A relaxed limit for a time, with somebody who answers for it.
+
+    With `starts` it is a season: before and after it the check's own limit holds. Without, it is a debt, and once it
+    has expired it blocks until it is renewed or removed.
+    """
 
     check: Name
     limit: FiniteFloat
     owner: Name
     reason: Name
-    expires: date
+    starts: date | None = Field(None, description="The first day, for a season that comes and goes.")
+    expires: date = Field(description="The last day, judged in UTC against `as_of`.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Waiver:
+        if self.starts is not None and self.starts > self.expires:
+            raise ValueError(f"starts on {self.starts}, after it expires on {self.expires}")
+        return self
 
 
 class Contract(Part):

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
 
 from weighin.contract.checks import checks
-from weighin.errors import EvidenceError, NotEvaluated
+from weighin.errors import WeighinError
 from weighin.outcome import Measurement, Outcome, Status
 from weighin.predict import COLUMN
 from weighin.record.suite import SuiteOutcomes
@@ -34,7 +36,7 @@ def draw(evidence: Evidence, folder: Path) -> str:
         shown = [o for o in outcomes if isinstance(o.evidence, Measurement) and o.check in distances]
         shown = [o for o in shown if not _hidden(evidence, o)]
         reference, current = (_frame(evidence, name, shown) for name in ("reference", "current"))
-    except (EvidenceError, NotEvaluated) as error:
+    except (WeighinError, pa.ArrowException, OSError) as error:
         return str(error)
     if not shown:
         return "no drift check could be measured"
@@ -79,8 +81,10 @@ def _frame(evidence: Evidence, dataset: str, shown: list[Outcome]) -> pd.DataFra
     names = [o.check.removeprefix("drift/") for o in shown]
     target = evidence.contract.model.target
     held = [n for n in names if n in evidence.contract.data.columns and n != target]
-    frame: pd.DataFrame = evidence.columns(dataset, target, *held).to_pandas()
+    table = ds.dataset(evidence.path(dataset), format="parquet")
+    total = table.count_rows()
+    rows = np.sort(np.random.default_rng(0).choice(total, size=min(ROWS, total), replace=False))
+    frame: pd.DataFrame = table.take(pa.array(rows), columns=[target, *held]).to_pandas()
     if COLUMN in names and COLUMN not in held:
-        frame[COLUMN] = evidence.predictions("candidate", dataset)
-    rows = np.random.default_rng(0).permutation(len(frame))[:ROWS]
-    return frame.iloc[np.sort(rows)][names]
+        frame[COLUMN] = evidence.predictions("candidate", dataset)[rows]
+    return frame[names]
