@@ -67,7 +67,7 @@ def test_blocks_grow_until_neighbours_differ() -> None:
     slow = (when.due // 8).astype(int) % 2 == 0
     found = share(~slow, when, LEVEL)
     assert "since neighbours are alike" in found.method
-    assert "alike" not in share(np.arange(len(slow)) % 7 > 0, when, LEVEL).method
+    assert "alike" not in share(np.arange(len(slow)) % 10 > 0, when, LEVEL).method
     assert found.high - found.low > 0.2
 
 
