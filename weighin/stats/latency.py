@@ -199,7 +199,8 @@ def _correlated(success: NDArray[np.bool_], codes: Codes, count: int) -> bool:
     means = np.bincount(codes, weights=success, minlength=count) / np.bincount(codes, minlength=count)
     off = means - means.mean()
     square = float(off @ off)
-    return square > 0 and float(off[:-1] @ off[1:]) / square > DEPENDENT / math.sqrt(count)
+    # Below this, means differ by rounding only.
+    return square > 1e-12 and float(off[:-1] @ off[1:]) / square > DEPENDENT / math.sqrt(count)
 
 
 def _between(success: NDArray[np.bool_], moments: Moments, codes: Codes, level: float) -> float:
