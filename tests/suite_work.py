@@ -116,7 +116,7 @@ class Work:
             self.folder / "work/subject.json"
         )
         (self.folder / "work/load").mkdir(exist_ok=True)
-        responses = str(self.folder / "work/load/responses.arrow")
+        responses = str(self.folder / "work/load/responses-candidate-0.arrow")
         with pa.OSFile(responses, "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
             writer.write_table(pa.Table.from_pylist(self.log, schema=SCHEMA))
         (self.folder / "work/load/server.json").write_text(json.dumps(self.memory))
@@ -168,7 +168,8 @@ def load_log(offline: np.ndarray, rng: np.random.Generator) -> list[dict[str, ob
                 "intended": moment,
                 "sent": moment + 0.001,
                 "done": moment + 0.010,
-                "warm_up": False,
+                "start": 0,
+                "phase": "load",
                 "error": "",
                 "rows": rows.tolist(),
                 "answers": offline[rows].tolist(),

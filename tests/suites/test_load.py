@@ -81,7 +81,7 @@ def test_too_few_requests_are_not_evaluated(log: str, work: Work) -> None:
             work.log = []
         case "warm-up only":
             for response in work.log:
-                response["warm_up"] = True
+                response["phase"] = "warm_up"
         case "too short":
             work.log = work.log[:90]
     red = work.write().red("load")
@@ -99,7 +99,7 @@ def test_no_answer_at_all_passes_nothing_but_memory(work: Work) -> None:
 
 @pytest.mark.parametrize("content", [None, b"", b"nonsense"])
 def test_a_missing_or_damaged_log_is_not_evaluated(content: bytes | None, work: Work) -> None:
-    path = work.write().folder / "work/load/responses.arrow"
+    path = work.write().folder / "work/load/responses-candidate-0.arrow"
     path.unlink()
     if content is not None:
         path.write_bytes(content)

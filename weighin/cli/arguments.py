@@ -56,6 +56,8 @@ def parser() -> Parser:
 
     load = commands.add_parser("load", help="send the planned load to a server (a step)")
     load.add_argument("--url", required=True)
+    load.add_argument("--role", default="candidate", help="whose server this is (%(default)s)")
+    load.add_argument("--start", type=int, default=0, help="which start of the server, counted from 0")
     _work(load)
 
     judge = commands.add_parser("judge", help="run one suite over what was predicted (a step)")

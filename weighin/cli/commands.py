@@ -112,7 +112,7 @@ def load(given: argparse.Namespace) -> int:
     if plan.load is None:
         raise ContractError("the contract has no load gate", str(given.work / "plan.json"), "Add `gates.load`.")
     features = given.work / "features" / "holdout.parquet"
-    generate(given.url, features, plan.load, plan.columns, given.work / "load")
+    generate(given.url, features, plan.load, plan.columns, given.work / "load", given.role, given.start)
     return 0
 
 

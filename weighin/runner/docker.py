@@ -173,7 +173,7 @@ def _serve_and_load(image: str, work: Path, plan: LoadPlan, name: str, out: Path
         return f"the server did not start: {last_line(started.stderr)}", None
     mounts = ((work / "features", "/work/features", False), (work / "plan.json", "/work/plan.json", False))
     generator = Sandbox(image, (*mounts, (out, "/work/load", True)), 1500, network=f"container:{name}")
-    seconds = plan.start_seconds + plan.warm_up_seconds + plan.seconds + plan.timeout_seconds + 60
+    seconds = plan.most_seconds + 60
     command = ["weighin", "load", "--work", "/work", "--url", "http://127.0.0.1:8080"]
     problem = run(generator, "generator", command, seconds, out)
     state = _state(name)

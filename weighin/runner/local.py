@@ -57,8 +57,7 @@ def load(work: Path) -> None:
     with _scratch() as folder, _group([*WEIGHIN, "serve", "--model", model, "--port", str(port)], folder) as server:
         memory = PeakMemory(server.pid)
         arguments = ["load", "--work", str(work.resolve()), "--url", f"http://127.0.0.1:{port}"]
-        limit = plan.load.start_seconds + plan.load.warm_up_seconds + plan.load.seconds + plan.load.timeout_seconds
-        problem = _run(arguments, folder, limit + 60)
+        problem = _run(arguments, folder, plan.load.most_seconds + 60)
         peak = memory.stop()
     note_problem(out, problem)
     (out / "server.json").write_text(json.dumps({"peak_memory_mb": peak}))

@@ -7,21 +7,82 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-SCHEMA = "weighin/plan/v1"
+SCHEMA = "weighin/plan/v2"
+MARGIN_SECONDS = 5.0
+"""What a generator may need besides the time that its plan gives: encoding, sending late, writing."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of load: requests per second for so many seconds."""
+
+    name: str
+    """"warm_up", "load", "peak", "stress" or "recovery"; neighbours of the name "stress" are a ramp."""
+    rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Interface:
+    """How the server is spoken to.
+
+    health       path of a GET that answers 200 when the server is ready
+    path         path of the POST that asks for predictions
+    form         body of a request: "dataframe_split", "instances" or "template"
+    template     JSON text; {{rows}} in it is replaced by the list of row objects
+    predictions  JSON pointer (RFC 6901) to the list of predictions in an answer; "" is the whole answer
+    """
+
+    health: str = "/ping"
+    path: str = "/invocations"
+    form: str = "dataframe_split"
+    template: str = ""
+    predictions: str = "/predictions"
 
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """The shape of the load and what the server may use: requests per second, seconds, rows per request, MB."""
+    """The shape of the load, how the server is asked, and what it may use.
 
-    rate: float
-    seconds: float
-    warm_up_seconds: float
-    batch_rows: int
+    arrivals     "poisson" (independent users) or "constant"
+    batch_rows   rows of a request; each request draws one of these
+    break_ms, break_share
+                 the ramp of stress ends with the step in which a smaller share was answered rightly within this time
+    lateness_ms  lateness of the generator itself at p99 beyond which it is not trusted
+    locustfile   tasks of this file are run instead of asking for predictions; "" for none
+    """
+
+    phases: tuple[Phase, ...]
+    arrivals: str
+    batch_rows: tuple[int, ...]
     timeout_seconds: float
     server_cpus: float
     server_memory_mb: int
     start_seconds: float
+    interface: Interface
+    break_ms: float
+    break_share: float
+    lateness_ms: float
+    locustfile: str = ""
+
+    @property
+    def most_seconds(self) -> float:
+        """The longest that the generator takes: start, phases, the wait after each step of stress and at the end."""
+        waits = 1 + sum(phase.name == "stress" for phase in self.phases)
+        phases = sum(phase.seconds for phase in self.phases)
+        return self.start_seconds + phases + waits * (self.timeout_seconds + MARGIN_SECONDS)
+
+    @property
+    def hopeless_seconds(self) -> float:
+        """Lateness of the generator from which there is no use in going on."""
+        return max(20 * self.lateness_ms / 1000, 1.0)
+
+    @staticmethod
+    def of(value: dict[str, Any]) -> LoadPlan:
+        """From the JSON that `Plan.write` made."""
+        phases = tuple(Phase(**phase) for phase in value["phases"])
+        nested = {"phases": phases, "batch_rows": tuple(value["batch_rows"])}
+        return LoadPlan(**{**value, **nested, "interface": Interface(**value["interface"])})
 
 
 @dataclass(frozen=True)
@@ -45,14 +106,17 @@ class Plan:
         """The plan of a contract (a `weighin.contract.Contract`, which this module does not import)."""
         model, gate = contract.model, contract.gates.load
         load = gate and LoadPlan(
-            gate.rate,
-            gate.seconds,
-            gate.warm_up_seconds,
-            gate.batch_rows,
-            gate.timeout_seconds,
-            gate.server.cpus,
-            gate.server.memory_mb,
-            gate.server.start_seconds,
+            phases=(Phase("warm_up", gate.rate, gate.warm_up_seconds), Phase("load", gate.rate, gate.seconds)),
+            arrivals="poisson",
+            batch_rows=(gate.batch_rows,),
+            timeout_seconds=gate.timeout_seconds,
+            server_cpus=gate.server.cpus,
+            server_memory_mb=gate.server.memory_mb,
+            start_seconds=gate.server.start_seconds,
+            interface=Interface(),
+            break_ms=gate.within.milliseconds,
+            break_share=0.5,
+            lateness_ms=gate.lateness_ms_at_most,
         )
         explain = contract.gates.explainability
         suites = (*contract.gates.names, "sealed") if sealed else contract.gates.names
@@ -78,7 +142,7 @@ class Plan:
             raise ValueError(f"{path}: no readable plan ({error}). Run `weighin resolve` first.") from error
         if value.pop("schema", None) != SCHEMA:
             raise ValueError(f"{path}: not a plan of schema {SCHEMA}. Run `weighin resolve` again.")
-        load = value["load"] and LoadPlan(**value["load"])
+        load = value["load"] and LoadPlan.of(value["load"])
         return Plan(
             tuple(value["suites"]),
             tuple(value["roles"]),

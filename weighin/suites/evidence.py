@@ -220,4 +220,4 @@ class Evidence:
     @cache  # noqa: B019
     def load_log(self) -> LoadLog:
         """What the load generator saw."""
-        return read_log(self.work / "load" / "responses.arrow")
+        return read_log([self.work / "load" / "responses-candidate-0.arrow"])

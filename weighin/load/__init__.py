@@ -1,0 +1,19 @@
+"""Open-loop load: every request has its moment, whatever became of the ones before it.
+
+Latency counts from the intended start, so that a server which stalls is charged for everything that queued up
+meanwhile (what is left out otherwise is called coordinated omission, after Tene). The generator judges nothing: it
+leaves one row per request in `responses-<role>-<start>.arrow`, and says how late it was itself.
+
+    schedule  phases become requests: a moment, rows of the data, a body
+    send      asks a server by that schedule
+    answer    what an answer says, or what is wrong with it
+    log       the file of what was seen
+    locust    the same schedule for tasks of a team's own locustfile
+"""
+
+from __future__ import annotations
+
+from weighin.load.generate import generate
+from weighin.load.log import SCHEMA, LoadLog, read_log
+
+__all__ = ["SCHEMA", "LoadLog", "generate", "read_log"]

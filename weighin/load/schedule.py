@@ -1,0 +1,138 @@
+"""Phases become requests: a moment each, real rows, and a body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weighin.errors import NotEvaluated
+from weighin.runner.plan import Interface, LoadPlan, Phase
+
+Floats = NDArray[np.float64]
+ROWS = "{{rows}}"
+
+
+def moments(phase: Phase, arrivals: str, rng: np.random.Generator) -> Floats:
+    """Intended starts in one phase, in seconds since its start: shape (n,), increasing, below `phase.seconds`.
+
+    arrivals  "constant": every 1/rate seconds from 0 on; "poisson": independent users, n itself is Poisson
+
+    >>> moments(Phase("load", 4, 1), "constant", np.random.default_rng(0)).tolist()
+    [0.0, 0.25, 0.5, 0.75]
+    """
+    if arrivals == "constant":
+        every = np.arange(int(np.ceil(phase.rate * phase.seconds))) / phase.rate
+        return every[every < phase.seconds]
+    return np.sort(rng.uniform(0, phase.seconds, rng.poisson(phase.rate * phase.seconds)))
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """Requests as JSON, from rows that are encoded already: a body is put together in microseconds, when it is sent."""
+
+    rows: dict[int, bytes]
+    before: bytes
+    after: bytes
+
+    def of(self, rows: Sequence[int]) -> bytes:
+        """The body that asks for these rows."""
+        return self.before + b",".join([self.rows[row] for row in rows]) + self.after
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What is asked when.
+
+    moments  for each phase of the plan, seconds since the start of the phase
+    rows     for each phase, for each request, the rows of the features that it asks for
+    """
+
+    moments: tuple[Floats, ...]
+    rows: tuple[tuple[tuple[int, ...], ...], ...]
+    bodies: Bodies
+
+
+def schedule(features: Path, plan: LoadPlan, seed: Sequence[int]) -> Schedule:
+    """Draw arrivals, and for each of them one of the batch sizes and so many different rows of a Parquet file.
+
+    Equal seeds give equal schedules, so that two models can be asked the same.
+    Errors: `NotEvaluated` when the features have no rows, or the template is not JSON around {{rows}}.
+    """
+    import pandas as pd
+
+    frame = pd.read_parquet(features)
+    if frame.empty:
+        raise NotEvaluated("the features have no rows", features.name, "Requests are drawn from them.")
+    rng = np.random.default_rng(seed)
+    due = tuple(moments(phase, plan.arrivals, rng) for phase in plan.phases)
+    drawn = tuple(
+        tuple(
+            tuple(sorted(rng.choice(len(frame), size=min(int(size), len(frame)), replace=False).tolist()))
+            for size in rng.choice(plan.batch_rows, size=len(phase))
+        )
+        for phase in due
+    )
+    used = sorted({row for phase in drawn for request in phase for row in request})
+    return Schedule(due, drawn, _encode(frame.iloc[used], used, plan.interface))
+
+
+def _encode(frame: object, numbers: list[int], interface: Interface) -> Bodies:
+    """Rows of a pandas frame as JSON; numbers keep every digit, moments are ISO 8601, what is missing is null."""
+    import pyarrow as pa
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    names = table.column_names
+    columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
+    rows = zip(*columns, strict=True)
+    if interface.form == "dataframe_split":
+        encoded = [json.dumps(row, allow_nan=False).encode() for row in rows]
+        return Bodies(
+            dict(zip(numbers, encoded, strict=True)),
+            b'{"dataframe_split": {"columns": ' + json.dumps(names).encode() + b', "data": [',
+            b"]}}",
+        )
+    encoded = [json.dumps(dict(zip(names, row, strict=True)), allow_nan=False).encode() for row in rows]
+    before, after = _around(interface)
+    return Bodies(dict(zip(numbers, encoded, strict=True)), before + b"[", b"]" + after)
+
+
+def _around(interface: Interface) -> tuple[bytes, bytes]:
+    """What stands before and after the list of row objects."""
+    if interface.form == "instances":
+        return b'{"instances": ', b"}"
+    parts = interface.template.split(ROWS)
+    try:
+        # A text within, so that one that stands in quotation marks is found out.
+        json.loads('[""]'.join(parts))
+    except ValueError as error:
+        raise NotEvaluated(
+            f"the template of requests is not JSON ({error})", "load", f"Write {ROWS} for the rows."
+        ) from error
+    if len(parts) != 2:
+        raise NotEvaluated(f"the template of requests has {ROWS} {len(parts) - 1} times", "load", "Write it once.")
+    return parts[0].encode(), parts[1].encode()
+
+
+def _plain(value: object) -> object:
+    """A cell as JSON has it."""
+    match value:
+        case float():
+            return value if np.isfinite(value) else None
+        case datetime() | date() | time():
+            return value.isoformat()
+        case Decimal():
+            return float(value)
+        case bytes():
+            raise NotEvaluated("a column of bytes has no form in JSON", "load", "Leave it out of the features.")
+        case list():
+            return [_plain(inner) for inner in value]
+        case dict():
+            return {key: _plain(inner) for key, inner in value.items()}
+    return value

@@ -1,0 +1,157 @@
+"""Ask a server by a schedule, in one process and one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+import select
+import selectors
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from weighin.errors import NotEvaluated
+from weighin.load.answer import read_answer
+from weighin.load.client import Client
+from weighin.load.log import Response
+from weighin.load.schedule import Schedule
+from weighin.runner.plan import LoadPlan, Phase
+
+
+def send(url: str, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...]) -> list[Response]:
+    """Ask the server at `url`, wait for what is still unanswered, and return what was seen, in order of sending.
+
+    Neighbouring phases of the name "stress" are a ramp: after each step its requests end or time out, and when fewer
+    than `plan.break_share` were answered rightly within `plan.break_ms`, the steps that are left are not sent. The
+    phase after the ramp begins right then.
+    Errors: `NotEvaluated` when the server does not get healthy in time, or when the generator itself falls hopelessly
+    behind its schedule outside of stress; within stress that ends the ramp as well.
+    """
+    with _undisturbed(), asyncio.Runner(loop_factory=precise_loop) as runner:
+        return runner.run(_send(Client(url), schedule, plan, columns))
+
+
+async def _send(client: Client, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...]) -> list[Response]:
+    sender = _Sender(client, schedule, plan, columns)
+    try:
+        await _healthy(client, plan.interface.health, plan.start_seconds)
+        return await sender.all_phases()
+    finally:
+        for task in sender.tasks:
+            task.cancel()
+        await asyncio.gather(*sender.tasks, return_exceptions=True)
+        await client.close()
+
+
+class _Sender:
+    """One run of a schedule. `tasks` are all requests so far."""
+
+    def __init__(self, client: Client, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...]) -> None:
+        self.client, self.schedule, self.plan, self.columns = client, schedule, plan, columns
+        self.head = client.head("POST", plan.interface.path)
+        self.began = 0.0
+        self.tasks: list[asyncio.Task[Response]] = []
+
+    def now(self) -> float:
+        """Seconds since the load began."""
+        return time.perf_counter() - self.began
+
+    async def all_phases(self) -> list[Response]:
+        self.began = time.perf_counter()
+        origin, broken = 0.0, False
+        for number, phase in enumerate(self.plan.phases):
+            stress = phase.name == "stress"
+            if stress and broken:
+                continue
+            first = len(self.tasks)
+            kept = await self.one_phase(number, phase, origin)
+            origin += phase.seconds
+            broken = False
+            if stress:
+                await asyncio.sleep(max(0.0, origin - self.now()) if kept else 0)
+                broken = self.breaks(await asyncio.gather(*self.tasks[first:])) or not kept
+                origin = self.now()
+        return list(await asyncio.gather(*self.tasks))
+
+    async def one_phase(self, number: int, phase: Phase, origin: float) -> bool:
+        """Send the requests of one phase, each at its moment; False when the schedule of a stress was given up."""
+        requests = zip(self.schedule.moments[number].tolist(), self.schedule.rows[number], strict=True)
+        for moment, rows in requests:
+            late = self.now() - (origin + moment)
+            if late > self.plan.hopeless_seconds:
+                if phase.name == "stress":
+                    return False
+                raise hopeless(late, phase)
+            # Also when there is nothing to wait for: answers must get their turn.
+            await asyncio.sleep(max(0.0, -late))
+            self.tasks.append(asyncio.create_task(self.ask(phase.name, origin + moment, rows)))
+        return True
+
+    def breaks(self, step: list[Response]) -> bool:
+        """Whether a step of the ramp was more than the server bears."""
+        within = self.plan.break_ms / 1000
+        right = sum(not r.error and r.done - r.intended <= within for r in step)
+        return right < self.plan.break_share * len(step)
+
+    async def ask(self, phase: str, intended: float, rows: tuple[int, ...]) -> Response:
+        sent = self.now()
+        answer = await self.client.ask(self.head, self.schedule.bodies.of(rows), self.plan.timeout_seconds)
+        error, answers = answer.error, None
+        if not error:
+            error, answers = read_answer(answer.content, len(rows), self.plan.interface.predictions, self.columns)
+        return Response(phase, intended, sent, answer.done - self.began, error, rows, answers)
+
+
+def hopeless(late: float, phase: Phase) -> NotEvaluated:
+    """The generator cannot do what it is asked."""
+    return NotEvaluated(
+        f"the generator fell {late:.1f} s behind {phase.rate:g} requests per second and gave up",
+        f"load, phase {phase.name}",
+        "Give it a core of its own, lower the rate, or use more machines.",
+    )
+
+
+async def _healthy(client: Client, path: str, seconds: float) -> None:
+    """Wait until a GET is answered with 200. Errors: `NotEvaluated` after so many seconds."""
+    deadline = time.perf_counter() + seconds
+    said = "not asked"
+    while (left := deadline - time.perf_counter()) > 0:
+        said = (await client.ask(client.head("GET", path), b"", left)).error
+        if not said:
+            return
+        await asyncio.sleep(0.1)
+    raise NotEvaluated(
+        f"the server did not get healthy in {seconds:g} s ({said})", path, "Serve the model by hand and read its log."
+    )
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Nothing of our own making in between: no collection of garbage, and sockets for every unanswered request."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    collected = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+class _PreciseSelector(selectors.EpollSelector):
+    """epoll waits in whole milliseconds, rounded up; `select` on epoll's own descriptor waits in microseconds."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is not None and timeout > 0:
+            select.select([self], [], [], timeout)
+            timeout = 0
+        return super().select(timeout)
+
+
+def precise_loop() -> asyncio.AbstractEventLoop:
+    """An event loop whose timers are exact to about a tenth of a millisecond."""
+    return asyncio.SelectorEventLoop(_PreciseSelector())
