@@ -21,6 +21,7 @@ from weighin.data.profile import Profile
 from weighin.data.table import read_columns
 from weighin.datasets import merged, resolve_profiles, resolve_rows
 from weighin.errors import ContractError, NotEvaluated, RegistryError
+from weighin.load.probes import EXAMPLE, EXAMPLE_BYTES
 from weighin.registry.location import is_embedded, tracking_uri
 from weighin.registry.looks import Looks, row_hashes
 from weighin.registry.mlflow import Registry
@@ -63,6 +64,7 @@ def resolve(
     rows = resolve_rows(contract_file, work, sealed, moment)
     profiles = resolve_profiles(contract_file, work, moment, lambda role: stored_profile(subject.role(role), role))
     subject = replace(subject, data=merged(rows, profiles))
+    _input_example(work)
     if sealed:
         # The last thing: whatever else can go wrong here must not cost a look.
         subject = replace(subject, sealed=_look(contract_file, subject, work))
@@ -106,6 +108,14 @@ def stored_profile(model: ModelVersion | None, role: str) -> Profile:
         except RegistryError as error:
             remedy = "Promotion stores one; `weighin profile --store` does for a model that was not promoted by it."
             raise NotEvaluated(f"no profile is stored with {model} ({error.fact})", "data.reference", remedy) from error
+
+
+def _input_example(work: Path) -> None:
+    """Put the example that is logged with the candidate where the load generator, which sees no model, finds it."""
+    logged = work / "models/candidate/serving_input_example.json"
+    if logged.is_file() and not logged.is_symlink() and logged.stat().st_size <= EXAMPLE_BYTES:
+        (work / "features").mkdir(exist_ok=True)
+        shutil.copyfile(logged, work / "features" / EXAMPLE)
 
 
 def _look(contract_file: ContractFile, subject: Subject, work: Path) -> SealedLook:

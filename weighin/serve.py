@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 
-def serve(model: Path, port: int) -> None:
+def serve(model: Path, port: int, python: Path | None = None) -> None:
     """Replace this process by `mlflow models serve`; does not return.
 
-    MLflow finds its server program on PATH, so the folder of this interpreter comes first in it.
+    python  interpreter of another environment, one made of the model's own requirements; default this one
+
+    MLflow finds its server program on PATH, so the folder of the interpreter comes first in it.
     """
-    folder = str(Path(sys.executable).parent)
+    interpreter = str(python or sys.executable)
+    folder = str(Path(interpreter).parent)
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
-    program = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
-    os.execv(sys.executable, [*program, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"])  # noqa: S606 - a fixed program, no shell wanted
+    program = [interpreter, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
+    os.execv(interpreter, [*program, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"])  # noqa: S606 - a fixed program, no shell wanted

@@ -28,6 +28,16 @@ def test_a_calm_server_is_as_certain_as_its_blocks_and_not_as_its_requests() -> 
     assert (found.high, found.n) == (1.0, 80)
 
 
+def test_a_server_that_answers_nothing_is_surely_failing() -> None:
+    when = moments()
+    found = share(np.zeros(len(when.due), bool), when, LEVEL)
+    assert (found.low, found.estimate) == (0.0, 0.0)
+    below, above = found.p_below(0.9), found.p_above(0.01)
+    assert below is not None
+    assert below < 1e-100
+    assert above == 1.0
+
+
 def test_failures_are_the_mirror_of_successes() -> None:
     when = moments()
     failed = np.arange(len(when.due)) % 50 == 7
@@ -68,7 +78,8 @@ def test_blocks_grow_until_neighbours_differ() -> None:
     found = share(~slow, when, LEVEL)
     assert "since neighbours are alike" in found.method
     assert "alike" not in share(np.arange(len(slow)) % 10 > 0, when, LEVEL).method
-    assert found.high - found.low > 0.2
+    even = share(np.arange(len(slow)) % 2 == 0, when, LEVEL)
+    assert found.high - found.low > 3 * (even.high - even.low)
 
 
 def test_blocks_do_not_reach_over_two_starts() -> None:

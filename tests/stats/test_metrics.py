@@ -6,7 +6,7 @@ from scipy import stats as scipy_stats
 from sklearn import metrics as sk
 
 from weighin.stats.contrast import contrast
-from weighin.stats.intervals import Undefined, clopper_pearson, from_influence, share_by_blocks
+from weighin.stats.intervals import Undefined, clopper_pearson, from_influence
 from weighin.stats.metrics import METRICS, Scored, calibration, roc_auc, table_value
 
 BINARY = [name for name, m in METRICS.items() if "binary" in m.tasks]
@@ -282,12 +282,6 @@ def test_bounds_hold_the_truth_as_often_as_they_say(name, grouped):
     assert min(low, high) >= scipy_stats.binom.ppf(1e-4, runs, 0.95)
 
 
-def test_a_share_without_any_success_has_an_exact_p_value():
-    found = share_by_blocks(np.zeros(150, bool), np.repeat(np.arange(15), 10), 0.95)
-    assert found.p_below(0.9) < 1e-100
-    assert found.p_above(0.0) == 1.0
-
-
 @pytest.mark.parametrize(("successes", "limit"), [(3, 0.2), (30, 0.2), (100, 0.9)])
 def test_p_values_of_a_share_are_those_of_the_exact_test(successes, limit):
     found = clopper_pearson(successes, 100, 0.95)
@@ -300,17 +294,3 @@ def test_clopper_pearson_agrees_with_scipy():
         found = clopper_pearson(successes, trials, 0.975)
         expected = scipy_stats.binomtest(successes, trials).proportion_ci(0.95, "exact")
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-def test_blocks_widen_an_interval_when_failures_come_together():
-    block = np.repeat(np.arange(20), 50)
-    together, spread = block < 2, np.arange(1000) % 10 == 0
-    assert together.mean() == spread.mean()
-    assert share_by_blocks(together, block, 0.95).high > share_by_blocks(spread, block, 0.95).high
-    assert share_by_blocks(spread, block, 0.95).high >= clopper_pearson(100, 1000, 0.95).high
-
-
-def test_a_calm_server_is_not_certain():
-    found = share_by_blocks(np.ones(200, bool), np.repeat(np.arange(20), 10), 0.95)
-    assert found.low == pytest.approx(clopper_pearson(200, 200, 0.95).low)
-    assert found.low < 1

@@ -53,6 +53,7 @@ def parser() -> Parser:
     serve = commands.add_parser("serve", help="serve one model on loopback (a step)")
     serve.add_argument("--model", type=Path, required=True)
     serve.add_argument("--port", type=int, required=True)
+    serve.add_argument("--python", type=Path, help="interpreter of another environment (default: this one)")
 
     load = commands.add_parser("load", help="send the planned load to a server (a step)")
     load.add_argument("--url", required=True)

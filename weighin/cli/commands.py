@@ -99,7 +99,7 @@ def serve(given: argparse.Namespace) -> int:
     """Serve one model; does not return."""
     from weighin.serve import serve as serve_model
 
-    serve_model(given.model, given.port)
+    serve_model(given.model, given.port, given.python)
     return 3
 
 
@@ -111,8 +111,14 @@ def load(given: argparse.Namespace) -> int:
     plan = Plan.read(given.work / "plan.json")
     if plan.load is None:
         raise ContractError("the contract has no load gate", str(given.work / "plan.json"), "Add `gates.load`.")
+    session = next((s for s in plan.load.sessions if (s.role, s.start) == (given.role, given.start)), None)
+    if session is None:
+        raise ContractError(f"the plan has no start {given.start} of the {given.role}", str(given.work / "plan.json"))
     features = given.work / "features" / "holdout.parquet"
-    generate(given.url, features, plan.load, plan.columns, given.work / "load", given.role, given.start)
+    out = given.work / "load" / session.name
+    out.mkdir(parents=True, exist_ok=True)
+    probes = session.probes
+    generate(given.url, features, plan.load.at(session), plan.columns, out, session.role, session.start, probes=probes)
     return 0
 
 

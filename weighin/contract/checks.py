@@ -19,7 +19,7 @@ from weighin.contract.gates import (
     SliceCheck,
 )
 from weighin.contract.models import Contract
-from weighin.contract.parts import CUSTOM_METRIC
+from weighin.contract.parts import CUSTOM_METRIC, Graded
 from weighin.contract.rules import ColumnRule, quality_rules
 from weighin.outcome import Direction, Limit
 from weighin.stats.metrics import METRICS
@@ -79,11 +79,38 @@ class DriftRule:
     bins: int = 10
 
 
+LoadKind = Literal[
+    "within",
+    "quantile",
+    "throughput",
+    "errors",
+    "wrong_answers",
+    "malformed",
+    "input_example",
+    "start_up",
+    "memory",
+    "cpu",
+    "against_champion",
+    "knee",
+    "recovery",
+    "memory_growth",
+    "clean_environment",
+]
+
+
 @dataclass(frozen=True)
 class LoadRule:
-    """One property of the served model."""
+    """One property of the served model.
 
-    kind: Literal["within", "errors", "wrong_answers", "memory"]
+    phase         under which load
+    milliseconds  within which an answer is in time
+    quantile      of latency
+    """
+
+    kind: LoadKind
+    phase: Literal["load", "peak"] = "load"
+    milliseconds: float = 0.0
+    quantile: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -318,11 +345,44 @@ def _applies(kind: str, column: Column | None, contract: Contract) -> bool:
 def _load(contract: Contract) -> Iterator[Check]:
     gate = contract.gates.load
     assert gate is not None
-    within = gate.within
-    alpha = contract.alpha
-    share = Limit(Direction.AT_LEAST, within.share_at_least, alpha, within.severity, within.when_inconclusive)
-    yield Check(f"load/within-{within.milliseconds:g}-ms", "load", share, LoadRule("within"))
-    yield Check("load/errors", "load", Limit(Direction.AT_MOST, gate.errors_at_most, alpha), LoadRule("errors"))
-    yield Check("load/wrong-answers", "load", Limit(Direction.AT_MOST, 0.0, alpha), LoadRule("wrong_answers"))
-    memory = Limit(Direction.AT_MOST, float(gate.memory_mb_at_most), alpha)
-    yield Check("load/peak-memory", "load", memory, LoadRule("memory"))
+
+    def check(name: str, rule: LoadRule, value: float, grade: Graded | None = None, *, at_least: bool = False) -> Check:
+        direction = Direction.AT_LEAST if at_least else Direction.AT_MOST
+        graded = (grade.severity, grade.when_inconclusive) if grade else ()
+        return Check(f"load/{name}", "load", Limit(direction, float(value), contract.alpha, *graded), rule)
+
+    within, peak = gate.within, gate.peak
+    time = within.milliseconds
+    yield check(f"within-{time:g}-ms", LoadRule("within", "load", time), within.share_at_least, within, at_least=True)
+    for item in gate.quantiles:
+        rule = LoadRule("quantile", quantile=item.quantile)
+        yield check(f"p{100 * item.quantile:g}", rule, item.milliseconds_at_most, item)
+    if peak:
+        rule = LoadRule("within", "peak", peak.milliseconds)
+        name = f"peak/within-{peak.milliseconds:g}-ms"
+        yield check(name, rule, peak.share_at_least, peak, at_least=True)
+    if gate.throughput_at_least:
+        rule = LoadRule("throughput", "peak" if peak else "load")
+        yield check("throughput", rule, gate.throughput_at_least, at_least=True)
+    yield check("errors", LoadRule("errors"), gate.errors_at_most)
+    if gate.locustfile is None:
+        yield check("wrong-answers", LoadRule("wrong_answers"), 0)
+    if gate.against_champion:
+        of = gate.against_champion
+        rule = LoadRule("against_champion", quantile=of.quantile)
+        yield check(f"p{100 * of.quantile:g}/vs-champion", rule, of.ratio_at_most, of)
+    if gate.refuses_malformed:
+        yield check("malformed", LoadRule("malformed"), 0)
+    if gate.input_example:
+        yield check("input-example", LoadRule("input_example"), 0)
+    if gate.stress:
+        yield check("knee", LoadRule("knee", milliseconds=time), gate.stress.knee_at_least, gate.stress, at_least=True)
+    resources: tuple[tuple[str, LoadKind, float | None], ...] = (
+        ("recovery", "recovery", gate.recovery_seconds_at_most),
+        ("start-up", "start_up", gate.start_up_seconds_at_most),
+        ("peak-memory", "memory", gate.memory_mb_at_most),
+        ("memory-growth", "memory_growth", gate.memory_growth_mb_at_most),
+        ("cpu", "cpu", gate.cpu_seconds_at_most),
+        ("clean-environment", "clean_environment", 0 if gate.clean_environment else None),
+    )
+    yield from (check(name, LoadRule(kind), value) for name, kind, value in resources if value is not None)

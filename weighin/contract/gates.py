@@ -6,16 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from weighin.contract.parts import Count, Metric, Name, Part, Positive, Severity, Share
+from weighin.contract.load import Load
+from weighin.contract.parts import Count, Graded, Metric, Name, Part, Positive, Severity, Share
 from weighin.contract.quality import DataQuality
 
 
-class _Graded(Part):
-    severity: Severity = "block"
-    when_inconclusive: Severity = "block"
-
-
-class AbsoluteCheck(_Graded):
+class AbsoluteCheck(Graded):
     """A metric against a number."""
 
     metric: Metric
@@ -29,7 +25,7 @@ class AbsoluteCheck(_Graded):
         return self
 
 
-class _Compared(_Graded):
+class _Compared(Graded):
     """A metric against a baseline on the same rows, in the direction in which the metric improves."""
 
     metric: Metric
@@ -88,7 +84,7 @@ class SliceCheck(_Compared):
         return self
 
 
-class FairnessCheck(_Graded):
+class FairnessCheck(Graded):
     """A rate that two groups of people (or things) may differ in by at most so much: every ordered pair is a check.
 
     demographic_parity   share of positive decisions
@@ -194,7 +190,7 @@ class _DriftLimits(Part):
     )
 
 
-class DriftColumn(_DriftLimits, _Graded):
+class DriftColumn(_DriftLimits, Graded):
     """Limits of its own for one column, with the reason."""
 
     at_most: Positive | None = Field(None, description="In place of the gate's limit on the distance.")
@@ -227,37 +223,6 @@ class Drift(_DriftLimits):
     drifted_share_at_most: Share | None = Field(
         None, description="Largest share of columns beyond their limit on the distance."
     )
-
-
-class ServerLimits(Part):
-    """What the served model may use."""
-
-    cpus: Positive = 1.0
-    memory_mb: Count = 1500
-    start_seconds: Positive = 90
-
-
-class Within(_Graded):
-    """Share of requests answered correctly in form and within a time."""
-
-    milliseconds: Positive
-    share_at_least: Share
-
-
-class Load(Part):
-    """The gate on the served model: requests by schedule, latency from the intended start."""
-
-    rate: Positive = Field(description="Requests per second.")
-    seconds: Positive
-    warm_up_seconds: Positive = 3
-    batch_rows: Count = Field(5, description="Rows in one request.")
-    timeout_seconds: Positive = 10
-    server: ServerLimits = ServerLimits()
-    within: Within
-    errors_at_most: Share
-    tolerance: FiniteFloat = Field(1e-9, ge=0, description="Largest difference between served and offline answer.")
-    memory_mb_at_most: Count
-    lateness_ms_at_most: Positive = Field(50, description="A generator later than this at p99 is not to be trusted.")
 
 
 class Gates(Part):

@@ -36,3 +36,10 @@ class Part(BaseModel):
     """What every part of the contract has in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Graded(Part):
+    """A limit that may warn instead of block."""
+
+    severity: Severity = "block"
+    when_inconclusive: Severity = "block"

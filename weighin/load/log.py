@@ -87,7 +87,14 @@ class LoadLog:
 
     def of(self, *phases: str) -> LoadLog:
         """The requests of these phases; none when the phases did not happen."""
-        kept = np.flatnonzero(np.isin(self.phase, phases))
+        return self._only(np.isin(self.phase, phases))
+
+    def at(self, start: int) -> LoadLog:
+        """The requests of one start of the server."""
+        return self._only(self.start == start)
+
+    def _only(self, which: NDArray[np.bool_]) -> LoadLog:
+        kept = np.flatnonzero(which)
         return LoadLog(
             self.start[kept],
             self.phase[kept],

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weighin.errors import NotEvaluated
 from weighin.runner.plan import Interface, LoadPlan, Phase
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 ROWS = "{{rows}}"
@@ -80,12 +84,17 @@ def schedule(features: Path, plan: LoadPlan, seed: Sequence[int]) -> Schedule:
         for phase in due
     )
     used = sorted({row for phase in drawn for request in phase for row in request})
-    return Schedule(due, drawn, _encode(frame.iloc[used], used, plan.interface))
+    return Schedule(due, drawn, bodies(frame.iloc[used], plan.interface, used))
 
 
-def _encode(frame: object, numbers: list[int], interface: Interface) -> Bodies:
-    """Rows of a pandas frame as JSON; numbers keep every digit, moments are ISO 8601, what is missing is null."""
+def bodies(frame: pd.DataFrame, interface: Interface, numbers: Sequence[int] | None = None) -> Bodies:
+    """Rows of a frame as JSON; numbers keep every digit, moments are ISO 8601, what is missing is null.
+
+    numbers  by which the rows are known; default 0, 1, ...
+    """
     import pyarrow as pa
+
+    numbers = range(len(frame)) if numbers is None else numbers
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
     names = table.column_names

@@ -22,7 +22,7 @@ from weighin.runner.plan import LoadPlan, Phase
 def send(url: str, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...]) -> list[Response]:
     """Ask the server at `url`, wait for what is still unanswered, and return what was seen, in order of sending.
 
-    Neighbouring phases of the name "stress" are a ramp: after each step its requests end or time out, and when fewer
+    Neighbouring phases of stress are a ramp: after each step its requests end or time out, and when fewer
     than `plan.break_share` were answered rightly within `plan.break_ms`, the steps that are left are not sent. The
     phase after the ramp begins right then.
     Errors: `NotEvaluated` when the server does not get healthy in time, or when the generator itself falls hopelessly
@@ -30,6 +30,19 @@ def send(url: str, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...])
     """
     with _undisturbed(), asyncio.Runner(loop_factory=precise_loop) as runner:
         return runner.run(_send(Client(url), schedule, plan, columns))
+
+
+def healthy(url: str, plan: LoadPlan) -> None:
+    """Wait until the server at `url` answers that it is ready. Errors: `NotEvaluated` after `plan.start_seconds`."""
+
+    async def wait() -> None:
+        client = Client(url)
+        try:
+            await _healthy(client, plan.interface.health, plan.start_seconds)
+        finally:
+            await client.close()
+
+    asyncio.run(wait())
 
 
 async def _send(client: Client, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...]) -> list[Response]:
@@ -61,7 +74,7 @@ class _Sender:
         self.began = time.perf_counter()
         origin, broken = 0.0, False
         for number, phase in enumerate(self.plan.phases):
-            stress = phase.name == "stress"
+            stress = phase.stress
             if stress and broken:
                 continue
             first = len(self.tasks)
@@ -80,7 +93,7 @@ class _Sender:
         for moment, rows in requests:
             late = self.now() - (origin + moment)
             if late > self.plan.hopeless_seconds:
-                if phase.name == "stress":
+                if phase.stress:
                     return False
                 raise hopeless(late, phase)
             # Also when there is nothing to wait for: answers must get their turn.

@@ -25,15 +25,29 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from weighin.runner.plan import LoadPlan, Plan
+from weighin.runner.measure import Record, engine_sample, peak, sampled, write_record
+from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import last_line, note_problem
+from weighin.runner.reaper import reaped
+from weighin.runner.target import refusal
 
 LABEL = "weighin.runner"
 USER = 65532
 REGISTRY = "/weighin/registry"
 """The one path of the embedded registry in every container: MLflow keeps absolute artifact paths."""
 JUDGE_SECONDS = 2400
-TMPFS = "/tmp:rw,size=256m,mode=1777"  # noqa: S108 - a mount of the container, gone with it
+PORT = 8080
+"""Of the server, in a network that holds it and the generator alone."""
+GENERATOR_MB = 1500
+PROBE_SECONDS = 60
+ENVIRONMENT = "/environment"
+ENVIRONMENT_BYTES = 4 * 2**30
+PREPARE_MB = 2000
+PREPARE_SECONDS = 600
+PREPARE = (
+    f"python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/python -m pip install --quiet --no-cache-dir "
+    "--disable-pip-version-check --only-binary :all: --requirement /requirements/requirements.txt"
+)
 OUT_BYTES = 600 * 2**20
 """What a model's container may leave in all."""
 FILE_BYTES = 512 * 2**20
@@ -54,6 +68,7 @@ class Sandbox:
     network: str = "none"
     environment: tuple[str, ...] = ()
     workdir: str = "/tmp"  # noqa: S108 - the container's own, a tmpfs
+    tmp_mb: int = 256
 
     def arguments(self, name: str) -> list[str]:
         """Arguments of `docker run` up to the image."""
@@ -61,7 +76,8 @@ class Sandbox:
         found = ["--name", name, "--label", LABEL, "--network", self.network, "--user", user, "--read-only"]
         found += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "256", "--init"]
         found += ["--memory", f"{self.memory_mb}m", "--memory-swap", f"{self.memory_mb}m"]
-        found += ["--ulimit", f"fsize={FILE_BYTES}", "--ulimit", "core=0", "--tmpfs", TMPFS]
+        found += ["--ulimit", f"fsize={FILE_BYTES}", "--ulimit", "core=0"]
+        found += ["--tmpfs", f"/tmp:rw,size={self.tmp_mb}m,mode=1777"]  # noqa: S108 - the container's own
         found += ["--cpus", f"{self.cpus:g}"] if self.cpus else []
         for variable in ("HOME=/tmp", *self.environment):
             found += ["--env", variable]
@@ -77,18 +93,26 @@ def docker(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[
 
 @contextlib.contextmanager
 def container(kind: str) -> Iterator[str]:
-    """A container's name; whatever runs under it at the end is removed."""
+    """A container's name; whatever runs under it at the end is removed, also when this process is killed."""
     name = f"weighin-{kind}-{uuid.uuid4().hex[:12]}"
-    try:
+    with reaped("container", name):
         yield name
-    finally:
-        docker("rm", "--force", "--volumes", name)
 
 
-def run(sandbox: Sandbox, kind: str, command: Sequence[str], seconds: float, out: Path | None = None) -> str:
+def run(
+    sandbox: Sandbox,
+    kind: str,
+    command: Sequence[str],
+    seconds: float,
+    out: Path | None = None,
+    *,
+    largest: int = OUT_BYTES,
+    needs: str = "",
+) -> str:
     """Run a command to its end; what went wrong in a sentence, or nothing.
 
-    out  a folder that the container may write to; more than `OUT_BYTES` in it ends the container
+    out      a folder that the container may write to; more than `largest` bytes in it end the container
+    needs    another container without which there is no use in going on
     """
     with container(kind) as name:
         arguments = ["run", "--detach", *sandbox.arguments(name), *command]
@@ -99,9 +123,11 @@ def run(sandbox: Sandbox, kind: str, command: Sequence[str], seconds: float, out
         while (state := _state(name)) and state["Running"]:
             if time.monotonic() > deadline:
                 return f"the {kind} container was stopped after {seconds:g} s without an end"
-            if out is not None and _size(out) > OUT_BYTES:
-                return f"the {kind} container was stopped: it wrote more than {OUT_BYTES} bytes"
-            time.sleep(0.2)
+            if out is not None and _size(out) > largest:
+                return f"the {kind} container was stopped: it wrote more than {largest} bytes"
+            if needs and not _state(needs).get("Running"):
+                return f"the {kind} container was stopped: {needs} is gone"
+            time.sleep(0.5 if needs else 0.2)
         if not state:
             return f"the {kind} container disappeared"
         logs = docker("logs", "--tail", "400", name)
@@ -153,35 +179,96 @@ def _unexpected(out: Path) -> str:
 
 
 def load(image: str, work: Path) -> None:
-    """Serve the candidate in one container, send the load from another that shares its loopback."""
+    """At each planned start: serve a model in one container, send the load from another that shares its loopback."""
     plan = Plan.read(work / "plan.json")
     out = _writable(work / "load")
+    note_problem(out, "" if plan.load else "the contract has no load gate")
     if plan.load is None:
-        note_problem(out, "the contract has no load gate")
         return
+    refused = refusal(plan.load.url, os.environ) if plan.load.url else ""
+    for session in plan.load.sessions:
+        folder = _writable(out / session.name)
+        record: Record = {}
+        try:
+            problem = refused or _session(image, work, plan.load, session, folder, record)
+        finally:
+            # Also when it is interrupted: a part of a run must not look like a whole one.
+            note_problem(folder, "the load step was interrupted")
+            write_record(folder, record)
+        note_problem(folder, problem)
+
+
+def _session(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
+    """One start of a server and its load; what went wrong in a sentence, or nothing."""
+    plan = plan.at(session)
+    mounts = (
+        (work / "features", "/work/features", False),
+        (work / "plan.json", "/work/plan.json", False),
+        (out, f"/work/load/{session.name}", True),
+    )
+    command = ["weighin", "load", "--work", "/work", "--role", session.role, "--start", str(session.start)]
+    seconds = plan.most_seconds + PROBE_SECONDS
+    if plan.url:
+        outside = Sandbox(image, mounts, GENERATOR_MB, network="bridge")
+        return run(outside, "generator", [*command, "--url", plan.url], seconds, out)
+    model = work / "models" / ("candidate" if session.role == "clean" else session.role)
+    held: tuple[tuple[Path, str, bool], ...] = ((model, "/model", False),)
+    if session.role == "clean":
+        record["unbuilt"] = _environment(image, work)
+        if record["unbuilt"]:
+            return str(record["unbuilt"])
+        held = (*held, (work / "environment", ENVIRONMENT, False))
+    server = Sandbox(plan.image or image, held, plan.server_memory_mb, plan.server_cpus)
     with container("server") as name:
-        problem, peak = _serve_and_load(image, work, plan.load, name, out)
-    note_problem(out, problem)
-    (work / "load" / "server.json").write_text(json.dumps({"peak_memory_mb": peak}))
+        record["started_at"] = time.time()
+        started = docker("run", "--detach", *server.arguments(name), *_server_command(plan, session))
+        if started.returncode:
+            return f"the server did not start: {last_line(started.stderr)}"
+        generator = Sandbox(image, mounts, GENERATOR_MB, network=f"container:{name}")
+        with sampled(lambda: engine_sample(name)) as samples:
+            url = f"http://127.0.0.1:{PORT}"
+            problem = run(generator, "generator", [*command, "--url", url], seconds, out, needs=name)
+        record["samples"] = samples
+        state = _state(name)
+        if not state.get("Running"):
+            why = "it needed more memory than it may use" if state.get("OOMKilled") else f"code {state.get('ExitCode')}"
+            logs = docker("logs", "--tail", "50", name)
+            problem = f"the server ended by itself ({why}): {last_line(logs.stdout + logs.stderr)}"
+        record["peak_memory_mb"] = _peak_memory(name) or peak(samples)
+    return problem
 
 
-def _serve_and_load(image: str, work: Path, plan: LoadPlan, name: str, out: Path) -> tuple[str, float | None]:
-    server = Sandbox(image, ((work / "models/candidate", "/model", False),), plan.server_memory_mb, plan.server_cpus)
-    command = ["weighin", "serve", "--model", "/model", "--port", "8080"]
-    started = docker("run", "--detach", *server.arguments(name), *command)
-    if started.returncode:
-        return f"the server did not start: {last_line(started.stderr)}", None
-    mounts = ((work / "features", "/work/features", False), (work / "plan.json", "/work/plan.json", False))
-    generator = Sandbox(image, (*mounts, (out, "/work/load", True)), 1500, network=f"container:{name}")
-    seconds = plan.most_seconds + 60
-    command = ["weighin", "load", "--work", "/work", "--url", "http://127.0.0.1:8080"]
-    problem = run(generator, "generator", command, seconds, out)
-    state = _state(name)
-    if not state.get("Running"):
-        why = "it needed more memory than it may use" if state.get("OOMKilled") else f"code {state.get('ExitCode')}"
-        logs = docker("logs", "--tail", "50", name)
-        problem = f"the server ended by itself ({why}): {last_line(logs.stdout + logs.stderr)}"
-    return problem, _peak_memory(name)
+def _server_command(plan: LoadPlan, session: Session) -> list[str]:
+    if session.role == "clean":
+        return ["weighin", "serve", "--model", "/model", "--port", str(PORT), "--python", f"{ENVIRONMENT}/bin/python"]
+    if plan.image or plan.command:
+        return [part.replace("{model}", "/model").replace("{port}", str(PORT)) for part in plan.command]
+    return ["weighin", "serve", "--model", "/model", "--port", str(PORT)]
+
+
+def _environment(image: str, work: Path) -> str:
+    """Build an environment of what the candidate declares that it needs; why it could not be built, or nothing.
+
+    This container has a network and neither the model, nor data, nor a secret; of a package it takes wheels only, so
+    that no code of a package runs. The model is loaded elsewhere, later, without a network.
+    """
+    folder = _writable(work / "environment")
+    needs = _writable(work / "requirements")
+    listed = work / "models/candidate/requirements.txt"
+    if listed.is_symlink() or not listed.is_file():
+        return "the model declares no requirements.txt"
+    shutil.copyfile(listed, needs / "requirements.txt")
+    (needs / "requirements.txt").chmod(0o644)
+    mounts: list[tuple[Path, str, bool]] = [(needs, "/requirements", False), (folder, ENVIRONMENT, True)]
+    environment = []
+    # A mirror's address and certificates, where the machine needs them. Neither may hold a password.
+    for variable, inside in (("WEIGHIN_PIP_CONF", "/etc/pip.conf"), ("WEIGHIN_PIP_CERT", "/run/pip-cert.pem")):
+        if os.environ.get(variable):
+            mounts.append((Path(os.environ[variable]), inside, False))
+            environment += [f"PIP_CERT={inside}"] if variable == "WEIGHIN_PIP_CERT" else []
+    network = os.environ.get("WEIGHIN_PREPARE_NETWORK", "bridge")
+    sandbox = Sandbox(image, tuple(mounts), PREPARE_MB, network=network, environment=tuple(environment), tmp_mb=1024)
+    return run(sandbox, "prepare", ["sh", "-c", PREPARE], PREPARE_SECONDS, largest=ENVIRONMENT_BYTES, out=folder)
 
 
 def _peak_memory(name: str) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -11,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +17,15 @@ from pathlib import Path
 
 import psutil
 
-from weighin.runner.plan import Plan
+from weighin.runner.measure import Record, Sample, peak, sampled, write_record
+from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import last_line, note_problem
+from weighin.runner.reaper import reaped
+from weighin.runner.target import refusal
 
 WEIGHIN = (sys.executable, "-m", "weighin")
+PROBE_SECONDS = 60
+PREPARE_SECONDS = 600
 
 
 def predict(work: Path) -> None:
@@ -44,68 +47,119 @@ def predict(work: Path) -> None:
 
 
 def load(work: Path) -> None:
-    """Serve the candidate, send the load, record the server's peak memory."""
+    """At each planned start: serve a model, send the load, note what the server took."""
     plan = Plan.read(work / "plan.json")
     out = work / "load"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
+    note_problem(out, "" if plan.load else "the contract has no load gate")
     if plan.load is None:
-        note_problem(out, "the contract has no load gate")
         return
-    port = _free_port()
-    model = str((work / "models/candidate").resolve())
-    with _scratch() as folder, _group([*WEIGHIN, "serve", "--model", model, "--port", str(port)], folder) as server:
-        memory = PeakMemory(server.pid)
-        arguments = ["load", "--work", str(work.resolve()), "--url", f"http://127.0.0.1:{port}"]
-        problem = _run(arguments, folder, plan.load.most_seconds + 60)
-        peak = memory.stop()
-    note_problem(out, problem)
-    (out / "server.json").write_text(json.dumps({"peak_memory_mb": peak}))
+    refused = refusal(plan.load.url, os.environ) if plan.load.url else ""
+    for session in plan.load.sessions:
+        folder = out / session.name
+        folder.mkdir()
+        record: Record = {}
+        try:
+            problem = refused or _session(work, plan.load, session, record)
+        finally:
+            # Also when it is interrupted: a part of a run must not look like a whole one.
+            note_problem(folder, "the load step was interrupted")
+            write_record(folder, record)
+        note_problem(folder, problem)
+
+
+def _session(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
+    """One start of a server and its load; what went wrong in a sentence, or nothing."""
+    plan = plan.at(session)
+    if plan.image:
+        return f"the server is the image {plan.image}: it needs --runner docker"
+    arguments = ["load", "--work", str(work.resolve()), "--role", session.role, "--start", str(session.start)]
+    seconds = plan.most_seconds + PROBE_SECONDS
+    with _scratch() as folder:
+        if plan.url:
+            return _run([*arguments, "--url", plan.url], folder, seconds)
+        port = _free_port()
+        if session.role == "clean":
+            record["unbuilt"] = _environment(work)
+            if record["unbuilt"]:
+                return str(record["unbuilt"])
+        command = _server_command(work.resolve(), plan, session, port)
+        record["started_at"] = time.time()
+        try:
+            serving = _group(command, folder / "server")
+            with serving as server, sampled(Family(server.pid).sample, every=0.1) as samples:
+                problem = _run([*arguments, "--url", f"http://127.0.0.1:{port}"], folder, seconds, needs=server)
+                if (code := server.poll()) is not None:
+                    log = (folder / "server" / "log").read_bytes()
+                    problem = f"the server ended by itself (code {code}): {last_line(log)}"
+        except OSError as error:
+            return f"the server did not start: {error}"
+        record |= {"samples": samples, "peak_memory_mb": peak(samples)}
+    return problem
+
+
+def _server_command(work: Path, plan: LoadPlan, session: Session, port: int) -> list[str]:
+    model = str(work / "models" / ("candidate" if session.role == "clean" else session.role))
+    if plan.command and session.role != "clean":
+        return [part.replace("{model}", model).replace("{port}", str(port)) for part in plan.command]
+    command = [*WEIGHIN, "serve", "--model", model, "--port", str(port)]
+    return [*command, "--python", str(work / "environment/bin/python")] if session.role == "clean" else command
+
+
+def _environment(work: Path) -> str:
+    """Build an environment of what the candidate declares that it needs, wheels only; why not, or nothing."""
+    folder, listed = work / "environment", work / "models/candidate/requirements.txt"
+    if not listed.is_file():
+        return "the model declares no requirements.txt"
+    shutil.rmtree(folder, ignore_errors=True)
+    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
+    for command in (
+        [sys.executable, "-m", "venv", str(folder)],
+        [str(folder / "bin/python"), *install, "--requirement", str(listed)],
+    ):
+        with _scratch() as scratch:
+            problem = _finished(command, scratch, PREPARE_SECONDS)
+        if problem:
+            return problem
+    return ""
 
 
 def judge(suite: str, contract: Path, work: Path, out: Path) -> int:
     """Run one suite in a process of its own; returns pytest's exit code."""
     arguments = ["judge", suite, "--contract", str(contract), "--work", str(work), "--out", str(out)]
     done = subprocess.run(
-        [*WEIGHIN, *arguments], check=False, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*WEIGHIN, *arguments], check=False, env=_variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     # In one piece: suites run side by side.
     sys.stderr.write(done.stdout.decode("utf-8", "replace"))
     return done.returncode
 
 
-class PeakMemory:
-    """Largest resident memory of a process and its children, looked at ten times a second, in MB."""
+class Family:
+    """A process and its children: memory and processor time, that of children which ended included."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
-        self._peak = 0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
+        self._seconds: dict[int, float] = {}
 
-    def _watch(self) -> None:
-        while not self._done.wait(0.1):
-            total = 0
-            for process in self._family():
-                with contextlib.suppress(psutil.Error):
-                    total += process.memory_info().rss
-            self._peak = max(self._peak, total)
-
-    def _family(self) -> list[psutil.Process]:
+    def sample(self) -> Sample | None:
+        """What they hold and have used by now; nothing when they are gone."""
         try:
-            return [self._process, *self._process.children(recursive=True)]
+            family = [self._process, *self._process.children(recursive=True)]
         except psutil.Error:
-            return []
+            return None
+        memory = 0
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                memory += process.memory_info().rss
+                times = process.cpu_times()
+                self._seconds[process.pid] = times.user + times.system
+        at = time.time()
+        return {"at": at, "memory_mb": memory / 2**20, "cpu_seconds": sum(self._seconds.values())} if memory else None
 
-    def stop(self) -> float:
-        """The peak so far, in 2**20 bytes."""
-        self._done.set()
-        self._thread.join(timeout=2)
-        return round(self._peak / 2**20, 1)
 
-
-def _environment() -> dict[str, str]:
+def _variables() -> dict[str, str]:
     return {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GX_ANALYTICS_ENABLED": "false"}
 
 
@@ -117,32 +171,47 @@ def _scratch() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _group(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a session of its own, which is ended with all its children."""
+    """A process in a session of its own, which is ended with all its children, also when this process is killed.
+
+    folder  where it works and logs; removed with it
+    """
+    folder.mkdir(exist_ok=True)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=_environment()
+            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=_variables()
         )
-    try:
-        yield process
-    finally:
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=5)
-
-
-def _run(arguments: list[str], folder: Path, seconds: float) -> str:
-    """Run `weighin ...`; what went wrong in a sentence, or nothing."""
-    started = time.monotonic()
-    with _group([*WEIGHIN, *arguments], folder) as process:
+    with reaped("group", str(process.pid), str(folder)):
         try:
-            code = process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return f"`weighin {arguments[0]}` was stopped after {time.monotonic() - started:.0f} s without an end"
-    if code == 0:
-        return ""
-    return f"`weighin {arguments[0]}` ended with code {code}: {last_line((folder / 'log').read_bytes())}"
+            yield process
+        finally:
+            for sign in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, sign)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=5)
+
+
+def _run(arguments: list[str], folder: Path, seconds: float, needs: subprocess.Popen[bytes] | None = None) -> str:
+    """Run `weighin ...`; what went wrong in a sentence, or nothing.
+
+    needs  another process without which there is no use in going on
+    """
+    return _finished([*WEIGHIN, *arguments], folder, seconds, needs)
+
+
+def _finished(command: list[str], folder: Path, seconds: float, needs: subprocess.Popen[bytes] | None = None) -> str:
+    """Run a command to its end; what went wrong in a sentence, or nothing."""
+    said = " ".join(("weighin", command[len(WEIGHIN)]) if tuple(command[: len(WEIGHIN)]) == WEIGHIN else command[:4])
+    deadline = time.monotonic() + seconds
+    with _group(command, folder / "run") as process:
+        while (code := process.poll()) is None:
+            if time.monotonic() > deadline:
+                return f"`{said}` was stopped after {seconds:.0f} s without an end"
+            if needs is not None and needs.poll() is not None:
+                return f"`{said}` was stopped: what it needs ended"
+            time.sleep(0.05)
+        log = (folder / "run" / "log").read_bytes()
+    return "" if code == 0 else f"`{said}` ended with code {code}: {last_line(log)}"
 
 
 def _free_port() -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 SCHEMA = "weighin/plan/v2"
+RECOVERED_SECONDS = 5.0
+"""How long a server is watched after the time in which it must have recovered."""
+CLEAN_SECONDS = 5.0
 MARGIN_SECONDS = 5.0
 """What a generator may need besides the time that its plan gives: encoding, sending late, writing."""
 
@@ -17,9 +20,14 @@ class Phase:
     """A stretch of load: requests per second for so many seconds."""
 
     name: str
-    """"warm_up", "load", "peak", "stress" or "recovery"; neighbours of the name "stress" are a ramp."""
+    """warm_up, load, peak, stress-1, stress-2, ... or recovery."""
     rate: float
     seconds: float
+
+    @property
+    def stress(self) -> bool:
+        """Whether this is a step of a ramp; neighbouring ones are one ramp."""
+        return self.name.startswith("stress")
 
 
 @dataclass(frozen=True)
@@ -41,15 +49,70 @@ class Interface:
 
 
 @dataclass(frozen=True)
+class Session:
+    """One start of a server, and what it is asked.
+
+    role    whose model: "candidate", "champion"; "clean" is the candidate in an environment of its own requirements
+    start   counted from 0 in each role
+    probes  whether the input example and malformed requests are sent as well, when the load is over
+    """
+
+    role: str
+    start: int
+    phases: tuple[Phase, ...]
+    probes: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return f"{self.role}-{self.start}"
+
+
+def sessions(gate: Any, champion: bool) -> tuple[Session, ...]:
+    """What a load gate (a `weighin.contract.load.Load`) asks for; candidate and champion take turns."""
+    calm = [Phase("warm_up", gate.rate, gate.warm_up_seconds), Phase("load", gate.rate, gate.seconds)]
+    found = []
+    for start in range(gate.starts):
+        phases = list(calm)
+        if start == 0 and gate.peak:
+            phases.append(Phase("peak", gate.peak.rate, gate.peak.seconds))
+        if start == gate.starts - 1 and gate.stress:
+            phases += _ramp(gate)
+            if gate.recovery_seconds_at_most:
+                phases.append(Phase("recovery", gate.rate, gate.recovery_seconds_at_most + RECOVERED_SECONDS))
+        found.append(Session("candidate", start, tuple(phases), probes=start == 0 and gate.locustfile is None))
+        if champion and gate.against_champion:
+            found.append(Session("champion", start, tuple(calm)))
+    if gate.clean_environment:
+        found.append(Session("clean", 0, (Phase("load", gate.rate, CLEAN_SECONDS),)))
+    return tuple(found)
+
+
+def _ramp(gate: Any) -> list[Phase]:
+    """Rates that grow by a factor from the expected one to the last."""
+    rates, last = [], gate.stress.rate_at_most
+    rate = gate.rate * gate.stress.factor
+    while rate < last * (1 - 1e-9):
+        rates.append(rate)
+        rate *= gate.stress.factor
+    return [Phase(f"stress-{n}", r, gate.stress.seconds) for n, r in enumerate((*rates, last), 1)]
+
+
+@dataclass(frozen=True)
 class LoadPlan:
     """The shape of the load, how the server is asked, and what it may use.
 
+    phases       what the server is asked at one of its starts
     arrivals     "poisson" (independent users) or "constant"
     batch_rows   rows of a request; each request draws one of these
     break_ms, break_share
                  the ramp of stress ends with the step in which a smaller share was answered rightly within this time
     lateness_ms  lateness of the generator itself at p99 beyond which it is not trusted
+    image, command
+                 the team's own server; "" and none for MLflow's
+    url          of a server that runs already; "" for none
     locustfile   tasks of this file are run instead of asking for predictions; "" for none
+    sessions     the starts of the server; `at` gives the plan of one
     """
 
     phases: tuple[Phase, ...]
@@ -63,12 +126,20 @@ class LoadPlan:
     break_ms: float
     break_share: float
     lateness_ms: float
+    image: str = ""
+    command: tuple[str, ...] = ()
+    url: str = ""
     locustfile: str = ""
+    sessions: tuple[Session, ...] = ()
+
+    def at(self, session: Session) -> LoadPlan:
+        """The plan of one start."""
+        return replace(self, phases=session.phases)
 
     @property
     def most_seconds(self) -> float:
         """The longest that the generator takes: start, phases, the wait after each step of stress and at the end."""
-        waits = 1 + sum(phase.name == "stress" for phase in self.phases)
+        waits = 1 + sum(phase.stress for phase in self.phases)
         phases = sum(phase.seconds for phase in self.phases)
         return self.start_seconds + phases + waits * (self.timeout_seconds + MARGIN_SECONDS)
 
@@ -80,8 +151,16 @@ class LoadPlan:
     @staticmethod
     def of(value: dict[str, Any]) -> LoadPlan:
         """From the JSON that `Plan.write` made."""
-        phases = tuple(Phase(**phase) for phase in value["phases"])
-        nested = {"phases": phases, "batch_rows": tuple(value["batch_rows"])}
+
+        def phases(given: list[dict[str, Any]]) -> tuple[Phase, ...]:
+            return tuple(Phase(**phase) for phase in given)
+
+        nested = {
+            "phases": phases(value["phases"]),
+            "sessions": tuple(Session(**{**s, "phases": phases(s["phases"])}) for s in value["sessions"]),
+            "batch_rows": tuple(value["batch_rows"]),
+            "command": tuple(value["command"]),
+        }
         return LoadPlan(**{**value, **nested, "interface": Interface(**value["interface"])})
 
 
@@ -105,19 +184,7 @@ class Plan:
     def of(contract: Any, roles: tuple[str, ...], sealed: bool = False) -> Plan:
         """The plan of a contract (a `weighin.contract.Contract`, which this module does not import)."""
         model, gate = contract.model, contract.gates.load
-        load = gate and LoadPlan(
-            phases=(Phase("warm_up", gate.rate, gate.warm_up_seconds), Phase("load", gate.rate, gate.seconds)),
-            arrivals="poisson",
-            batch_rows=(gate.batch_rows,),
-            timeout_seconds=gate.timeout_seconds,
-            server_cpus=gate.server.cpus,
-            server_memory_mb=gate.server.memory_mb,
-            start_seconds=gate.server.start_seconds,
-            interface=Interface(),
-            break_ms=gate.within.milliseconds,
-            break_share=0.5,
-            lateness_ms=gate.lateness_ms_at_most,
-        )
+        load = gate and _load_plan(gate, "champion" in roles)
         explain = contract.gates.explainability
         suites = (*contract.gates.names, "sealed") if sealed else contract.gates.names
         shap_rows = explain.shap if explain else 0
@@ -152,3 +219,25 @@ class Plan:
             load,
             value["shap_rows"],
         )
+
+
+def _load_plan(gate: Any, champion: bool) -> LoadPlan:
+    server = gate.server
+    return LoadPlan(
+        phases=(),
+        arrivals=gate.arrivals,
+        batch_rows=gate.sizes,
+        timeout_seconds=gate.timeout_seconds,
+        server_cpus=server.cpus,
+        server_memory_mb=server.memory_mb,
+        start_seconds=server.start_seconds,
+        interface=Interface(server.health, server.path, server.request, server.template, server.predictions),
+        break_ms=gate.within.milliseconds,
+        break_share=0.5,
+        lateness_ms=gate.lateness_ms_at_most,
+        image=server.image or "",
+        command=server.command,
+        url=server.url or "",
+        locustfile=gate.locustfile or "",
+        sessions=sessions(gate, champion),
+    )

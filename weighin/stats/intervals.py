@@ -1,4 +1,4 @@
-"""Intervals for one number: from influence values, from counts, from blocks of time."""
+"""Intervals for one number: from influence values, from counts."""
 
 from __future__ import annotations
 
@@ -195,25 +195,3 @@ def median(values: Floats, level: float) -> Interval:
 
     error = (high - low) / (2 * float(stats.norm.ppf(level)))
     return Interval(middle, low, high, level, n, error, "order statistics", (p,))
-
-
-def share_by_blocks(success: NDArray[np.bool_], block: Codes, level: float) -> Interval:
-    """Share of successes where neighbours in time depend on each other: blocks are the units.
-
-    success  (n,) one per request
-    block    (n,) codes 0..B-1 of the stretch of time each request was due in
-
-    Takes the wider of the exact interval for independent requests and the block interval, each side on its own: a
-    calm server has no variation between blocks, and then only the exact one says how little was seen.
-    Errors: `Undefined` with fewer than `MIN_GROUPS` blocks.
-    """
-    n = len(success)
-    if n == 0:
-        raise Undefined("no requests")
-    share = float(success.mean())
-    blocks = from_influence(share, (success - share) / n, block, level)
-    exact = clopper_pearson(int(success.sum()), n, level)
-    low, high = max(0.0, min(blocks.low, exact.low)), min(1.0, max(blocks.high, exact.high))
-    error = max(blocks.standard_error, exact.standard_error)
-    method = "blocks of one second, and Clopper-Pearson where wider"
-    return Interval(share, low, high, level, blocks.n, error, method, blocks.tests + exact.tests)

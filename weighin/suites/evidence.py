@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,14 +23,17 @@ from weighin.data.relation import Relation
 from weighin.data.table import group_codes, read_columns
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog, read_log
+from weighin.load.log import log_name
 from weighin.predict import COLUMN, must_be_probabilities, read_predictions
 from weighin.record.encode import file_digest
+from weighin.runner.plan import Session, sessions
 from weighin.stats.intervals import Codes
 from weighin.stats.metrics import Scored
 from weighin.subject import Subject
 from weighin.suites.rows import Rows, condition
 
 Floats = NDArray[np.float64]
+FACTS_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -218,6 +223,32 @@ class Evidence:
         return profile(Relation.over(pa.table(columns)), {COLUMN: cells}, contract.group, like)
 
     @cache  # noqa: B019
-    def load_log(self) -> LoadLog:
-        """What the load generator saw."""
-        return read_log([self.work / "load" / "responses-candidate-0.arrow"])
+    def sessions(self, role: str) -> tuple[Session, ...]:
+        """The starts of a server that the contract asks for."""
+        gate = self.contract.gates.load
+        every = sessions(gate, self.subject.champion is not None) if gate else ()
+        return tuple(s for s in every if s.role == role)
+
+    @cache  # noqa: B019
+    def load_log(self, role: str) -> LoadLog:
+        """What the load generator saw of a role's server, at all of its starts."""
+        starts = self.sessions(role)
+        if not starts:
+            raise NotEvaluated(f"no server of the {role} was asked", "gates.load")
+        return read_log([self.work / "load" / s.name / log_name(role, s.start) for s in starts])
+
+    @cache  # noqa: B019
+    def load_facts(self, role: str, start: int, of: Literal["session", "server"]) -> dict[str, Any]:
+        """What the generator (`session`) or the runner (`server`) noted at one start."""
+        name = f"{role}-{start}"
+        path = self.work / "load" / (f"{name}/session.json" if of == "session" else f"{name}.server.json")
+        problem = self.work / "load" / f"{name}.problem"
+        if of == "session" and problem.is_file():
+            raise NotEvaluated(problem.read_text()[:500], f"load/{name}")
+        try:
+            value = json.loads(path.read_text()) if path.stat().st_size < FACTS_BYTES else None
+        except (OSError, ValueError) as error:
+            raise NotEvaluated(f"not recorded ({error})", f"load/{path.name}", "Run the load step again.") from error
+        if not isinstance(value, dict):
+            raise NotEvaluated("not what a load step leaves", f"load/{path.name}", "Run the load step again.")
+        return value

@@ -2,45 +2,66 @@
 
 from __future__ import annotations
 
-import json
+import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weighin.contract import Check
 from weighin.contract.checks import LoadRule
-from weighin.contract.gates import Load
+from weighin.contract.load import Load
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog
 from weighin.outcome import Measurement, Unmeasured, census
-from weighin.stats.intervals import Interval, share_by_blocks
+from weighin.runner.plan import Phase
+from weighin.stats.intervals import Interval
+from weighin.stats.latency import Moments, failures, quantile, rate, ratio, share
 from weighin.suites.evidence import Evidence
+from weighin.suites.performance import FIRST_RELEASE
 from weighin.suites.sample import sample
+
+Floats = NDArray[np.float64]
+SHARES = (0.01, *(round(0.05 * i, 2) for i in range(1, 20)), 0.98, 0.99, 0.995, 0.999)
+"""Points of the distribution that the report draws."""
 
 
 def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     """Measure one property of the served candidate. Errors: `NotEvaluated`, `Undefined`."""
-    gate = evidence.contract.gates.load
-    if not isinstance(check.rule, LoadRule) or gate is None:
+    gate, rule = evidence.contract.gates.load, check.rule
+    if not isinstance(rule, LoadRule) or gate is None:
         raise TypeError(f"{check.id} is no load check")
-    log = evidence.load_log()
-    match check.rule.kind:
+    match rule.kind:
         case "within":
-            _trust(log, gate)
-            in_time = log.ok & (log.latency <= gate.within.milliseconds / 1000)
-            return _share(check, share_by_blocks(in_time, log.block, 1 - check.limit.alpha), _curve(log, gate))
+            return _within(check, rule, evidence, gate)
+        case "quantile":
+            found = _quantile(rule, evidence, gate, "candidate", 1 - check.limit.alpha)
+            return _over_time(check, found, "ms", gate)
+        case "throughput":
+            return _throughput(check, rule, evidence, gate)
         case "errors":
-            failed = ~log.ok
-            reasons = sorted({e for e in log.errors if e})[:5]
-            detail = {"requests": len(failed), "failed": int(failed.sum()), "reasons": reasons}
-            return _share(check, share_by_blocks(failed, log.block, 1 - check.limit.alpha), detail)
+            return _errors(check, evidence, gate)
         case "wrong_answers":
-            return _wrong(check, log, evidence, gate)
-        case "memory":
-            return _memory(check, evidence)
+            return _wrong(check, evidence, gate, "candidate")
+        case "against_champion":
+            return _against_champion(check, rule, evidence, gate)
+        case "malformed" | "input_example":
+            return _probed(check, rule.kind, evidence)
+        case "knee":
+            return _knee(check, evidence, gate)
+        case "recovery":
+            return _recovery(check, evidence, gate)
+        case "clean_environment":
+            return _clean(check, evidence, gate)
+        case "start_up" | "memory" | "memory_growth" | "cpu":
+            return _resource(check, rule.kind, evidence)
 
 
-def _trust(log: LoadLog, gate: Load) -> None:
+def _phase(evidence: Evidence, gate: Load, role: str, phase: str) -> LoadLog:
+    """The requests of one phase at all starts. Errors: `NotEvaluated` if there are none, or the generator was late."""
+    log = evidence.load_log(role).of(phase)
+    if not len(log.ok):
+        raise NotEvaluated(f"no request of the phase `{phase}` was sent", "load", "Raise its rate or its duration.")
     late = float(np.quantile(log.lateness, 0.99)) * 1000
     if late > gate.lateness_ms_at_most:
         raise NotEvaluated(
@@ -48,14 +69,71 @@ def _trust(log: LoadLog, gate: Load) -> None:
             "load",
             "Give it a core of its own, or lower `rate`.",
         )
+    return log
 
 
-def _share(check: Check, found: Interval, detail: dict[str, Any]) -> Measurement:
-    return sample(check, found, "share of requests", "seconds", detail)
+def _moments(log: LoadLog, gate: Load) -> Moments:
+    return Moments(log.intended, np.unique(log.start, return_inverse=True)[1].astype(np.int64), gate.stall_seconds)
 
 
-def _wrong(check: Check, log: LoadLog, evidence: Evidence, gate: Load) -> Measurement:
+def _milliseconds(log: LoadLog) -> Floats:
+    """Latency of each request; a failure is slower than any limit."""
+    return np.where(log.ok, log.latency * 1000, np.inf)
+
+
+def _over_time(check: Check, found: Interval, unit: str, gate: Load, **detail: Any) -> Measurement:
+    return sample(check, found, unit, f"blocks of {gate.stall_seconds:g} s", detail)
+
+
+def _within(check: Check, rule: LoadRule, evidence: Evidence, gate: Load) -> Measurement:
+    log = _phase(evidence, gate, "candidate", rule.phase)
+    found = share(_milliseconds(log) <= rule.milliseconds, _moments(log, gate), 1 - check.limit.alpha)
+    drawn = _drawn(log, evidence, rule) if rule.phase == "load" else {"requests": len(log.ok)}
+    return _over_time(check, found, "share of requests", gate, **drawn)
+
+
+def _errors(check: Check, evidence: Evidence, gate: Load) -> Measurement:
+    """Failures count whether or not the generator was punctual."""
+    log = evidence.load_log("candidate").of("load", "peak")
+    if not len(log.ok):
+        raise NotEvaluated("no request of the phase `load` was sent", "load", "Raise `rate` or `seconds`.")
+    reasons = sorted({e for e in log.errors if e})[:5]
+    detail = {"requests": len(log.ok), "failed": int((~log.ok).sum()), "reasons": reasons}
+    return _over_time(
+        check, failures(~log.ok, _moments(log, gate), 1 - check.limit.alpha), "share of requests", gate, **detail
+    )
+
+
+def _quantile(rule: LoadRule, evidence: Evidence, gate: Load, role: str, level: float) -> Interval:
+    log = _phase(evidence, gate, role, "load")
+    return quantile(_milliseconds(log), rule.quantile, _moments(log, gate), level)
+
+
+def _against_champion(check: Check, rule: LoadRule, evidence: Evidence, gate: Load) -> Measurement:
+    if evidence.subject.champion is None:
+        # Allowed by the contract, or the subject would not have been resolved; recorded as what it is.
+        return census(check.id, min(1.0, check.limit.value), n=1, unit="ratio", method=FIRST_RELEASE)
+    one, other = (_quantile(rule, evidence, gate, role, 1 - check.limit.alpha) for role in ("candidate", "champion"))
+    detail = {role: [i.low, i.estimate, i.high] for role, i in (("candidate_ms", one), ("champion_ms", other))}
+    return _over_time(check, ratio(one, other), "of the champion's", gate, **detail)
+
+
+def _throughput(check: Check, rule: LoadRule, evidence: Evidence, gate: Load) -> Measurement:
+    """Right answers per second that came while the phase lasted. Measured at the start that had the phase."""
+    log = _phase(evidence, gate, "candidate", rule.phase)
+    seconds = gate.peak.seconds if rule.phase == "peak" and gate.peak else gate.seconds
+    began = {int(s): float(np.floor(log.intended[log.start == s].min())) for s in np.unique(log.start)}
+    done = (log.intended + log.latency - np.array([began[int(s)] for s in log.start]))[log.ok]
+    place = np.searchsorted(np.array(sorted(began)), log.start[log.ok])
+    kept = (done >= 0) & (done < seconds)
+    found = rate(done[kept] + place[kept] * seconds, seconds * len(began), 1 - check.limit.alpha)
+    offered = len(log.ok) / (seconds * len(began))
+    return sample(check, found, "answers per second", "blocks of 1 s", {"offered_per_second": offered})
+
+
+def _wrong(check: Check, evidence: Evidence, gate: Load, role: str) -> Measurement:
     """Answers that differ from the offline predictions of the same rows. One is too many."""
+    log = evidence.load_log(role)
     offline = evidence.predictions("candidate", "holdout")
     answered = [(rows, answers) for rows, answers in zip(log.rows, log.answers, strict=True) if answers is not None]
     if not answered:
@@ -64,7 +142,7 @@ def _wrong(check: Check, log: LoadLog, evidence: Evidence, gate: Load) -> Measur
     served = np.concatenate([np.asarray(a) for _, a in answered])
     difference = np.abs(served - offline[rows].ravel())
     wrong = int((~(difference <= gate.tolerance)).sum())
-    detail = {"largest_difference": float(np.nanmax(difference)) if len(difference) else 0.0, "answers": len(rows)}
+    largest = float(np.nanmax(difference)) if np.isfinite(difference).any() else math.inf
     return census(
         check.id,
         wrong,
@@ -72,34 +150,178 @@ def _wrong(check: Check, log: LoadLog, evidence: Evidence, gate: Load) -> Measur
         unit="answers",
         n_unit="answers",
         method=f"served against offline, tolerance {gate.tolerance:g}",
-        **detail,
+        largest_difference=largest,
     )
 
 
-def _memory(check: Check, evidence: Evidence) -> Measurement:
-    path = evidence.work / "load" / "server.json"
+def _probed(check: Check, kind: str, evidence: Evidence) -> Measurement:
+    """Requests that were sent one by one: how many were answered otherwise than they should be."""
+    found = evidence.load_facts("candidate", 0, "session").get("probes", {}).get(kind)
+    if not isinstance(found, list) or not found:
+        raise NotEvaluated(f"no `{kind}` request was sent", "load", "Run the load step again.")
+    if any(p.get("unavailable") for p in found):
+        raise NotEvaluated(str(found[0]["unavailable"]), "load/input-example", "Or set `input_example: false`.")
+    wrong = [f"{p['name']}: {p['said']}" for p in found if not p["kept"]]
+    method = "each answered as it should be" if not wrong else "; ".join(wrong)[:300]
+    return census(check.id, len(wrong), n=len(found), unit="requests", n_unit="requests", method=method)
+
+
+def _knee(check: Check, evidence: Evidence, gate: Load) -> Measurement:
+    """The highest rate of the ramp that was carried within the limit, before the first that was not."""
+    steps = _steps(evidence, gate)
+    carried = 0.0
+    for step in steps:
+        if step["share"] < gate.within.share_at_least:
+            break
+        carried = step["rate"]
+    broken = steps[-1]["share"] < gate.within.share_at_least
+    method = "ramp until it broke" if broken else "the ramp ended before it broke"
+    return census(
+        check.id, carried, n=len(steps), unit="requests/s", n_unit="steps", method=method, steps=steps, broken=broken
+    )
+
+
+def _steps(evidence: Evidence, gate: Load) -> list[dict[str, float]]:
+    """Each step of the ramp: the rate that was asked for, the share in time, right answers per second."""
+    log = evidence.load_log("candidate")
+    steps: list[dict[str, float]] = []
+    for planned in _ramp(evidence):
+        step = log.of(planned.name)
+        if not len(step.ok):
+            break
+        quick = _milliseconds(step) <= gate.within.milliseconds
+        late = float(np.quantile(step.lateness, 0.99)) * 1000
+        if late > gate.lateness_ms_at_most and quick.mean() >= gate.within.share_at_least:
+            raise NotEvaluated(
+                f"the generator was {late:.0f} ms late at {planned.rate:g} requests/s", "load", "Ask for less."
+            )
+        end = float((step.intended + step.latency)[step.ok].max()) if step.ok.any() else math.inf
+        seconds = max(end - float(step.intended.min()), planned.seconds)
+        steps.append(
+            {
+                "rate": planned.rate,
+                "share": float(quick.mean()),
+                "answered_per_second": float(step.ok.sum() / seconds),
+                "p95_ms": float(np.quantile(_milliseconds(step), 0.95, method="higher")),
+            }
+        )
+    if not steps:
+        raise NotEvaluated("no request of the ramp was sent", "load", "Run the load step again.")
+    return steps
+
+
+def _ramp(evidence: Evidence) -> list[Phase]:
+    return [p for s in evidence.sessions("candidate") for p in s.phases if p.stress]
+
+
+def _recovery(check: Check, evidence: Evidence, gate: Load) -> Measurement:
+    """From the last request of the ramp to the end of the last second in which too few were answered in time."""
+    log = evidence.load_log("candidate")
+    stress, after = log.of(*(p.name for p in _ramp(evidence))), log.of("recovery")
+    if not len(stress.ok) or not len(after.ok):
+        raise NotEvaluated("there was no recovery after a stress", "load", "Run the load step again.")
+    second = np.floor(after.intended - after.intended.min()).astype(np.int64)
+    quick = _milliseconds(after) <= gate.within.milliseconds
+    bad = [s for s in np.unique(second) if quick[second == s].mean() < gate.within.share_at_least]
+    waited = float(after.intended.min() - stress.intended.max())
+    if not bad:
+        # The break between the two is time in which the server had no work: not known to be needed.
+        return census(
+            check.id, 0.0, n=len(after.ok), unit="s", n_unit="requests", method="at once", pause_seconds=waited
+        )
+    never = bad[-1] == second.max()
+    value = waited + float(bad[-1] + 1) + (check.limit.value if never else 0.0)
+    method = "not within the limit again while it was watched" if never else "end of the last second beyond the limit"
+    return census(check.id, value, n=len(after.ok), unit="s", n_unit="requests", method=method, pause_seconds=waited)
+
+
+def _clean(check: Check, evidence: Evidence, gate: Load) -> Measurement:
+    """Whether the model, in an environment of its declared requirements only, starts and answers the same."""
+    built = evidence.load_facts("clean", 0, "server")
+    if built.get("unbuilt"):
+        raise NotEvaluated(f"the environment could not be built: {built['unbuilt']}", "load/clean-environment")
     try:
-        peak = float(json.loads(path.read_text())["peak_memory_mb"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NotEvaluated(f"the server's memory was not recorded ({error!r})", "load/server.json") from error
-    return census(check.id, peak, n=1, unit="MB", n_unit="servers", method="peak of the server's process or container")
+        found = _wrong(check, evidence, gate, "clean")
+    except NotEvaluated as error:
+        return census(check.id, 1, n=1, unit="problems", n_unit="environments", method=str(error)[:300])
+    log = evidence.load_log("clean")
+    problems = int((~log.ok).sum()) + int(found.estimate)
+    method = "errors and wrong answers in an environment of the declared requirements"
+    return census(check.id, problems, n=found.n, unit="problems", n_unit="answers", method=method)
 
 
-def _curve(log: LoadLog, gate: Load) -> dict[str, Any]:
+RESOURCES = {
+    "start_up": ("s", "the slowest start, from its command to a healthy answer"),
+    "memory": ("MB", "peak of the server's process or container, the largest of its starts"),
+    "memory_growth": ("MB", "memory at the end of the expected load, less that after the warm-up; the largest start"),
+    "cpu": ("s", "processor seconds per thousand predictions, after the start"),
+}
+
+
+def _resource(check: Check, kind: str, evidence: Evidence) -> Measurement:
+    """What the candidate's server took, over all of its starts. Errors: `NotEvaluated` when one was not recorded."""
+    unit, method = RESOURCES[kind]
+    starts = [s.start for s in evidence.sessions("candidate")]
+    values = [_taken(kind, evidence, start) for start in starts]
+    # Each of them: max() of a number and NaN may be the number.
+    if not all(map(math.isfinite, values)):
+        raise NotEvaluated(f"{values} {unit} are no measurement", f"load/{kind}", "Run the load step again.")
+    value = sum(values) / len(values) if kind == "cpu" else max(values)
+    return census(check.id, value, n=len(values), unit=unit, n_unit="starts", method=method, starts=values)
+
+
+def _taken(kind: str, evidence: Evidence, start: int) -> float:
+    server = evidence.load_facts("candidate", start, "server")
+    try:
+        if kind == "memory":
+            return float(server["peak_memory_mb"])
+        session = evidence.load_facts("candidate", start, "session")
+        if kind == "start_up":
+            return round(float(session["healthy_at"]) - float(server["started_at"]), 3)
+        samples = np.array([[s["at"], s["memory_mb"], s["cpu_seconds"]] for s in server["samples"]], dtype=np.float64)
+        if kind == "cpu":
+            predictions = float(session["predictions"])
+            first = samples[np.searchsorted(samples[:, 0], float(session["began_at"])).clip(0, len(samples) - 1), 2]
+            return (float(samples[-1, 2]) - float(first)) / predictions * 1000
+        began = float(session["began_at"])
+        spans = dict(zip(("warm_up", "load"), session["phases"], strict=False))
+        before, after = began + float(spans["warm_up"]), began + float(spans["warm_up"]) + float(spans["load"])
+        return float(np.interp(after, samples[:, 0], samples[:, 1]) - np.interp(before, samples[:, 0], samples[:, 1]))
+    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+        place = f"load, start {start}"
+        raise NotEvaluated(
+            f"the server's {kind} was not recorded ({error!r})", place, "Run the load step again."
+        ) from error
+
+
+def _drawn(log: LoadLog, evidence: Evidence, rule: LoadRule) -> dict[str, Any]:
     """Points for the report; failures count as slower than any limit."""
-    latency = np.where(log.ok, log.latency, np.inf) * 1000
-    shares = [0.01, *np.linspace(0.05, 0.95, 19).tolist(), 0.98, 0.99, 0.995, 0.999]
-    seconds = np.unique(np.floor(log.intended))
-    per_second = [latency[np.floor(log.intended) == s] for s in seconds]
+    latency = _milliseconds(log)
+    first = evidence.load_log("candidate")
+    first = first.at(int(first.start.min()))
+    seconds = np.floor(first.intended).astype(np.int64)
+    every = _milliseconds(first)
+    shown = np.unique(seconds)
+    phases = list(dict.fromkeys(first.phase.tolist()))
     return {
-        "latency_ms": [float(v) for v in np.quantile(latency, shares, method="higher")],
-        "share": shares,
-        "limit_ms": gate.within.milliseconds,
+        "latency_ms": [float(v) for v in np.quantile(latency, SHARES, method="higher")],
+        "share": list(SHARES),
+        "limit_ms": rule.milliseconds,
         "requests": len(latency),
         "lateness_p99_ms": float(np.quantile(log.lateness, 0.99) * 1000),
         "over_time": {
-            "second": seconds.tolist(),
-            "p50_ms": [float(np.quantile(v, 0.5, method="higher")) for v in per_second],
-            "p99_ms": [float(np.quantile(v, 0.99, method="higher")) for v in per_second],
+            "second": shown.tolist(),
+            "p50_ms": [float(np.quantile(every[seconds == s], 0.5, method="higher")) for s in shown],
+            "p99_ms": [float(np.quantile(every[seconds == s], 0.99, method="higher")) for s in shown],
+            "offered": [int((seconds == s).sum()) for s in shown],
+            "answered": [int((first.ok & (np.floor(first.intended + first.latency) == s)).sum()) for s in shown],
         },
+        "phases": [
+            {
+                "name": p,
+                "from": float(first.intended[first.phase == p].min()),
+                "to": float(first.intended[first.phase == p].max()),
+            }
+            for p in phases
+        ],
     }

@@ -1,0 +1,178 @@
+"""The gate on the served model: what is served, how it is asked, and what it must keep to."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, FiniteFloat, model_validator
+
+from weighin.contract.parts import Count, Graded, Name, Part, Positive, Share
+
+ROWS = "{{rows}}"
+"""What a template holds where the list of row objects goes."""
+_URL = re.compile(r"https?://[^\s/@]+(/[^\s]*)?$")
+_POINTER = re.compile(r"(/([^/~]|~[01])*)*$")
+FULL = ("stress", "recovery_seconds_at_most", "memory_growth_mb_at_most", "clean_environment")
+"""Limits that only the full profile can measure."""
+
+
+class Server(Part):
+    """What serves the model, what it may use, and how it is spoken to. The default is MLflow's own scoring server."""
+
+    cpus: Positive = 1.0
+    memory_mb: Count = 1500
+    start_seconds: Positive = Field(default=90, description="A server that is not healthy by then has failed to start.")
+    image: Name | None = Field(default=None, description="The team's own image; the candidate's files are mounted at /model.")
+    command: tuple[str, ...] = Field(
+        default=(), description="Program and arguments of the team's own server; {model} and {port} are replaced."
+    )
+    url: Name | None = Field(
+        default=None, description="A server that runs already, on a host that WEIGHIN_LOAD_HOSTS lists; not on pull requests."
+    )
+    health: Annotated[str, Field(pattern=r"^/")] = Field(default="/ping", description="GET answers 200 when it is ready.")
+    path: Annotated[str, Field(pattern=r"^/")] = "/invocations"
+    request: Literal["dataframe_split", "instances", "template"] = "dataframe_split"
+    template: str = Field(default="", description=f"JSON text for `request: template`, with {ROWS} where the rows go.")
+    predictions: str = Field(default="/predictions", description="JSON pointer to the predictions in an answer, row by row.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Server:
+        if self.url is not None and (self.image is not None or self.command):
+            raise ValueError("a server with a `url` runs already: leave out `image` and `command`")
+        if self.url is not None and not _URL.match(self.url):
+            raise ValueError("`url` is http://HOST[:PORT][/PATH], without a user or a password")
+        if (self.request == "template") != bool(self.template):
+            raise ValueError("`template` belongs to `request: template`, and that needs one")
+        if self.template and ROWS not in self.template:
+            raise ValueError(f"the template has no {ROWS}, so every request would be the same")
+        if not _POINTER.match(self.predictions):
+            raise ValueError("`predictions` is a JSON pointer, such as /predictions or /data/0/outputs")
+        return self
+
+
+class Within(Graded):
+    """Share of requests answered correctly in form and within a time."""
+
+    milliseconds: Positive
+    share_at_least: Share
+
+
+class Peak(Graded):
+    """A higher load, as the busiest minutes bring it, with a limit of its own."""
+
+    rate: Positive = Field(description="Requests per second.")
+    seconds: Positive = 10
+    milliseconds: Positive
+    share_at_least: Share
+
+
+class LatencyQuantile(Graded):
+    """A quantile of latency under the expected load. A failed request is slower than any limit."""
+
+    quantile: float = Field(gt=0, lt=1)
+    milliseconds_at_most: Positive
+
+
+class AgainstChampion(Graded):
+    """A quantile of the candidate's latency as a multiple of the champion's, served side by side."""
+
+    quantile: float = Field(0.5, gt=0, lt=1)
+    ratio_at_most: Positive = 1.2
+
+
+class Stress(Graded):
+    """A ramp of load, step by step, until fewer than half of the requests keep the time of `within`."""
+
+    rate_at_most: Positive = Field(description="Requests per second of the last step.")
+    factor: float = Field(1.5, gt=1, le=10, description="Each step asks for so many times the rate of the one before.")
+    seconds: Positive = Field(5, description="Duration of a step.")
+    knee_at_least: Positive = Field(description="Requests per second that it must carry within the limit.")
+
+
+class Load(Part):
+    """The gate on the served model: requests by schedule, latency from the intended start."""
+
+    profile: Literal["quick", "full"] = Field(
+        "quick", description=f"full: the limits {', '.join(FULL)} may be set as well."
+    )
+    rate: Positive = Field(description="Requests per second of the expected load.")
+    seconds: Positive = Field(description="Duration of the expected load, at each start of the server.")
+    arrivals: Literal["poisson", "constant"] = "poisson"
+    starts: int = Field(2, ge=1, le=20, description="How often the server is started and asked anew.")
+    warm_up_seconds: Positive = Field(3, description="Not counted.")
+    batch_rows: Count | tuple[Count, ...] = Field(5, description="Rows in one request, or sizes to draw from.")
+    timeout_seconds: Positive = Field(10, description="A request without an answer by then has failed.")
+    stall_seconds: Positive = Field(
+        0.5, description="The longest stalls that are to be expected; the sampling unit is a block of this length."
+    )
+    locustfile: Name | None = Field(None, description="The team's own Locust users, in place of rows of the holdout.")
+    server: Server = Server()
+    within: Within
+    peak: Peak | None = None
+    quantiles: tuple[LatencyQuantile, ...] = ()
+    throughput_at_least: Positive | None = Field(
+        None, description="Right answers per second, during the peak, or the expected load where there is none."
+    )
+    errors_at_most: Share
+    tolerance: FiniteFloat = Field(1e-9, ge=0, description="Largest difference between served and offline answer.")
+    refuses_malformed: bool = Field(True, description="Requests that break the signature get a 4xx and do no harm.")
+    input_example: bool = Field(True, description="The example that is logged with the model is answered.")
+    start_up_seconds_at_most: Positive | None = None
+    memory_mb_at_most: Count | None = Field(None, description="Peak memory of the server; needed without a `url`.")
+    cpu_seconds_at_most: Positive | None = Field(None, description="Processor seconds per thousand predictions.")
+    against_champion: AgainstChampion | None = None
+    stress: Stress | None = None
+    recovery_seconds_at_most: Positive | None = Field(
+        None, description="After the stress, the expected load must be served within the limit again by then."
+    )
+    memory_growth_mb_at_most: FiniteFloat | None = Field(
+        None, ge=0, description="What the server's memory may grow by under the expected load, after the warm-up."
+    )
+    clean_environment: bool = Field(
+        False, description="The model is served as well in an environment made of its own declared requirements only."
+    )
+    lateness_ms_at_most: Positive = Field(50, description="A generator later than this at p99 is not to be trusted.")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Rows that a request may have."""
+        return self.batch_rows if isinstance(self.batch_rows, tuple) else (self.batch_rows,)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Load:
+        problems = []
+        if self.profile == "quick":
+            given = [name for name in FULL if getattr(self, name)]
+            problems += [f"`{name}` needs `profile: full`" for name in given]
+        if self.recovery_seconds_at_most is not None and self.stress is None:
+            problems.append("`recovery_seconds_at_most` needs `stress`: there is nothing to recover from")
+        if not self.sizes:
+            problems.append("`batch_rows` lists no size")
+        times = [self.within.milliseconds, *(q.milliseconds_at_most for q in self.quantiles)]
+        times += [self.peak.milliseconds] if self.peak else []
+        if max(times) >= 1000 * self.timeout_seconds:
+            problems.append("`timeout_seconds` must be longer than every limit on a time")
+        if self.peak and self.peak.rate <= self.rate:
+            problems.append("the peak's `rate` is not above the expected one")
+        if self.stress and self.stress.rate_at_most <= self.rate:
+            problems.append("the stress's `rate_at_most` is not above the expected rate")
+        if self.seconds < 10 * self.stall_seconds:
+            problems.append("`seconds` must be at least ten times `stall_seconds`, or there is no interval")
+        if self.peak and self.peak.seconds < 10 * self.stall_seconds:
+            problems.append("the peak's `seconds` must be at least ten times `stall_seconds`")
+        problems += self._where_it_runs()
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _where_it_runs(self) -> list[str]:
+        own = ("memory_mb_at_most", "start_up_seconds_at_most", "cpu_seconds_at_most", "memory_growth_mb_at_most")
+        if self.server.url is not None:
+            given = [n for n in (*own, "clean_environment", "against_champion") if getattr(self, n)]
+            return [f"`{name}` cannot be measured of a server with a `url`" for name in given]
+        if self.memory_mb_at_most is None:
+            return ["`memory_mb_at_most` is missing: how much memory the server may take"]
+        if self.clean_environment and (self.server.image or self.server.command):
+            return ["`clean_environment` is about MLflow's scoring server, not a server of the team's own"]
+        return []

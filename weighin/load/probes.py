@@ -1,0 +1,94 @@
+"""Requests that are sent one by one when the load is over: the input example, and malformed ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from weighin.load.answer import read_answer
+from weighin.load.client import Client
+from weighin.load.schedule import bodies
+from weighin.runner.plan import Interface
+
+EXAMPLE = "input_example.json"
+EXAMPLE_BYTES = 2**20
+NO_COLUMN = "weighin_no_such_column"
+
+
+def probe(
+    url: str, features: Path, interface: Interface, columns: tuple[int, ...], seconds: float
+) -> dict[str, list[dict[str, Any]]]:
+    """What became of each request: its name, what was answered in words, and whether that is as it should be.
+
+    A malformed request is to get a 4xx and to leave the server healthy; after all of them a right request is to be
+    answered rightly. `unavailable` says why there is no input example to be sent.
+    """
+    return asyncio.run(_probe(url, features, interface, columns, seconds))
+
+
+async def _probe(
+    url: str, features: Path, interface: Interface, columns: tuple[int, ...], seconds: float
+) -> dict[str, list[dict[str, Any]]]:
+    import pandas as pd
+
+    client = Client(url)
+    ask, health = client.head("POST", interface.path), client.head("GET", interface.health)
+    one = pd.read_parquet(features).head(1)
+
+    async def answered(body: bytes, rows: int) -> str:
+        answer = await client.ask(ask, body, seconds)
+        return answer.error or read_answer(answer.content, rows, interface.predictions, columns)[0]
+
+    try:
+        example = await _example(features.with_name(EXAMPLE), interface, answered)
+        malformed = []
+        for name, body in _malformed(one, interface).items():
+            said = (await client.ask(ask, body, seconds)).error or "answered as if it were right"
+            alive = (await client.ask(health, b"", seconds)).error
+            kept = said.startswith("status 4") and not alive
+            malformed.append({"name": name, "said": f"{said}, then {alive}" if alive else said, "kept": kept})
+        said = await answered(bodies(one, interface).of([0]), 1)
+        malformed.append({"name": "a right request after these", "said": said or "answered", "kept": not said})
+    finally:
+        await client.close()
+    return {"input_example": example, "malformed": malformed}
+
+
+def _malformed(one: Any, interface: Interface) -> dict[str, bytes]:
+    """Bodies that no server may answer with predictions."""
+    import pandas as pd
+
+    found = {
+        "broken JSON": b'{"dataframe_split": ',
+        "an empty object": b"{}",
+        "no known column": bodies(pd.DataFrame({NO_COLUMN: [1]}), interface).of([0]),
+    }
+    numbers = [c for c in one.columns if pd.api.types.is_numeric_dtype(one[c])]
+    if numbers:
+        text = one.astype({numbers[0]: object})
+        text[numbers[0]] = "weighin"
+        found["text for a number"] = bodies(text, interface).of([0])
+    return found
+
+
+async def _example(path: Path, interface: Interface, answered: Any) -> list[dict[str, Any]]:
+    """The example that is logged with the model, in the form that the server takes."""
+    import pandas as pd
+
+    name = "input example"
+    if not path.is_file():
+        return [{"name": name, "unavailable": "no input example is logged with the model"}]
+    try:
+        if path.stat().st_size > EXAMPLE_BYTES:
+            raise ValueError(f"larger than {EXAMPLE_BYTES} bytes")
+        table = json.loads(path.read_text())["dataframe_split"]
+        frame = pd.DataFrame(table["data"], columns=table["columns"])
+        body, rows = bodies(frame, interface).of(range(len(frame))), len(frame)
+        if interface.form == "dataframe_split":
+            body = path.read_bytes()
+    except (ValueError, KeyError, TypeError) as error:
+        return [{"name": name, "unavailable": f"the logged input example is no table ({error!r})"}]
+    said = await answered(body, rows)
+    return [{"name": name, "said": said or "answered", "kept": not said}]
