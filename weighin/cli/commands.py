@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from weighin.errors import ContractError, NotEvaluated
@@ -105,14 +106,28 @@ def serve(given: argparse.Namespace) -> int:
 
 def load(given: argparse.Namespace) -> int:
     """Send the planned load."""
-    from weighin.load import generate
+    from weighin.load import Workers, generate
     from weighin.runner.plan import Plan
 
-    plan = Plan.read(given.work / "plan.json")
+    if given.worker:
+        if not given.locustfile:
+            raise ContractError("a worker without tasks", "--worker", "Name the team's --locustfile.")
+        from weighin.load.locust import work_for
+
+        work_for(given.worker, given.port, str(given.locustfile))
+        return 0
+    path = given.work / "plan.json"
+    if not given.url:
+        raise ContractError("no server", "--url", "Name its address.")
+    plan = Plan.read(path)
     if plan.load is None:
-        raise ContractError("the contract has no load gate", str(given.work / "plan.json"), "Add `gates.load`.")
-    features = given.work / "features" / "holdout.parquet"
-    generate(given.url, features, plan.load, plan.columns, given.work / "load", given.role, given.start)
+        raise ContractError("the contract has no load gate", str(path), "Add `gates.load`.")
+    asked = replace(plan.load, locustfile=str(given.locustfile)) if given.locustfile else plan.load
+    workers = Workers(given.master, given.bind, given.port) if given.master else None
+    if workers and not asked.locustfile:
+        raise ContractError("workers run a locustfile, and there is none", "--master", "Name it with --locustfile.")
+    features, out = given.work / "features" / "holdout.parquet", given.work / "load"
+    generate(given.url, features, asked, plan.columns, out, given.role, given.start, workers=workers)
     return 0
 
 
