@@ -25,7 +25,7 @@ from weighin.load.probes import EXAMPLE, EXAMPLE_BYTES
 from weighin.registry.location import is_embedded, tracking_uri
 from weighin.registry.looks import Looks, row_hashes
 from weighin.registry.mlflow import Registry
-from weighin.runner.plan import Plan
+from weighin.runner.plan import LOCUSTFILE, Plan
 from weighin.subject import ModelVersion, SealedLook, Subject, artifact_digest
 
 STORED = "weighin/profile/reference.json"
@@ -65,6 +65,7 @@ def resolve(
     profiles = resolve_profiles(contract_file, work, moment, lambda role: stored_profile(subject.role(role), role))
     subject = replace(subject, data=merged(rows, profiles))
     _input_example(work)
+    _locustfile(contract_file, work)
     if sealed:
         # The last thing: whatever else can go wrong here must not cost a look.
         subject = replace(subject, sealed=_look(contract_file, subject, work))
@@ -116,6 +117,18 @@ def _input_example(work: Path) -> None:
     if logged.is_file() and not logged.is_symlink() and logged.stat().st_size <= EXAMPLE_BYTES:
         (work / "features").mkdir(exist_ok=True)
         shutil.copyfile(logged, work / "features" / EXAMPLE)
+
+
+def _locustfile(contract_file: ContractFile, work: Path) -> None:
+    gate = contract_file.contract.gates.load
+    (work / LOCUSTFILE).unlink(missing_ok=True)
+    if gate is None or gate.locustfile is None:
+        return
+    own = contract_file.folder / gate.locustfile
+    if not own.is_file():
+        place = str(contract_file.path)
+        raise ContractError(f"no such file: {gate.locustfile}", f"{place}, gates.load.locustfile", "Correct the path.")
+    shutil.copyfile(own, work / LOCUSTFILE)
 
 
 def _look(contract_file: ContractFile, subject: Subject, work: Path) -> SealedLook:

@@ -4,8 +4,9 @@
 
 prints its port and serves on loopback until it is ended. GET is the health; every POST asks for predictions of rows in
 MLflow's `dataframe_split` and is answered with the first feature of each row. When an answer is due depends on the
-number of the request, counted from the first POST on, and on the moment of its arrival: `due` says when, and `latency`
-says the same for arrivals that were never sent, which is the truth that a load generator must find.
+number of the request, counted from the first POST on, and on the moment of its arrival: `Due` says when, and `latency`
+says the same for a list of arrivals, which is the truth that a load generator must find. How late the server itself
+wrote its answers, by its own clock, is told by GET /late, as a list by the number of the request.
 """
 
 from __future__ import annotations
@@ -84,14 +85,16 @@ class Server:
         self.name, self.due = name, Due(name, service)
         self.loop = asyncio.get_running_loop()
         self.first: float | None = None
+        self.late: list[float] = []
 
     def asked(self, transport: asyncio.Transport, body: bytes) -> None:
         """Take one POST."""
         now = self.loop.time()
         self.first = now if self.first is None else self.first
         due = self.due(now - self.first)
+        self.late.append(0.0)
         if due == float("inf"):
-            (reset if self.due.number % 50 == 12 else asyncio.Transport.close)(transport)
+            reset(transport) if self.due.number % 50 == 12 else transport.close()
             return
         if self.name == "dies" and self.due.number == 20:
             sys.exit()
@@ -99,7 +102,13 @@ class Server:
         if act is not None:
             act(transport, body)
             return
-        self.loop.call_at(self.first + due, transport.write, http(answered(body)))
+        self.loop.call_at(self.first + due, self.write, transport, self.due.number, due, http(answered(body)))
+
+    def write(self, transport: asyncio.Transport, number: int, due: float, answer: bytes) -> None:
+        """Write an answer, and note by how much it is late."""
+        assert self.first is not None
+        self.late[number] = self.loop.time() - self.first - due
+        transport.write(answer)
 
 
 def answered(body: bytes) -> bytes:
@@ -189,6 +198,8 @@ class Connection(asyncio.Protocol):
             body, self.buffer = rest[:length], rest[length:]
             if head.startswith(b"POST"):
                 self.server.asked(self.transport, body)
+            elif head.startswith(b"GET /late "):
+                self.transport.write(http(json.dumps(self.server.late).encode()))
             elif self.server.name == "sick":
                 self.transport.write(http(b"", status="503 Service Unavailable"))
             elif self.server.name != "silent":

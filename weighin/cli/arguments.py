@@ -56,9 +56,15 @@ def parser() -> Parser:
     serve.add_argument("--python", type=Path, help="interpreter of another environment (default: this one)")
 
     load = commands.add_parser("load", help="send the planned load to a server (a step)")
-    load.add_argument("--url", required=True)
+    load.add_argument("--url", help="the server; not for --worker, whom the master tells")
     load.add_argument("--role", default="candidate", help="whose server this is (%(default)s)")
     load.add_argument("--start", type=int, default=0, help="which start of the server, counted from 0")
+    load.add_argument("--locustfile", type=Path, help="run the tasks of this file instead of asking for predictions")
+    spread = load.add_mutually_exclusive_group()
+    spread.add_argument("--master", type=int, metavar="N", help="let N workers run the locustfile, and write the log")
+    spread.add_argument("--worker", metavar="HOST", help="run the locustfile for the master on this host")
+    load.add_argument("--bind", default="127.0.0.1", metavar="HOST", help="where the master listens (%(default)s)")
+    load.add_argument("--port", type=int, default=5557, help="of the master (%(default)s)")
     _work(load)
 
     judge = commands.add_parser("judge", help="run one suite over what was predicted (a step)")

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from weighin.errors import ContractError, NotEvaluated
@@ -105,20 +106,45 @@ def serve(given: argparse.Namespace) -> int:
 
 def load(given: argparse.Namespace) -> int:
     """Send the planned load."""
-    from weighin.load import generate
+    from weighin.load import Workers, generate
     from weighin.runner.plan import Plan
 
-    plan = Plan.read(given.work / "plan.json")
+    if given.worker:
+        if not given.locustfile:
+            raise ContractError("a worker without tasks", "--worker", "Name the team's --locustfile.")
+        from weighin.load.locust import work_for
+
+        work_for(given.worker, given.port, str(given.locustfile))
+        return 0
+    path = given.work / "plan.json"
+    if not given.url:
+        raise ContractError("no server", "--url", "Name its address.")
+    plan = Plan.read(path)
     if plan.load is None:
-        raise ContractError("the contract has no load gate", str(given.work / "plan.json"), "Add `gates.load`.")
+        raise ContractError("the contract has no load gate", str(path), "Add `gates.load`.")
     session = next((s for s in plan.load.sessions if (s.role, s.start) == (given.role, given.start)), None)
     if session is None:
-        raise ContractError(f"the plan has no start {given.start} of the {given.role}", str(given.work / "plan.json"))
-    features = given.work / "features" / "holdout.parquet"
+        raise ContractError(f"the plan has no start {given.start} of the {given.role}", str(path))
+    asked = plan.load.at(session)
+    if given.locustfile or asked.locustfile:
+        asked = replace(asked, locustfile=str(given.locustfile or given.work / asked.locustfile))
+    workers = Workers(given.master, given.bind, given.port) if given.master else None
+    if workers and not asked.locustfile:
+        raise ContractError("workers run a locustfile, and there is none", "--master", "Name it with --locustfile.")
     out = given.work / "load" / session.name
     out.mkdir(parents=True, exist_ok=True)
-    probes = session.probes
-    generate(given.url, features, plan.load.at(session), plan.columns, out, session.role, session.start, probes=probes)
+    features = given.work / "features" / "holdout.parquet"
+    generate(
+        given.url,
+        features,
+        asked,
+        plan.columns,
+        out,
+        session.role,
+        session.start,
+        workers=workers,
+        probes=session.probes,
+    )
     return 0
 
 

@@ -23,18 +23,26 @@ class Server(Part):
     cpus: Positive = 1.0
     memory_mb: Count = 1500
     start_seconds: Positive = Field(default=90, description="A server that is not healthy by then has failed to start.")
-    image: Name | None = Field(default=None, description="The team's own image; the candidate's files are mounted at /model.")
+    image: Name | None = Field(
+        default=None, description="The team's own image; the candidate's files are mounted at /model."
+    )
     command: tuple[str, ...] = Field(
-        default=(), description="Program and arguments of the team's own server; {model} and {port} are replaced."
+        default=(),
+        description="Program and arguments of the team's own server; {model} and {port} are replaced.",
     )
     url: Name | None = Field(
-        default=None, description="A server that runs already, on a host that WEIGHIN_LOAD_HOSTS lists; not on pull requests."
+        default=None,
+        description="A server that runs already, on a host that WEIGHIN_LOAD_HOSTS lists; not on pull requests.",
     )
-    health: Annotated[str, Field(pattern=r"^/")] = Field(default="/ping", description="GET answers 200 when it is ready.")
+    health: Annotated[str, Field(pattern=r"^/")] = Field(
+        default="/ping", description="GET answers 200 when it is ready."
+    )
     path: Annotated[str, Field(pattern=r"^/")] = "/invocations"
     request: Literal["dataframe_split", "instances", "template"] = "dataframe_split"
     template: str = Field(default="", description=f"JSON text for `request: template`, with {ROWS} where the rows go.")
-    predictions: str = Field(default="/predictions", description="JSON pointer to the predictions in an answer, row by row.")
+    predictions: str = Field(
+        default="/predictions", description="JSON pointer to the predictions in an answer, row by row."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Server:

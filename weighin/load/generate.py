@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from weighin.load.log import log_name, write_log
+from weighin.load.log import log_name, read_log, write_histogram, write_log
 from weighin.load.probes import probe
 from weighin.load.schedule import schedule
-from weighin.load.send import healthy, send
+from weighin.load.send import send, wait_until_healthy
 from weighin.runner.plan import LoadPlan
 
 FACTS = "session.json"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """So many processes connect to this address of ours, and take every `number`-th arrival each."""
+
+    number: int
+    host: str
+    port: int
 
 
 def generate(
@@ -24,25 +34,37 @@ def generate(
     role: str = "candidate",
     start: int = 0,
     seed: int = 0,
+    workers: Workers | None = None,
     probes: bool = False,
 ) -> None:
-    """Ask the server at `url` as the plan says, and leave `out/responses-<role>-<start>.arrow` and `out/session.json`.
+    """Ask the server at `url` as the plan says, and leave three files in `out`.
+
+    `responses-<role>-<start>.arrow` has every request; `latency-<role>-<start>.hgrm` the distribution of the counted
+    ones (`write_histogram`); `session.json` what else was noted: `healthy_at` and `began_at` (seconds since 1970),
+    `phases` (seconds), `predictions` (rows that were answered), `probes` (see `probe`).
 
     features  Parquet file whose rows are sent; beside it lies the model's input example, if it has one
     columns   the numbers of a prediction that count
-    start     which start of the server this is, counted from 0: each draws requests of its own, for every role the same
+    start     which start of the server, counted from 0: each draws requests of its own, for every role the same
+    workers   other processes that run the locustfile of the plan; by default this one does
     probes    whether the input example and malformed requests are sent as well, when the load is over
     Errors: `NotEvaluated` when the server does not get healthy in time, or the generator cannot keep the schedule.
     """
-    healthy(url, plan)
+    wait_until_healthy(url, plan)
     facts: dict[str, object] = {"healthy_at": time.time()}
-    made = schedule(features, plan, (seed, start))
-    facts["began_at"] = time.time()
-    responses = send(url, made, plan, columns)
-    facts |= {
-        "phases": [phase.seconds for phase in plan.phases],
-        "predictions": sum(len(r.answers or ()) // max(len(columns), 1) for r in responses),
-        "probes": probe(url, features, plan.interface, columns, plan.timeout_seconds) if probes else {},
-    }
-    write_log(out / log_name(role, start), start, responses)
+    if plan.locustfile:
+        from weighin.load.locust import run
+
+        facts["began_at"] = time.time()
+        responses = run(url, plan, (seed, start), workers)
+    else:
+        made = schedule(features, plan, (seed, start))
+        facts["began_at"] = time.time()
+        responses = send(url, made, plan, columns)
+    probed = probe(url, features, plan.interface, columns, plan.timeout_seconds) if probes else {}
+    predictions = sum(len(r.answers or ()) // max(len(columns), 1) for r in responses)
+    facts |= {"phases": [p.seconds for p in plan.phases], "predictions": predictions, "probes": probed}
+    path = out / log_name(role, start)
+    write_log(path, start, responses)
+    write_histogram(out / f"latency-{role}-{start}.hgrm", read_log([path]), plan.timeout_seconds)
     (out / FACTS).write_text(json.dumps(facts))

@@ -108,6 +108,22 @@ class LoadLog:
         )
 
 
+def write_histogram(path: Path, log: LoadLog, timeout_seconds: float) -> None:
+    """Write the distribution of latencies in microseconds, as HdrHistogram's tools read it, to three digits.
+
+    A failure counts as the timeout. For people and plots: the gate keeps to the samples themselves.
+    """
+    from hdrh.histogram import HdrHistogram
+
+    latency = np.where(log.ok, log.latency, np.maximum(log.latency, timeout_seconds))
+    microseconds = np.maximum(1, np.rint(latency * 1e6)).astype(np.int64)
+    histogram = HdrHistogram(1, max(2, int(microseconds.max())), 3)
+    for value, count in zip(*(a.tolist() for a in np.unique(microseconds, return_counts=True)), strict=True):
+        histogram.record_value(value, count)
+    with path.open("wb") as file:
+        histogram.output_percentile_distribution(file, 1)
+
+
 def read_log(paths: Sequence[Path]) -> LoadLog:
     """Read the logs of several starts, in this order, without the warm-up.
 

@@ -37,6 +37,12 @@ def moments(phase: Phase, arrivals: str, rng: np.random.Generator) -> Floats:
     return np.sort(rng.uniform(0, phase.seconds, rng.poisson(phase.rate * phase.seconds)))
 
 
+def arrivals(plan: LoadPlan, seed: Sequence[int]) -> tuple[Floats, ...]:
+    """Intended starts in seconds since the start of the phase, for each phase of a plan; equal for equal seeds."""
+    rng = np.random.default_rng(seed)
+    return tuple(moments(phase, plan.arrivals, rng) for phase in plan.phases)
+
+
 @dataclass(frozen=True)
 class Bodies:
     """Requests as JSON, from rows that are encoded already: a body is put together in microseconds, when it is sent."""
@@ -74,8 +80,8 @@ def schedule(features: Path, plan: LoadPlan, seed: Sequence[int]) -> Schedule:
     frame = pd.read_parquet(features)
     if frame.empty:
         raise NotEvaluated("the features have no rows", features.name, "Requests are drawn from them.")
-    rng = np.random.default_rng(seed)
-    due = tuple(moments(phase, plan.arrivals, rng) for phase in plan.phases)
+    due = arrivals(plan, seed)
+    rng = np.random.default_rng([*seed, 1])
     drawn = tuple(
         tuple(
             tuple(sorted(rng.choice(len(frame), size=min(int(size), len(frame)), replace=False).tolist()))

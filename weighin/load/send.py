@@ -8,7 +8,7 @@ import resource
 import select
 import selectors
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from weighin.errors import NotEvaluated
@@ -30,19 +30,6 @@ def send(url: str, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...])
     """
     with _undisturbed(), asyncio.Runner(loop_factory=precise_loop) as runner:
         return runner.run(_send(Client(url), schedule, plan, columns))
-
-
-def healthy(url: str, plan: LoadPlan) -> None:
-    """Wait until the server at `url` answers that it is ready. Errors: `NotEvaluated` after `plan.start_seconds`."""
-
-    async def wait() -> None:
-        client = Client(url)
-        try:
-            await _healthy(client, plan.interface.health, plan.start_seconds)
-        finally:
-            await client.close()
-
-    asyncio.run(wait())
 
 
 async def _send(client: Client, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...]) -> list[Response]:
@@ -83,7 +70,7 @@ class _Sender:
             broken = False
             if stress:
                 await asyncio.sleep(max(0.0, origin - self.now()) if kept else 0)
-                broken = self.breaks(await asyncio.gather(*self.tasks[first:])) or not kept
+                broken = breaks(await asyncio.gather(*self.tasks[first:]), self.plan) or not kept
                 origin = self.now()
         return list(await asyncio.gather(*self.tasks))
 
@@ -101,12 +88,6 @@ class _Sender:
             self.tasks.append(asyncio.create_task(self.ask(phase.name, origin + moment, rows)))
         return True
 
-    def breaks(self, step: list[Response]) -> bool:
-        """Whether a step of the ramp was more than the server bears."""
-        within = self.plan.break_ms / 1000
-        right = sum(not r.error and r.done - r.intended <= within for r in step)
-        return right < self.plan.break_share * len(step)
-
     async def ask(self, phase: str, intended: float, rows: tuple[int, ...]) -> Response:
         sent = self.now()
         answer = await self.client.ask(self.head, self.schedule.bodies.of(rows), self.plan.timeout_seconds)
@@ -116,6 +97,12 @@ class _Sender:
         return Response(phase, intended, sent, answer.done - self.began, error, rows, answers)
 
 
+def breaks(step: Sequence[Response], plan: LoadPlan) -> bool:
+    """Whether a step of the ramp was more than the server bears."""
+    right = sum(not r.error and r.done - r.intended <= plan.break_ms / 1000 for r in step)
+    return right < plan.break_share * len(step)
+
+
 def hopeless(late: float, phase: Phase) -> NotEvaluated:
     """The generator cannot do what it is asked."""
     return NotEvaluated(
@@ -123,6 +110,19 @@ def hopeless(late: float, phase: Phase) -> NotEvaluated:
         f"load, phase {phase.name}",
         "Give it a core of its own, lower the rate, or use more machines.",
     )
+
+
+def wait_until_healthy(url: str, plan: LoadPlan) -> None:
+    """Wait until the server can be asked. Errors: `NotEvaluated` after `plan.start_seconds`."""
+
+    async def wait() -> None:
+        client = Client(url)
+        try:
+            await _healthy(client, plan.interface.health, plan.start_seconds)
+        finally:
+            await client.close()
+
+    asyncio.run(wait())
 
 
 async def _healthy(client: Client, path: str, seconds: float) -> None:

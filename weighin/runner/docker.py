@@ -201,11 +201,13 @@ def load(image: str, work: Path) -> None:
 def _session(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
     """One start of a server and its load; what went wrong in a sentence, or nothing."""
     plan = plan.at(session)
-    mounts = (
+    mounts: tuple[tuple[Path, str, bool], ...] = (
         (work / "features", "/work/features", False),
         (work / "plan.json", "/work/plan.json", False),
         (out, f"/work/load/{session.name}", True),
     )
+    if plan.locustfile:
+        mounts = (*mounts, (work / plan.locustfile, f"/work/{plan.locustfile}", False))
     command = ["weighin", "load", "--work", "/work", "--role", session.role, "--start", str(session.start)]
     seconds = plan.most_seconds + PROBE_SECONDS
     if plan.url:

@@ -11,6 +11,8 @@ SCHEMA = "weighin/plan/v2"
 RECOVERED_SECONDS = 5.0
 """How long a server is watched after the time in which it must have recovered."""
 CLEAN_SECONDS = 5.0
+LOCUSTFILE = "locustfile.py"
+"""Where in the work folder the team's own lies."""
 MARGIN_SECONDS = 5.0
 """What a generator may need besides the time that its plan gives: encoding, sending late, writing."""
 
@@ -238,6 +240,6 @@ def _load_plan(gate: Any, champion: bool) -> LoadPlan:
         image=server.image or "",
         command=server.command,
         url=server.url or "",
-        locustfile=gate.locustfile or "",
+        locustfile=LOCUSTFILE if gate.locustfile else "",
         sessions=sessions(gate, champion),
     )

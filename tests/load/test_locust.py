@@ -1,0 +1,159 @@
+"""A team's own locustfile by our schedule: in one process, and by Locust's master and workers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from load_plans import PLAN
+from servers import latency, running
+from weighin.load import LoadLog, read_log
+from weighin.load.schedule import arrivals
+from weighin.runner.local import _free_port
+from weighin.runner.plan import Phase, Plan, Session
+
+LOCUSTFILE = """
+    import gevent
+    from locust import HttpUser, constant, events, task
+
+    BODY = '{"dataframe_split": {"columns": ["a"], "data": [[1.5]]}}'
+
+    class Asks(HttpUser):
+        wait_time = constant(3600)
+
+        @task
+        def ask(self):
+            with self.client.post("/invocations", data=BODY, catch_response=True) as response:
+                if response.status_code == 200 and response.json()["predictions"] != [1.5]:
+                    response.failure("wrong")
+"""
+
+
+@contextmanager
+def command(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`weighin load ...`, ended when we are."""
+    line = [sys.executable, "-m", "weighin", "load", *arguments]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def planned(folder: Path, locustfile: str = LOCUSTFILE, **changes: object) -> Path:
+    """A locustfile, and the plan of a load step that runs it."""
+    path = folder / "locustfile.py"
+    path.write_text(textwrap.dedent(locustfile))
+    plan = replace(PLAN, **changes)
+    plan = replace(plan, sessions=(Session("candidate", 0, plan.phases),))
+    Plan(("load",), ("candidate",), (0,), 60, 1000, plan).write(folder / "plan.json")
+    return path
+
+
+def ran(folder: Path, server: str, locustfile: str = LOCUSTFILE, service: float = 0.005, **changes: object) -> LoadLog:
+    path = planned(folder, locustfile, **changes)
+    with (
+        running(server, service=service) as url,
+        command("--work", str(folder), "--url", url, "--locustfile", str(path)) as process,
+    ):
+        said, _ = process.communicate(timeout=90)
+        assert process.returncode == 0, said
+    return read_log([folder / "load/candidate-0/responses-candidate-0.arrow"])
+
+
+def test_tasks_are_run_at_the_moments_of_the_schedule(tmp_path: Path) -> None:
+    log = ran(tmp_path, "constant", arrivals="poisson")
+    due = arrivals(replace(PLAN, arrivals="poisson"), (0, 0))[1] + 0.25
+    assert len(log.ok) == len(due)
+    assert set(log.errors) == {""}
+    assert log.intended == pytest.approx(due, abs=0.05)
+    assert np.all(log.latency >= 0.005)
+    assert set(log.rows) == {()}
+
+
+def test_a_stall_is_charged_to_every_task_that_was_due_meanwhile(tmp_path: Path) -> None:
+    # As in the test of the plain sender: the last request waits for what was asked before.
+    log = ran(tmp_path, "serial", service=0.04)
+    truth = latency("serial", np.arange(40) / 40, 0.04)[10:]
+    assert log.latency == pytest.approx(truth, abs=0.15)
+
+
+def test_what_goes_wrong_in_a_task_is_an_error_of_its_arrival(tmp_path: Path) -> None:
+    assert set(ran(tmp_path, "hangs", timeout_seconds=0.5).errors) == {"no answer in time"}
+    assert all("500" in error for error in ran(tmp_path, "error").errors)
+    raises = LOCUSTFILE + "            raise ValueError('odd')\n"
+    errors = ran(tmp_path, "constant", raises).errors
+    assert set(errors) == {"", "the task raised ValueError: odd"}
+
+
+def test_a_ramp_of_tasks_ends_with_the_step_that_breaks(tmp_path: Path) -> None:
+    ramp = tuple(Phase("stress", rate, 1) for rate in (20, 150, 400))
+    log = ran(tmp_path, "serial", service=0.02, phases=(*ramp, Phase("recovery", 10, 1)), timeout_seconds=10)
+    assert len(log.of("stress").ok) == 170
+    assert len(log.of("recovery").ok) == 10
+
+
+@pytest.mark.parametrize(
+    ("locustfile", "sentence"),
+    [
+        ("import nothing_of_this_name", "the locustfile does not load, ModuleNotFoundError"),
+        ("", "no user class"),
+        ("from locust import HttpUser\nclass Idle(HttpUser): pass", "Idle has no tasks"),
+        (
+            "from locust import HttpUser, TaskSet, task\nclass Nested(HttpUser):\n"
+            "    @task\n    class Inner(TaskSet):\n        @task\n        def ask(self): pass",
+            "Nested has no tasks, or a TaskSet",
+        ),
+    ],
+)
+def test_a_locustfile_without_usable_tasks_is_said(locustfile: str, sentence: str, tmp_path: Path) -> None:
+    path = planned(tmp_path, locustfile)
+    arguments = ("--work", str(tmp_path), "--locustfile", str(path))
+    with running("constant") as url, command("--url", url, *arguments) as process:
+        said, _ = process.communicate(timeout=60)
+    assert (process.returncode, sentence in said) == (7, True), said
+
+
+def test_a_master_and_two_workers_run_the_same_arrivals_as_one_process(tmp_path: Path) -> None:
+    path = planned(tmp_path, arrivals="poisson", phases=(Phase("load", 60, 2), Phase("peak", 120, 1)))
+    port = str(_free_port())
+    worker = ("--worker", "127.0.0.1", "--port", port, "--locustfile", str(path))
+    master = ("--master", "2", "--port", port, "--work", str(tmp_path), "--locustfile", str(path))
+    with running("constant") as url, command(*worker) as one, command(*worker) as two:
+        with command("--url", url, *master) as process:
+            said, _ = process.communicate(timeout=90)
+            assert process.returncode == 0, said
+        # The master has ended them.
+        assert [each.wait(timeout=30) for each in (one, two)] == [0, 0]
+    log = read_log([tmp_path / "load/candidate-0/responses-candidate-0.arrow"])
+    plan = Plan.read(tmp_path / "plan.json").load
+    assert plan is not None
+    first, second = arrivals(plan, (0, 0))
+    assert len(log.of("load").ok) == len(first)
+    assert len(log.of("peak").ok) == len(second)
+    assert log.intended == pytest.approx(np.concatenate([first, second + 2]), abs=0.05)
+    assert log.ok.all()
+
+
+def test_a_master_without_workers_gives_up_in_time(tmp_path: Path) -> None:
+    path = planned(tmp_path, start_seconds=1)
+    arguments = ("--master", "2", "--port", str(_free_port()), "--work", str(tmp_path), "--locustfile", str(path))
+    with running("constant") as url, command("--url", url, *arguments) as process:
+        said, _ = process.communicate(timeout=60)
+    assert (process.returncode, "workers did not come in 1 s" in said) == (7, True), said
+
+
+@pytest.mark.parametrize("arguments", [("--worker", "127.0.0.1"), ("--master", "2", "--url", "http://127.0.0.1:1"), ()])
+def test_arguments_that_do_not_go_together_are_a_usage_error(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    planned(tmp_path)
+    with command("--work", str(tmp_path), *arguments) as process:
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 4, said
