@@ -152,11 +152,14 @@ def decide(evidence: Measurement | Unmeasured, limit: Limit) -> Outcome:
     if not allowed(best):
         return Outcome(m.check, Status.FAILED, f"{shown} is beyond the limit {limit}", limit, m)
     needed = _needed(m, limit)
-    settle = (
-        f"about {needed:,} {m.n_unit} would settle it, this has {m.n:,}"
-        if needed
-        else f"more {m.n_unit} than {m.n:,} are needed, and the estimate lies too close to the limit to say how many"
-    )
+    if needed:
+        settle = f"about {needed:,} {m.n_unit} would settle it, this has {m.n:,}"
+    elif math.isinf(worst):
+        settle = f"{m.n:,} {m.n_unit} prove no bound at all, more are needed"
+    else:
+        settle = (
+            f"more {m.n_unit} than {m.n:,} are needed, and the estimate lies too close to the limit to say how many"
+        )
     return Outcome(m.check, Status.INCONCLUSIVE, f"{shown} holds the limit {limit}: {settle}", limit, m, needed)
 
 

@@ -42,7 +42,7 @@ gates:
     rate: 10
     seconds: 15
     within: {milliseconds: 300, share_at_least: 0.9}
-    errors_at_most: 0.01
+    errors_at_most: 0.05
     memory_mb_at_most: 1500
 """
 

@@ -116,7 +116,7 @@ def test_a_slow_tail_fails_its_quantile_and_no_other(work: Work) -> None:
 
 
 def test_a_quantile_that_this_little_cannot_prove_is_inconclusive(work: Work) -> None:
-    tail = "quantiles: [{quantile: 0.99, milliseconds_at_most: 50}]"
+    tail = "quantiles: [{quantile: 0.99, milliseconds_at_most: 50, when_inconclusive: warn}]"
     found = with_limits(work, tail).write().outcomes("load")["load/p99"]
     assert (found.status.value, found.evidence.high) == ("inconclusive", math.inf)
 

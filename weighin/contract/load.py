@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Literal
 
@@ -173,6 +174,32 @@ class Load(Part):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def unprovable(self, alpha: float) -> list[str]:
+        """Limits that no server can be shown to keep in the time planned: with no stall in B blocks a share of
+        alpha ** (1 / B) is proven, and no more. Those that may be inconclusive are left out.
+        """
+        blocks = self.starts * math.floor(self.seconds / self.stall_seconds + 1e-9)
+        peak = math.floor(self.peak.seconds / self.stall_seconds + 1e-9) if self.peak else 0
+        wanted: list[tuple[str, float, int, Graded | None]] = [
+            ("within.share_at_least", self.within.share_at_least, blocks, self.within),
+            *((f"quantiles, {q.quantile:g}", q.quantile, blocks, q) for q in self.quantiles),
+            ("errors_at_most", 1 - self.errors_at_most, blocks + peak, None),
+        ]
+        if self.peak:
+            wanted.append(("peak.share_at_least", self.peak.share_at_least, peak, self.peak))
+        found = []
+        for name, share, have, grade in wanted:
+            lenient = grade is not None and "warn" in (grade.severity, grade.when_inconclusive)
+            if lenient or share <= alpha ** (1 / have) + 1e-12:
+                continue
+            need = math.ceil(math.log(alpha) / math.log(share)) if share < 1 else None
+            remedy = f"{need:,} blocks are needed" if need else "no time is long enough for a share of 1"
+            found.append(
+                f"`{name}` can never pass: {have} blocks of {self.stall_seconds:g} s prove a share of "
+                f"{alpha ** (1 / have):.4f} at best, and {remedy} (`seconds`, `starts`, or `stall_seconds`)"
+            )
+        return found
 
     def _where_it_runs(self) -> list[str]:
         own = ("memory_mb_at_most", "start_up_seconds_at_most", "cpu_seconds_at_most", "memory_growth_mb_at_most")

@@ -250,6 +250,8 @@ class Contract(Part):
             problems += list(_quality_fits(gates.data_quality, data))
         if gates.sealed and (data.sealed_holdout is None or gates.performance is None):
             problems.append("gates.sealed needs data.sealed_holdout and gates.performance, whose limits it judges by")
+        if gates.load:
+            problems += [f"gates.load: {said}" for said in gates.load.unprovable(self.alpha)]
         explain = gates.explainability
         strange = [c for c in explain.forbidden if c not in self.features] if explain else []
         problems += [f"gates.explainability.forbidden names `{c}`, which is no feature" for c in strange]

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from weighin.report import plots
-from weighin.report.view import WORDS, cell, check_view, in_order, seconds, versions
+from weighin.report.view import WORDS, CheckView, cell, check_view, in_order, seconds, versions
 
 
 def report(record: Mapping[str, Any]) -> str:
@@ -63,8 +64,19 @@ def _suite(suite: Mapping[str, Any]) -> dict[str, Any]:
         "warnings": sum(v.warns for v in views),
         "histograms": [(v, p) for v in in_contract_order if (p := plots.histogram(v.detail))],
         "tables": [_table(t) for t in suite.get("information", ())],
-        "curves": [(v, p, plots.over_time(v.detail)) for v in in_contract_order if (p := plots.latency(v.detail))],
+        "curves": [c for v in in_contract_order for c in _curves(v)],
     }
+
+
+def _curves(view: CheckView) -> list[tuple[str, Markup]]:
+    """What a load check has to show, each with what it shows; nothing where there is nothing to draw."""
+    found = (
+        (f"Requests answered within a time; the red line is the limit of {view.check}", plots.latency),
+        ("Latency by second of the first start: median (blue) and 99th percentile (amber)", plots.over_time),
+        ("Requests due (grey) and answered (blue) in each second of the first start", plots.throughput),
+        (f"Steps of the ramp: answered against asked for, red where {view.check} was not kept", plots.ramp),
+    )
+    return [(caption, plot) for caption, draw in found if (plot := draw(view.detail))]
 
 
 def _table(table: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:

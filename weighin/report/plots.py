@@ -107,41 +107,108 @@ def latency(detail: Mapping[str, Any]) -> Markup:
     ).format(w=width, h=height, full=height + 22, ticks=ticks, at=x(limit), curve=curve)
 
 
+PLOT_WIDTH, PLOT_HEIGHT = 460, 120
+
+
 def over_time(detail: Mapping[str, Any]) -> Markup:
-    """Median and 99th percentile of each second of the run, failures at the top edge."""
+    """Median and 99th percentile of each second of a start with its phases, failures at the top edge."""
     series = detail.get("over_time") or {}
     moments, medians, tails = (list(series.get(k) or []) for k in ("second", "p50_ms", "p99_ms"))
-    finite = [v for v in [*medians, *tails] if _numbers([v])]
-    if len(moments) < 2 or not finite or not len(moments) == len(medians) == len(tails) or not _numbers(moments):
+    lines = Markup('<polyline class="curve" points="{}"/><polyline class="curve tail" points="{}"/>')
+    return _by_second(detail, moments, (medians, tails), lines, "ms", "Latency by second: median and 99th percentile")
+
+
+def throughput(detail: Mapping[str, Any]) -> Markup:
+    """Requests that were due and that were answered rightly in each second of a start."""
+    series = detail.get("over_time") or {}
+    moments, offered, answered = (list(series.get(k) or []) for k in ("second", "offered", "answered"))
+    lines = Markup('<polyline class="offered" points="{}"/><polyline class="curve" points="{}"/>')
+    return _by_second(detail, moments, (offered, answered), lines, "per second", "Requests due and answered by second")
+
+
+def _by_second(
+    detail: Mapping[str, Any],
+    moments: list[Any],
+    series: tuple[list[Any], list[Any]],
+    lines: Markup,
+    unit: str,
+    title: str,
+) -> Markup:
+    """Two series over the seconds of a start, whose phases are marked. What is no number is drawn at the top."""
+    finite = [v for part in series for v in part if _numbers([v])]
+    if len(moments) < 2 or not finite or any(len(p) != len(moments) for p in series) or not _numbers(moments):
         return Markup("")
-    width, height, top = 460, 120, max(finite) * 1.1 or 1.0
+    top = max(finite) * 1.1 or 1.0
     span = moments[-1] - moments[0] or 1
+
+    def x(moment: float) -> float:
+        return float((moment - moments[0]) / span * PLOT_WIDTH)
 
     def line(values: Sequence[object]) -> str:
         heights = [min(v, top) if isinstance(v, (int, float)) else top for v in values]
         return " ".join(
-            f"{(m - moments[0]) / span * width:.1f},{height - v / top * height:.1f}"
-            for m, v in zip(moments, heights, strict=True)
+            f"{x(m):.1f},{PLOT_HEIGHT - v / top * PLOT_HEIGHT:.1f}" for m, v in zip(moments, heights, strict=True)
         )
 
+    marks = Markup("")
+    for number, phase in enumerate(detail.get("phases") or []):
+        first = phase.get("from")
+        if not _numbers([first]):
+            continue
+        # Names of neighbouring phases stand on two lines, so that short ones do not run into each other.
+        marks += Markup(
+            '<line class="phase" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{h}"/><text x="{t:.1f}" y="{y}">{name}</text>'
+        ).format(x=x(first), t=x(first) + 3, h=PLOT_HEIGHT, y=26 + 12 * (number % 2), name=str(phase.get("name")))
     return Markup(
-        '<svg class="latency" role="img" viewBox="0 0 {w} {full}" width="{w}" height="{full}">'
-        "<title>Latency by second: median and 99th percentile</title>"
-        '<line class="axis" x1="0" x2="{w}" y1="{h}" y2="{h}"/><text x="4" y="12">{top:.0f} ms</text>'
+        '<svg class="latency" role="img" viewBox="0 0 {w} {full}" width="{w}" height="{full}"><title>{title}</title>'
+        '<line class="axis" x1="0" x2="{w}" y1="{h}" y2="{h}"/>{marks}<text x="4" y="12">{top:.0f} {unit}</text>'
         '<text x="0" y="{label}">second {first:.0f}</text><text x="{end}" y="{label}">second {last:.0f}</text>'
-        '<polyline class="curve" points="{medians}"/><polyline class="curve tail" points="{tails}"/></svg>'
+        "{lines}</svg>"
     ).format(
-        w=width,
-        h=height,
-        full=height + 22,
-        label=height + 16,
-        end=width - 60,
+        w=PLOT_WIDTH,
+        h=PLOT_HEIGHT,
+        full=PLOT_HEIGHT + 22,
+        title=title,
+        marks=marks,
+        label=PLOT_HEIGHT + 16,
+        end=PLOT_WIDTH - 60,
         top=top,
+        unit=unit,
         first=moments[0],
         last=moments[-1],
-        medians=line(medians),
-        tails=line(tails),
+        lines=lines.format(*(line(s) for s in series)),
     )
+
+
+def ramp(detail: Mapping[str, Any]) -> Markup:
+    """Answers per second against requests per second, a point a step; the line is what is asked for."""
+    steps = list(detail.get("steps") or [])
+    rates, answered, shares = ([s.get(k) for s in steps] for k in ("rate", "answered_per_second", "share"))
+    least = detail.get("share_at_least")
+    if not steps or not _numbers([*rates, *answered, *shares, least]) or max(rates) <= 0:
+        return Markup("")
+    size = PLOT_HEIGHT + 40
+    top = max([*rates, *answered]) * 1.1
+
+    def place(value: float) -> float:
+        return float(value / top * size)
+
+    points = Markup("")
+    for rate, got, part in zip(rates, answered, shares, strict=True):
+        points += Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="4"><title>{}</title></circle>').format(
+            "kept" if part >= least else "broken",
+            place(rate),
+            size - place(got),
+            f"{rate:g} requests per second: {got:.1f} answered, {part:.1%} in time",
+        )
+    return Markup(
+        '<svg class="ramp" role="img" viewBox="0 0 {s} {full}" width="{s}" height="{full}">'
+        "<title>Answered against asked for</title>"
+        '<line class="ideal" x1="0" y1="{s}" x2="{s}" y2="0"/><line class="axis" x1="0" y1="{s}" x2="{s}" y2="{s}"/>'
+        '<line class="axis" x1="0" y1="0" x2="0" y2="{s}"/>{points}'
+        '<text x="4" y="12">{top:.0f} answers per second</text>'
+        '<text x="0" y="{below}">0 to {top:.0f} requests per second</text></svg>'
+    ).format(s=size, full=size + 20, below=size + 15, top=top, points=points)
 
 
 def _numbers(values: Sequence[object]) -> bool:

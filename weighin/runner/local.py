@@ -109,7 +109,7 @@ def _server_command(work: Path, plan: LoadPlan, session: Session, port: int) -> 
 
 def _environment(work: Path) -> str:
     """Build an environment of what the candidate declares that it needs, wheels only; why not, or nothing."""
-    folder, listed = work / "environment", work / "models/candidate/requirements.txt"
+    folder, listed = (work / "environment").resolve(), (work / "models/candidate/requirements.txt").resolve()
     if not listed.is_file():
         return "the model declares no requirements.txt"
     shutil.rmtree(folder, ignore_errors=True)

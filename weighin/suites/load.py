@@ -126,9 +126,9 @@ def _throughput(check: Check, rule: LoadRule, evidence: Evidence, gate: Load) ->
     done = (log.intended + log.latency - np.array([began[int(s)] for s in log.start]))[log.ok]
     place = np.searchsorted(np.array(sorted(began)), log.start[log.ok])
     kept = (done >= 0) & (done < seconds)
-    found = rate(done[kept] + place[kept] * seconds, seconds * len(began), 1 - check.limit.alpha)
+    found = rate(done[kept] + place[kept] * seconds, seconds * len(began), 1 - check.limit.alpha, gate.stall_seconds)
     offered = len(log.ok) / (seconds * len(began))
-    return sample(check, found, "answers per second", "blocks of 1 s", {"offered_per_second": offered})
+    return _over_time(check, found, "answers per second", gate, offered_per_second=offered)
 
 
 def _wrong(check: Check, evidence: Evidence, gate: Load, role: str) -> Measurement:
@@ -177,7 +177,15 @@ def _knee(check: Check, evidence: Evidence, gate: Load) -> Measurement:
     broken = steps[-1]["share"] < gate.within.share_at_least
     method = "ramp until it broke" if broken else "the ramp ended before it broke"
     return census(
-        check.id, carried, n=len(steps), unit="requests/s", n_unit="steps", method=method, steps=steps, broken=broken
+        check.id,
+        carried,
+        n=len(steps),
+        unit="requests/s",
+        n_unit="steps",
+        method=method,
+        steps=steps,
+        broken=broken,
+        share_at_least=gate.within.share_at_least,
     )
 
 

@@ -1,0 +1,212 @@
+"""The load step outside of containers: a team's own server, what is noted of it, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import load_work
+import psutil
+import pytest
+
+from weighin.load import read_log
+from weighin.runner import local
+from weighin.runner.plan import Phase, Session
+from weighin.runner.target import HOSTS, refusal
+
+
+def log_of(work: Path, *names: str):
+    return read_log([work / f"load/{n}/responses-{n}.arrow" for n in names])
+
+
+def test_a_server_of_the_team_is_started_anew_asked_in_its_own_words_and_measured(tmp_path: Path) -> None:
+    work = load_work.write(tmp_path)
+    local.load(work)
+    assert load_work.problems(work) == {}
+    log = log_of(work, "candidate-0", "candidate-1")
+    assert set(log.start) == {0, 1}
+    assert set(log.errors) == {""}
+    assert all(answers == tuple(map(float, rows)) for rows, answers in zip(log.rows, log.answers, strict=True))
+    assert {len(rows) for rows in log.rows} == {1, 3}
+    for name in ("candidate-0", "candidate-1"):
+        server, session = (load_work.facts(work, f"{name}{part}") for part in (".server.json", "/session.json"))
+        assert 0 < session["healthy_at"] - server["started_at"] < 15
+        assert server["peak_memory_mb"] > 5
+        assert session["predictions"] > 0
+        moments = [s["at"] for s in server["samples"]]
+        assert moments == sorted(moments)
+        assert moments[0] < session["began_at"]
+    probes = load_work.facts(work, "candidate-0/session.json")["probes"]
+    assert [p["kept"] for p in probes["malformed"]] == [True] * 5
+    assert [p["kept"] for p in probes["input_example"]] == [True]
+    assert load_work.facts(work, "candidate-1/session.json")["probes"] == {}
+    assert (work / "load/candidate-0/latency-candidate-0.hgrm").is_file()
+
+
+def test_a_server_that_dies_under_load_is_said_with_its_last_words(tmp_path: Path) -> None:
+    work = load_work.write(tmp_path, "dies")
+    local.load(work)
+    said = load_work.problems(work)
+    assert set(said) == {"candidate-0", "candidate-1"}
+    assert said["candidate-0"] == "the server ended by itself (code 3): out of luck"
+
+
+def test_a_server_that_never_gets_ready_is_said_in_time(tmp_path: Path) -> None:
+    work = load_work.write(tmp_path, "sick", start_seconds=1, sessions=load_work.PLAN.sessions[:1])
+    began = time.monotonic()
+    local.load(work)
+    assert time.monotonic() - began < 60
+    assert "did not get healthy in 1 s (status 503)" in load_work.problems(work)["candidate-0"]
+
+
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = (sys.executable, str(load_work.SERVER), str(taken.getsockname()[1]), "right")
+        work = load_work.write(tmp_path, command=command, sessions=load_work.PLAN.sessions[:1])
+        local.load(work)
+    assert "Address already in use" in load_work.problems(work)["candidate-0"]
+
+
+def test_a_program_that_is_not_there_is_said(tmp_path: Path) -> None:
+    work = load_work.write(tmp_path, command=("no-such-server",), sessions=load_work.PLAN.sessions[:1])
+    local.load(work)
+    assert "the server did not start" in load_work.problems(work)["candidate-0"]
+
+
+def test_a_leak_is_seen(tmp_path: Path) -> None:
+    session = Session("candidate", 0, (Phase("load", 40, 2),))
+    work = load_work.write(tmp_path, "leaks", sessions=(session,))
+    local.load(work)
+    memory = [s["memory_mb"] for s in load_work.facts(work, "candidate-0.server.json")["samples"]]
+    assert max(memory) - memory[0] > 30
+
+
+def test_a_rate_that_cannot_be_sent_is_said(tmp_path: Path) -> None:
+    session = Session("candidate", 0, (Phase("load", 300_000, 3),))
+    work = load_work.write(tmp_path, sessions=(session,), lateness_ms=20)
+    began = time.monotonic()
+    local.load(work)
+    assert time.monotonic() - began < 90
+    assert "behind 300000 requests per second and gave up" in load_work.problems(work)["candidate-0"]
+
+
+def test_an_image_needs_containers(tmp_path: Path) -> None:
+    work = load_work.write(tmp_path, image="ours:1")
+    local.load(work)
+    assert "needs --runner docker" in load_work.problems(work)["candidate-0"]
+
+
+# --- a server that runs already
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "says"),
+    [
+        ("http://staging:80", {}, "does not list it"),
+        ("http://staging:80", {HOSTS: "other, staging.example.org"}, "does not list it"),
+        ("http://staging.evil.org", {HOSTS: "staging"}, "does not list it"),
+        ("http://staging", {HOSTS: "staging", "GITHUB_EVENT_NAME": "pull_request"}, "from a pull_request"),
+        ("http://staging", {HOSTS: "staging", "GITHUB_EVENT_NAME": "merge_group"}, "from a merge_group"),
+        ("nonsense", {HOSTS: "nonsense"}, "does not list it"),
+        ("http://staging:80/x", {HOSTS: " Staging ", "GITHUB_EVENT_NAME": "push"}, ""),
+    ],
+)
+def test_load_goes_to_hosts_that_are_listed_and_never_from_a_pull_request(
+    url: str, environment: dict[str, str], says: str
+) -> None:
+    said = refusal(url, environment)
+    assert says in said
+    assert bool(said) == bool(says)
+
+
+def test_a_server_that_runs_already_is_asked_when_its_host_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = local._free_port()
+    server = subprocess.Popen([sys.executable, str(load_work.SERVER), str(port), "right"])
+    try:
+        work = load_work.write(
+            tmp_path, url=f"http://127.0.0.1:{port}", command=(), sessions=load_work.PLAN.sessions[:1]
+        )
+        local.load(work)
+        assert "does not list it" in load_work.problems(work)["candidate-0"]
+        assert not list((work / "load/candidate-0").iterdir())
+        monkeypatch.setenv(HOSTS, "127.0.0.1")
+        local.load(work)
+        assert load_work.problems(work) == {}
+        assert len(log_of(work, "candidate-0").ok) > 10
+    finally:
+        server.kill()
+        server.wait(timeout=10)
+
+
+# --- nothing is left
+
+
+def begun(work: Path) -> subprocess.Popen[bytes]:
+    """The load step in a process of its own, at the moment in which the server is asked."""
+    command = f"import sys; sys.path[:0] = {sys.path!r}; from pathlib import Path; from weighin.runner import local; "
+    command += f"local.load(Path({str(work)!r}))"
+    environment = {**os.environ, "TMPDIR": str(work.parent / "tmp")}
+    (work.parent / "tmp").mkdir(exist_ok=True)
+    process = subprocess.Popen([sys.executable, "-c", command], env=environment, start_new_session=True)
+    until(lambda: len(ours(work)) >= 2, 30)
+    return process
+
+
+def ours(work: Path) -> list[psutil.Process]:
+    """Processes that were started for this work folder, but for the step itself."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+            if str(work.parent / "tmp") in f"{line} {process.cwd()}" and "reaper" not in line:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def until(holds, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.1)
+
+
+LONG = (Session("candidate", 0, (Phase("load", 5, 60),)),)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_whoever_ends_the_step_ends_its_server_and_generator(sign: signal.Signals, tmp_path: Path) -> None:
+    work = load_work.write(tmp_path, sessions=LONG)
+    process = begun(work)
+    process.send_signal(sign)
+    process.wait(timeout=30)
+    until(lambda: not ours(work), 20)
+    until(lambda: not list((tmp_path / "tmp").rglob("log")), 20)
+    if sign is signal.SIGINT:
+        assert load_work.problems(work) == {"candidate-0": "the load step was interrupted"}
+    # What is left of it does not trouble the next.
+    load_work.write(tmp_path / "next")
+    local.load(tmp_path / "next/work")
+    assert load_work.problems(tmp_path / "next/work") == {}
+
+
+def test_after_a_step_nothing_of_it_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    for number, mode in enumerate(("right", "dies")):
+        work = load_work.write(tmp_path / str(number), mode)
+        local.load(work)
+        assert list((tmp_path / "tmp").iterdir()) == []
+    children = psutil.Process().children(recursive=True)
+    assert [p.cmdline() for p in children if "own_server" in " ".join(p.cmdline())] == []
