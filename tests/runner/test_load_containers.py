@@ -1,0 +1,104 @@
+"""The load step in containers: a team's own server within its walls, and nothing left behind, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import load_work
+import pytest
+
+from weighin.load import read_log
+from weighin.runner import docker
+from weighin.runner.plan import Phase, Session
+
+pytestmark = pytest.mark.docker
+IMAGE = "weighin:local"
+ONE = load_work.PLAN.sessions[:1]
+
+
+def own(mode: str) -> tuple[str, ...]:
+    """The team's server as a command of the image."""
+    return ("python3", "-c", load_work.SERVER.read_text(), "{port}", mode)
+
+
+def written(folder: Path, mode: str = "right", **changes: object) -> Path:
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)  # pytest closes its folders to others, and containers run as another user
+    folder.parent.chmod(0o755)
+    return load_work.write(folder, **{"command": own(mode), "sessions": ONE, **changes})
+
+
+def ours() -> list[str]:
+    """Names of the containers of load steps that there are."""
+    listed = docker.docker("ps", "--all", "--filter", f"label={docker.LABEL}", "--format", "{{.Names}}")
+    return [n for n in listed.stdout.decode().split() if n.startswith(("weighin-server", "weighin-generator"))]
+
+
+def until(holds, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("image", ["", IMAGE])
+def test_a_server_of_the_team_is_asked_over_its_own_loopback_and_measured(image: str, tmp_path: Path) -> None:
+    work = written(tmp_path, image=image)
+    docker.load(IMAGE, work)
+    assert load_work.problems(work) == {}
+    log = read_log([work / "load/candidate-0/responses-candidate-0.arrow"])
+    assert set(log.errors) == {""}
+    assert all(answers == tuple(map(float, rows)) for rows, answers in zip(log.rows, log.answers, strict=True))
+    server, session = (load_work.facts(work, f"candidate-0{part}") for part in (".server.json", "/session.json"))
+    assert 0 < session["healthy_at"] - server["started_at"] < 60
+    assert 5 < server["peak_memory_mb"] < 300
+    assert len(server["samples"]) > 2
+    assert all(0 < s["memory_mb"] < 300 and s["cpu_seconds"] > 0 for s in server["samples"])
+    assert all(p["kept"] for kind in session["probes"].values() for p in kind)
+    assert ours() == []
+
+
+def test_a_server_that_takes_more_memory_than_it_may_is_said(tmp_path: Path) -> None:
+    sessions = (Session("candidate", 0, (Phase("load", 60, 5),)),)
+    work = written(tmp_path, "leaks", server_memory_mb=64, sessions=sessions)
+    docker.load(IMAGE, work)
+    assert "it needed more memory than it may use" in load_work.problems(work)["candidate-0"]
+    assert ours() == []
+
+
+def test_a_server_that_dies_is_said_with_its_last_words(tmp_path: Path) -> None:
+    work = written(tmp_path, "dies")
+    docker.load(IMAGE, work)
+    assert load_work.problems(work)["candidate-0"] == "the server ended by itself (code 3): out of luck"
+    assert ours() == []
+
+
+def test_an_image_that_is_not_there_is_said(tmp_path: Path) -> None:
+    work = written(tmp_path, image="weighin:no-such-image")
+    docker.load(IMAGE, work)
+    assert "the server did not start" in load_work.problems(work)["candidate-0"]
+
+
+def test_an_address_outside_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    work = written(tmp_path, url="http://198.51.100.7", command=())
+    docker.load(IMAGE, work)
+    assert "no load is sent to 198.51.100.7" in load_work.problems(work)["candidate-0"]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_whoever_ends_the_step_ends_its_containers(sign: signal.Signals, tmp_path: Path) -> None:
+    work = written(tmp_path, sessions=(Session("candidate", 0, (Phase("load", 5, 120),)),))
+    command = f"import sys; sys.path[:0] = {sys.path!r}; from pathlib import Path; from weighin.runner import docker; "
+    command += f"docker.load({IMAGE!r}, Path({str(work)!r}))"
+    process = subprocess.Popen([sys.executable, "-c", command], start_new_session=True)
+    until(lambda: len(ours()) == 2, 60)
+    os.killpg(process.pid, sign)  # as a terminal does
+    process.wait(timeout=60)
+    until(lambda: ours() == [], 30)
+    docker.load(IMAGE, written(tmp_path / "next"))
+    assert load_work.problems(tmp_path / "next/work") == {}
