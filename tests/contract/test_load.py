@@ -75,12 +75,12 @@ def test_enough_blocks_are_enough() -> None:
     assert load(within=strict, seconds=75).unprovable(0.01) != []
 
 
-def test_the_quick_profile_has_two_starts_and_the_probes_at_the_first() -> None:
+def test_the_quick_profile_has_two_starts_the_probes_at_the_first_and_the_peak_at_the_last() -> None:
     peak = {"rate": 20, "milliseconds": 200, "share_at_least": 0.5}
     found = sessions(load(peak=peak, against_champion={}), champion=True)
     assert [s.name for s in found] == ["candidate-0", "champion-0", "candidate-1", "champion-1"]
-    assert [p.name for p in found[0].phases] == ["warm_up", "load", "peak"]
-    assert [p.name for p in found[1].phases] == ["warm_up", "load"]
+    assert [p.name for p in found[0].phases] == ["warm_up", "load"]
+    assert [p.name for p in found[2].phases] == ["warm_up", "load", "peak"]
     assert [s.probes for s in found] == [True, False, False, False]
     assert len(sessions(load(against_champion={}), champion=False)) == 2
 

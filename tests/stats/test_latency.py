@@ -94,9 +94,9 @@ def test_starts_that_differ_count_as_units() -> None:
     rng = np.random.default_rng(0)
     alike = rng.random(len(when.due)) < 0.9
     differ = rng.random(len(when.due)) < np.array([0.99, 0.9, 0.81])[when.start]
-    assert "differ" not in share(alike, when, LEVEL).method
+    assert "starts differ" not in share(alike, when, LEVEL).method
     found = share(differ, when, LEVEL)
-    assert "3 starts that differ" in found.method
+    assert "3 starts differ" in found.method
     assert found.high - found.low > 2 * (share(alike, when, LEVEL).high - share(alike, when, LEVEL).low)
 
 

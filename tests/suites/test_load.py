@@ -125,12 +125,12 @@ PEAK = "peak: {rate: 20, milliseconds: 150, share_at_least: 0.8}"
 
 
 def test_the_peak_has_a_limit_of_its_own(work: Work) -> None:
-    phase(work, "peak", 0, 23.0, 10, 20, latency=0.12)
+    phase(work, "peak", 1, 23.0, 10, 20, latency=0.12)
     assert with_limits(work, PEAK, "throughput_at_least: 18").write().red("load") == {}
 
 
 def test_a_server_that_is_too_slow_at_the_peak_fails_there(work: Work) -> None:
-    phase(work, "peak", 0, 23.0, 10, 20, latency=0.2)
+    phase(work, "peak", 1, 23.0, 10, 20, latency=0.2)
     assert with_limits(work, PEAK).write().red("load") == {"load/peak/within-150-ms": "failed"}
 
 
@@ -140,7 +140,7 @@ def test_a_peak_that_was_not_sent_is_not_evaluated(work: Work) -> None:
 
 
 def test_throughput_counts_right_answers_while_the_phase_lasts(work: Work) -> None:
-    phase(work, "peak", 0, 23.0, 10, 20, latency=0.12)
+    phase(work, "peak", 1, 23.0, 10, 20, latency=0.12)
     for response in [r for r in work.log if r["phase"] == "peak"][::2]:
         response.update(error="status 503", answers=None)
     found = with_limits(work, PEAK, "throughput_at_least: 18").write().outcomes("load")["load/throughput"]

@@ -72,8 +72,8 @@ def _curves(view: CheckView) -> list[tuple[str, Markup]]:
     """What a load check has to show, each with what it shows; nothing where there is nothing to draw."""
     found = (
         (f"Requests answered within a time; the red line is the limit of {view.check}", plots.latency),
-        ("Latency by second of the first start: median (blue) and 99th percentile (amber)", plots.over_time),
-        ("Requests due (grey) and answered (blue) in each second of the first start", plots.throughput),
+        ("Latency by second of the last start: median (blue) and 99th percentile (amber)", plots.over_time),
+        ("Requests due (grey) and answered (blue) in each second of the last start", plots.throughput),
         (f"Steps of the ramp: answered against asked for, red where {view.check} was not kept", plots.ramp),
     )
     return [(caption, plot) for caption, draw in found if (plot := draw(view.detail))]

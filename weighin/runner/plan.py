@@ -76,9 +76,10 @@ def sessions(gate: Any, champion: bool) -> tuple[Session, ...]:
     found = []
     for start in range(gate.starts):
         phases = list(calm)
-        if start == 0 and gate.peak:
+        last = start == gate.starts - 1
+        if last and gate.peak:
             phases.append(Phase("peak", gate.peak.rate, gate.peak.seconds))
-        if start == gate.starts - 1 and gate.stress:
+        if last and gate.stress:
             phases += _ramp(gate)
             if gate.recovery_seconds_at_most:
                 phases.append(Phase("recovery", gate.rate, gate.recovery_seconds_at_most + RECOVERED_SECONDS))

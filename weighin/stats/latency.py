@@ -82,14 +82,14 @@ def share(success: NDArray[np.bool_], moments: Moments, level: float) -> Interva
 
     low, high = min(blocks.low, exact.low, unseen), max(blocks.high, exact.high)
     tests: tuple[PValue, ...] = (*blocks.tests, *exact.tests, stalls)
-    method = f"{shortest} blocks of {moments.block:g} s"
+    method = "widest of blocks, requests and unseen stalls"
     if seconds > moments.block:
-        method += f", joined to {seconds:g} s since neighbours are alike"
+        method += f"; blocks joined to {seconds:g} s since neighbours are alike"
     widened = _between(success, moments, codes, level)
     if widened:
         starts = int(moments.start.max()) + 1
         low, high = mean - math.hypot(mean - low, widened), mean + math.hypot(high - mean, widened)
-        method += f"; {starts} starts that differ"
+        method += f"; {starts} starts differ"
         tests = ()
     return Interval(
         mean,

@@ -305,12 +305,12 @@ def _taken(kind: str, evidence: Evidence, start: int) -> float:
 def _drawn(log: LoadLog, evidence: Evidence, rule: LoadRule) -> dict[str, Any]:
     """Points for the report; failures count as slower than any limit."""
     latency = _milliseconds(log)
-    first = evidence.load_log("candidate")
-    first = first.at(int(first.start.min()))
-    seconds = np.floor(first.intended).astype(np.int64)
-    every = _milliseconds(first)
+    whole = evidence.load_log("candidate")
+    last = whole.at(int(whole.start.max()))
+    seconds = np.floor(last.intended).astype(np.int64)
+    every = _milliseconds(last)
     shown = np.unique(seconds)
-    phases = list(dict.fromkeys(first.phase.tolist()))
+    phases = list(dict.fromkeys(last.phase.tolist()))
     return {
         "latency_ms": [float(v) for v in np.quantile(latency, SHARES, method="higher")],
         "share": list(SHARES),
@@ -322,13 +322,13 @@ def _drawn(log: LoadLog, evidence: Evidence, rule: LoadRule) -> dict[str, Any]:
             "p50_ms": [float(np.quantile(every[seconds == s], 0.5, method="higher")) for s in shown],
             "p99_ms": [float(np.quantile(every[seconds == s], 0.99, method="higher")) for s in shown],
             "offered": [int((seconds == s).sum()) for s in shown],
-            "answered": [int((first.ok & (np.floor(first.intended + first.latency) == s)).sum()) for s in shown],
+            "answered": [int((last.ok & (np.floor(last.intended + last.latency) == s)).sum()) for s in shown],
         },
         "phases": [
             {
                 "name": p,
-                "from": float(first.intended[first.phase == p].min()),
-                "to": float(first.intended[first.phase == p].max()),
+                "from": float(last.intended[last.phase == p].min()),
+                "to": float(last.intended[last.phase == p].max()),
             }
             for p in phases
         ],
