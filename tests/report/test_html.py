@@ -11,7 +11,7 @@ import pytest
 from evidence_files import Case
 from weighin.contract import checks
 from weighin.outcome import Unmeasured
-from weighin.report import html
+from weighin.report import html, plots
 
 HOSTILE = '</td><script>alert(1)</script><img src="http://x/y">&"\''
 
@@ -70,6 +70,50 @@ def test_infinite_numbers_do_not_break_a_plot(case: Case) -> None:
     page = html.report(record)
     assert "nan," not in page
     assert page.count("<polyline") > 0
+
+
+LOAD = {
+    "over_time": {
+        "second": [2, 3, 4],
+        "p50_ms": [1, 2, 3],
+        "p99_ms": [5, "inf", 7],
+        "offered": [10, 11, 9],
+        "answered": [10, 8, 9],
+    },
+    "phases": [{"name": "load", "from": 2.0, "to": 3.0}, {"name": HOSTILE, "from": 3.1, "to": 4.0}],
+}
+STEPS = [
+    {"rate": 20, "share": 1, "answered_per_second": 20, "p95_ms": 20},
+    {"rate": 40, "share": 0.3, "answered_per_second": 25, "p95_ms": "inf"},
+]
+
+
+def test_the_load_of_a_start_is_drawn_with_its_phases_throughput_and_ramp() -> None:
+    latency, through = plots.over_time(LOAD), plots.throughput(LOAD)
+    assert latency.count('class="phase"') == through.count('class="phase"') == 2
+    assert ">load</text>" in latency
+    assert "<script" not in latency + through
+    # A failure is drawn at the top edge.
+    assert re.search(r"tail\" points=\"0\.0,[\d.]+ 230\.0,0\.0 ", latency)
+    assert through.count("<polyline") == 2
+    drawn = plots.ramp({"steps": STEPS, "share_at_least": 0.9})
+    assert (drawn.count('class="kept"'), drawn.count('class="broken"')) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {},
+        {"steps": []},
+        {"steps": STEPS},
+        {"steps": [{"rate": "nan", "share": 1, "answered_per_second": 1}], "share_at_least": 0.9},
+        {"steps": [{}], "share_at_least": 0.9},
+        {"over_time": {"second": [1, 2], "offered": [1], "answered": [1, 2]}},
+        {"over_time": {"second": ["x", "y"], "offered": [1, 2], "answered": [1, 2]}},
+    ],
+)
+def test_what_cannot_be_drawn_is_left_out(detail: dict[str, object]) -> None:
+    assert plots.ramp(detail) == plots.throughput(detail) == plots.over_time(detail) == ""
 
 
 def test_a_run_without_a_decision_says_why() -> None:

