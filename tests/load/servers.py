@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import socket
 import struct
 import subprocess
@@ -116,6 +117,17 @@ def answered(body: bytes) -> bytes:
     return json.dumps({"predictions": [row[0] for row in json.loads(body)["dataframe_split"]["data"]]}).encode()
 
 
+NOISE = random.Random(5)  # noqa: S311 - no secret
+
+
+def noisy(answer: bytes) -> bytes:
+    """The answer with some bytes that are others."""
+    found = bytearray(answer)
+    for _ in range(NOISE.choice((1, 3, 30))):
+        found[NOISE.randrange(len(found))] = NOISE.randrange(256)
+    return bytes(found)
+
+
 def chunked(transport: asyncio.Transport, content: bytes) -> None:
     """Answer in chunks of seven bytes, each in a packet of its own."""
     transport.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -169,6 +181,7 @@ ODD: dict[str, Callable[[asyncio.Transport, bytes], None]] = {
     "redirects": say(b"", status="302 Found\r\nLocation: /elsewhere"),
     "no HTTP": close_after(b"\x00\x01\x02 what?\r\n\r\n"),
     "mirror": lambda transport, body: transport.write(http(body)),
+    "noise": lambda transport, body: close_after(noisy(http(answered(body))))(transport, body),
     "chunked": lambda transport, body: chunked(transport, answered(body)),
     "until closed": lambda transport, body: close_after(b"HTTP/1.1 200 OK\r\n\r\n" + answered(body))(transport, body),
     "continues": lambda transport, body: transport.write(b"HTTP/1.1 100 Continue\r\n\r\n" + http(answered(body))),
