@@ -64,6 +64,14 @@ def test_what_is_wrong_with_a_server_is_said_and_never_raised(server: str, tmp_p
     assert set(log.answers) == {None}
 
 
+def test_whatever_bytes_a_server_sends_nothing_is_raised(tmp_path: Path) -> None:
+    log = loaded("noise", tmp_path, phases=(Phase("load", 200, 2),), timeout_seconds=0.5)
+    assert len(log.ok) == 400
+    assert 0 < log.ok.mean() < 0.5
+    assert {"no HTTP in the answer", "broken JSON"} <= set(log.errors)
+    assert max(len(error) for error in log.errors) <= 200
+
+
 def test_a_server_that_dies_under_load_is_an_error_for_the_rest(tmp_path: Path) -> None:
     log = loaded("dies", tmp_path)
     assert log.ok[0]

@@ -9,6 +9,9 @@ from typing import Any
 from weighin.errors import NotEvaluated
 from weighin.predict import answers_in
 
+ERROR_LETTERS = 200
+"""A server's own words may be long, and there may be many of them."""
+
 
 def read_answer(content: bytes, rows: int, pointer: str, columns: tuple[int, ...]) -> tuple[str, list[float] | None]:
     """The error (empty for none) and the predictions of one answer, row by row. Never an exception.
@@ -31,7 +34,9 @@ def read_answer(content: bytes, rows: int, pointer: str, columns: tuple[int, ...
     try:
         answers = answers_in(found, columns)
     except NotEvaluated as error:
-        return error.fact, None
+        return error.fact[:ERROR_LETTERS], None
+    except OverflowError:
+        return "the answers are too large to be numbers", None
     if len(answers) != rows:
         return f"{len(answers)} answers for {rows} rows", None
     return "", answers.ravel().tolist()

@@ -23,7 +23,7 @@ from weighin.errors import NotEvaluated
 from weighin.load.generate import Workers
 from weighin.load.log import Response
 from weighin.load.schedule import arrivals
-from weighin.load.send import breaks, hopeless
+from weighin.load.send import breaks, hopeless, undisturbed
 from weighin.runner.plan import LoadPlan
 
 try:
@@ -89,8 +89,14 @@ class _Tasks:
         random.seed(repr((seed, index)))
         self.environment.events.test_start.fire(environment=self.environment)
         due = [phase[index::count].tolist() for phase in arrivals(plan, seed)]
-        running, origin, broken = Group(), 0.0, False
         self.began = time.perf_counter()
+        with undisturbed():
+            self._phases(plan, due, whole=count == 1)
+        self.environment.events.test_stop.fire(environment=self.environment)
+
+    def _phases(self, plan: LoadPlan, due: list[list[float]], whole: bool) -> None:
+        """Start every task at its moment, and wait for all. `whole`: nobody else runs arrivals of the same plan."""
+        running, origin, broken = Group(), 0.0, False
         for phase, moments in zip(plan.phases, due, strict=True):
             stress = phase.name == "stress"
             if stress and broken:
@@ -107,13 +113,12 @@ class _Tasks:
                 gevent.sleep(max(0.0, -late))
                 running.spawn(self._one, phase.name, origin + moment, plan.timeout_seconds)
             origin += phase.seconds
-            if stress and count == 1:
+            if stress and whole:
                 gevent.sleep(0 if broken else max(0.0, origin - self.now()))
                 running.join()
                 broken = broken or breaks(self.seen[first:], plan)
                 origin = self.now()
         running.join()
-        self.environment.events.test_stop.fire(environment=self.environment)
 
     def _one(self, phase: str, intended: float, seconds: float) -> None:
         """One task of one user, which is free again when the task ended well."""

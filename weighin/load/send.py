@@ -7,9 +7,10 @@ import gc
 import resource
 import select
 import selectors
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from weighin.errors import NotEvaluated
 from weighin.load.answer import read_answer
@@ -28,7 +29,7 @@ def send(url: str, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...])
     Errors: `NotEvaluated` when the server does not get healthy in time, or when the generator itself falls hopelessly
     behind its schedule outside of stress; within stress that ends the ramp as well.
     """
-    with _undisturbed(), asyncio.Runner(loop_factory=precise_loop) as runner:
+    with undisturbed(), asyncio.Runner(loop_factory=precise_loop) as runner:
         return runner.run(_send(Client(url), schedule, plan, columns))
 
 
@@ -140,10 +141,11 @@ async def _healthy(client: Client, path: str, seconds: float) -> None:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Nothing of our own making in between: no collection of garbage, and sockets for every unanswered request."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     collected = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -155,16 +157,18 @@ def _undisturbed() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-class _PreciseSelector(selectors.EpollSelector):
-    """epoll waits in whole milliseconds, rounded up; `select` on epoll's own descriptor waits in microseconds."""
+if sys.platform == "linux":
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is not None and timeout > 0:
-            select.select([self], [], [], timeout)
-            timeout = 0
-        return super().select(timeout)
+    class _PreciseSelector(selectors.EpollSelector):
+        """epoll waits in whole milliseconds, rounded up; `select` on epoll's own descriptor waits in microseconds."""
+
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            if timeout is not None and timeout > 0:
+                select.select([self], [], [], timeout)
+                timeout = 0
+            return super().select(timeout)
 
 
 def precise_loop() -> asyncio.AbstractEventLoop:
     """An event loop whose timers are exact to about a tenth of a millisecond."""
-    return asyncio.SelectorEventLoop(_PreciseSelector())
+    return asyncio.SelectorEventLoop(_PreciseSelector() if sys.platform == "linux" else None)
