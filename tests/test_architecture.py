@@ -109,7 +109,12 @@ def test_great_expectations_is_a_folder_of_data() -> None:
 
 
 def test_no_locked_file_names_an_index() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt", "tests/workflows/actions/package-lock.json"):
+    for name in (
+        "requirements.txt",
+        "requirements-dev.txt",
+        "requirements-moto.txt",
+        "tests/workflows/actions/package-lock.json",
+    ):
         text = (ROOT / name).read_text()
         assert "index-url" not in text
         assert "://" not in "\n".join(line for line in text.splitlines() if '"url"' not in line), name

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from conformance import COUNTED, N, must_agree, rows
 from data_engines import files, into_postgres, postgres, table
 from weighin.contract.models import TimeBlock
 from weighin.contract.sources import Files, Query, Span
@@ -22,60 +22,6 @@ from weighin.errors import NotEvaluated
 
 ADDRESS = "WEIGHIN_TEST_POSTGRES"
 KINDS = ("parquet", "arrow", "glob", "partitioned", "spark-parquet", "spark-glob", "postgres")
-N = 600
-COUNTED = {
-    "plain": 10,
-    "gaps": 10,
-    "tied": 10,
-    "empty": 10,
-    "huge": 10,
-    "tiny": 10,
-    "single": 10,
-    "whole": 10,
-    "small": 4,
-    "money": 10,
-    "word": 10,
-    "nothing": 10,
-    "yes": 10,
-    "at": 10,
-    "naive": 10,
-    "day": 10,
-    'a "b" `c` %s {d}': 10,
-    "Ünïcode; DROP TABLE rows": 10,
-}
-
-
-def rows(seed: int = 0) -> pa.Table:
-    """Everything that engines are known to disagree about."""
-    rng = np.random.default_rng(seed)
-    moments = [datetime(2024, 2, 28, 23, tzinfo=UTC) + timedelta(minutes=7 * i) for i in range(N)]
-    gaps = rng.normal(size=N)
-    gaps[::7] = np.nan
-    word = rng.choice(np.array(["a", "A", "b ", "b", "", "ß", "'; --", "日本"]), N).tolist()
-    word[5::11] = [None] * len(word[5::11])
-    huge = np.where(rng.random(N) < 0.5, 1.0, -1.0) * 10.0 ** rng.uniform(200, 300, N)
-    huge[3], huge[4] = np.inf, -np.inf
-    columns = {
-        "plain": pa.array(rng.normal(size=N)),
-        "gaps": pa.array(gaps, mask=np.arange(N) % 13 == 0),  # NULL and NaN side by side
-        "tied": pa.array(np.where(rng.random(N) < 0.7, 0.1 + 0.2, rng.integers(0, 4, N) / 10)),
-        "empty": pa.array([None] * N, pa.float64()),
-        "huge": pa.array(huge),
-        "tiny": pa.array(rng.normal(size=N) * 1e-300),
-        "single": pa.array(np.full(N, 0.3, dtype=np.float32), pa.float32()),
-        "whole": pa.array(rng.integers(-(2**53), 2**53, N)),
-        "small": pa.array(rng.integers(0, 2, N), pa.int8()),
-        "money": pa.array([Decimal(int(v)) / 1000 for v in rng.integers(-(10**8), 10**8, N)], pa.decimal128(12, 3)),
-        "word": pa.array(word),
-        "nothing": pa.array([None] * N, pa.string()),
-        "yes": pa.array((rng.random(N) < 0.3).tolist()),
-        "at": pa.array(moments, pa.timestamp("us", tz="UTC")),
-        "naive": pa.array([m.replace(tzinfo=None) for m in moments], pa.timestamp("us")),
-        "day": pa.array([date(1969, 12, 1) + timedelta(days=i % 40) for i in range(N)]),
-        'a "b" `c` %s {d}': pa.array(rng.normal(size=N)),
-        "Ünïcode; DROP TABLE rows": pa.array(rng.choice(np.array(["x", "y"]), N)),
-    }
-    return pa.table(columns)
 
 
 @pytest.fixture(scope="module")
@@ -127,21 +73,6 @@ def test_a_table_that_is_counted_in_this_process_is_counted_alike(
     monkeypatch.setattr("weighin.data.counting.WIDE", 0)
     must_agree(profile(place("parquet", rows()), COUNTED, GROUPS[group]), wanted)
     must_agree(profile(place("parquet", rows(1)), COUNTED, GROUPS[group], wanted), later)
-
-
-def must_agree(found: Profile, wanted: Profile) -> None:
-    assert set(found.columns) == set(wanted.columns)
-    for name, column in wanted.columns.items():
-        other = found.columns[name]
-        assert other.cells == column.cells, name
-        assert other.counts.tolist() == column.counts.tolist(), name
-        assert (other.kind, other.distinct, other.complete) == (column.kind, column.distinct, column.complete), name
-        if column.moments is not None:
-            assert other.moments is not None
-            same = (other.moments.minimum, other.moments.maximum, other.moments.infinite)
-            assert same == (column.moments.minimum, column.moments.maximum, column.moments.infinite), name
-            np.testing.assert_allclose(other.moments.by_group, column.moments.by_group, rtol=1e-9, atol=1e-9)
-    assert found.rows == wanted.rows == N
 
 
 def test_what_is_counted_is_what_is_there(place) -> None:

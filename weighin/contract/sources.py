@@ -16,6 +16,7 @@ from weighin.contract.parts import Name, Part
 _LAST = re.compile(r"last (\d+) (hours?|days?|weeks?)$")
 _SEASON = re.compile(r"same season (last year|(\d+) years ago)$")
 _REMOTE = re.compile(r"^[a-z][a-z0-9+.-]*://")
+_SECRET = re.compile(r"^[a-z][a-z0-9+.-]*://[^@]*:[^@]*@")
 SEASON_DAYS = 91
 """A season is a quarter of a year."""
 
@@ -102,6 +103,12 @@ class Files(_Windowed):
 
     path: Name
     format: Literal["parquet", "csv", "arrow"] | None = Field(None, description="Default: what the name ends with.")
+
+    @model_validator(mode="after")
+    def _open(self) -> Files:
+        if _SECRET.match(self.path):
+            raise ValueError("an address holds no password: credentials come from the environment")
+        return self
 
     @property
     def kind(self) -> str:

@@ -70,13 +70,18 @@ class Engine(ABC):
 _VALUE = re.compile(r"(string|value|text|input|field|number)(\W+)('[^']*'|\"[^\"]*\")", re.IGNORECASE)
 
 
+_BRIDGE = "An error occurred while calling "
+"""How the bridge to Java begins; what happened stands in the next line."""
+
+
 def told(error: BaseException) -> str:
     """The first line of an engine's message. Engines quote the value that they stumbled over; a report must not.
 
     >>> told(ValueError('Could not convert string "Jane Doe" to INT64\\nmore'))
     'Could not convert string … to INT64'
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip(" \t:") for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(_BRIDGE)] or lines
     return without_password(_VALUE.sub(r"\1\2…", lines[0] if lines else type(error).__name__))[:300]
 
 

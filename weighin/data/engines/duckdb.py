@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from weighin.contract.sources import Files, Query
 from weighin.data.engines import BATCH, Engine
@@ -43,7 +44,7 @@ class DuckDB(Engine):
     def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
         """Parquet and CSV by DuckDB's own readers; Arrow files and object stores through Arrow's."""
         if given.remote or given.kind == "arrow":
-            return self._arrow(paths, given)
+            return self._arrow(paths, given, types)
         found = Path(paths)
         pattern = str(found / "**" / f"*.{given.kind}") if found.is_dir() else paths
         if given.kind == "csv":
@@ -70,17 +71,30 @@ class DuckDB(Engine):
         """Ibis asks DuckDB for batches by a name that it no longer has."""
         yield from self._connection.con.sql(self._connection.compile(expression)).to_arrow_reader(BATCH)
 
-    def _arrow(self, paths: str, given: Files) -> Any:
+    def _arrow(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
+        import pyarrow as pa
         import pyarrow.dataset as ds
-        from pyarrow import fs
+        from pyarrow import csv, fs
 
-        if given.remote:
-            system, inner = fs.FileSystem.from_uri(paths)
-        else:
-            system, inner = fs.LocalFileSystem(), paths
-        kind = "ipc" if given.kind == "arrow" else given.kind
-        dataset = ds.dataset(inner, filesystem=system, format=kind, partitioning="hive")
-        return self.registered(dataset)
+        system, inner = _store(paths) if given.remote else (fs.LocalFileSystem(), paths)
+        form: Any = "ipc" if given.kind == "arrow" else given.kind
+        if form == "csv":
+            texts = dict.fromkeys(types, pa.string())
+            form = ds.CsvFileFormat(
+                convert_options=csv.ConvertOptions(column_types=texts, null_values=[""], strings_can_be_null=True)
+            )
+        dataset = ds.dataset(inner, filesystem=system, format=form, partitioning="hive")
+        return self._typed(dataset, types) if given.kind == "csv" else self.registered(dataset)
+
+    def _typed(self, texts: Any, types: Mapping[str, str]) -> Any:
+        """Texts in the contract's types, as DuckDB's own CSV reader would have them."""
+        name = self.view()
+        self._connection.con.register(name, texts)
+        known = [c for c in texts.schema.names if c in types]
+        if not known:
+            return self._connection.table(name)
+        casts = ", ".join(f"CAST({_quoted(c)} AS {TYPES[types[c]]}) AS {_quoted(c)}" for c in known)
+        return self._view(f"SELECT * REPLACE ({casts}) FROM {name}")  # noqa: S608 - names, quoted
 
     def registered(self, rows: Any) -> Any:
         """An Arrow dataset or table as an Ibis table, without a copy."""
@@ -108,6 +122,19 @@ class DuckDB(Engine):
         import duckdb
 
         return (duckdb.Error,)
+
+
+def _store(address: str) -> tuple[Any, str]:
+    """The object store that an address leads to, and the place in it; the environment says the rest."""
+    from pyarrow import fs
+
+    if not address.startswith("s3://"):
+        return fs.FileSystem.from_uri(address)  # type: ignore[no-any-return]
+    # By an address alone Arrow tries again for minutes where nobody answers; its file system of S3 tries three times.
+    place = unquote(address.removeprefix("s3://")).rstrip("/")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = None if endpoint else fs.resolve_s3_region(place.partition("/")[0])
+    return fs.S3FileSystem(endpoint_override=endpoint, region=region), place
 
 
 def _header(pattern: str) -> set[str]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from weighin.contract.sources import Files, Query
-from weighin.data.engines import Engine
+from weighin.data.engines import Engine, told
 from weighin.errors import NotEvaluated
 
 ADDRESS = "WEIGHIN_SPARK"
 """Environment variable: local[*] (default), spark://host:7077, yarn, k8s://..., or sc://host:15002 for Connect."""
+CONNECT_PORT = 15002
+"""Of Spark Connect, where the address names none."""
+RETRIES = 5
+"""Of a request to a Connect server that has gone away: 17 seconds in all, and not the ten minutes of Spark's own."""
 SQL_TYPES = {
     "integer": "BIGINT",
     "float": "DOUBLE",
@@ -46,9 +52,12 @@ class Spark(Engine):
             import pyspark  # noqa: F401
         except ImportError as error:
             raise NotEvaluated("pyspark is not installed", "data.engine", "pip install 'weighin[spark]'.") from error
-        with self.reading(f"Spark, {os.environ.get(ADDRESS, 'local[*]')}"):
+        try:
             self._session = session()
             self._connection = ibis.pyspark.connect(self._session)
+        except self.failures() as error:
+            remedy = f"It needs Java 17, and {ADDRESS} the address of a cluster that is there."
+            raise NotEvaluated(f"Spark does not start: {told(error)}", shown(address()), remedy) from error
 
     def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
         """Parquet, CSV (a line that does not fit is an error), ORC-free: what the contract's formats allow."""
@@ -86,28 +95,58 @@ class Spark(Engine):
         return (PySparkException, Py4JError, RuntimeError)
 
 
+def address() -> str:
+    """Where Spark is."""
+    return os.environ.get(ADDRESS, "local[*]")
+
+
+def shown(master: str) -> str:
+    """An address without its parameters: Connect's may hold a token."""
+    return master.partition("/;")[0]
+
+
 @cache
 def session() -> Any:
     """The process's one session: UTC, no user interface."""
     from pyspark.sql import SparkSession
 
-    address = os.environ.get(ADDRESS, "local[*]")
+    master = address()
+    remote = master.startswith("sc://")
+    if remote or master.startswith("spark://"):
+        _must_answer(master)
     builder = SparkSession.builder.appName("weighin")
     settings = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
-    if address.startswith("sc://"):
-        builder = builder.remote(address)
+    if remote:
+        builder = builder.remote(master)
     else:
-        builder = builder.master(address)
-        settings["spark.ui.enabled"] = "false"
+        builder = builder.master(master)
+        settings["spark.ui.enabled"] = settings["spark.ui.showConsoleProgress"] = "false"
         settings["spark.sql.execution.arrow.pyspark.enabled"] = "true"
-    if address.startswith("local"):
+    if master.startswith("local"):
         settings |= QUIET
     for key, value in settings.items():
         builder = builder.config(key, value)
     found = builder.getOrCreate()
-    if not address.startswith("sc://"):
+    if remote:
+        from pyspark.sql.connect.client.retries import DefaultPolicy
+
+        found.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES)])
+    else:
         found.sparkContext.setLogLevel("ERROR")
     return found
+
+
+def _must_answer(master: str) -> None:
+    """Spark tries for one minute (a master) or for ten (Connect) where nobody listens. Errors: `NotEvaluated`."""
+    problem = ""
+    for place in master.partition("://")[2].partition("/")[0].split(","):
+        try:
+            found = urlsplit(f"//{place}")
+            socket.create_connection((found.hostname or "", found.port or CONNECT_PORT), timeout=10).close()
+            return
+        except (OSError, ValueError) as error:
+            problem = str(error)
+    raise NotEvaluated(f"no Spark answers there ({problem})", shown(master), f"Start it, or correct {ADDRESS}.")
 
 
 def _quoted(name: str) -> str:
