@@ -33,10 +33,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -48,11 +50,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/load")]
 
 import servers
 from weighin.load import LoadLog, read_log
-from weighin.runner.plan import Interface, LoadPlan, Phase, Plan
+from weighin.runner.plan import Interface, LoadPlan, Phase, Plan, Session
 
 SHARE, MILLISECONDS = 0.02, 2.0
 LATENESS_MS = 3
 DISTURBED = 0.05
+T = TypeVar("T")
 FEATURES = 28
 GENERATOR, SERVER = 0, min(1, (os.cpu_count() or 1) - 1)
 """Cores."""
@@ -151,11 +154,25 @@ def ask(url: str, phases: Sequence[Phase], folder: Path, locustfile: str = "", w
     work = Path(tempfile.mkdtemp(dir=folder))
     (work / "features").mkdir()
     (work / "features/holdout.parquet").symlink_to(folder / "features.parquet")
-    plan = LoadPlan(tuple(phases), "poisson", (1,), 10, 1, 1000, 20, Interface(), 1000, 0.5, 1000, locustfile)
+    plan = LoadPlan(
+        tuple(phases),
+        "poisson",
+        batch_rows=(1,),
+        timeout_seconds=10,
+        server_cpus=1,
+        server_memory_mb=1000,
+        start_seconds=20,
+        interface=Interface(),
+        break_ms=1000,
+        break_share=0.5,
+        lateness_ms=1000,
+        sessions=(Session("candidate", 0, tuple(phases)),),
+    )
     Plan(("load",), ("candidate",), (0,), 60, 1000, plan).write(work / "plan.json")
     command = [sys.executable, "-m", "weighin", "load", "--work", str(work), "--url", url]
     port = str(free_port())
     worker = [*command[:4], "--worker", "127.0.0.1", "--port", port, "--locustfile", locustfile]
+    command += ["--locustfile", locustfile] if locustfile else []
     command += ["--master", str(workers), "--port", port] if workers else []
     with contextlib.ExitStack() as stack:
         for number in range(workers):
@@ -165,7 +182,7 @@ def ask(url: str, phases: Sequence[Phase], folder: Path, locustfile: str = "", w
         ran = subprocess.run(pinned(command), env=ENVIRONMENT, timeout=timeout, check=False)
     if ran.returncode:
         return None
-    path = work / "load/responses-candidate-0.arrow"
+    path = work / "load/candidate-0/responses-candidate-0.arrow"
     with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as reader:
         table = reader.read_all()
     counted = np.array(table["phase"].to_pylist()) != "warm_up"
@@ -222,19 +239,23 @@ def compare(setting: Setting, folder: Path) -> list[Row]:
     return rows
 
 
-def undisturbed(group: tuple[Setting, ...], folder: Path, until: float) -> list[Row]:
-    """Run a group of settings side by side; again, before this moment, while something else disturbs."""
-    for attempt in range(4):
-        others = Others()
-        with ThreadPoolExecutor(len(group)) as pool:
-            rows = [row for found in pool.map(lambda each: compare(each, folder), group) for row in found]
-        used = others.cores()
-        if used > DISTURBED:
-            print(f"others used {used:.2f} cores during {', '.join(each.server for each in group)}", flush=True)
-        if used <= DISTURBED or attempt == 3 or time.monotonic() > until:
-            break
+def undisturbed(run: Callable[[], T], until: float) -> T:
+    """What a run gives; it is run again, at most three times and before this moment, while something else disturbs."""
+    attempts = 0
+    while True:
+        others, attempts = Others(), attempts + 1
+        found, used = run(), others.cores()
+        if used <= DISTURBED:
+            return found
+        print(f"others used {used:.2f} cores meanwhile", flush=True)
+        if attempts == 4 or time.monotonic() > until:
+            return found
         time.sleep(3)
-    return rows
+
+
+def side_by_side(group: tuple[Setting, ...], folder: Path) -> list[Row]:
+    with ThreadPoolExecutor(len(group)) as pool:
+        return [row for found in pool.map(lambda each: compare(each, folder), group) for row in found]
 
 
 def say(row: Row) -> None:
@@ -347,12 +368,13 @@ def main() -> int:
         frame = pd.DataFrame({f"feature_{i:02}": rng.normal(size=5_000) for i in range(FEATURES)})
         frame.to_parquet(folder / "features.parquet")
         print(f"load average {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
-        sending = send(1_500, 3 if given.quick else 10, folder)
+        until = started + (12 if given.quick else 1_200)
+        sending = undisturbed(lambda: send(1_500, 3 if given.quick else 10, folder), until)
         print(f"sending from one core: {sending}")
         print(f"{'server':12} {'rate':6}  {'':6} {'ours ms':>9} {'truth':>9} {'long run':>9}", flush=True)
         rows = []
         for group in settings(given.quick):
-            found = undisturbed(group, folder, started + (20 if given.quick else 1_200))
+            found = undisturbed(partial(side_by_side, group, folder), until)
             rows += found
             for row in found:
                 say(row)
