@@ -29,6 +29,14 @@ SQL_TYPES = {
     "date": "DATE",
 }
 
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    # Java interprets a method of more than 8000 bytes instead of compiling it; Spark, told so, then makes several.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
+}
+"""Settings of every session."""
+
 QUIET = {
     # A cluster has to reach its driver; work on this machine has not to be reached by anybody.
     "spark.driver.bindAddress": "127.0.0.1",
@@ -115,7 +123,7 @@ def session() -> Any:
     if remote or master.startswith("spark://"):
         _must_answer(master)
     builder = SparkSession.builder.appName("weighin")
-    settings = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
+    settings = dict(SETTINGS)
     if remote:
         builder = builder.remote(master)
     else:
