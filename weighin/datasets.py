@@ -1,8 +1,9 @@
 """Resolve the datasets: what models are asked about, what suites read, and what drift compares.
 
 What lies here in one Parquet file is read in place. Of anything else `data/<dataset>.parquet` is left in the work
-folder: all rows that a model is scored on, at most `data.rows_at_most` of a reference or of current data. Drift needs
-no rows: it compares `profiles/<dataset>.json`, which are counted over all of them where they live.
+folder: all rows that a model is scored on, at most `data.rows_at_most` of a reference or of current data. Where that is
+but a sample, and the data quality gate looks at the dataset, `data/<dataset>-whole.parquet` holds all rows. Drift needs
+none: it compares `profiles/<dataset>.json`, which are counted over all of them where they live.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from weighin.contract import Contract
 from weighin.contract.checks import cut, drift_columns
 from weighin.contract.reading import ContractFile
 from weighin.contract.sources import Files, Query, Span, StoredProfile, in_place, span
@@ -53,10 +55,12 @@ def resolve_rows(file: ContractFile, work: Path, sealed: bool, moment: datetime)
         window = _span(file, dataset, moment)
         known["window"] = [] if window is None else [window.first.isoformat(), window.before.isoformat()]
         try:
-            path, total = _placed(file, dataset, work, moment)
-            known["place"] = "" if path.parent != work / "data" else f"data/{path.name}"
+            path, whole, total = _placed(file, dataset, work, moment)
+            known["place"] = _place(path, work)
             table = read_columns(path, contract.features)
             known |= {"sha256": file_digest(path), "rows": table.num_rows, "total": total}
+            if whole is not None:
+                known |= {"whole": _place(whole, work), "whole_sha256": file_digest(whole)}
         except WeighinError as error:
             known["problem"] = str(error)
             continue
@@ -69,22 +73,46 @@ def resolve_rows(file: ContractFile, work: Path, sealed: bool, moment: datetime)
     return found
 
 
-def _placed(file: ContractFile, dataset: str, work: Path, moment: datetime) -> tuple[Path, int]:
-    """The Parquet file that suites read, and how many rows the dataset has. Errors: `WeighinError`."""
+def _placed(file: ContractFile, dataset: str, work: Path, moment: datetime) -> tuple[Path, Path | None, int]:
+    """The Parquet file that suites read, the one with all rows where that is another, and how many rows those are.
+
+    Errors: `WeighinError`.
+    """
     data = file.contract.data
     given = data.source(dataset)
     assert isinstance(given, Files | Query)
     scored = dataset in ("holdout", "sealed_holdout")
+    path, whole = work / "data" / f"{dataset}.parquet", None
+    judged = dataset in _judged(file.contract)
     if in_place(given, data.engine):
-        path = file.data_path(dataset)
-        rows = _footer_rows(path)
+        here = file.data_path(dataset)
+        rows = _footer_rows(here)
         if scored or rows <= data.rows_at_most:
-            return path, rows
+            return here, None, rows
+        whole = here if judged else None
     table = relation(file, dataset, moment)
-    path = work / "data" / f"{dataset}.parquet"
-    names = [c for c in data.columns if c in table.kinds]
-    table.save(names, table.rows if scored else data.rows_at_most, path)
-    return path, table.rows
+    names, rows = [c for c in data.columns if c in table.kinds], table.rows
+    most = rows if scored else data.rows_at_most
+    if judged and whole is None and rows > most:
+        whole = work / "data" / f"{dataset}-whole.parquet"
+        table.save(names, rows, whole)
+        # Read once: the sample comes from the copy.
+        table = Relation.of(Files.model_validate({"path": str(whole)}), work)
+    table.save(names, most, path)
+    return path, whole, rows
+
+
+def _judged(contract: Contract) -> set[str]:
+    """The datasets of which the data quality gate looks at every row, its own and those that its rules refer to."""
+    gate = contract.gates.data_quality
+    if gate is None:
+        return set()
+    return {*(gate.datasets or contract.data.named), *(r.table for r in gate.references)}
+
+
+def _place(path: Path, work: Path) -> str:
+    """Where a file lies in the work folder; nothing for one that is read where it was."""
+    return f"data/{path.name}" if path.parent == work / "data" else ""
 
 
 def _footer_rows(path: Path) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from conformance import COUNTED, N, must_agree, rows
@@ -73,6 +75,31 @@ def test_a_table_that_is_counted_in_this_process_is_counted_alike(
     monkeypatch.setattr("weighin.data.counting.WIDE", 0)
     must_agree(profile(place("parquet", rows()), COUNTED, GROUPS[group]), wanted)
     must_agree(profile(place("parquet", rows(1)), COUNTED, GROUPS[group], wanted), later)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_are_saved_as_they_are_a_part_at_a_time(
+    kind: str, place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("weighin.data.engines.duckdb", "weighin.data.engines.spark", "weighin.data.engines"):
+        monkeypatch.setattr(f"{module}.BATCH", 100)
+    monkeypatch.setenv("TZ", "America/New_York")  # two of its hours have the same name, and one none
+    time.tzset()
+    wanted = rows()
+    try:
+        place(kind, wanted).save(wanted.column_names, N, tmp_path / "saved.parquet")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    saved = pq.ParquetFile(tmp_path / "saved.parquet")
+    assert saved.metadata.num_row_groups > 1
+    found = saved.read()
+    assert found.column_names == wanted.column_names
+    assert found["at"].type.tz == "UTC"
+    assert found["naive"].type.tz is None
+    for name in wanted.column_names:
+        values = found[name].cast(wanted[name].type)
+        assert str(values.to_pylist()) == str(wanted[name].to_pylist()), name  # as text, since NaN equals nothing
 
 
 def test_what_is_counted_is_what_is_there(place) -> None:

@@ -111,8 +111,11 @@ def _together(relation: Relation, key: Any, cells: Mapping[str, Cells]) -> dict[
     """Several columns in one query for the counts and one for the moments, however many columns there are."""
     import ibis
 
-    codes = [code_of(relation.value(c), of) + i * STRIDE for i, (c, of) in enumerate(cells.items())]
-    t = relation.expression.select(key=key, code=ibis.array(codes).unnest())
+    t = relation.expression.select(key=key, **{f"value{i}": relation.value(c) for i, c in enumerate(cells)})
+    codes = [code_of(t[f"value{i}"], of) + i * STRIDE for i, of in enumerate(cells.values())]
+    # One step each: an engine that puts a value into the place where it is used works it out for every comparison.
+    t = t.select(key=t.key, codes=ibis.array(codes))
+    t = t.select(key=t.key, code=t.codes.unnest())
     answer = relation.run(t.group_by(["key", "code"]).aggregate(rows=t.count()))
     groups, labels = _groups(answer)
     place, cell = np.divmod(answer["code"].to_numpy().astype(np.int64), STRIDE)

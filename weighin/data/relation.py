@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -129,15 +130,21 @@ class Relation:
             return Relation(self.engine.sample(self.expression, rows / self.rows), self.engine, self.place)
 
     def save(self, columns: Sequence[str], rows: int, path: Path) -> None:
-        """Write the columns of all rows, or of a sample of about so many, as one Parquet file."""
+        """Write the columns of all rows, or of a sample of about so many, as one Parquet file, a part at a time.
+
+        Errors: `NotEvaluated` when there are no rows, they cannot be read, or there is no room for them.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        writer = None
-        for batch in self.rows_sampled(columns, rows):
-            writer = writer or pq.ParquetWriter(path, batch.schema, compression="zstd")
-            writer.write_batch(batch)
+        with contextlib.ExitStack() as opened:
+            writer = None
+            for batch in self.rows_sampled(columns, rows):
+                try:
+                    writer = writer or opened.enter_context(pq.ParquetWriter(path, batch.schema, compression="zstd"))
+                    writer.write_batch(batch)
+                except OSError as error:
+                    raise NotEvaluated(f"its rows cannot be kept here ({error})", str(path), "Make room.") from error
         if writer is None:
             raise NotEvaluated("there are no rows", self.place, "Nothing can be measured on an empty table.")
-        writer.close()
 
     def distinct(self, columns: Sequence[str]) -> dict[str, int]:
         """About how many different values each column has, by the engine's own sketch."""

@@ -73,7 +73,10 @@ def validated(evidence: Evidence, dataset: str) -> Validated | NotEvaluated:
     assert gate is not None
     write_suite(evidence.contract, evidence.file.folder, check=True)
     try:
-        with tempfile.TemporaryDirectory() as scratch:
+        if evidence.out is not None:
+            evidence.out.mkdir(parents=True, exist_ok=True)
+        # Beside the reports: a container's temporary folder is memory, and small.
+        with tempfile.TemporaryDirectory(prefix="scratch-", dir=evidence.out) as scratch:
             moment = evidence.contract.as_of or datetime.now(UTC)
             with quality_columns(evidence, dataset, Path(scratch), moment) as view:
                 return _validated(evidence, dataset, gate, view, started)

@@ -16,7 +16,7 @@ from weighin.contract import Contract
 from weighin.contract.checks import cut
 from weighin.contract.models import TimeBlock
 from weighin.contract.reading import ContractFile
-from weighin.contract.sources import StoredProfile, in_place
+from weighin.contract.sources import StoredProfile
 from weighin.data.profile import Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
@@ -67,26 +67,29 @@ class Evidence:
     @cache  # noqa: B019
     def path(self, dataset: str) -> Path:
         """A dataset's file, which must still be the one that was resolved: predictions are about its rows."""
-        place = self.subject.data.get(dataset, {}).get("place", "")
-        path = self.work / place if place else self.file.data_path(dataset)
-        known = self.subject.data.get(dataset, {}).get("sha256")
-        if known and path.is_file() and file_digest(path) != known:
-            raise NotEvaluated("the file has changed since it was resolved", str(path), "Validate again.")
-        return path
+        known = self.subject.data.get(dataset, {})
+        return self._unchanged(dataset, known.get("place", ""), known.get("sha256"))
 
+    @cache  # noqa: B019
     def whole(self, dataset: str) -> Path:
         """A file that holds all rows of a dataset, not only those that models were asked about."""
         known = self.subject.data.get(dataset, {})
         if known.get("total", 0) <= known.get("rows", 0):
             return self.path(dataset)
-        given = self.contract.data.source(dataset)
-        if given is not None and in_place(given, self.contract.data.engine):
-            return self.file.data_path(dataset)
-        raise NotEvaluated(
-            f"of {known['total']:,} rows only a sample of {known['rows']:,} is here",
-            f"data.{dataset}",
-            "Raise data.rows_at_most, or leave the dataset out of gates.data_quality.datasets.",
-        )
+        if "whole" not in known:
+            raise NotEvaluated(
+                f"of {known['total']:,} rows only a sample of {known['rows']:,} is here",
+                f"data.{dataset}",
+                "Validate again, from `weighin resolve` on.",
+            )
+        return self._unchanged(dataset, known["whole"], known["whole_sha256"])
+
+    def _unchanged(self, dataset: str, place: str, digest: str | None) -> Path:
+        """A file of the work folder, or the dataset's own where no place in it is given."""
+        path = self.work / place if place else self.file.data_path(dataset)
+        if digest and path.is_file() and file_digest(path) != digest:
+            raise NotEvaluated("the file has changed since it was resolved", str(path), "Validate again.")
+        return path
 
     @cache  # noqa: B019
     def truth(self, dataset: str) -> NDArray[np.bool_ | np.int64 | np.float64]:

@@ -268,6 +268,9 @@ def _translated(place: str) -> Iterator[None]:
     """DuckDB's and Arrow's complaints without what they quote: a message may hold a value of the data."""
     try:
         yield
+    except duckdb.IOException as error:
+        fact, remedy = "a file could not be read or written", "Make room: docs/data-quality.md says for what."
+        raise NotEvaluated(fact, place, remedy) from error
     except (duckdb.Error, pa.ArrowException, OverflowError) as error:
         kind = type(error).__name__.removesuffix("Exception").removesuffix("Error")
         fact = f"values that cannot be prepared for counting ({kind})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ SHARE = 0.5
 LARGE = 16 * 2**20
 """Bytes of a frame beyond which it pays to have it collected at once."""
 FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
+WITHOUT_SPARK = (
+    "Run `pip install weighin[spark]` and install Java 17 (docs/data-quality.md: for the image), "
+    "or raise gates.data_quality.pandas_mb_at_most where memory is left."
+)
 Configuration = dict[str, Any]
 
 
@@ -206,18 +211,22 @@ def _renamed(configuration: Configuration, aliases: Mapping[str, str]) -> Config
 
 @contextlib.contextmanager
 def spark_session(gate: DataQuality, scratch: Path) -> Iterator[Any]:
-    """A session that listens on loopback only; one that is there already is used, and left to whoever started it."""
+    """A session that listens on loopback only; one that is there already is used, and left to whoever started it.
+
+    Errors: `NotEvaluated` where Spark or Java is missing, or does not start.
+    """
+    place = "gates.data_quality.engine"
     try:
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError as error:
-        fact = "the data need Spark, which is not installed"
-        remedy = "Run `pip install weighin[spark]`, or set gates.data_quality.engine: pandas."
-        raise NotEvaluated(fact, "gates.data_quality.engine", remedy) from error
+        raise NotEvaluated("the data need Spark, which is not installed", place, WITHOUT_SPARK) from error
     there = SparkSession.getActiveSession()
     if there is not None:
         yield there
         return
+    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        raise NotEvaluated("the data need Spark, and Spark needs Java, which is not installed", place, WITHOUT_SPARK)
     settings = {
         **QUIET,
         "spark.driver.memory": f"{gate.spark_memory_mb}m",
@@ -231,7 +240,7 @@ def spark_session(gate: DataQuality, scratch: Path) -> Iterator[Any]:
         session = builder.getOrCreate()
     except PySparkException as error:
         fact = f"Spark does not start ({str(error).splitlines()[0][:200]})"
-        raise NotEvaluated(fact, "gates.data_quality.engine", "It needs Java 17.") from error
+        raise NotEvaluated(fact, place, "It needs Java 17.") from error
     try:
         session.sparkContext.setLogLevel("ERROR")
         yield session

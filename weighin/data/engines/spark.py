@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from weighin.contract.sources import Files, Query
-from weighin.data.engines import Engine, told
+from weighin.data.engines import BATCH, Engine, told
 from weighin.errors import NotEvaluated
 
 ADDRESS = "WEIGHIN_SPARK"
@@ -28,6 +29,14 @@ SQL_TYPES = {
     "timestamp": "TIMESTAMP",
     "date": "DATE",
 }
+
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    # Java interprets a method of more than 8000 bytes instead of compiling it; Spark, told so, then makes several.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
+}
+"""Settings of every session."""
 
 QUIET = {
     # A cluster has to reach its driver; work on this machine has not to be reached by anybody.
@@ -87,6 +96,27 @@ class Spark(Engine):
         """Spark's own sample with a fixed seed: the same rows as long as the files are split alike."""
         return self._named(self._session.sql(self._connection.compile(expression)).sample(fraction=share, seed=7))
 
+    def batches(self, expression: Any) -> Iterator[Any]:
+        """A partition at a time, in order: all that Ibis and Spark's own Arrow know is everything at once."""
+        import pyarrow as pa
+
+        frame = self._session.sql(self._connection.compile(expression))
+        # A moment reaches Python in the time zone of the machine, without saying so; its microseconds do not.
+        moments = {name for name, kind in frame.dtypes if kind == "timestamp"}
+        schema = pa.schema(
+            pa.field(f.name, pa.timestamp("us", tz="UTC")) if f.name in moments else f
+            for f in expression.schema().to_pyarrow()
+        )
+        frame = frame.selectExpr(*(f"unix_micros({_quoted(n)})" if n in moments else _quoted(n) for n in schema.names))
+        rows = frame.toLocalIterator()
+        while part := list(islice(rows, BATCH)):
+            columns = zip(*part, strict=True)
+            arrays = [
+                pa.array(values, pa.int64()).cast(f.type) if f.name in moments else pa.array(values, f.type)
+                for f, values in zip(schema, columns, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
     def failures(self) -> tuple[type[BaseException], ...]:
         """Spark's errors, and those of the bridge to it."""
         from py4j.protocol import Py4JError
@@ -115,7 +145,7 @@ def session() -> Any:
     if remote or master.startswith("spark://"):
         _must_answer(master)
     builder = SparkSession.builder.appName("weighin")
-    settings = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
+    settings = dict(SETTINGS)
     if remote:
         builder = builder.remote(master)
     else:
