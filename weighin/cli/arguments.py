@@ -81,6 +81,16 @@ def parser() -> Parser:
     _reports(promote)
     promote.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
+    verify = commands.add_parser("verify", help="say whether a record holds; needs no network")
+    verify.add_argument("record", type=Path, help="record.json, or record.dsse.json, which is signed")
+    verify.add_argument(
+        "--trusted-key", type=Path, action="append", default=[], metavar="FILE", help="a public key (repeatable)"
+    )
+    verify.add_argument("--digest", default="", help="sha256:<hex> of the record, where it is known from elsewhere")
+
+    key = commands.add_parser("key", help="make a key to sign records with")
+    key.add_argument("file", type=Path, help="where the private key goes; the public one goes to FILE.pub")
+
     drift = commands.add_parser("drift", help="compare two tables, or the contract's, without a model")
     drift.add_argument("reference", nargs="?", help="files, or a profile that `weighin profile` wrote (.json)")
     drift.add_argument("current", nargs="?", help="files")
