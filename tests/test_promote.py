@@ -15,6 +15,7 @@ from weighin.record.encode import write_json
 from weighin.record.signature import KEY, make_key, signer, trusted_key
 from weighin.record.suite import Binding
 from weighin.record.verify import verify
+from weighin.registry.champion import ENTRY
 from weighin.registry.mlflow import Registry
 from weighin.subject import ModelVersion, Subject
 
@@ -62,6 +63,12 @@ def registry(template: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     client = mlflow.MlflowClient(tracking_uri=uri)
     for alias in dict(client.get_registered_model(NAME).aliases):
         client.delete_registered_model_alias(NAME, alias)
+    # As it was before there was a ledger.
+    if client.search_registered_models(f"name = '{NAME}.ledger'"):
+        client.delete_registered_model(f"{NAME}.ledger")
+    for version in client.search_model_versions(f"name = '{NAME}'"):
+        if ENTRY in version.tags:
+            client.delete_model_version_tag(NAME, version.version, ENTRY)
     client.set_registered_model_alias(NAME, "champion", "1")
     client.set_registered_model_alias(NAME, "challenger", "2")
     return Registry()

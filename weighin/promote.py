@@ -18,6 +18,8 @@ from weighin.record.decision import Decision
 from weighin.record.encode import encode_outcome, write_json
 from weighin.record.signature import Signer, envelope
 from weighin.record.verify import Verified, verify
+from weighin.registry.champion import Titles
+from weighin.registry.ledger import Entry
 from weighin.registry.looks import Looks
 from weighin.registry.mlflow import Registry
 from weighin.resolve import STORED
@@ -76,9 +78,13 @@ def promote(
             str(candidate),
             "Validate the version again.",
         )
-    before = registry.aliased(candidate.name, aliases.champion) or ""
+    titles = Titles(registry, candidate.name, aliases.champion, aliases.previous)
+    head, before = titles.settle(look_only=dry_run)
     judged_against = subject.champion.version if subject.champion else ""
     already = before == candidate.version
+    if already and head is not None and head.record == record.digest:
+        # This very promotion, which a killed process may not have finished.
+        before = head.before
     if not already and before != judged_against:
         raise PromotionError(
             f"`{aliases.champion}` is version {before or 'none'} now, the candidate was compared with "
@@ -92,7 +98,14 @@ def promote(
         return done
     if by:
         write_json(reports / SIGNED, envelope(record.record, by))
+    if head is not None and subject.champion and not already and subject.champion.digest != head.artifact:
+        raise PromotionError(
+            f"version {before} has other files than when it became champion ({head.artifact})",
+            candidate.name,
+            "Somebody changed or re-created it: look into the registry.",
+        )
     if not already:
+        entry = _enter(titles, head, before, subject, reports, record.digest)
         tags = {
             "validation_status": "passed",
             "weighin.record": record.digest,
@@ -104,11 +117,25 @@ def promote(
         _publish(decision, subject, reports, registry, signed=by is not None)
         if work is not None:
             _store_profile(contract_file, subject, work, registry)
-        if before:
-            registry.move_alias(candidate.name, aliases.previous, before)
-        registry.move_alias(candidate.name, aliases.champion, candidate.version)
+        titles.mirror(entry)
     write_json(reports / "promotion.json", {"schema": "weighin/promotion/v1", "signed": by is not None, **asdict(done)})
     return done
+
+
+def _enter(titles: Titles, head: Entry | None, before: str, subject: Subject, reports: Path, record: str) -> Entry:
+    """Write the promotion to the ledger; before the first, the champion that it replaces.
+
+    Errors: `PromotionError` when another came first.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        if head is None and subject.champion is not None:
+            reason = "champion when the ledger began"
+            head = titles.enter("adopt", None, "", before, subject.champion.digest, Path(scratch), reason=reason)
+        for name in ("record.json", SIGNED):
+            if (reports / name).is_file():
+                shutil.copyfile(reports / name, Path(scratch) / name)
+        candidate = subject.candidate
+        return titles.enter("promote", head, before, candidate.version, candidate.digest, Path(scratch), record=record)
 
 
 def _suites(decision: Decision) -> dict[str, str]:

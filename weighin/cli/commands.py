@@ -200,6 +200,20 @@ def promote(given: argparse.Namespace) -> int:
     return 0
 
 
+def rollback(given: argparse.Namespace) -> int:
+    """Make an earlier version champion again."""
+    from weighin.cli.titles import rollback as go_back
+
+    return go_back(given)
+
+
+def history(given: argparse.Namespace) -> int:
+    """Who was champion, since when, by whom, and on what evidence."""
+    from weighin.cli.titles import history as tell
+
+    return tell(given)
+
+
 def verify(given: argparse.Namespace) -> int:
     """Say whether a record holds."""
     from weighin.record.signature import trusted_key
