@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from evidence_files import Case
 from weighin.cli import main
+from weighin.record.encode import write_json
+from weighin.record.signature import KEY, envelope, signer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -85,3 +88,25 @@ def test_what_nobody_foresaw_is_3_and_one_line(
     assert main(["validate", "--contract", str(ROOT / "model_contract.yaml"), "--out", str(out)]) == 3
     assert "internal error, RuntimeError: boom" in capsys.readouterr().err
     assert json.loads((out / "verdict.json").read_text())["status"] == "not_evaluated"
+
+
+def test_a_record_is_verified_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case = Case(tmp_path / "reports").write()
+    write_json(tmp_path / "record.json", case.record())
+    assert main(["key", str(tmp_path / "key")]) == 0
+    made = capsys.readouterr().out.splitlines()[0]
+    assert main(["verify", str(tmp_path / "record.json")]) == 0
+    said = capsys.readouterr()
+    assert "flight-delay version 2: passed; unsigned; sha256:" in said.out
+    assert "Who made it is not proven" in said.err
+    by = signer({KEY: str(tmp_path / "key")})
+    assert by is not None
+    write_json(tmp_path / "signed.json", envelope(case.record(), by))
+    trust = ["--trusted-key", str(tmp_path / "key.pub")]
+    assert main(["verify", str(tmp_path / "signed.json"), *trust]) == 0
+    said = capsys.readouterr()
+    assert f"signed by {made}" in said.out
+    assert said.err == ""
+    assert main(["verify", str(tmp_path / "record.json"), *trust]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert main(["key", str(tmp_path / "key")]) == 4

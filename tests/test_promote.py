@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from evidence_files import Case, interval
-from weighin.errors import ContractError, PromotionError, RegistryError
+from weighin.errors import ContractError, PromotionError, RegistryError, WeighinError
 from weighin.promote import promote
 from weighin.record.encode import write_json
+from weighin.record.signature import KEY, make_key, signer, trusted_key
 from weighin.record.suite import Binding
+from weighin.record.verify import verify
+from weighin.registry.champion import ENTRY
 from weighin.registry.mlflow import Registry
 from weighin.subject import ModelVersion, Subject
 
@@ -60,6 +63,12 @@ def registry(template: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     client = mlflow.MlflowClient(tracking_uri=uri)
     for alias in dict(client.get_registered_model(NAME).aliases):
         client.delete_registered_model_alias(NAME, alias)
+    # As it was before there was a ledger.
+    if client.search_registered_models(f"name = '{NAME}.ledger'"):
+        client.delete_registered_model(f"{NAME}.ledger")
+    for version in client.search_model_versions(f"name = '{NAME}'"):
+        if ENTRY in version.tags:
+            client.delete_model_version_tag(NAME, version.version, ENTRY)
     client.set_registered_model_alias(NAME, "champion", "1")
     client.set_registered_model_alias(NAME, "challenger", "2")
     return Registry()
@@ -106,6 +115,48 @@ def test_what_passed_becomes_champion_and_says_from_where(case: Case, registry: 
     assert tags["weighin.record"] == done.record
     assert tags["weighin.signed"] == "no"
     assert tags["validation_status"] == "passed"
+
+
+def test_whoever_promotes_signs_and_the_key_is_nowhere(case: Case, registry: Registry, tmp_path: Path) -> None:
+    make_key(tmp_path / "key")
+    by = signer({KEY: str(tmp_path / "key")})
+    assert by is not None
+    done = go(case, registry, by=by)
+    assert done.signed_by == by.key_id
+    found = verify(case.reports / "record.dsse.json", [trusted_key(tmp_path / "key.pub")])
+    assert (found.digest, found.signed_by) == (done.record, by.key_id)
+    import mlflow
+
+    version = mlflow.MlflowClient(tracking_uri=registry.uri).get_model_version(NAME, "2")
+    assert version.tags["weighin.signed"] == by.key_id
+    kept = registry.fetch(version.run_id, "weighin/record.dsse.json", tmp_path / "kept")
+    assert kept.read_bytes() == (case.reports / "record.dsse.json").read_bytes()
+    secret = (tmp_path / "key").read_text().splitlines()[1].encode()
+    (tmp_path / "key").unlink()
+    assert [p for p in tmp_path.rglob("*") if p.is_file() and secret in p.read_bytes()] == []
+
+
+@pytest.mark.parametrize("change", ["verdict", "measurement", "bytes", "gone"])
+def test_a_record_that_does_not_hold_moves_nothing(change: str, case: Case, registry: Registry) -> None:
+    path = case.reports / "record.json"
+    record = json.loads(path.read_bytes())
+    match change:
+        case "verdict":
+            record["verdict"]["sentences"] = ["all is well"]
+            write_json(path, record)
+        case "measurement":
+            # Consistent in itself, but not what the suite left.
+            outcome = next(o for s in record["suites"] for o in s["outcomes"] if o["evidence"]["kind"] == "sample")
+            outcome["evidence"]["n"] += 1
+            write_json(path, record)
+        case "bytes":
+            path.write_text(json.dumps(record))
+        case "gone":
+            path.unlink()
+    with pytest.raises(WeighinError):
+        go(case, registry)
+    assert aliases(registry) == ("1", None)
+    assert not (case.reports / "promotion.json").exists()
 
 
 def test_promoting_again_changes_nothing(case: Case, registry: Registry) -> None:
@@ -157,9 +208,11 @@ def test_a_candidate_that_is_no_registered_version_moves_nothing(case: Case, reg
     refused(case, registry, "no registered version")
 
 
-@pytest.mark.parametrize(("part", "value"), [("subject", "sha256:x"), ("verdict", {"status": "failed"})])
-def test_a_record_about_something_else_moves_nothing(part: str, value: object, case: Case, registry: Registry) -> None:
-    write_json(case.reports / "record.json", {**case.record(), part: value})
+@pytest.mark.parametrize("part", ["subject", "contract"])
+def test_a_record_about_something_else_moves_nothing(part: str, case: Case, registry: Registry) -> None:
+    record = case.record()
+    other = {"subject": "sha256:x", "contract": {**record["contract"], "digest": "sha256:x"}}
+    write_json(case.reports / "record.json", {**record, part: other[part]})
     refused(case, registry, "about something else")
 
 

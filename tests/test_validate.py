@@ -87,6 +87,13 @@ def test_a_good_challenger_passes_and_is_released(project: Path) -> None:
     promoted = small_project.weighin(project, "promote", "reports")
     assert promoted.returncode == 0, promoted.stderr
     assert "version 1 -> version 2 (unsigned)" in promoted.stdout
+    told = small_project.weighin(project, "history", "--json")
+    assert [(e["action"], e["before"], e["after"]) for e in json.loads(told.stdout)] == [
+        ("adopt", "", "1"),
+        ("promote", "1", "2"),
+    ]
+    held = small_project.weighin(project, "verify", "reports/record.json")
+    assert (held.returncode, "flight-delay version 2: passed; unsigned" in held.stdout) == (0, True), held.stderr
     (stored,) = registry.rglob("weighin/profile/reference.json")
     profile = Profile.read(stored)
     assert profile.rows == json.loads((project / ".weighin/work/subject.json").read_text())["data"]["reference"]["rows"]

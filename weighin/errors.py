@@ -43,6 +43,12 @@ class EvidenceError(WeighinError):
     exit_code = 7
 
 
+class RecordRefused(EvidenceError):
+    """A record that does not hold: changed, signed by nobody who is trusted, or not what its numbers say."""
+
+    exit_code = 1
+
+
 class PromotionError(WeighinError):
     """The registry was not changed, because something that must hold does not."""
 

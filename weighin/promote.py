@@ -1,21 +1,25 @@
 """Promotion, first form: the alias moves only to what was judged, and only from what it was judged against.
 
-Unsigned: who promoted is what the registry's tags say, and no more. See docs/decisions for what is still to come.
+The record is signed here, by whoever holds the key, and nowhere else. See docs/decisions for what is still to come.
 """
 
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from weighin.contract.reading import ContractFile
 from weighin.errors import PromotionError, WeighinError
 from weighin.outcome import Measurement, Status
-from weighin.record.decision import SCHEMA, Decision
-from weighin.record.encode import canonical, digest, read_json, write_json
+from weighin.record.decision import Decision
+from weighin.record.encode import encode_outcome, write_json
+from weighin.record.signature import Signer, envelope
+from weighin.record.verify import Verified, verify
+from weighin.registry.champion import Titles
+from weighin.registry.ledger import Entry
 from weighin.registry.looks import Looks
 from weighin.registry.mlflow import Registry
 from weighin.resolve import STORED
@@ -34,6 +38,11 @@ class Promotion:
     after: str
     record: str
     already: bool
+    signed_by: str = ""
+
+
+SIGNED = "record.dsse.json"
+"""The signed record, in the reports and with the candidate's run."""
 
 
 def promote(
@@ -45,11 +54,13 @@ def promote(
     *,
     work: Path | None = None,
     dry_run: bool = False,
+    by: Signer | None = None,
 ) -> Promotion:
     """Move the champion's alias to the candidate.
 
     decision  recomputed from the evidence in `reports` by the caller, not read from a file
     work      what was resolved and predicted: the reference's profile is stored with the candidate from there
+    by        who signs the record
     Errors: `PromotionError` with the sentence that says what does not hold; the registry is then as it was.
     """
     aliases, candidate = contract_file.contract.model.aliases, subject.candidate
@@ -67,9 +78,13 @@ def promote(
             str(candidate),
             "Validate the version again.",
         )
-    before = registry.aliased(candidate.name, aliases.champion) or ""
+    titles = Titles(registry, candidate.name, aliases.champion, aliases.previous)
+    head, before = titles.settle(look_only=dry_run)
     judged_against = subject.champion.version if subject.champion else ""
     already = before == candidate.version
+    if already and head is not None and head.record == record.digest:
+        # This very promotion, which a killed process may not have finished.
+        before = head.before
     if not already and before != judged_against:
         raise PromotionError(
             f"`{aliases.champion}` is version {before or 'none'} now, the candidate was compared with "
@@ -77,26 +92,50 @@ def promote(
             candidate.name,
             "Validate again, against the champion of today.",
         )
-    done = Promotion(candidate.name, aliases.champion, before, candidate.version, record, already)
+    signed_by = by.key_id if by else ""
+    done = Promotion(candidate.name, aliases.champion, before, candidate.version, record.digest, already, signed_by)
     if dry_run:
         return done
+    if by:
+        write_json(reports / SIGNED, envelope(record.record, by))
+    if head is not None and subject.champion and not already and subject.champion.digest != head.artifact:
+        raise PromotionError(
+            f"version {before} has other files than when it became champion ({head.artifact})",
+            candidate.name,
+            "Somebody changed or re-created it: look into the registry.",
+        )
     if not already:
+        entry = _enter(titles, head, before, subject, reports, record.digest)
         tags = {
             "validation_status": "passed",
-            "weighin.record": record,
+            "weighin.record": record.digest,
             "weighin.contract": contract_file.digest,
             "weighin.replaces": before or "none",
-            "weighin.signed": "no",
+            "weighin.signed": signed_by or "no",
         }
         registry.tag(candidate.name, candidate.version, tags | _suites(decision))
-        _publish(decision, subject, reports, registry)
+        _publish(decision, subject, reports, registry, signed=by is not None)
         if work is not None:
             _store_profile(contract_file, subject, work, registry)
-        if before:
-            registry.move_alias(candidate.name, aliases.previous, before)
-        registry.move_alias(candidate.name, aliases.champion, candidate.version)
-    write_json(reports / "promotion.json", {"schema": "weighin/promotion/v1", "signed": False, **done.__dict__})
+        titles.mirror(entry)
+    write_json(reports / "promotion.json", {"schema": "weighin/promotion/v1", "signed": by is not None, **asdict(done)})
     return done
+
+
+def _enter(titles: Titles, head: Entry | None, before: str, subject: Subject, reports: Path, record: str) -> Entry:
+    """Write the promotion to the ledger; before the first, the champion that it replaces.
+
+    Errors: `PromotionError` when another came first.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        if head is None and subject.champion is not None:
+            reason = "champion when the ledger began"
+            head = titles.enter("adopt", None, "", before, subject.champion.digest, Path(scratch), reason=reason)
+        for name in ("record.json", SIGNED):
+            if (reports / name).is_file():
+                shutil.copyfile(reports / name, Path(scratch) / name)
+        candidate = subject.candidate
+        return titles.enter("promote", head, before, candidate.version, candidate.digest, Path(scratch), record=record)
 
 
 def _suites(decision: Decision) -> dict[str, str]:
@@ -108,7 +147,7 @@ def _suites(decision: Decision) -> dict[str, str]:
     }
 
 
-def _publish(decision: Decision, subject: Subject, reports: Path, registry: Registry) -> None:
+def _publish(decision: Decision, subject: Subject, reports: Path, registry: Registry, *, signed: bool) -> None:
     """Log the checks as metrics, and the evidence that MLflow can show, to the run that the candidate came from."""
     run_id = subject.candidate.run_id
     if not run_id:
@@ -126,6 +165,10 @@ def _publish(decision: Decision, subject: Subject, reports: Path, registry: Regi
     drawn = reports / "performance" / "mlflow"
     if drawn.is_dir():
         registry.log_files(run_id, drawn, "weighin/evaluation")
+    if signed:
+        with tempfile.TemporaryDirectory() as scratch:
+            shutil.copyfile(reports / SIGNED, Path(scratch) / SIGNED)
+            registry.log_files(run_id, Path(scratch), "weighin")
 
 
 def _store_profile(contract_file: ContractFile, subject: Subject, work: Path, registry: Registry) -> None:
@@ -168,15 +211,22 @@ def _close_epoch(contract_file: ContractFile, subject: Subject, registry: Regist
         ledger.record(held[0], passed=True)
 
 
-def _record(contract_file: ContractFile, subject: Subject, decision: Decision, reports: Path) -> str:
-    """The digest of the record, after the check that it says what the evidence says."""
+def _record(contract_file: ContractFile, subject: Subject, decision: Decision, reports: Path) -> Verified:
+    """The record, after the checks that it holds by itself and says what the evidence says."""
     if decision.status is not Status.PASSED:
         first = decision.sentences[0] if decision.sentences else "no reason was recorded"
         raise PromotionError(f"the verdict is {decision.status.value}: {first}", str(reports), "Nothing was moved.")
-    record: dict[str, Any] = read_json(reports / "record.json", SCHEMA)
+    found = verify(reports / "record.json")
+    record = found.record
     said = (record["verdict"]["status"], record["subject"], record["contract"]["digest"])
     if said != (Status.PASSED.value, subject.digest, contract_file.digest):
         raise PromotionError(
             "the record is about something else than the evidence", str(reports / "record.json"), "Validate again."
         )
-    return digest(canonical(record))
+    # What was measured, all of it: a record of the same subject with other numbers is another record.
+    stored = [o for s in record["suites"] for o in s["outcomes"]]
+    if stored != [encode_outcome(o, decision.waivers.get(o.check, "")) for o in decision.outcomes]:
+        raise PromotionError(
+            "the record has other outcomes than the evidence", str(reports / "record.json"), "Validate again."
+        )
+    return found

@@ -81,6 +81,29 @@ def parser() -> Parser:
     _reports(promote)
     promote.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
+    rollback = commands.add_parser("rollback", help="make an earlier version champion again")
+    _contract(rollback)
+    rollback.add_argument("--to", default="", metavar="VERSION", help="default: the one before the champion of now")
+    rollback.add_argument("--owner", default="", help="who answers for it")
+    rollback.add_argument("--reason", default="", help="why")
+    rollback.add_argument("--emergency", action="store_true", help="also to a version that was not gated")
+    rollback.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+    history = commands.add_parser("history", help="who was champion, since when, by whom, on what evidence")
+    _contract(history)
+    history.add_argument("--json", action="store_true", help="as JSON")
+    history.add_argument("--restore", action="store_true", help="move aliases back that somebody moved by hand")
+
+    verify = commands.add_parser("verify", help="say whether a record holds; needs no network")
+    verify.add_argument("record", type=Path, help="record.json, or record.dsse.json, which is signed")
+    verify.add_argument(
+        "--trusted-key", type=Path, action="append", default=[], metavar="FILE", help="a public key (repeatable)"
+    )
+    verify.add_argument("--digest", default="", help="sha256:<hex> of the record, where it is known from elsewhere")
+
+    key = commands.add_parser("key", help="make a key to sign records with")
+    key.add_argument("file", type=Path, help="where the private key goes; the public one goes to FILE.pub")
+
     drift = commands.add_parser("drift", help="compare two tables, or the contract's, without a model")
     drift.add_argument("reference", nargs="?", help="files, or a profile that `weighin profile` wrote (.json)")
     drift.add_argument("current", nargs="?", help="files")

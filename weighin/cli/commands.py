@@ -182,16 +182,59 @@ def promote(given: argparse.Namespace) -> int:
     from weighin.cli.conclude import decide_again
     from weighin.contract import read_contract
     from weighin.promote import promote as promote_subject
+    from weighin.record.signature import signer
     from weighin.registry.mlflow import Registry
 
     file = read_contract(given.contract)
     _judged_by(given.image)
+    by = signer()
     subject, _, decision = decide_again(file, given.work, given.reports, (), {})
-    done = promote_subject(file, subject, decision, given.reports, Registry(), work=given.work, dry_run=given.dry_run)
+    done = promote_subject(
+        file, subject, decision, given.reports, Registry(), work=given.work, dry_run=given.dry_run, by=by
+    )
     word = "would move" if given.dry_run else "already stands" if done.already else "moved"
-    print(f"`{done.alias}` of {done.model} {word}: version {done.before or 'none'} -> version {done.after} (unsigned)")
+    how = f"signed by {done.signed_by}" if done.signed_by else "unsigned"
+    print(f"`{done.alias}` of {done.model} {word}: version {done.before or 'none'} -> version {done.after} ({how})")
     if subject.demonstration:
         print("The registry is a file of this machine: the alias moved here and nowhere else.")
+    return 0
+
+
+def rollback(given: argparse.Namespace) -> int:
+    """Make an earlier version champion again."""
+    from weighin.cli.titles import rollback as go_back
+
+    return go_back(given)
+
+
+def history(given: argparse.Namespace) -> int:
+    """Who was champion, since when, by whom, and on what evidence."""
+    from weighin.cli.titles import history as tell
+
+    return tell(given)
+
+
+def verify(given: argparse.Namespace) -> int:
+    """Say whether a record holds."""
+    from weighin.record.signature import trusted_key
+    from weighin.record.verify import verify as verified
+
+    found = verified(given.record, [trusted_key(p) for p in given.trusted_key], given.digest)
+    candidate, verdict = found.record["candidate"], found.record["verdict"]["status"]
+    how = f"signed by {found.signed_by}" if found.signed_by else "unsigned"
+    print(f"{candidate['name']} version {candidate['version'] or 'unregistered'}: {verdict}; {how}; {found.digest}")
+    print("Every outcome follows from its stored measurement.")
+    if not found.signed_by and not given.digest:
+        print("Who made it is not proven: give --trusted-key and the signed record, or --digest.", file=sys.stderr)
+    return 0
+
+
+def key(given: argparse.Namespace) -> int:
+    """Make a key to sign with."""
+    from weighin.record.signature import KEY, make_key
+
+    made = make_key(given.file)
+    print(f"{made}\n{given.file} signs ({KEY}), {given.file}.pub is to be trusted.")
     return 0
 
 

@@ -7,7 +7,7 @@ itself. A suite that is absent, empty, about something else, or that disagrees w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,20 @@ class SuiteVerdict:
     problems: tuple[str, ...]
     seconds: float
     information: tuple[Mapping[str, Any], ...] = ()
+
+    @staticmethod
+    def of(
+        suite: str,
+        outcomes: tuple[Outcome, ...],
+        problems: tuple[str, ...],
+        seconds: float,
+        information: tuple[Mapping[str, Any], ...] = (),
+    ) -> SuiteVerdict:
+        """What outcomes (after `blame`) and problems with their evidence come to."""
+        status = gate(outcomes)
+        if problems and status is not Status.FAILED:
+            status = Status.NOT_EVALUATED
+        return SuiteVerdict(suite, status, outcomes, problems, seconds, information)
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,14 @@ def judge_evidence(
     problems = [f"suite {n} was left out: no verdict without it" for n in demanded if wanted and n not in wanted]
     problems += [f"job {job} ended as {result}" for job, result in (needs or {}).items() if result != "success"]
     waivers = {c.id: c.waiver for part in listed.values() for c in part.values() if c.waiver}
-    return Decision(_worst([s.status for s in suites], bool(problems)), suites, tuple(problems), waivers)
+    return concluded(suites, tuple(problems), waivers)
+
+
+def concluded(
+    suites: tuple[SuiteVerdict, ...], problems: tuple[str, ...], waivers: Mapping[str, str] | None = None
+) -> Decision:
+    """The decision that suites, and problems that concern them all, come to."""
+    return Decision(_worst([s.status for s in suites], bool(problems)), suites, problems, waivers or {})
 
 
 def _worst(statuses: list[Status], problem: bool) -> Status:
@@ -164,10 +185,7 @@ def _absent(check: Check, reason: str) -> Outcome:
 
 def _finish(suite: SuiteVerdict, blamed: Mapping[str, Outcome]) -> SuiteVerdict:
     outcomes = tuple(blamed[o.check] for o in suite.outcomes)
-    status = gate(outcomes)
-    if suite.problems and status is not Status.FAILED:
-        status = Status.NOT_EVALUATED
-    return replace(suite, status=status, outcomes=outcomes)
+    return SuiteVerdict.of(suite.suite, outcomes, suite.problems, suite.seconds, suite.information)
 
 
 def risk_sentence(contract_file: ContractFile, sealed: SealedLook | None = None) -> str:
@@ -192,14 +210,13 @@ def risk_sentence(contract_file: ContractFile, sealed: SealedLook | None = None)
 def decision_record(
     decision: Decision, contract_file: ContractFile, subject: Subject, binding: Binding, run: Mapping[str, str]
 ) -> dict[str, Any]:
-    """`record.json`: the decision and everything it was decided on. Unsigned: only the promoting job may sign.
+    """`record.json`: the decision and everything it was decided on. Only the promoting job signs it.
 
     run  where it happened: `commit`, `url`, `created`; values may be empty
     """
     contract = contract_file.contract
     return {
         "schema": SCHEMA,
-        "signed": False,
         "model": contract.model.name,
         "candidate": _version(subject, "candidate"),
         "champion": _version(subject, "champion"),
@@ -243,12 +260,17 @@ def decision_record(
 
 def facts(decision: Decision, subject: Subject) -> dict[str, Any]:
     """What a policy may ask for, beyond the verdict: each is true only where evidence says so."""
+    return derived_facts(decision, first_release=subject.champion is None, sealed=subject.sealed is not None)
+
+
+def derived_facts(decision: Decision, *, first_release: bool, sealed: bool) -> dict[str, Any]:
+    """The same, from a record's own parts."""
     evaluated = [o for o in decision.outcomes if o.status is not Status.NOT_EVALUATED]
     return {
         "explainability_done": any(o.check.startswith("explainability/") for o in evaluated),
         "fairness_checks": sum(o.check.startswith("performance/fairness/") for o in evaluated),
-        "first_release": subject.champion is None,
-        "sealed_holdout": subject.sealed is not None and any(o.check.startswith("sealed/") for o in evaluated),
+        "first_release": first_release,
+        "sealed_holdout": sealed and any(o.check.startswith("sealed/") for o in evaluated),
         "suites": sorted(s.suite for s in decision.suites if s.status is Status.PASSED),
     }
 

@@ -314,6 +314,7 @@ def run_program(
         "WEIGHIN_COMMIT",
         "MLFLOW_TRACKING_USERNAME",
         "MLFLOW_TRACKING_PASSWORD",
+        "WEIGHIN_SIGNING_KEY",
     )
     environment += [key for key in (*passed, "MLFLOW_TRACKING_TOKEN") if key in os.environ]
     if registry is not None:

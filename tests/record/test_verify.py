@@ -1,0 +1,260 @@
+"""A record, signed and not: what holds is accepted, and of a thousand changes not one."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from evidence_files import Case, interval
+from weighin.errors import ContractError, EvidenceError
+from weighin.outcome import Unmeasured
+from weighin.record.encode import canonical, digest
+from weighin.record.signature import KEY, Signer, envelope, make_key, opened, signer, trusted_key
+from weighin.record.verify import verify
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A record with every kind of outcome."""
+    case = Case(tmp_path_factory.mktemp("case") / "reports")
+    temp, auc = case.check("drift/temp"), case.check("performance/roc_auc")
+    case.evidence["drift/temp"] = interval(temp, temp.limit.value, 0.01)
+    case.evidence["performance/roc_auc"] = interval(auc, auc.limit.value - 0.1, 0.01)
+    case.evidence["load/errors"] = Unmeasured("load/errors", "the server ended by itself")
+    found = json.loads(canonical(case.write().record()))
+    statuses = {o["status"] for s in found["suites"] for o in s["outcomes"]}
+    assert statuses == {"passed", "failed", "inconclusive", "not_evaluated"}
+    return found
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Signer, Ed25519PublicKey]:
+    path = tmp_path_factory.mktemp("keys") / "key"
+    made = make_key(path)
+    found = signer({KEY: str(path)})
+    assert found is not None
+    assert found.key_id == made
+    return found, trusted_key(path.with_name("key.pub"))
+
+
+def written(folder: Path, data: bytes) -> Path:
+    path = folder / "record.json"
+    path.write_bytes(data)
+    return path
+
+
+def test_a_record_that_says_what_its_numbers_say_holds(record: dict[str, Any], tmp_path: Path) -> None:
+    found = verify(written(tmp_path, canonical(record)))
+    assert (found.signed_by, found.digest) == ("", digest(canonical(record)))
+    assert verify(tmp_path / "record.json", expected=found.digest).record == record
+
+
+def test_a_signed_record_holds_for_who_trusts_its_key(record, keys, tmp_path: Path) -> None:
+    by, public = keys
+    path = written(tmp_path, canonical(envelope(record, by)))
+    found = verify(path, [public])
+    assert (found.record, found.signed_by) == (record, by.key_id)
+
+
+def test_nobody_is_trusted_by_default(record, keys, tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match="not signed by a key that is trusted"):
+        verify(written(tmp_path, canonical(envelope(record, keys[0]))))
+
+
+def test_a_record_signed_again_by_somebody_else_is_refused(record, keys, tmp_path: Path) -> None:
+    make_key(tmp_path / "other")
+    other = signer({KEY: str(tmp_path / "other")})
+    assert other is not None
+    path = written(tmp_path, canonical(envelope(record, other)))
+    with pytest.raises(EvidenceError, match="not signed by a key that is trusted"):
+        verify(path, [keys[1]])
+
+
+def test_an_unsigned_record_is_refused_where_a_signature_is_asked_for(record, keys, tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match="not signed"):
+        verify(written(tmp_path, canonical(record)), [keys[1]])
+
+
+def test_two_records_swapped_are_told_by_their_digest(record, tmp_path: Path) -> None:
+    other = copy.deepcopy(record)
+    other["run"]["created"] = "2020-01-01T00:00:00+00:00"
+    with pytest.raises(EvidenceError, match="its digest is"):
+        verify(written(tmp_path, canonical(other)), expected=digest(canonical(record)))
+
+
+def test_other_bytes_for_the_same_values_are_refused(record, tmp_path: Path) -> None:
+    good = canonical(record)
+    for data in (
+        json.dumps(record).encode(),
+        good + b"\n",
+        good.replace(b":", b": ", 1),
+        good.replace(b"{", b'{"run":1,', 1),
+    ):
+        with pytest.raises(EvidenceError, match="not the canonical form"):
+            verify(written(tmp_path, data))
+
+
+def test_of_six_hundred_changed_bytes_of_a_signed_record_none_is_accepted(record, keys, tmp_path: Path) -> None:
+    by, public = keys
+    data = canonical(envelope(record, by))
+    rng = random.Random(5)  # noqa: S311 - no secret
+    # The short fields around the payload in full, and a sample of the rest.
+    edges = [i for i in range(len(data)) if i < 60 or i > len(data) - 240]
+    places = edges + rng.sample(range(60, len(data) - 240), 400)
+    assert len(places) >= 600
+    for place in places:
+        mutant = bytearray(data)
+        mutant[place] ^= rng.choice((1, 2, 4, 8, 16, 32, 64, 128))
+        with pytest.raises(EvidenceError):
+            verify(written(tmp_path, bytes(mutant)), [public])
+
+
+DERIVED = ("status", "blocks", "reason", "needed")
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths of all single values."""
+    if isinstance(value, dict):
+        for k, v in value.items():
+            yield from leaves(v, (*path, k))
+    elif isinstance(value, list):
+        for i, v in enumerate(value):
+            yield from leaves(v, (*path, i))
+    else:
+        yield path
+
+
+def changed(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, (int, float)):
+        return value + 1
+    return "x" if value is None else f"{value}x"
+
+
+def mutant(record: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    found = copy.deepcopy(record)
+    place = found
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = changed(place[path[-1]])
+    return found
+
+
+def test_no_value_of_a_signed_record_can_be_changed_under_its_signature(record, keys) -> None:
+    by, public = keys
+    signature = envelope(record, by)["signatures"]
+    every = list(leaves(record))
+    rng = random.Random(7)  # noqa: S311 - no secret
+    paths = rng.sample(every, 500)
+    for path in paths:
+        forged = {**envelope(mutant(record, path), by), "signatures": signature}
+        with pytest.raises(EvidenceError, match="not signed by a key that is trusted"):
+            opened(canonical(forged), [public], "x")
+
+
+def test_without_a_signature_what_follows_from_the_measurements_cannot_be_changed(record, tmp_path: Path) -> None:
+    derived = [
+        p
+        for p in leaves(record)
+        if p[0] in ("verdict", "facts", "first_release", "schema")
+        or (p[0] == "suites" and len(p) == 3 and p[2] == "status")
+        or (p[0] == "suites" and len(p) > 4 and p[4] in DERIVED)
+    ]
+    assert len(derived) >= 1000
+    rng = random.Random(3)  # noqa: S311 - no secret
+    small = [p for p in derived if p[0] != "suites"] + rng.sample([p for p in derived if p[0] == "suites"], 120)
+    for path in small:
+        with pytest.raises(EvidenceError):
+            verify(written(tmp_path, canonical(mutant(record, path))))
+
+
+def test_a_measurement_that_would_turn_the_outcome_is_noticed(record, tmp_path: Path) -> None:
+    forged = copy.deepcopy(record)
+    failed = next(o for s in forged["suites"] for o in s["outcomes"] if o["status"] == "failed")
+    failed["evidence"] |= {"estimate": 0.99, "low": 0.98, "high": 0.995}
+    with pytest.raises(EvidenceError, match=f"{failed['check']}: its numbers do not say"):
+        verify(written(tmp_path, canonical(forged)))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", b"null", b'{"payloadType":1}', b"\xff", b'{"schema":"weighin/decision/v1"}']
+)
+def test_what_is_no_record_is_refused(data: bytes, keys, tmp_path: Path) -> None:
+    for trusted in ([], [keys[1]]):
+        with pytest.raises(EvidenceError):
+            verify(written(tmp_path, data), trusted)
+    with pytest.raises(EvidenceError, match="no record"):
+        verify(tmp_path / "absent.json")
+
+
+def test_an_envelope_with_a_second_signature_or_another_type_is_refused(record, keys) -> None:
+    by, public = keys
+    good = envelope(record, by)
+    assert opened(canonical(good), [public], "x")[1] == by.key_id
+    payload = base64.b64decode(good["payload"])
+    # A signature over the payload alone, as if the type did not count.
+    bare = base64.b64encode(by.key.sign(payload)).decode()
+    for forged in (
+        {**good, "signatures": good["signatures"] * 2},
+        {**good, "signatures": []},
+        {**good, "payloadType": "application/json"},
+        {**good, "signatures": [{"keyid": by.key_id, "sig": bare}]},
+        {**good, "signatures": [{**good["signatures"][0], "keyid": "sha256:0"}]},
+        {**good, "extra": 1},
+    ):
+        with pytest.raises(EvidenceError):
+            opened(canonical(forged), [public], "x")
+
+
+# --- keys
+
+
+def test_a_key_is_for_its_owner_only_and_never_overwritten(tmp_path: Path) -> None:
+    make_key(tmp_path / "key")
+    assert os.stat(tmp_path / "key").st_mode & 0o777 == 0o600
+    before = (tmp_path / "key").read_bytes()
+    with pytest.raises(ContractError, match="never overwritten"):
+        make_key(tmp_path / "key")
+    assert (tmp_path / "key").read_bytes() == before
+
+
+def test_a_key_comes_from_the_environment_or_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    make_key(tmp_path / "key")
+    pem = (tmp_path / "key").read_text()
+    one, other = signer({KEY: pem}), signer({KEY: str(tmp_path / "key")})
+    assert one is not None
+    assert other is not None
+    assert one.key_id == other.key_id
+    assert signer({}) is signer({KEY: " "}) is None
+    assert pem.splitlines()[1] not in repr(one)
+
+
+def rsa() -> str:
+    key = generate_private_key(65537, 2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@pytest.mark.parametrize("given", ["-----BEGIN SECRET-OF-OURS", "/no/such/file", "rsa"])
+def test_a_key_that_cannot_be_used_is_an_error_that_does_not_quote_it(given: str) -> None:
+    with pytest.raises(ContractError) as refused:
+        signer({KEY: rsa() if given == "rsa" else given})
+    assert "SECRET-OF-OURS" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_a_private_key_is_not_trusted_by_mistake(tmp_path: Path) -> None:
+    make_key(tmp_path / "key")
+    with pytest.raises(ContractError, match="not a readable public key"):
+        trusted_key(tmp_path / "key")

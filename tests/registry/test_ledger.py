@@ -1,0 +1,321 @@
+"""Who is champion: one success for a baseline, nothing forgotten, nothing changed unnoticed, killed anywhere."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weighin.cli import main
+from weighin.errors import PromotionError, RegistryError
+from weighin.registry.champion import ENTRY, Titles
+from weighin.registry.ledger import PREFIX, Entry
+from weighin.registry.mlflow import Registry
+from weighin.rollback import rollback
+
+MODEL = "m"
+ROOT = Path(__file__).resolve().parents[2]
+CALM = {"owner": "team-a", "reason": "it answers wrongly"}
+
+
+@pytest.fixture
+def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A registry with four versions of a model, the first of which is champion."""
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=address)
+    client.create_registered_model(MODEL)
+    for number in range(1, 5):
+        folder = tmp_path / f"model-{number}"
+        folder.mkdir()
+        (folder / "MLmodel").write_text(f"version: {number}")
+        client.create_model_version(MODEL, str(folder))
+    client.set_registered_model_alias(MODEL, "champion", "1")
+    return address
+
+
+def titles(uri: str) -> Titles:
+    return Titles(Registry(uri), MODEL, "champion", "previous")
+
+
+def aliases(uri: str) -> tuple[str | None, str | None]:
+    registry = Registry(uri)
+    return registry.aliased(MODEL, "champion"), registry.aliased(MODEL, "previous")
+
+
+def digest_of(uri: str, version: str, folder: Path) -> str:
+    return Registry(uri).digest(MODEL, version, folder)
+
+
+def promoted(uri: str, version: str, tmp_path: Path, record: str = "sha256:record") -> Entry:
+    """What promotion does, but for the evidence: enter and mirror."""
+    of = titles(uri)
+    head, before = of.settle()
+    evidence = tmp_path / "evidence"
+    evidence.mkdir(exist_ok=True)
+    if head is None:
+        head = of.enter("adopt", None, "", before, digest_of(uri, before, tmp_path / "s"), evidence, reason="began")
+    artifact = digest_of(uri, version, tmp_path / "s")
+    entry = of.enter("promote", head, before, version, artifact, evidence, record=record + version)
+    of.mirror(entry)
+    return entry
+
+
+def test_entries_chain_and_the_aliases_follow(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    promoted(uri, "3", tmp_path)
+    entries = titles(uri).ledger.entries()
+    assert [(e.action, e.before, e.after) for e in entries] == [
+        ("adopt", "", "1"),
+        ("promote", "1", "2"),
+        ("promote", "2", "3"),
+    ]
+    assert [e.parent for e in entries] == ["", entries[0].sum, entries[1].sum]
+    assert aliases(uri) == ("3", "2")
+
+
+def test_of_two_that_saw_the_same_champion_one_wins_and_the_other_is_told(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    of = titles(uri)
+    head = of.ledger.head()
+    of.enter("promote", head, "2", "3", "sha256:c", tmp_path / "evidence", record="sha256:r3")
+    with pytest.raises(PromotionError, match="another came first: promote to version 3"):
+        of.enter("promote", head, "2", "4", "sha256:d", tmp_path / "evidence", record="sha256:r4")
+    assert [e.after for e in of.ledger.entries()] == ["1", "2", "3"]
+    assert of.settle()[1] == "3"
+
+
+def test_the_same_wish_again_is_the_same_entry(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    of = titles(uri)
+    head = of.ledger.head()
+    one, other = (
+        of.enter("promote", head, "2", "3", "sha256:c", tmp_path / "evidence", record="sha256:r") for _ in (1, 2)
+    )
+    assert one == other
+    assert len(of.registry.entries(f"{MODEL}.ledger")) == 3
+
+
+def contend(uri: str, number: int, barrier: Any, queue: Any) -> None:
+    of = titles(uri)
+    head = of.ledger.head()
+    folder = Path(os.environ["CONTEND"])
+    barrier.wait(timeout=120)
+    try:
+        of.enter("promote", head, "2", str(number), f"sha256:{number}", folder, record=f"sha256:{number}")
+        queue.put("won")
+    except PromotionError:
+        queue.put("lost")
+    except RegistryError as error:
+        queue.put(str(error))
+
+
+def test_of_many_processes_at_once_exactly_one_wins(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    promoted(uri, "2", tmp_path)
+    monkeypatch.setenv("CONTEND", str(tmp_path / "evidence"))
+    context = multiprocessing.get_context("spawn")
+    barrier, queue = context.Barrier(6), context.Queue()
+    workers = [context.Process(target=contend, args=(uri, n, barrier, queue)) for n in range(10, 16)]
+    for worker in workers:
+        worker.start()
+    said = [queue.get(timeout=180) for _ in workers]
+    for worker in workers:
+        worker.join(timeout=60)
+    assert sorted(said) == ["lost"] * 5 + ["won"]
+    assert len(titles(uri).ledger.entries()) == 3
+    assert len(titles(uri).registry.entries(f"{MODEL}.ledger")) == 2 + 6
+
+
+# --- what somebody did by hand
+
+
+def test_an_alias_that_was_moved_by_hand_blocks_and_can_be_restored(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    Registry(uri).move_alias(MODEL, "champion", "4")
+    with pytest.raises(PromotionError, match=r"names version 4, and the ledger says version 2 .* by hand"):
+        titles(uri).settle()
+    titles(uri).settle(restore=True)
+    assert aliases(uri) == ("2", "1")
+
+
+def test_a_tag_that_was_edited_is_noticed(uri: str, tmp_path: Path) -> None:
+    entry = promoted(uri, "2", tmp_path)
+    Registry(uri).tag(f"{MODEL}.ledger", str(entry.number), {PREFIX + "after": "3"})
+    with pytest.raises(RegistryError, match="entry 2 was changed"):
+        titles(uri).settle()
+
+
+@pytest.mark.parametrize("number", ["1", "2", "3"])
+def test_an_entry_that_was_deleted_is_noticed(number: str, uri: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    promoted(uri, "2", tmp_path)
+    promoted(uri, "3", tmp_path)
+    MlflowClient(tracking_uri=uri).delete_model_version(f"{MODEL}.ledger", number)
+    with pytest.raises(RegistryError, match=r"entry \d is missing|became champion by entry 3, and the last entry is 2"):
+        titles(uri).settle()
+
+
+def test_a_ledger_that_was_deleted_is_noticed(uri: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    promoted(uri, "2", tmp_path)
+    MlflowClient(tracking_uri=uri).delete_registered_model(f"{MODEL}.ledger")
+    with pytest.raises(RegistryError, match="became champion by entry 2, and the last entry is 0"):
+        titles(uri).settle()
+
+
+# --- back
+
+
+def test_back_to_the_version_before_is_an_entry_like_any_other(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    promoted(uri, "3", tmp_path)
+    done = rollback(titles(uri), **CALM)
+    assert (done.before, done.after) == ("3", "2")
+    assert done.entry is not None
+    assert (done.entry.action, done.entry.emergency, done.entry.record) == ("rollback", False, "sha256:record2")
+    assert aliases(uri) == ("2", "3")
+    assert rollback(titles(uri), "2", **CALM).entry is None
+
+
+def test_back_to_a_version_that_was_never_gated_is_refused_but_for_an_emergency(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    for target in ("", "1", "4"):
+        with pytest.raises(PromotionError, match="was never gated"):
+            rollback(titles(uri), target, **CALM)
+    assert aliases(uri) == ("2", "1")
+    done = rollback(titles(uri), "1", emergency=True, **CALM)
+    assert done.entry is not None
+    assert (done.entry.emergency, done.entry.owner, done.entry.record) == (True, "team-a", "")
+    assert aliases(uri) == ("1", "2")
+
+
+def test_an_emergency_that_was_none_is_not_recorded_as_one(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    promoted(uri, "3", tmp_path)
+    done = rollback(titles(uri), emergency=True, **CALM)
+    assert done.entry is not None
+    assert not done.entry.emergency
+
+
+def test_back_to_files_that_have_changed_is_refused(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    promoted(uri, "3", tmp_path)
+    (tmp_path / "model-2/MLmodel").write_text("something else")
+    with pytest.raises(PromotionError, match="has other files than when it was gated"):
+        rollback(titles(uri), **CALM)
+
+
+@pytest.mark.parametrize("missing", ["owner", "reason"])
+def test_somebody_answers_for_a_rollback(missing: str, uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    with pytest.raises(PromotionError, match="somebody who answers"):
+        rollback(titles(uri), **{**CALM, missing: " "})
+
+
+def test_a_dry_run_writes_nothing(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    promoted(uri, "3", tmp_path)
+    assert rollback(titles(uri), dry_run=True, **CALM).after == "2"
+    assert aliases(uri) == ("3", "2")
+    assert len(titles(uri).ledger.entries()) == 3
+
+
+# --- killed
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+import mlflow
+from weighin.registry.champion import Titles
+from weighin.registry.mlflow import Registry
+from weighin.rollback import rollback
+
+calls = [0]
+left = int(sys.argv[1])
+
+def count(*_):
+    calls[0] += 1
+    if calls[0] == left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+of = Titles(Registry({uri!r}), "m", "champion", "previous")
+for moment in ("before_cursor_execute", "after_cursor_execute", "commit"):
+    event.listen(Engine, moment, count)
+rollback(of, owner="team-a", reason="why")
+print(calls[0])
+"""
+
+
+def test_killed_at_any_call_to_the_database_the_next_command_finishes_or_backs_out(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    promoted(uri, "3", tmp_path)
+    database, before = tmp_path / "mlflow.db", (tmp_path / "mlflow.db").read_bytes()
+    script = KILLED.format(path=sys.path, uri=uri)
+
+    def run(steps: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", script, str(steps)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    every = int(run(0).stdout.split()[-1])
+    assert every > 50
+    ended = set()
+    # Spread over all calls; benchmarks/promotion_races.py goes through every one.
+    for step in range(1, every + 1, max(1, every // 5)):
+        for journal in tmp_path.glob("mlflow.db-*"):
+            journal.unlink()
+        database.write_bytes(before)
+        assert run(step).returncode == -signal.SIGKILL
+        head, champion = titles(uri).settle()
+        assert head is not None
+        assert aliases(uri)[0] == champion == head.after
+        done = rollback(titles(uri), "2", **CALM)
+        ended.add("finished" if done.entry is None else "backed out")
+        assert aliases(uri) == ("2", "3")
+        assert [e.after for e in titles(uri).ledger.entries()] == ["1", "2", "3", "2"]
+    assert ended == {"finished", "backed out"}
+
+
+# --- the command line
+
+
+def test_history_and_rollback_from_the_command_line(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contract = tmp_path / "model_contract.yaml"
+    contract.write_text((ROOT / "model_contract.yaml").read_text().replace("name: flight-delay", f"name: {MODEL}"))
+    promoted(uri, "2", tmp_path)
+    promoted(uri, "3", tmp_path)
+    place = ["--contract", str(contract)]
+    assert main(["rollback", *place, "--owner", "team-a"]) == 1
+    assert "Give --owner, --reason" in capsys.readouterr().err
+    assert main(["rollback", *place, "--owner", "team-a", "--reason", "too slow"]) == 0
+    assert "moved: version 3 -> version 2" in capsys.readouterr().out
+    assert main(["rollback", *place, "--owner", "[red]x", "--reason", "why\x1b[2J", "--emergency", "--to", "1"]) == 0
+    assert "EMERGENCY" in capsys.readouterr().out
+    assert main(["history", *place, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [e["action"] for e in listed] == ["adopt", "promote", "promote", "rollback", "rollback"]
+    assert [e["emergency"] for e in listed] == [False] * 4 + [True]
+    assert main(["history", *place]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b[2J" not in shown
+    assert ENTRY not in shown
+    Registry(uri).move_alias(MODEL, "champion", "4")
+    assert main(["history", *place]) == 1
+    assert "by hand" in capsys.readouterr().err
+    assert main(["history", *place, "--restore"]) == 0
+    assert aliases(uri)[0] == "1"

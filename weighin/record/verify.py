@@ -1,0 +1,113 @@
+"""Verification: does a record say what its own measurements say? Nothing but the record and the trust root is needed.
+
+Every outcome is decided again from the stored measurement and limit, by the same `decide` and `blame` as when it was
+made, and everything that follows from the outcomes is derived again. What of it differs is named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from weighin.errors import EvidenceError, RecordRefused
+from weighin.outcome import blame, decide
+from weighin.record.decision import SCHEMA, Decision, SuiteVerdict, concluded, derived_facts
+from weighin.record.encode import canonical, decode_evidence, decode_limit, digest, encode_outcome
+from weighin.record.signature import opened
+
+RECORD_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A record that holds. `signed_by` is the id of the trusted key, or empty for a record without a signature."""
+
+    record: Mapping[str, Any]
+    digest: str
+    signed_by: str
+
+
+def verify(path: Path, trusted: Iterable[Ed25519PublicKey] = (), expected: str = "") -> Verified:
+    """Verify `record.json` or a signed `record.dsse.json`.
+
+    trusted   public keys, one of which must have signed; without any, only an unsigned record is looked at
+    expected  the record's digest, `sha256:<hex>`, where it is known from elsewhere: it then stands in for a signature
+    Errors: `RecordRefused` with the first thing that does not hold.
+    """
+    place = str(path)
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > RECORD_BYTES:
+        raise RecordRefused("no record", place, "Give record.json, or record.dsse.json for a signed one.")
+    data, keys = path.read_bytes(), tuple(trusted)
+    by = ""
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RecordRefused("not JSON", place) from error
+    if isinstance(record, dict) and "payloadType" in record:
+        record, by = opened(data, keys, place)
+    elif keys:
+        raise RecordRefused("not signed", place, "Give record.dsse.json.")
+    if not isinstance(record, dict) or (not by and _bytes(record, place) != data):
+        raise RecordRefused("its bytes are not the canonical form of what they say", place)
+    if record.get("schema") != SCHEMA:
+        raise RecordRefused(f"not of schema {SCHEMA}", place, "Use the version of weighin that wrote it.")
+    found = digest(_bytes(record, place))
+    if expected and found != expected:
+        raise RecordRefused(f"its digest is {found}, expected {expected}", place)
+    try:
+        _decide_again(record, place)
+    except (KeyError, TypeError, ValueError, AttributeError, EvidenceError) as error:
+        if isinstance(error, RecordRefused):
+            raise
+        raise RecordRefused(f"damaged: {error!r}"[:200], place) from error
+    return Verified(record, found, by)
+
+
+def _bytes(record: Mapping[str, Any], place: str) -> bytes:
+    try:
+        return canonical(record)
+    except (ValueError, TypeError) as error:
+        raise RecordRefused(f"no canonical form ({type(error).__name__})", place) from error
+
+
+def _decide_again(record: Mapping[str, Any], place: str) -> None:
+    """Errors: `RecordRefused` naming the first check, suite or field that its own numbers contradict."""
+    alpha = float(record["contract"]["alpha"])
+    stored = [o for s in record["suites"] for o in s["outcomes"]]
+    names = [o["check"] for o in stored]
+    if len(set(names)) < len(names):
+        raise RecordRefused("two outcomes for one check", place)
+    again = [decide(decode_evidence(o["check"], o["evidence"]), decode_limit(o["limit"])) for o in stored]
+    blamed = {o.check: o for o in blame(again, alpha)}
+    for outcome in stored:
+        if encode_outcome(blamed[outcome["check"]], outcome["waiver"]) != outcome:
+            raise RecordRefused(f"{outcome['check']}: its numbers do not say what it says", place)
+    suites = tuple(
+        SuiteVerdict.of(
+            s["suite"], tuple(blamed[o["check"]] for o in s["outcomes"]), tuple(s["problems"]), s["seconds"]
+        )
+        for s in record["suites"]
+    )
+    for suite, said in zip(suites, record["suites"], strict=True):
+        if suite.status.value != said["status"]:
+            raise RecordRefused(f"suite {suite.suite}: its outcomes do not say {said['status']}", place)
+    decision: Decision = concluded(suites, tuple(record["verdict"]["problems"]))
+    verdict = {
+        "status": decision.status.value,
+        "exit_code": decision.exit_code,
+        "problems": list(decision.problems),
+        "sentences": decision.sentences,
+    }
+    if verdict != record["verdict"]:
+        raise RecordRefused("the verdict is not that of its suites", place)
+    first, sealed = record["champion"] is None, record["sealed"] is not None
+    if (
+        record["first_release"] != first
+        or derived_facts(decision, first_release=first, sealed=sealed) != record["facts"]
+    ):
+        raise RecordRefused("its facts are not those of its outcomes", place)

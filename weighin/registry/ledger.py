@@ -1,0 +1,179 @@
+"""Who was champion, since when, on what evidence: a chain of entries that only grows, kept in the registry itself.
+
+An entry is one version of a companion registered model, `<model>.ledger`, written in one call: a kill leaves a
+whole entry or none. MLflow assigns version numbers atomically, and nothing else here is atomic: so every entry names
+the entry that its writer saw as the last (`parent`), and whoever reads replays the numbers in order. An entry counts if
+its parent is the last that counted; of two that name the same parent the lower number counts, and the other has lost.
+That is a compare-and-swap. The aliases of the model are mirrors of the last entry that counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from weighin.errors import PromotionError, RegistryError, without_password
+from weighin.record.encode import canonical, digest
+from weighin.registry.location import artifact_location
+from weighin.registry.looks import BUSY, PAUSES
+from weighin.registry.mlflow import Registry
+
+SCHEMA = "weighin/ledger/v1"
+EXPERIMENT = "weighin-ledger"
+PREFIX = "weighin.ledger."
+MIRRORED = PREFIX + "mirrored"
+"""Tag of an entry whose aliases were moved: from then on, aliases that say otherwise were moved by somebody else."""
+Action = Literal["adopt", "promote", "rollback"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One change of champion.
+
+    action     `adopt`: the champion that was there when the ledger began; `promote`; `rollback`
+    before, after  versions; `before` is empty for the first champion
+    artifact   digest of the files of `after`
+    record     digest of the decision record that allows it; empty for an adoption or an emergency
+    parent     `sum` of the entry that its writer saw as the last; empty for the first
+    owner, reason  who answers for it, and why; of a promotion where there is more to say than its record
+    emergency  whether a rule was set aside
+    who, url   of the process or run that wrote it
+    created    ISO 8601, UTC
+    number     version of the companion model; 0 before it is written
+    """
+
+    action: Action
+    before: str
+    after: str
+    artifact: str
+    record: str
+    parent: str
+    owner: str
+    reason: str
+    emergency: bool
+    who: str
+    url: str
+    created: str
+    number: int = 0
+    run_id: str = ""
+    mirrored: bool = False
+
+    @property
+    def sum(self) -> str:
+        """`sha256:<hex>` of what is written, the parent's sum included."""
+        return digest(canonical(self._values()))
+
+    def _values(self) -> dict[str, str]:
+        own = {k: v for k, v in asdict(self).items() if k not in ("number", "run_id", "mirrored")}
+        return {"schema": SCHEMA, **own, "emergency": "yes" if self.emergency else "no"}
+
+    def tags(self) -> dict[str, str]:
+        """What is written."""
+        return {PREFIX + k: v for k, v in {**self._values(), "sum": self.sum}.items()}
+
+    @staticmethod
+    def of(version: Any) -> Entry:
+        """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
+        tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
+        mirrored = tags.pop("mirrored", "")
+        values: dict[str, Any] = {k: v for k, v in tags.items() if k not in ("schema", "sum")}
+        entry = Entry(**{**values, "emergency": tags["emergency"] == "yes"})
+        if {PREFIX + k: v for k, v in tags.items()} != entry.tags():
+            raise ValueError("its tags do not add up")
+        return replace(entry, number=int(version.version), run_id=str(version.run_id or ""), mirrored=bool(mirrored))
+
+
+class Ledger:
+    """The ledger of one model."""
+
+    def __init__(self, registry: Registry, model: str) -> None:
+        self._registry = registry
+        self.name = f"{model}.ledger"
+
+    def entries(self) -> list[Entry]:
+        """All entries that count, in order. Errors: `RegistryError` when one is missing or was changed."""
+        return self._replayed(self._all())
+
+    def head(self) -> Entry | None:
+        """The last entry that counts."""
+        entries = self.entries()
+        return entries[-1] if entries else None
+
+    def append(self, wish: Entry, evidence: Path) -> Entry:
+        """Write an entry; returns it as it stands, which it may have done already.
+
+        evidence  folder of the files that speak for it; they are kept in a run of their own
+        Errors: `PromotionError` when another came first, `RegistryError`.
+        """
+        written = self._find(wish)
+        if written is None:
+            location = artifact_location(self._registry.uri)
+            run_id = self._registry.log_run(EXPERIMENT, location, evidence, {"model": self.name, "sum": wish.sum})
+            self._write(run_id, wish)
+            written = self._find(wish)
+        if written is None:
+            raise RegistryError("the ledger does not show the entry that was written", self.name, "Run it again.")
+        if written not in self.entries():
+            first = next(e for e in self.entries() if e.parent == wish.parent)
+            raise PromotionError(
+                f"another came first: {first.action} to version {first.after} (entry {first.number}, {first.who}, "
+                f"{first.created})",
+                self.name,
+                "Validate again, against the champion of today.",
+            )
+        return written
+
+    def mark_mirrored(self, entry: Entry, moment: str) -> None:
+        """Note that the aliases say what the entry says."""
+        self._registry.tag(self.name, str(entry.number), {MIRRORED: moment})
+
+    def _find(self, wish: Entry) -> Entry | None:
+        """The entry of a wish: the same in all but the moment and the process that wrote it."""
+
+        def essence(entry: Entry) -> Mapping[str, Any]:
+            own = ("number", "run_id", "mirrored", "created", "who", "url")
+            return {k: v for k, v in asdict(entry).items() if k not in own}
+
+        same = [e for e in self._all() if essence(e) == essence(wish)]
+        valid = self.entries()
+        return next((e for e in same if e in valid), same[0] if same else None)
+
+    def _replayed(self, entries: list[Entry]) -> list[Entry]:
+        chain: list[Entry] = []
+        for entry in entries:
+            if entry.parent == (chain[-1].sum if chain else ""):
+                chain.append(entry)
+        return chain
+
+    def _all(self) -> list[Entry]:
+        where = f"{self.name}, {without_password(self._registry.uri)}"
+        found: dict[int, Entry] = {}  # pages that are read while others write repeat an entry
+        for version in self._registry.entries(self.name):
+            try:
+                found[int(version.version)] = Entry.of(version)
+            except (KeyError, ValueError, TypeError) as error:
+                why = f"no tag {error.args[0]}" if isinstance(error, KeyError) else str(error)
+                raise RegistryError(f"entry {version.version} was changed: {why}", where, TAMPERED) from error
+        missing = sorted(set(range(1, max(found, default=0))) - set(found))
+        if missing:
+            raise RegistryError(f"entry {missing[0]} is missing", where, TAMPERED)
+        return [found[number] for number in sorted(found)]
+
+    def _write(self, run_id: str, wish: Entry) -> None:
+        """Write. What arrived twice does no harm: the second names a parent that is no longer the last."""
+        for pause in (*PAUSES, None):
+            try:
+                self._registry.add_entry(self.name, run_id, wish.tags())
+                return
+            except RegistryError as error:
+                if self._find(wish) is not None:
+                    return
+                if pause is None or not any(words in error.fact for words in BUSY):
+                    raise
+                time.sleep(pause)
+
+
+TAMPERED = "Somebody changed the ledger. Restore the registry's database, or go on under a new model name."

@@ -1,0 +1,77 @@
+"""Rollback: back to a version that was gated before it was needed, or, with somebody who answers for it, to another."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from weighin.errors import PromotionError
+from weighin.registry.champion import Titles
+from weighin.registry.ledger import Entry
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """From version `before` to `after`; `entry` is what the ledger says of it, or None where nothing was to be done."""
+
+    before: str
+    after: str
+    entry: Entry | None
+
+
+def rollback(
+    titles: Titles, to: str = "", *, owner: str, reason: str, emergency: bool = False, dry_run: bool = False
+) -> Rollback:
+    """Make an earlier version champion again.
+
+    to         a version; by default the one before the champion of now
+    owner, reason  who answers for it, and why
+    emergency  also to a version that was never gated, or whose files have changed; recorded as such
+    Errors: `PromotionError` with the sentence that says why not; the registry is then as it was.
+    """
+    place = titles.model
+    if not owner.strip() or not reason.strip():
+        raise PromotionError("a rollback needs somebody who answers for it, and why", place, "Give --owner, --reason.")
+    head, champion = titles.settle(look_only=dry_run)
+    if head is None:
+        raise PromotionError("nothing was promoted yet, so there is nothing to go back from", place)
+    target = to or head.before
+    if not target:
+        raise PromotionError(f"there was no champion before version {champion}", place, "Name a version with --to.")
+    if target == champion:
+        return Rollback(champion, target, None)
+    gated = [e for e in titles.ledger.entries() if e.after == target and e.record]
+    with tempfile.TemporaryDirectory() as scratch:
+        artifact = titles.registry.digest(place, target, Path(scratch) / "model")
+    if not gated and not emergency:
+        raise PromotionError(
+            f"version {target} was never gated: no entry of the ledger has a record for it",
+            place,
+            "Validate and promote it, or use --emergency.",
+        )
+    if gated and gated[-1].artifact != artifact and not emergency:
+        raise PromotionError(
+            f"version {target} has other files than when it was gated ({artifact}, gated {gated[-1].artifact})",
+            place,
+            "Validate and promote it, or use --emergency.",
+        )
+    if dry_run:
+        return Rollback(champion, target, None)
+    unchanged = bool(gated) and gated[-1].artifact == artifact
+    with tempfile.TemporaryDirectory() as nothing:
+        entry = titles.enter(
+            "rollback",
+            head,
+            champion,
+            target,
+            artifact,
+            Path(nothing),
+            record=gated[-1].record if unchanged else "",
+            owner=owner,
+            reason=reason,
+            # Only what had to be set aside is: the word stands for a rule that was not kept.
+            emergency=not unchanged,
+        )
+    titles.mirror(entry)
+    return Rollback(champion, target, entry)
