@@ -3,9 +3,9 @@
     python benchmarks/promotion_races.py [--quick] [--promoters N] [--runs N]
 
 Races: processes without a shared lock promote different candidates of one model on SQLite, all against the champion
-that they saw; of each baseline exactly one must win. Kills: a rollback is killed before and after every call to the database
-(a hook counts them), then run again. Mutations: single bytes of a signed record, and single values under its signature.
-Last line: JSON.
+that they saw; of each baseline exactly one must win. Kills: a rollback is killed before and after every call to the
+database (a hook counts them), then run again. Mutations: single bytes of a signed record, and single values under its
+signature. Last line: JSON.
 """
 
 from __future__ import annotations
