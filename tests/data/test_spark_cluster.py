@@ -51,6 +51,8 @@ for name, (columns, group) in json.loads(sys.argv[3]).items():
     jobs[name] = so_far() - before
     found.write(out / f"{name}.json")
     counted("current", found).write(out / f"{name}, later.json")
+relation = Relation.of(Files(path="reference"), tables, "spark")
+relation.save(list(COUNTED), relation.rows, out / "rows.parquet")
 print(json.dumps(jobs))
 """
 LOSE = """
@@ -137,6 +139,15 @@ def test_spark_counts_what_duckdb_counts(name: str, server: str, tables: Path, r
         must_agree(found, wanted)
         assert found.digest == wanted.digest
         known = wanted
+
+
+@pytest.mark.parametrize("server", ["cluster", "connect"])
+def test_spark_hands_out_every_row_as_it_is(server: str, tables: Path, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(f"on_{server}")
+    wanted, found = rows(0, N), pq.read_table(tables / server / "rows.parquet")
+    assert found.column_names == wanted.column_names
+    texts = [sorted(map(str, t.cast(wanted.schema).to_pylist())) for t in (found, wanted)]  # files come in any order
+    assert texts[0] == texts[1]
 
 
 def test_the_number_of_jobs_is_that_of_the_table_and_not_of_its_columns(on_cluster: dict[str, int]) -> None:
