@@ -90,6 +90,18 @@ def test_an_address_outside_is_refused_before_anything_starts(tmp_path: Path) ->
     assert "no load is sent to 198.51.100.7" in load_work.problems(work)["candidate-0"]
 
 
+def test_what_reading_data_needs_reaches_the_step_that_reads_them_and_no_other_variable_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tmp_path.chmod(0o755)
+    for name in ("AWS_ACCESS_KEY_ID", "WAREHOUSE", "OTHER"):
+        monkeypatch.setenv(name, f"value-of-{name}")
+    monkeypatch.setenv(docker.PASS, "WAREHOUSE, NOT_SET")
+    program = ["python3", "-c", "import os; print(sorted(v for v in os.environ.values() if v.startswith('value-of-')))"]
+    assert docker.run_program(program, IMAGE, tmp_path, None, (), False) == 0
+    assert "['value-of-AWS_ACCESS_KEY_ID', 'value-of-WAREHOUSE']" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_whoever_ends_the_step_ends_its_containers(sign: signal.Signals, tmp_path: Path) -> None:
     work = written(tmp_path, sessions=(Session("candidate", 0, (Phase("load", 5, 120),)),))

@@ -36,6 +36,13 @@ USER = 65532
 REGISTRY = "/weighin/registry"
 """The one path of the embedded registry in every container: MLflow keeps absolute artifact paths."""
 JUDGE_SECONDS = 2400
+DATA_VARIABLES = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    *("AWS_ENDPOINT_URL", "WEIGHIN_SPARK", "WEIGHIN_MEMORY"),
+)
+"""What reading data may need, where it is set. Only `run` passes it on: neither a model's nor the judge's container."""
+PASS = "WEIGHIN_PASS"
+"""Environment variable: names of further ones that `run` passes on, such as those of a contract's connections."""
 PORT = 8080
 """Of the server, in a network that holds it and the generator alone."""
 GENERATOR_MB = 1500
@@ -316,7 +323,8 @@ def run_program(
         "MLFLOW_TRACKING_PASSWORD",
         "WEIGHIN_SIGNING_KEY",
     )
-    environment += [key for key in (*passed, "MLFLOW_TRACKING_TOKEN") if key in os.environ]
+    named = os.environ.get(PASS, "").replace(",", " ").split()
+    environment += [key for key in (*passed, "MLFLOW_TRACKING_TOKEN", *DATA_VARIABLES, *named) if key in os.environ]
     if registry is not None:
         mounts.append((_made(registry), REGISTRY, True))
         environment.append(f"MLFLOW_TRACKING_URI=sqlite:///{REGISTRY}/mlflow.db")
