@@ -41,7 +41,7 @@ DATA_VARIABLES = (
     *("AWS_ENDPOINT_URL", "WEIGHIN_SPARK", "WEIGHIN_MEMORY"),
 )
 """What reading data may need, where it is set. Only `run` passes it on: neither a model's nor the judge's container."""
-PASS = "WEIGHIN_PASS"
+PASSED_ON = "WEIGHIN_PASS"
 """Environment variable: names of further ones that `run` passes on, such as those of a contract's connections."""
 PORT = 8080
 """Of the server, in a network that holds it and the generator alone."""
@@ -323,7 +323,7 @@ def run_program(
         "MLFLOW_TRACKING_PASSWORD",
         "WEIGHIN_SIGNING_KEY",
     )
-    named = os.environ.get(PASS, "").replace(",", " ").split()
+    named = os.environ.get(PASSED_ON, "").replace(",", " ").split()
     environment += [key for key in (*passed, "MLFLOW_TRACKING_TOKEN", *DATA_VARIABLES, *named) if key in os.environ]
     if registry is not None:
         mounts.append((_made(registry), REGISTRY, True))
