@@ -9,7 +9,6 @@ That is a compare-and-swap. The aliases of the model are mirrors of the last ent
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Any, Literal
 from weighin.errors import PromotionError, RegistryError, without_password
 from weighin.record.encode import canonical, digest
 from weighin.registry.location import artifact_location
-from weighin.registry.looks import BUSY, PAUSES
 from weighin.registry.mlflow import Registry
 
 SCHEMA = "weighin/ledger/v1"
@@ -112,7 +110,8 @@ class Ledger:
         if written is None:
             location = artifact_location(self._registry.uri)
             run_id = self._registry.log_run(EXPERIMENT, location, evidence, {"model": self.name, "sum": wish.sum})
-            self._write(run_id, wish)
+            # What arrived twice does no harm: the second names a parent that is no longer the last.
+            self._registry.append(self.name, run_id, wish.tags(), lambda: self._find(wish) is not None)
             written = self._find(wish)
         if written is None:
             raise RegistryError("the ledger does not show the entry that was written", self.name, "Run it again.")
@@ -161,19 +160,6 @@ class Ledger:
         if missing:
             raise RegistryError(f"entry {missing[0]} is missing", where, TAMPERED)
         return [found[number] for number in sorted(found)]
-
-    def _write(self, run_id: str, wish: Entry) -> None:
-        """Write. What arrived twice does no harm: the second names a parent that is no longer the last."""
-        for pause in (*PAUSES, None):
-            try:
-                self._registry.add_entry(self.name, run_id, wish.tags())
-                return
-            except RegistryError as error:
-                if self._find(wish) is not None:
-                    return
-                if pause is None or not any(words in error.fact for words in BUSY):
-                    raise
-                time.sleep(pause)
 
 
 TAMPERED = "Somebody changed the ledger. Restore the registry's database, or go on under a new model name."

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-import time
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,8 +38,6 @@ RESULT = "weighin.look.result"
 TEXTS = ("epoch", "candidate", "version", "rows", "created", "key")
 RESERVED, PASSED, NOT_PASSED = "reserved", "passed", "not passed"
 FRESH = "Name a new epoch with rows that nobody has looked at."
-PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts at a busy store
-BUSY = ("database is locked", "Giving up after")  # what SQLite says, and MLflow when others took its number
 
 Hashes = NDArray[np.uint64]
 
@@ -250,16 +247,8 @@ class Looks:
 
     def _append(self, run_id: str, wish: _Entry) -> None:
         """Write a reservation. One that arrived twice does no harm: the second is a duplicate of its candidate."""
-        for pause in (*PAUSES, None):
-            try:
-                self._registry.add_entry(self._name, run_id, wish.tags())
-                return
-            except RegistryError as error:
-                if any(e.key == wish.key for e in self._entries()):
-                    return
-                if pause is None or not any(words in error.fact for words in BUSY):
-                    raise
-                time.sleep(pause)
+        there = lambda: any(e.key == wish.key for e in self._entries())  # noqa: E731 - shorter than a function
+        self._registry.append(self._name, run_id, wish.tags(), there)
 
     def _log_rows(self, epoch: str, rows: Hashes) -> str:
         with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from typing import Any
 from weighin.errors import ContractError, RegistryError, without_password
 from weighin.registry.location import tracking_uri
 from weighin.subject import ModelVersion, artifact_digest
+
+PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts at a busy store
+BUSY = ("database is locked", "Giving up after")  # what SQLite says, and MLflow when others took its number
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,23 @@ class Registry:
         source = self._call(lambda: self._client.get_run(run_id)).info.artifact_uri
         made = self._call(lambda: self._client.create_model_version(name, source, run_id, tags))
         return int(made.version)
+
+    def append(self, name: str, run_id: str, tags: dict[str, str], there: Callable[[], bool]) -> None:
+        """`add_entry`, again where the store was busy, and not again where the entry is there after all.
+
+        there  whether the ledger shows the entry: an answer can be lost after its request succeeded
+        Errors: `RegistryError`.
+        """
+        for pause in (*PAUSES, None):
+            try:
+                self.add_entry(name, run_id, tags)
+                return
+            except RegistryError as error:
+                if there():
+                    return
+                if pause is None or not any(words in error.fact for words in BUSY):
+                    raise
+                time.sleep(pause)
 
     def log_run(self, experiment: str, location: str | None, folder: Path, tags: dict[str, str]) -> str:
         """A finished run that holds the files of a folder; returns its id."""
