@@ -11,7 +11,7 @@ class Slow(PythonModel):
         self.honest = mlflow.sklearn.load_model(context.artifacts["honest"])
 
     def predict(self, context, model_input, params=None):
-        time.sleep(0.5)
+        time.sleep(1.5)
         return self.honest.predict_proba(model_input)
 
 
