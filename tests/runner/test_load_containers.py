@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -100,6 +102,26 @@ def test_what_reading_data_needs_reaches_the_step_that_reads_them_and_no_other_v
     program = ["python3", "-c", "import os; print(sorted(v for v in os.environ.values() if v.startswith('value-of-')))"]
     assert docker.run_program(program, IMAGE, tmp_path, None, (), False) == 0
     assert "['value-of-AWS_ACCESS_KEY_ID', 'value-of-WAREHOUSE']" in capfd.readouterr().out
+
+
+def test_a_folder_that_changes_while_it_is_measured_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_bytes(b"x" * 1000)
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            (tmp_path / "a/b").mkdir(parents=True, exist_ok=True)
+            (tmp_path / "a/b/c").write_bytes(b"y")
+            shutil.rmtree(tmp_path / "a", ignore_errors=True)
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        sizes = {docker._size(tmp_path) for _ in range(3000)}
+    finally:
+        stop.set()
+        thread.join(timeout=10)
+    assert sizes <= {1000, 1001}
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])

@@ -152,10 +152,12 @@ def _state(name: str) -> dict[str, object]:
 
 
 def _size(folder: Path) -> int:
+    """Bytes in a folder that a container works in: what is gone by the time it is looked at counts nothing."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.lstat().st_size
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(parent, name)).st_size
     return total
 
 
