@@ -30,6 +30,7 @@ ORDER = {
     "record": 6,
     "suites": 7,
     "promote": 7,
+    "rollback": 7,
     "report": 7,
     "judge": 8,
     "cli": 9,
