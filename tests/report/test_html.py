@@ -83,8 +83,8 @@ LOAD = {
     "phases": [{"name": "load", "from": 2.0, "to": 3.0}, {"name": HOSTILE, "from": 3.1, "to": 4.0}],
 }
 STEPS = [
-    {"rate": 20, "share": 1, "answered_per_second": 20, "p95_ms": 20},
-    {"rate": 40, "share": 0.3, "answered_per_second": 25, "p95_ms": "inf"},
+    {"rate": 20, "share": 1, "kept": True, "answered_per_second": 20, "p95_ms": 20},
+    {"rate": 40, "share": 0.3, "kept": False, "answered_per_second": 25, "p95_ms": "inf"},
 ]
 
 
@@ -96,7 +96,7 @@ def test_the_load_of_a_start_is_drawn_with_its_phases_throughput_and_ramp() -> N
     # A failure is drawn at the top edge.
     assert re.search(r"tail\" points=\"0\.0,[\d.]+ 230\.0,0\.0 ", latency)
     assert through.count("<polyline") == 2
-    drawn = plots.ramp({"steps": STEPS, "share_at_least": 0.9})
+    drawn = plots.ramp({"steps": STEPS})
     assert (drawn.count('class="kept"'), drawn.count('class="broken"')) == (1, 1)
 
 
@@ -105,9 +105,8 @@ def test_the_load_of_a_start_is_drawn_with_its_phases_throughput_and_ramp() -> N
     [
         {},
         {"steps": []},
-        {"steps": STEPS},
-        {"steps": [{"rate": "nan", "share": 1, "answered_per_second": 1}], "share_at_least": 0.9},
-        {"steps": [{}], "share_at_least": 0.9},
+        {"steps": [{"rate": "nan", "share": 1, "answered_per_second": 1}]},
+        {"steps": [{}]},
         {"over_time": {"second": [1, 2], "offered": [1], "answered": [1, 2]}},
         {"over_time": {"second": ["x", "y"], "offered": [1, 2], "answered": [1, 2]}},
     ],

@@ -228,7 +228,8 @@ def ramp(work: Work, *latencies: float) -> None:
 def test_the_knee_is_the_last_rate_before_the_first_that_was_too_much(work: Work) -> None:
     ramp(work, 0.01, 0.05, 0.3)
     found = with_limits(work, *FULL).write().outcomes("load")["load/knee"]
-    assert (found.status.value, found.evidence.estimate, found.evidence.detail["broken"]) == ("passed", 40.0, True)
+    assert (found.status.value, found.evidence.estimate) == ("passed", 40.0)
+    assert [step["kept"] for step in found.evidence.detail["steps"]] == [True, True, False]
 
 
 def test_a_knee_below_the_limit_fails(work: Work) -> None:
@@ -261,6 +262,16 @@ def test_recovery_ends_with_the_last_second_that_was_too_slow(slow_seconds: int,
     assert found.status.value == status
     if slow_seconds == 9:
         assert "not within the limit again" in found.evidence.method
+        assert found.evidence.high == math.inf
+
+
+def test_a_server_that_never_recovered_is_no_pass_under_a_wider_limit_either(work: Work) -> None:
+    ramp(work, 0.01, 0.05, 0.3)
+    phase(work, "recovery", 1, 29.5, 9, 10, latency=0.4)
+    with_limits(work, *FULL, RECOVERY)
+    waiver = "{check: load/recovery, limit: 60, owner: a, reason: b, expires: 2999-01-01}"
+    work.contract += f"waivers: [{waiver}]\n"
+    assert work.write().outcomes("load")["load/recovery"].status.value == "inconclusive"
 
 
 # --- what the server took

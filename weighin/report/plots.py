@@ -184,8 +184,7 @@ def ramp(detail: Mapping[str, Any]) -> Markup:
     """Answers per second against requests per second, a point a step; the line is what is asked for."""
     steps = list(detail.get("steps") or [])
     rates, answered, shares = ([s.get(k) for s in steps] for k in ("rate", "answered_per_second", "share"))
-    least = detail.get("share_at_least")
-    if not steps or not _numbers([*rates, *answered, *shares, least]) or max(rates) <= 0:
+    if not steps or not _numbers([*rates, *answered, *shares]) or max(rates) <= 0:
         return Markup("")
     size = PLOT_HEIGHT + 40
     top = max([*rates, *answered]) * 1.1
@@ -194,9 +193,9 @@ def ramp(detail: Mapping[str, Any]) -> Markup:
         return float(value / top * size)
 
     points = Markup("")
-    for rate, got, part in zip(rates, answered, shares, strict=True):
+    for step, rate, got, part in zip(steps, rates, answered, shares, strict=True):
         points += Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="4"><title>{}</title></circle>').format(
-            "kept" if part >= least else "broken",
+            "kept" if step.get("kept") else "broken",
             place(rate),
             size - place(got),
             f"{rate:g} requests per second: {got:.1f} answered, {part:.1%} in time",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from weighin.contract.checks import LoadRule
 from weighin.contract.load import Load
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog
-from weighin.outcome import Measurement, Unmeasured, census
+from weighin.outcome import Direction, Limit, Measurement, Status, Unmeasured, census, decide
 from weighin.runner.plan import Phase
 from weighin.stats.intervals import Interval
 from weighin.stats.latency import Moments, failures, quantile, rate, ratio, share
@@ -169,37 +170,36 @@ def _probed(check: Check, kind: str, evidence: Evidence) -> Measurement:
 def _knee(check: Check, evidence: Evidence, gate: Load) -> Measurement:
     """The highest rate of the ramp that was carried within the limit, before the first that was not."""
     steps = _steps(evidence, gate)
-    carried = 0.0
-    for step in steps:
-        if step["share"] < gate.within.share_at_least:
-            break
-        carried = step["rate"]
-    broken = steps[-1]["share"] < gate.within.share_at_least
-    method = "ramp until it broke" if broken else "the ramp ended before it broke"
+    carried = [s["rate"] for s in takewhile(lambda s: s["kept"], steps)]
+    method = "the ramp ended before it broke" if steps[-1]["kept"] else "ramp until it broke"
     return census(
         check.id,
-        carried,
+        carried[-1] if carried else 0.0,
         n=len(steps),
         unit="requests/s",
         n_unit="steps",
         method=method,
         steps=steps,
-        broken=broken,
-        share_at_least=gate.within.share_at_least,
     )
 
 
-def _steps(evidence: Evidence, gate: Load) -> list[dict[str, float]]:
-    """Each step of the ramp: the rate that was asked for, the share in time, right answers per second."""
+def _kept(quick: NDArray[np.bool_], gate: Load) -> bool:
+    """Whether a stretch of load was within the gate's limit on the share in time: everything that it had is counted."""
+    counted = census("", float(quick.mean()), n=len(quick), unit="share", method="counted", n_unit="requests")
+    return decide(counted, Limit(Direction.AT_LEAST, gate.within.share_at_least)).status is Status.PASSED
+
+
+def _steps(evidence: Evidence, gate: Load) -> list[dict[str, Any]]:
+    """Each step of the ramp: the rate asked for, the share in time and whether that was kept, answers per second."""
     log = evidence.load_log("candidate")
-    steps: list[dict[str, float]] = []
+    steps: list[dict[str, Any]] = []
     for planned in _ramp(evidence):
         step = log.of(planned.name)
         if not len(step.ok):
             break
         quick = _milliseconds(step) <= gate.within.milliseconds
         late = float(np.quantile(step.lateness, 0.99)) * 1000
-        if late > gate.lateness_ms_at_most and quick.mean() >= gate.within.share_at_least:
+        if late > gate.lateness_ms_at_most and _kept(quick, gate):
             raise NotEvaluated(
                 f"the generator was {late:.0f} ms late at {planned.rate:g} requests/s", "load", "Ask for less."
             )
@@ -209,6 +209,7 @@ def _steps(evidence: Evidence, gate: Load) -> list[dict[str, float]]:
             {
                 "rate": planned.rate,
                 "share": float(quick.mean()),
+                "kept": _kept(quick, gate),
                 "answered_per_second": float(step.ok.sum() / seconds),
                 "p95_ms": float(np.quantile(_milliseconds(step), 0.95, method="higher")),
             }
@@ -230,16 +231,20 @@ def _recovery(check: Check, evidence: Evidence, gate: Load) -> Measurement:
         raise NotEvaluated("there was no recovery after a stress", "load", "Run the load step again.")
     second = np.floor(after.intended - after.intended.min()).astype(np.int64)
     quick = _milliseconds(after) <= gate.within.milliseconds
-    bad = [s for s in np.unique(second) if quick[second == s].mean() < gate.within.share_at_least]
+    bad = [s for s in np.unique(second) if not _kept(quick[second == s], gate)]
     waited = float(after.intended.min() - stress.intended.max())
     if not bad:
         # The break between the two is time in which the server had no work: not known to be needed.
         return census(
             check.id, 0.0, n=len(after.ok), unit="s", n_unit="requests", method="at once", pause_seconds=waited
         )
-    never = bad[-1] == second.max()
-    value = waited + float(bad[-1] + 1) + (check.limit.value if never else 0.0)
-    method = "not within the limit again while it was watched" if never else "end of the last second beyond the limit"
+    value = waited + float(bad[-1] + 1)
+    if bad[-1] == second.max():
+        # It took longer than it was watched, and nobody knows how long.
+        method, ends = "not within the limit again while it was watched", (value, value, math.inf)
+        level = 1 - check.limit.alpha
+        return Measurement(check.id, *ends, level, len(after.ok), "s", method, n_unit="requests", p_violation=0.0)
+    method = "end of the last second beyond the limit"
     return census(check.id, value, n=len(after.ok), unit="s", n_unit="requests", method=method, pause_seconds=waited)
 
 
@@ -248,6 +253,7 @@ def _clean(check: Check, evidence: Evidence, gate: Load) -> Measurement:
     built = evidence.load_facts("clean", 0, "server")
     if built.get("unbuilt"):
         raise NotEvaluated(f"the environment could not be built: {built['unbuilt']}", "load/clean-environment")
+    evidence.predictions("candidate", "holdout")  # without these nothing is known of the environment
     try:
         found = _wrong(check, evidence, gate, "clean")
     except NotEvaluated as error:
