@@ -25,11 +25,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from weighin.runner.measure import Record, engine_sample, peak, sampled, write_record
+from weighin.runner.measure import Record, engine_sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import last_line, note_problem
 from weighin.runner.reaper import reaped
-from weighin.runner.target import refusal
+from weighin.runner.sessions import PREPARE_SECONDS, PROBE_SECONDS, every_start, model_of, server_command
 
 LABEL = "weighin.runner"
 USER = 65532
@@ -46,11 +46,9 @@ PASSED_ON = "WEIGHIN_PASS"
 PORT = 8080
 """Of the server, in a network that holds it and the generator alone."""
 GENERATOR_MB = 1500
-PROBE_SECONDS = 60
 ENVIRONMENT = "/environment"
 ENVIRONMENT_BYTES = 4 * 2**30
 PREPARE_MB = 2000
-PREPARE_SECONDS = 600
 PREPARE = (
     f"python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/python -m pip install --quiet --no-cache-dir "
     "--disable-pip-version-check --only-binary :all: --requirement /requirements/requirements.txt"
@@ -189,27 +187,15 @@ def _unexpected(out: Path) -> str:
 
 def load(image: str, work: Path) -> None:
     """At each planned start: serve a model in one container, send the load from another that shares its loopback."""
-    plan = Plan.read(work / "plan.json")
-    out = _writable(work / "load")
-    note_problem(out, "" if plan.load else "the contract has no load gate")
-    if plan.load is None:
-        return
-    refused = refusal(plan.load.url, os.environ) if plan.load.url else ""
-    for session in plan.load.sessions:
-        folder = _writable(out / session.name)
-        record: Record = {}
-        try:
-            problem = refused or _session(image, work, plan.load, session, folder, record)
-        finally:
-            # Also when it is interrupted: a part of a run must not look like a whole one.
-            note_problem(folder, "the load step was interrupted")
-            write_record(folder, record)
-        note_problem(folder, problem)
+
+    def start(plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
+        return _start(image, work, plan, session, out, record)
+
+    every_start(Plan.read(work / "plan.json"), work / "load", _writable, start)
 
 
-def _session(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
+def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
     """One start of a server and its load; what went wrong in a sentence, or nothing."""
-    plan = plan.at(session)
     mounts: tuple[tuple[Path, str, bool], ...] = (
         (work / "features", "/work/features", False),
         (work / "plan.json", "/work/plan.json", False),
@@ -222,8 +208,7 @@ def _session(image: str, work: Path, plan: LoadPlan, session: Session, out: Path
     if plan.url:
         outside = Sandbox(image, mounts, GENERATOR_MB, network="bridge")
         return run(outside, "generator", [*command, "--url", plan.url], seconds, out)
-    model = work / "models" / ("candidate" if session.role == "clean" else session.role)
-    held: tuple[tuple[Path, str, bool], ...] = ((model, "/model", False),)
+    held: tuple[tuple[Path, str, bool], ...] = ((model_of(session, work), "/model", False),)
     if session.role == "clean":
         record["unbuilt"] = _environment(image, work)
         if record["unbuilt"]:
@@ -232,7 +217,8 @@ def _session(image: str, work: Path, plan: LoadPlan, session: Session, out: Path
     server = Sandbox(plan.image or image, held, plan.server_memory_mb, plan.server_cpus)
     with container("server") as name:
         record["started_at"] = time.time()
-        started = docker("run", "--detach", *server.arguments(name), *_server_command(plan, session))
+        serve = server_command(plan, session, "/model", PORT, ["weighin"], f"{ENVIRONMENT}/bin/python")
+        started = docker("run", "--detach", *server.arguments(name), *serve)
         if started.returncode:
             return f"the server did not start: {last_line(started.stderr)}"
         generator = Sandbox(image, mounts, GENERATOR_MB, network=f"container:{name}")
@@ -247,14 +233,6 @@ def _session(image: str, work: Path, plan: LoadPlan, session: Session, out: Path
             problem = f"the server ended by itself ({why}): {last_line(logs.stdout + logs.stderr)}"
         record["peak_memory_mb"] = _peak_memory(name) or peak(samples)
     return problem
-
-
-def _server_command(plan: LoadPlan, session: Session) -> list[str]:
-    if session.role == "clean":
-        return ["weighin", "serve", "--model", "/model", "--port", str(PORT), "--python", f"{ENVIRONMENT}/bin/python"]
-    if plan.image or plan.command:
-        return [part.replace("{model}", "/model").replace("{port}", str(PORT)) for part in plan.command]
-    return ["weighin", "serve", "--model", "/model", "--port", str(PORT)]
 
 
 def _environment(image: str, work: Path) -> str:

@@ -17,15 +17,13 @@ from pathlib import Path
 
 import psutil
 
-from weighin.runner.measure import Record, Sample, peak, sampled, write_record
+from weighin.runner.measure import Record, Sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import last_line, note_problem
 from weighin.runner.reaper import reaped
-from weighin.runner.target import refusal
+from weighin.runner.sessions import PREPARE_SECONDS, PROBE_SECONDS, every_start, model_of, server_command
 
 WEIGHIN = (sys.executable, "-m", "weighin")
-PROBE_SECONDS = 60
-PREPARE_SECONDS = 600
 
 
 def predict(work: Path) -> None:
@@ -33,9 +31,7 @@ def predict(work: Path) -> None:
     plan = Plan.read(work / "plan.json")
 
     def predict_role(role: str) -> None:
-        out = work / "predictions" / role
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
+        out = _emptied(work / "predictions" / role)
         arguments = ["predict", "--model", str((work / "models" / role).resolve()), "--out", str(out.resolve())]
         arguments += ["--features", str((work / "features").resolve()), *plan.predict_arguments()]
         with _scratch() as folder:
@@ -48,30 +44,21 @@ def predict(work: Path) -> None:
 
 def load(work: Path) -> None:
     """At each planned start: serve a model, send the load, note what the server took."""
-    plan = Plan.read(work / "plan.json")
-    out = work / "load"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    note_problem(out, "" if plan.load else "the contract has no load gate")
-    if plan.load is None:
-        return
-    refused = refusal(plan.load.url, os.environ) if plan.load.url else ""
-    for session in plan.load.sessions:
-        folder = out / session.name
-        folder.mkdir()
-        record: Record = {}
-        try:
-            problem = refused or _session(work, plan.load, session, record)
-        finally:
-            # Also when it is interrupted: a part of a run must not look like a whole one.
-            note_problem(folder, "the load step was interrupted")
-            write_record(folder, record)
-        note_problem(folder, problem)
+
+    def start(plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
+        return _start(work, plan, session, record)
+
+    every_start(Plan.read(work / "plan.json"), work / "load", _emptied, start)
 
 
-def _session(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _start(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
     """One start of a server and its load; what went wrong in a sentence, or nothing."""
-    plan = plan.at(session)
     if plan.image:
         return f"the server is the image {plan.image}: it needs --runner docker"
     arguments = ["load", "--work", str(work.resolve()), "--role", session.role, "--start", str(session.start)]
@@ -84,7 +71,9 @@ def _session(work: Path, plan: LoadPlan, session: Session, record: Record) -> st
             record["unbuilt"] = _environment(work)
             if record["unbuilt"]:
                 return str(record["unbuilt"])
-        command = _server_command(work.resolve(), plan, session, port)
+        home = work.resolve()
+        python = str(home / "environment/bin/python")
+        command = server_command(plan, session, str(model_of(session, home)), port, [*WEIGHIN], python)
         record["started_at"] = time.time()
         try:
             serving = _group(command, folder / "server")
@@ -97,14 +86,6 @@ def _session(work: Path, plan: LoadPlan, session: Session, record: Record) -> st
             return f"the server did not start: {error}"
         record |= {"samples": samples, "peak_memory_mb": peak(samples)}
     return problem
-
-
-def _server_command(work: Path, plan: LoadPlan, session: Session, port: int) -> list[str]:
-    model = str(work / "models" / ("candidate" if session.role == "clean" else session.role))
-    if plan.command and session.role != "clean":
-        return [part.replace("{model}", model).replace("{port}", str(port)) for part in plan.command]
-    command = [*WEIGHIN, "serve", "--model", model, "--port", str(port)]
-    return [*command, "--python", str(work / "environment/bin/python")] if session.role == "clean" else command
 
 
 def _environment(work: Path) -> str:
