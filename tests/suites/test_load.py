@@ -405,7 +405,9 @@ def test_a_server_that_ended_is_said_with_its_reason(start: int, work: Work) -> 
     (work.write().folder / f"work/load/candidate-{start}.problem").write_text("the server ended by itself (code 137)")
     found = work.outcomes("load")
     assert "the server ended by itself" in found["load/errors"].reason
-    assert found["load/errors"].status.value == "not_evaluated"
+    assert {
+        o.status.value for o in found.values() if o.check != "load/malformed" and o.check != "load/input-example"
+    } == {"not_evaluated"}
 
 
 def test_a_load_step_that_was_interrupted_passes_nothing(work: Work) -> None:
