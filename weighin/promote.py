@@ -41,6 +41,8 @@ class Promotion:
     signed_by: str = ""
 
 
+RECORD = "weighin.record"
+"""Tag of a version: digest of the record that it was promoted with."""
 SIGNED = "record.dsse.json"
 """The signed record, in the reports and with the candidate's run."""
 
@@ -82,9 +84,11 @@ def promote(
     head, before = titles.settle(look_only=dry_run)
     judged_against = subject.champion.version if subject.champion else ""
     already = before == candidate.version
+    unfinished = False
     if already and head is not None and head.record == record.digest:
         # This very promotion, which a killed process may not have finished.
         before = head.before
+        unfinished = registry.tags(candidate.name, candidate.version).get(RECORD) != record.digest
     if not already and before != judged_against:
         raise PromotionError(
             f"`{aliases.champion}` is version {before or 'none'} now, the candidate was compared with "
@@ -104,19 +108,20 @@ def promote(
             candidate.name,
             "Somebody changed or re-created it: look into the registry.",
         )
-    if not already:
-        entry = _enter(titles, head, before, subject, reports, record.digest)
+    entry = None if already else _enter(titles, head, before, subject, reports, record.digest)
+    if entry or unfinished:
         tags = {
             "validation_status": "passed",
-            "weighin.record": record.digest,
             "weighin.contract": contract_file.digest,
             "weighin.replaces": before or "none",
             "weighin.signed": signed_by or "no",
         }
-        registry.tag(candidate.name, candidate.version, tags | _suites(decision))
         _publish(decision, subject, reports, registry, signed=by is not None)
         if work is not None:
             _store_profile(contract_file, subject, work, registry)
+        # The record's digest last: whoever finds it there need not do the rest again.
+        registry.tag(candidate.name, candidate.version, tags | _suites(decision) | {RECORD: record.digest})
+    if entry:
         titles.mirror(entry)
     write_json(reports / "promotion.json", {"schema": "weighin/promotion/v1", "signed": by is not None, **asdict(done)})
     return done

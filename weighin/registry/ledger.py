@@ -9,7 +9,8 @@ That is a compare-and-swap. The aliases of the model are mirrors of the last ent
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,14 @@ EXPERIMENT = "weighin-ledger"
 PREFIX = "weighin.ledger."
 MIRRORED = PREFIX + "mirrored"
 """Tag of an entry whose aliases were moved: from then on, aliases that say otherwise were moved by somebody else."""
+MIRRORING = PREFIX + "mirroring."
+"""Begin of the tags of those who move the aliases to what an entry says, one tag each: `begun`, then when it was done.
+
+Who was stopped in between may move them late, when a later entry counts. The tag tells that from a hand.
+"""
+BEGUN = "begun"
+READ = ("number", "run_id", "mirrored", "begun")
+"""Fields of an entry that are not written with it."""
 Action = Literal["adopt", "promote", "rollback"]
 
 
@@ -41,6 +50,8 @@ class Entry:
     who, url   of the process or run that wrote it
     created    ISO 8601, UTC
     number     version of the companion model; 0 before it is written
+    mirrored   whether the aliases said once what it says
+    begun      tags of those who began to move the aliases to it, and did not say that they were done
     """
 
     action: Action
@@ -58,6 +69,7 @@ class Entry:
     number: int = 0
     run_id: str = ""
     mirrored: bool = False
+    begun: tuple[str, ...] = ()
 
     @property
     def sum(self) -> str:
@@ -65,7 +77,7 @@ class Entry:
         return digest(canonical(self._values()))
 
     def _values(self) -> dict[str, str]:
-        own = {k: v for k, v in asdict(self).items() if k not in ("number", "run_id", "mirrored")}
+        own = {k: v for k, v in asdict(self).items() if k not in READ}
         return {"schema": SCHEMA, **own, "emergency": "yes" if self.emergency else "no"}
 
     def tags(self) -> dict[str, str]:
@@ -77,11 +89,18 @@ class Entry:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
         mirrored = tags.pop("mirrored", "")
+        mirroring = {PREFIX + k: tags.pop(k) for k in list(tags) if (PREFIX + k).startswith(MIRRORING)}
         values: dict[str, Any] = {k: v for k, v in tags.items() if k not in ("schema", "sum")}
         entry = Entry(**{**values, "emergency": tags["emergency"] == "yes"})
         if {PREFIX + k: v for k, v in tags.items()} != entry.tags():
             raise ValueError("its tags do not add up")
-        return replace(entry, number=int(version.version), run_id=str(version.run_id or ""), mirrored=bool(mirrored))
+        return replace(
+            entry,
+            number=int(version.version),
+            run_id=str(version.run_id or ""),
+            mirrored=bool(mirrored),
+            begun=tuple(sorted(k for k, v in mirroring.items() if v == BEGUN)),
+        )
 
 
 class Ledger:
@@ -106,17 +125,17 @@ class Ledger:
         evidence  folder of the files that speak for it; they are kept in a run of their own
         Errors: `PromotionError` when another came first, `RegistryError`.
         """
-        written = self._find(wish)
+        written, chain = self._find(wish)
         if written is None:
             location = artifact_location(self._registry.uri)
             run_id = self._registry.log_run(EXPERIMENT, location, evidence, {"model": self.name, "sum": wish.sum})
             # What arrived twice does no harm: the second names a parent that is no longer the last.
-            self._registry.append(self.name, run_id, wish.tags(), lambda: self._find(wish) is not None)
-            written = self._find(wish)
+            self._registry.append(self.name, run_id, wish.tags(), lambda: self._find(wish)[0] is not None)
+            written, chain = self._find(wish)
         if written is None:
             raise RegistryError("the ledger does not show the entry that was written", self.name, "Run it again.")
-        if written not in self.entries():
-            first = next(e for e in self.entries() if e.parent == wish.parent)
+        if written.number not in {e.number for e in chain}:
+            first = next(e for e in chain if e.parent == wish.parent)
             raise PromotionError(
                 f"another came first: {first.action} to version {first.after} (entry {first.number}, {first.who}, "
                 f"{first.created})",
@@ -125,20 +144,27 @@ class Ledger:
             )
         return written
 
-    def mark_mirrored(self, entry: Entry, moment: str) -> None:
-        """Note that the aliases say what the entry says."""
-        self._registry.tag(self.name, str(entry.number), {MIRRORED: moment})
+    def begin_mirroring(self, entry: Entry) -> str:
+        """Note that the aliases are about to be moved to what an entry says; returns the tag that says so."""
+        tag = MIRRORING + uuid.uuid4().hex
+        self._registry.tag(self.name, str(entry.number), {tag: BEGUN})
+        return tag
 
-    def _find(self, wish: Entry) -> Entry | None:
-        """The entry of a wish: the same in all but the moment and the process that wrote it."""
+    def end_mirroring(self, entry: Entry, tags: Iterable[str], moment: str) -> None:
+        """Note that the aliases were moved to it, and that who began so will not move them any more."""
+        self._registry.tag(self.name, str(entry.number), {**dict.fromkeys(tags, moment), MIRRORED: moment})
+
+    def _find(self, wish: Entry) -> tuple[Entry | None, list[Entry]]:
+        """The entry of a wish, the same in all but the moment and the process that wrote it; and those that count."""
 
         def essence(entry: Entry) -> Mapping[str, Any]:
-            own = ("number", "run_id", "mirrored", "created", "who", "url")
-            return {k: v for k, v in asdict(entry).items() if k not in own}
+            return {k: v for k, v in asdict(entry).items() if k not in (*READ, "created", "who", "url")}
 
-        same = [e for e in self._all() if essence(e) == essence(wish)]
-        valid = self.entries()
-        return next((e for e in same if e in valid), same[0] if same else None)
+        every = self._all()
+        chain = self._replayed(every)
+        counted = {e.number for e in chain}
+        same = [e for e in every if essence(e) == essence(wish)]
+        return next((e for e in same if e.number in counted), same[0] if same else None), chain
 
     def _replayed(self, entries: list[Entry]) -> list[Entry]:
         chain: list[Entry] = []

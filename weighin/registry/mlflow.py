@@ -64,11 +64,15 @@ class Registry:
             first = without_password((str(error).splitlines() or [type(error).__name__])[0])[:300]
             raise RegistryError(first, without_password(self.uri), "Check the address and that it answers.") from error
 
+    def aliases(self, name: str) -> dict[str, str]:
+        """Alias -> version that it names now; empty when the model does not exist."""
+        models = self._call(lambda: self._client.search_registered_models(f"name = '{_quoted(name)}'"))
+        # MLflow says an int or a str, depending on its store.
+        return {alias: str(version) for alias, version in dict(models[0].aliases).items()} if models else {}
+
     def aliased(self, name: str, alias: str) -> str | None:
         """The version that an alias names now, or None when the model or the alias does not exist."""
-        models = self._call(lambda: self._client.search_registered_models(f"name = '{_quoted(name)}'"))
-        version = dict(models[0].aliases).get(alias) if models else None
-        return None if version is None else str(version)  # MLflow says an int or a str, depending on its store
+        return self.aliases(name).get(alias)
 
     def resolve(self, uri: str, destination: Path) -> ModelVersion:
         """Copy a version's files to `destination` and say what they are.
@@ -106,6 +110,10 @@ class Registry:
     def move_alias(self, name: str, alias: str, version: str) -> None:
         """Let an alias name a version. MLflow's call is an unconditional upsert: compare before."""
         self._call(lambda: self._client.set_registered_model_alias(name, alias, version))
+
+    def tags(self, name: str, version: str) -> dict[str, str]:
+        """The tags of a version."""
+        return dict(self._call(lambda: self._client.get_model_version(name, version)).tags)
 
     def tag(self, name: str, version: str, tags: dict[str, str]) -> None:
         """Set tags on a version."""
