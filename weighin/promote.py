@@ -108,6 +108,9 @@ def promote(
             candidate.name,
             "Somebody changed or re-created it: look into the registry.",
         )
+    if not already and candidate.run_id:
+        # Whoever may not write to the run is to be told before the ledger says anything.
+        registry.tag_run(candidate.run_id, {"weighin.judged": record.digest})
     entry = None if already else _enter(titles, head, before, subject, reports, record.digest)
     if entry or unfinished:
         tags = {

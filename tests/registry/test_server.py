@@ -227,7 +227,7 @@ def test_a_server_that_does_not_answer_is_one_sentence_and_nothing_moves(
 
 
 def interrupted(stock: Stock, deed: str, kinds_of: tuple[Kind, ...], retries: str, part: int, parts: int) -> Tally:
-    """One request goes wrong, in one way or the other, then the deed again: in the ledger as if nothing had happened."""
+    """One request goes wrong, in one way or another, then the deed again: the ledger is as if nothing had happened."""
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = retries
     os.environ["MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR"] = "0"
     _, do, entries, before = DEEDS[deed]

@@ -17,6 +17,11 @@ from weighin.registry.mlflow import Registry
 
 ENTRY = "weighin.ledger.entry"
 """Tag of a version that became champion: number of the entry that says so."""
+CLAIM = "weighin.ledger.claim."
+"""Begin of the tags of a version that is to become champion, each followed by the essence of the entry to say so.
+
+It is written before the entry: who may write the ledger, and not the model, makes nobody champion.
+"""
 ROUNDS = 10
 """How often aliases are moved again because another entry was written meanwhile; the next command does the rest."""
 _LOG = logging.getLogger(__name__)
@@ -98,12 +103,20 @@ class Titles:
     def _is_the_one_meant(self, head: Entry, versions: Mapping[str, Mapping[str, str]], late: Sequence[Entry]) -> None:
         """Errors: `RegistryError` when the champion by the ledger is gone, or does not carry the number of its entry.
 
+        Of an entry whose number it does not carry yet, the claim.
         late  entries whose process may have been stopped while it wrote that number
         """
         place = f"{self.model} version {head.after}, champion by entry {head.number} of {self.ledger.name}"
         if head.after not in versions:
             remedy = "Somebody deleted it. Restore the registry's database, or go on under a new model name."
             raise RegistryError("it is not there", place, remedy)
+        if not head.mirrored and _claim(head) not in versions[head.after]:
+            raise RegistryError(
+                f"the version does not claim that, so {head.who}, who wrote the entry, may not change the model",
+                place,
+                "Let nobody but who promotes write the ledger (docs/access.md). Restore the registry's database, or go "
+                "on under a new model name.",
+            )
         said = versions[head.after].get(ENTRY, "")
         if head.mirrored and said not in {str(e.number) for e in (head, *late)}:
             raise RegistryError(
@@ -147,7 +160,11 @@ class Titles:
         emergency: bool = False,
         environment: Mapping[str, str] = os.environ,
     ) -> Entry:
-        """Write an entry after `head`. Errors: `PromotionError` when another came first."""
+        """Write an entry after `head`.
+
+        Errors: `PromotionError` when another came first; `RegistryError`, before anything else is written, where the
+        model may not be changed.
+        """
         wish = Entry(
             action,
             before,
@@ -162,7 +179,12 @@ class Titles:
             environment.get("WEIGHIN_RUN_URL", ""),
             _now(),
         )
+        self.registry.tag(self.model, after, {_claim(wish): wish.created})
         return self.ledger.append(wish, evidence)
+
+
+def _claim(entry: Entry) -> str:
+    return CLAIM + entry.essence.removeprefix("sha256:")
 
 
 def _now() -> str:

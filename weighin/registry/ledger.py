@@ -10,7 +10,7 @@ That is a compare-and-swap. The aliases of the model are mirrors of the last ent
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -84,6 +84,12 @@ class Entry:
         """What is written."""
         return {PREFIX + k: v for k, v in {**self._values(), "sum": self.sum}.items()}
 
+    @property
+    def essence(self) -> str:
+        """`sha256:<hex>` of all but the moment and the process that wrote it: the same wish again has the same."""
+        own = {k: v for k, v in self._values().items() if k not in ("created", "who", "url")}
+        return digest(canonical(own))
+
     @staticmethod
     def of(version: Any) -> Entry:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
@@ -155,15 +161,11 @@ class Ledger:
         self._registry.tag(self.name, str(entry.number), {**dict.fromkeys(tags, moment), MIRRORED: moment})
 
     def _find(self, wish: Entry) -> tuple[Entry | None, list[Entry]]:
-        """The entry of a wish, the same in all but the moment and the process that wrote it; and those that count."""
-
-        def essence(entry: Entry) -> Mapping[str, Any]:
-            return {k: v for k, v in asdict(entry).items() if k not in (*READ, "created", "who", "url")}
-
+        """The entry of a wish, and those that count."""
         every = self._all()
         chain = self._replayed(every)
         counted = {e.number for e in chain}
-        same = [e for e in every if essence(e) == essence(wish)]
+        same = [e for e in every if e.essence == wish.essence]
         return next((e for e in same if e.number in counted), same[0] if same else None), chain
 
     def _replayed(self, entries: list[Entry]) -> list[Entry]:

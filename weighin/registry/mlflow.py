@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from weighin.registry.location import tracking_uri
 from weighin.subject import ModelVersion, artifact_digest
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts at a busy store
+REMEDIES = {
+    "UNAUTHENTICATED": "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
+    "PERMISSION_DENIED": "This user needs another permission: docs/access.md says which.",
+}
 BUSY = ("database is locked", "Giving up after")  # what SQLite says, and MLflow when others took its number
 
 
@@ -62,7 +67,11 @@ class Registry:
             return what()
         except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
             first = without_password((str(error).splitlines() or [type(error).__name__])[0])[:300]
-            raise RegistryError(first, without_password(self.uri), "Check the address and that it answers.") from error
+            remedy = REMEDIES.get(str(getattr(error, "error_code", "")), "Check the address and that it answers.")
+            # A cause whose text names a password must not be shown either, as tracebacks would.
+            text = "".join(traceback.format_exception(error))
+            cause = error if without_password(text) == text else None
+            raise RegistryError(first, without_password(self.uri), remedy) from cause
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version that it names now; empty when the model does not exist."""
@@ -119,6 +128,11 @@ class Registry:
         """Set tags on a version."""
         for key, value in tags.items():
             self._call(lambda key=key, value=value: self._client.set_model_version_tag(name, version, key, value))
+
+    def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags on the run of a version."""
+        for key, value in tags.items():
+            self._call(lambda key=key, value=value: self._client.set_tag(run_id, key, value))
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Log numbers to the run of a version, in batches that MLflow takes; names are made ones that it allows."""
