@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from weighin.runner.artifact import changed
 from weighin.runner.measure import Record, engine_sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import last_line, note_problem
@@ -173,7 +174,8 @@ def predict(image: str, work: Path) -> None:
         command = ["weighin", "predict", "--model", "/model", "--features", "/features", "--out", "/out"]
         command += plan.predict_arguments()
         sandbox = Sandbox(image, mounts, plan.memory_mb)
-        note_problem(out, run(sandbox, "model", command, plan.predict_seconds, out) or _unexpected(out))
+        problem = changed(work, role) or run(sandbox, "model", command, plan.predict_seconds, out)
+        note_problem(out, problem or _unexpected(out))
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(predict_role, plan.roles))
@@ -191,7 +193,7 @@ def load(image: str, work: Path) -> None:
     def start(plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
         return _start(image, work, plan, session, out, record)
 
-    every_start(Plan.read(work / "plan.json"), work / "load", _writable, start)
+    every_start(Plan.read(work / "plan.json"), work, _writable, start)
 
 
 def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
