@@ -1,24 +1,30 @@
-"""Promotion, first form: the alias moves only to what was judged, and only from what it was judged against.
+"""Promotion: the alias moves only to what was judged, and only from what it was judged against.
 
-The record is signed here, by whoever holds the key, and nowhere else. See docs/decisions for what is still to come.
+In this order: everything is checked, the policy is asked, the record is signed (here, by whoever holds the key, and
+nowhere else), the ledger is written, then tags, metrics and files, and the alias last.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from weighin.approval import FOLDER, approvals, listed
 from weighin.contract.reading import ContractFile
 from weighin.errors import PromotionError, WeighinError
 from weighin.outcome import Measurement, Status
+from weighin.policy import demand
 from weighin.record.decision import Decision
-from weighin.record.encode import encode_outcome, write_json
+from weighin.record.encode import canonical, encode_outcome, write_json
 from weighin.record.signature import Signer, envelope
 from weighin.record.verify import Verified, verify
-from weighin.registry.champion import Titles
+from weighin.registry.champion import Titles, who
 from weighin.registry.ledger import Entry
 from weighin.registry.looks import Looks
 from weighin.registry.mlflow import Registry
@@ -92,12 +98,14 @@ def promote(
             candidate.name,
             "Validate again, against the champion of today.",
         )
+    files = _allowed(contract_file, subject, record, reports)
     signed_by = by.key_id if by else ""
     done = Promotion(candidate.name, aliases.champion, before, candidate.version, record.digest, already, signed_by)
     if dry_run:
         return done
     if by:
         write_json(reports / SIGNED, envelope(record.record, by))
+        files[SIGNED] = (reports / SIGNED).read_bytes()
     if head is not None and subject.champion and not already and subject.champion.digest != head.artifact:
         raise PromotionError(
             f"version {before} has other files than when it became champion ({head.artifact})",
@@ -105,7 +113,7 @@ def promote(
             "Somebody changed or re-created it: look into the registry.",
         )
     if not already:
-        entry = _enter(titles, head, before, subject, reports, record.digest)
+        entry = _enter(titles, head, before, subject, files, record)
         tags = {
             "validation_status": "passed",
             "weighin.record": record.digest,
@@ -122,7 +130,41 @@ def promote(
     return done
 
 
-def _enter(titles: Titles, head: Entry | None, before: str, subject: Subject, reports: Path, record: str) -> Entry:
+def _allowed(contract_file: ContractFile, subject: Subject, record: Verified, reports: Path) -> dict[str, bytes]:
+    """The files that speak for the promotion, by name: the record, approvals, policy and what the policy was shown.
+
+    Errors: `PromotionError` where the image's provenance is demanded and not verified, or the policy denies it.
+    """
+    contract, place = contract_file.contract, str(subject.candidate)
+    demands = contract.promotion
+    if demands.image_provenance == "required" and record.record["facts"].get("image_provenance") is not True:
+        raise PromotionError(
+            f"the provenance of the image that judged ({record.record['image'] or 'none'}) was not verified",
+            place,
+            "Judge with an image that the contract's builder attested, and verify it: docs/verifying.md.",
+        )
+    found = approvals(contract_file, reports, record.digest)
+    files = {"record.json": (reports / "record.json").read_bytes()}
+    for path in sorted((reports / FOLDER).iterdir()) if (reports / FOLDER).is_dir() else ():
+        files[f"{FOLDER}/{path.name}"] = path.read_bytes()
+    files["approvals.json"] = canonical(listed(found))
+    if demands.policy is not None:
+        policy = contract_file.folder / demands.policy
+        promoter = who(os.environ)
+        given = {
+            "record": record.record,
+            "record_digest": record.digest,
+            "approvals": listed(found),
+            "promoter": promoter,
+        }
+        demand(policy, given)
+        files |= {"policy.rego": policy.read_bytes(), "policy-promoter.txt": promoter.encode()}
+    return files
+
+
+def _enter(
+    titles: Titles, head: Entry | None, before: str, subject: Subject, files: Mapping[str, bytes], record: Verified
+) -> Entry:
     """Write the promotion to the ledger; before the first, the champion that it replaces.
 
     Errors: `PromotionError` when another came first.
@@ -131,11 +173,29 @@ def _enter(titles: Titles, head: Entry | None, before: str, subject: Subject, re
         if head is None and subject.champion is not None:
             reason = "champion when the ledger began"
             head = titles.enter("adopt", None, "", before, subject.champion.digest, Path(scratch), reason=reason)
-        for name in ("record.json", SIGNED):
-            if (reports / name).is_file():
-                shutil.copyfile(reports / name, Path(scratch) / name)
-        candidate = subject.candidate
-        return titles.enter("promote", head, before, candidate.version, candidate.digest, Path(scratch), record=record)
+        for name, content in files.items():
+            path = Path(scratch) / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        own = subject.candidate
+        change = since_anchor(record.record)
+        return titles.enter(
+            "promote", head, before, own.version, own.digest, Path(scratch), record=record.digest, change=change
+        )
+
+
+def since_anchor(record: Mapping[str, Any]) -> str:
+    """What has changed since the pinned anchor, one comparison after the other; empty where the contract has none.
+
+    Each promotion compares with the same anchor, so that this is the whole change and not that of one step.
+    """
+    lines = []
+    for outcome in (o for s in record["suites"] for o in s["outcomes"]):
+        evidence = outcome["evidence"]
+        if outcome["check"].endswith("/vs-anchor") and "estimate" in evidence:
+            low, high = (float(evidence[end]) for end in ("low", "high"))
+            lines.append(f"{outcome['check']} {float(evidence['estimate']):.4g} [{low:.4g}, {high:.4g}]")
+    return "; ".join(lines)
 
 
 def _suites(decision: Decision) -> dict[str, str]:

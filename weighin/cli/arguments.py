@@ -50,10 +50,14 @@ def parser() -> Parser:
     predict.add_argument("--column", type=int, action="append", help="number of an answer that is the prediction (1)")
     predict.add_argument("--shap", type=int, default=0, metavar="ROWS", help="leave SHAP values of this many rows")
 
-    serve = commands.add_parser("serve", help="serve one model on loopback (a step)")
-    serve.add_argument("--model", type=Path, required=True)
+    serve = commands.add_parser("serve", help="serve one model on loopback (a step), or the champion (--follow)")
+    serve.add_argument("--model", type=Path)
     serve.add_argument("--port", type=int, required=True)
     serve.add_argument("--python", type=Path, help="interpreter of another environment (default: this one)")
+    serve.add_argument("--follow", action="store_true", help="serve the champion, and at SIGHUP the champion of then")
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen, with --follow (%(default)s)")
+    serve.add_argument("--pid-file", type=Path, help="where to write the number of the process, with --follow")
+    _contract(serve)
 
     load = commands.add_parser("load", help="send the planned load to a server (a step)")
     load.add_argument("--url", help="the server; not for --worker, whom the master tells")
@@ -88,6 +92,14 @@ def parser() -> Parser:
     rollback.add_argument("--reason", default="", help="why")
     rollback.add_argument("--emergency", action="store_true", help="also to a version that was not gated")
     rollback.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+    deploy = commands.add_parser("deploy", help="tell the servers to load the champion, and let them prove it")
+    _contract(deploy)
+    deploy.add_argument("--check", action="store_true", help="only ask them")
+
+    approve = commands.add_parser("approve", help="sign that a record may be acted on")
+    approve.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="(%(default)s)")
+    approve.add_argument("--comment", default="", help="why")
 
     history = commands.add_parser("history", help="who was champion, since when, by whom, on what evidence")
     _contract(history)

@@ -97,7 +97,13 @@ def predict(given: argparse.Namespace) -> int:
 
 
 def serve(given: argparse.Namespace) -> int:
-    """Serve one model; does not return."""
+    """Serve one model, and then not return; or the champion, whoever that is."""
+    if given.follow == bool(given.model):
+        raise ContractError("one of two things to serve", "serve", "Give --model, or --follow with --contract.")
+    if given.follow:
+        from weighin.cli.titles import serve_champion
+
+        return serve_champion(given)
     from weighin.serve import serve as serve_model
 
     serve_model(given.model, given.port, given.python)
@@ -212,6 +218,25 @@ def history(given: argparse.Namespace) -> int:
     from weighin.cli.titles import history as tell
 
     return tell(given)
+
+
+def deploy(given: argparse.Namespace) -> int:
+    """Tell the servers to load the champion, and ask them until they do."""
+    from weighin.cli.titles import deploy as bring
+
+    return bring(given)
+
+
+def approve(given: argparse.Namespace) -> int:
+    """Sign that a record may be acted on."""
+    from weighin.approval import approve as sign
+    from weighin.record.signature import KEY, signer
+
+    by = signer()
+    if by is None:
+        raise ContractError("no key to approve with", KEY, "Make one: weighin key FILE.")
+    print(sign(given.record, by, given.comment))
+    return 0
 
 
 def verify(given: argparse.Namespace) -> int:

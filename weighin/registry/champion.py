@@ -13,9 +13,12 @@ from pathlib import Path
 from weighin.errors import PromotionError, RegistryError
 from weighin.registry.ledger import Action, Entry, Ledger
 from weighin.registry.mlflow import Registry
+from weighin.runner.artifact import manifest_digest
 
 ENTRY = "weighin.ledger.entry"
 """Tag of a version that became champion: number of the entry that says so."""
+BY, RUN, EMERGENCY = "weighin.by", "weighin.run", "weighin.emergency"
+"""Tags of such a version: who wrote that entry, the address of the run that did, and what rule was set aside."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,15 @@ class Titles:
 
     def mirror(self, entry: Entry) -> None:
         """Let tags and aliases say what an entry says."""
-        self.registry.tag(self.model, entry.after, {ENTRY: str(entry.number)})
+        self.registry.tag(self.model, entry.after, self._said(entry))
         if entry.before and entry.before != entry.after:
             self.registry.move_alias(self.model, self.previous, entry.before)
         self.registry.move_alias(self.model, self.champion, entry.after)
         self.ledger.mark_mirrored(entry, _now())
+
+    def _said(self, entry: Entry) -> dict[str, str]:
+        emergency = f"{entry.owner}: {entry.reason}" if entry.emergency else "no"
+        return {ENTRY: str(entry.number), BY: entry.who, RUN: entry.url or "none", EMERGENCY: emergency}
 
     def enter(
         self,
@@ -87,9 +94,13 @@ class Titles:
         owner: str = "",
         reason: str = "",
         emergency: bool = False,
+        change: str = "",
         environment: Mapping[str, str] = os.environ,
     ) -> Entry:
-        """Write an entry after `head`. Errors: `PromotionError` when another came first."""
+        """Write an entry after `head`. Errors: `PromotionError` when another came first.
+
+        evidence  folder of the files that speak for it
+        """
         wish = Entry(
             action,
             before,
@@ -100,9 +111,11 @@ class Titles:
             owner,
             reason,
             emergency,
-            _who(environment),
+            who(environment),
             environment.get("WEIGHIN_RUN_URL", ""),
             _now(),
+            manifest_digest(evidence),
+            change,
         )
         return self.ledger.append(wish, evidence)
 
@@ -111,7 +124,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _who(environment: Mapping[str, str]) -> str:
+def who(environment: Mapping[str, str]) -> str:
     """The person or account that runs this; what the platform says of it, where there is one."""
     actor = environment.get("GITHUB_ACTOR") or environment.get("WEIGHIN_ACTOR")
     if actor:

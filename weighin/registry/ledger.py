@@ -22,6 +22,10 @@ from weighin.registry.mlflow import Registry
 SCHEMA = "weighin/ledger/v1"
 EXPERIMENT = "weighin-ledger"
 PREFIX = "weighin.ledger."
+SERVED = PREFIX + "served"
+"""Tag of an entry: the moment at which the servers proved that they serve its version, or why they did not."""
+ADDED = ("number", "run_id", "mirrored", "served")
+"""What is no part of what was written: given by the registry, or noted afterwards."""
 MIRRORED = PREFIX + "mirrored"
 """Tag of an entry whose aliases were moved: from then on, aliases that say otherwise were moved by somebody else."""
 Action = Literal["adopt", "promote", "rollback"]
@@ -40,7 +44,11 @@ class Entry:
     emergency  whether a rule was set aside
     who, url   of the process or run that wrote it
     created    ISO 8601, UTC
+    evidence   digest of the files that are kept for it: the record, signed or not, approvals, what the policy said
+    change     what has changed since the anchor, as the record says it: `check estimate [low, high]; ...`
     number     version of the companion model; 0 before it is written
+    mirrored   whether aliases were moved to what it says
+    served     what the servers proved: the moment, or why they did not
     """
 
     action: Action
@@ -55,9 +63,12 @@ class Entry:
     who: str
     url: str
     created: str
+    evidence: str = ""
+    change: str = ""
     number: int = 0
     run_id: str = ""
     mirrored: bool = False
+    served: str = ""
 
     @property
     def sum(self) -> str:
@@ -65,7 +76,7 @@ class Entry:
         return digest(canonical(self._values()))
 
     def _values(self) -> dict[str, str]:
-        own = {k: v for k, v in asdict(self).items() if k not in ("number", "run_id", "mirrored")}
+        own = {k: v for k, v in asdict(self).items() if k not in ADDED}
         return {"schema": SCHEMA, **own, "emergency": "yes" if self.emergency else "no"}
 
     def tags(self) -> dict[str, str]:
@@ -76,12 +87,29 @@ class Entry:
     def of(version: Any) -> Entry:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
-        mirrored = tags.pop("mirrored", "")
+        mirrored, served = tags.pop("mirrored", ""), tags.pop("served", "")
         values: dict[str, Any] = {k: v for k, v in tags.items() if k not in ("schema", "sum")}
         entry = Entry(**{**values, "emergency": tags["emergency"] == "yes"})
         if {PREFIX + k: v for k, v in tags.items()} != entry.tags():
             raise ValueError("its tags do not add up")
-        return replace(entry, number=int(version.version), run_id=str(version.run_id or ""), mirrored=bool(mirrored))
+        return replace(
+            entry,
+            number=int(version.version),
+            run_id=str(version.run_id or ""),
+            mirrored=bool(mirrored),
+            served=served,
+        )
+
+    def __str__(self) -> str:
+        """For people who read the registry's own pages; Markdown that says nothing but what the tags say."""
+        what = f"**EMERGENCY** {self.action}" if self.emergency else self.action
+        lines = [f"{what}: version {self.before or 'none'} to {self.after}, by `{_inert(self.who)}`, {self.created}"]
+        lines += [f"record `{self.record}`" if self.record else "no record"]
+        lines += [f"{name}: `{_inert(value)}`" for name, value in self._said() if value]
+        return "\n\n".join(lines)
+
+    def _said(self) -> list[tuple[str, str]]:
+        return [("owner", self.owner), ("reason", self.reason), ("run", self.url), ("since the anchor", self.change)]
 
 
 class Ledger:
@@ -111,7 +139,8 @@ class Ledger:
             location = artifact_location(self._registry.uri)
             run_id = self._registry.log_run(EXPERIMENT, location, evidence, {"model": self.name, "sum": wish.sum})
             # What arrived twice does no harm: the second names a parent that is no longer the last.
-            self._registry.append(self.name, run_id, wish.tags(), lambda: self._find(wish) is not None)
+            there = lambda: self._find(wish) is not None  # noqa: E731 - shorter than a function
+            self._registry.append(self.name, run_id, wish.tags(), there, str(wish))
             written = self._find(wish)
         if written is None:
             raise RegistryError("the ledger does not show the entry that was written", self.name, "Run it again.")
@@ -129,11 +158,19 @@ class Ledger:
         """Note that the aliases say what the entry says."""
         self._registry.tag(self.name, str(entry.number), {MIRRORED: moment})
 
+    def mark_served(self, entry: Entry, said: str) -> None:
+        """Note what the servers proved."""
+        self._registry.tag(self.name, str(entry.number), {SERVED: said})
+
+    def kept(self, entry: Entry, name: str, folder: Path) -> Path:
+        """A file that is kept for an entry, copied into `folder`. Errors: `RegistryError`."""
+        return self._registry.fetch(entry.run_id, name, folder)
+
     def _find(self, wish: Entry) -> Entry | None:
         """The entry of a wish: the same in all but the moment and the process that wrote it."""
 
         def essence(entry: Entry) -> Mapping[str, Any]:
-            own = ("number", "run_id", "mirrored", "created", "who", "url")
+            own = (*ADDED, "created", "who", "url", "evidence")
             return {k: v for k, v in asdict(entry).items() if k not in own}
 
         same = [e for e in self._all() if essence(e) == essence(wish)]
@@ -160,6 +197,10 @@ class Ledger:
         if missing:
             raise RegistryError(f"entry {missing[0]} is missing", where, TAMPERED)
         return [found[number] for number in sorted(found)]
+
+
+def _inert(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() and c != "`" else " " for c in text).split())
 
 
 TAMPERED = "Somebody changed the ledger. Restore the registry's database, or go on under a new model name."

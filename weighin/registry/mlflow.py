@@ -141,7 +141,7 @@ class Registry:
             if not token:
                 return found
 
-    def add_entry(self, name: str, run_id: str, tags: dict[str, str]) -> int:
+    def add_entry(self, name: str, run_id: str, tags: dict[str, str], description: str = "") -> int:
         """Append to a ledger: one version with all of its tags in one call; returns the number that MLflow gave it."""
         from mlflow.exceptions import MlflowException
 
@@ -151,18 +151,23 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 self._call(lambda: self._client.get_registered_model(name))
         source = self._call(lambda: self._client.get_run(run_id)).info.artifact_uri
-        made = self._call(lambda: self._client.create_model_version(name, source, run_id, tags))
+        made = self._call(
+            lambda: self._client.create_model_version(name, source, run_id, tags, description=description or None)
+        )
         return int(made.version)
 
-    def append(self, name: str, run_id: str, tags: dict[str, str], there: Callable[[], bool]) -> None:
+    def append(
+        self, name: str, run_id: str, tags: dict[str, str], there: Callable[[], bool], description: str = ""
+    ) -> None:
         """`add_entry`, again where the store was busy, and not again where the entry is there after all.
 
-        there  whether the ledger shows the entry: an answer can be lost after its request succeeded
+        there        whether the ledger shows the entry: an answer can be lost after its request succeeded
+        description  Markdown for the registry's own pages
         Errors: `RegistryError`.
         """
         for pause in (*PAUSES, None):
             try:
-                self.add_entry(name, run_id, tags)
+                self.add_entry(name, run_id, tags, description)
                 return
             except RegistryError as error:
                 if there():
