@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from evidence_files import Case, interval
+from evidence_files import ROOT, Case, interval
+from weighin.approval import approve
+from weighin.contract.models import Waiver
+from weighin.contract.release import Approver, Promotion
 from weighin.errors import ContractError, PromotionError, RegistryError, WeighinError
-from weighin.promote import promote
+from weighin.promote import promote, since_anchor
 from weighin.record.encode import write_json
 from weighin.record.signature import KEY, make_key, signer, trusted_key
 from weighin.record.suite import Binding
 from weighin.record.verify import verify
-from weighin.registry.champion import ENTRY
+from weighin.registry.champion import ENTRY, Titles
 from weighin.registry.mlflow import Registry
+from weighin.runner.artifact import manifest_digest
 from weighin.subject import ModelVersion, Subject
 
 NAME = "flight-delay"
@@ -234,3 +239,92 @@ def test_an_unknown_version_and_a_bad_address_are_named(registry: Registry, tmp_
     with pytest.raises(ContractError):
         registry.resolve("models:/", tmp_path / "x")
     assert registry.aliased("no-such-model", "champion") is None
+
+
+# --- what is demanded beyond a pass
+
+
+def demanding(case: Case, **promotion: Any) -> Case:
+    contract = case.file.contract.model_copy(update={"promotion": Promotion(**promotion)})
+    case.file = replace(case.file, contract=contract)
+    return case
+
+
+def test_a_policy_that_denies_moves_nothing_and_nothing_is_signed(
+    case: Case, registry: Registry, tmp_path: Path
+) -> None:
+    demanding(case, policy=str(ROOT / "policy/release.rego"))
+    make_key(tmp_path / "key")
+    with pytest.raises(PromotionError, match=r"the policy denies it: 0 approvals by others than .*, 2 are required"):
+        go(case, registry, by=signer({KEY: str(tmp_path / "key")}))
+    assert aliases(registry) == ("1", None)
+    assert not (case.reports / "record.dsse.json").exists()
+    with pytest.raises(PromotionError, match="the policy denies it"):
+        go(case, registry, dry_run=True)
+
+
+def test_what_a_policy_allowed_is_kept_with_the_entry(case: Case, registry: Registry, tmp_path: Path) -> None:
+    named = []
+    for name in ("risk", "owner"):
+        make_key(tmp_path / name)
+        named.append(Approver(name=name, key=str(tmp_path / f"{name}.pub")))
+        by = signer({KEY: str(tmp_path / name)})
+        assert by is not None
+        approve(case.reports / "record.json", by, "read")
+    demanding(case, policy=str(ROOT / "policy/release.rego"), approvers=named)
+    done = go(case, registry, by=signer({KEY: str(tmp_path / "risk")}))
+    assert aliases(registry) == ("2", "1")
+    ledger = Titles(registry, NAME, "champion", "previous").ledger
+    head = ledger.head()
+    assert head is not None
+    import mlflow
+
+    kept = Path(mlflow.artifacts.download_artifacts(run_id=head.run_id, dst_path=str(tmp_path / "kept")))
+    names = sorted(p.relative_to(kept).as_posix() for p in kept.rglob("*.*") if p.is_file())
+    assert [n for n in names if "/" not in n] == [
+        "approvals.json",
+        "policy-promoter.txt",
+        "policy.rego",
+        "record.dsse.json",
+        "record.json",
+    ]
+    assert sum(n.startswith("approvals/") for n in names) == 2
+    assert manifest_digest(kept) == head.evidence
+    assert verify(kept / "record.json", expected=done.record).digest == head.record
+
+
+def test_an_image_whose_provenance_was_not_verified_moves_nothing(case: Case, registry: Registry) -> None:
+    demanding(case, image_provenance="required")
+    refused(case, registry, r"the provenance of the image that judged \(none\) was not verified")
+
+
+def test_another_models_record_moves_nothing(case: Case, registry: Registry, tmp_path: Path) -> None:
+    other = Case(tmp_path / "other").write()
+    candidate = replace(other.subject.candidate, name="another-model")
+    about(other, replace(other.subject, candidate=candidate))
+    write_json(case.reports / "record.json", recorded(other).record())
+    refused(case, registry, "the record is about something else than the evidence")
+
+
+def test_a_record_of_an_earlier_attempt_moves_nothing(case: Case, registry: Registry) -> None:
+    case.binding = replace(case.binding, attempt="2")
+    refused(case, registry, r"its evidence is of another attempt \(1, expected 2\)")
+
+
+def test_a_waiver_that_expired_since_moves_nothing(case: Case, registry: Registry) -> None:
+    check = case.check("performance/roc_auc")
+    waiver = Waiver(check=check.id, limit=0.5, owner="team-a", reason="for now", expires="2013-11-01")
+    contract = case.file.contract.model_copy(update={"waivers": (waiver,)})
+    case.file = replace(case.file, contract=contract)
+    refused(case, registry, r"performance/roc_auc: not_evaluated: the waiver .* expired")
+
+
+def test_the_ledger_says_what_has_changed_since_the_anchor() -> None:
+    interval = {"estimate": -0.00125, "low": -0.004, "high": "Infinity"}
+    outcomes = [
+        {"check": "performance/roc_auc/vs-anchor", "evidence": interval},
+        {"check": "performance/roc_auc/vs-champion", "evidence": interval},
+        {"check": "performance/brier/vs-anchor", "evidence": {"unmeasured": "no anchor"}},
+    ]
+    record = {"suites": [{"outcomes": outcomes}]}
+    assert since_anchor(record) == "performance/roc_auc/vs-anchor -0.00125 [-0.004, inf]"

@@ -173,7 +173,9 @@ def _again(left: Outcome, listed: Mapping[str, Check], problems: list[str]) -> O
         problems.append(f"{left.check} is no check of the contract")
         return None
     limit = check.limit if check else left.limit
-    outcome = decide(Unmeasured(left.check, check.expired) if check and check.expired else left.evidence, limit)
+    if check and check.expired:
+        return decide(Unmeasured(left.check, check.expired), limit)
+    outcome = decide(left.evidence, limit)
     if outcome.status is not left.status:
         problems.append(f"{left.check}: the suite says {left.status.value}, its numbers say {outcome.status.value}")
     return outcome
