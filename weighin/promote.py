@@ -98,7 +98,7 @@ def promote(
             candidate.name,
             "Validate again, against the champion of today.",
         )
-    files = _allowed(contract_file, subject, record, reports)
+    files = allowed(contract_file, str(candidate), record, reports)
     signed_by = by.key_id if by else ""
     done = Promotion(candidate.name, aliases.champion, before, candidate.version, record.digest, already, signed_by)
     if dry_run:
@@ -130,13 +130,12 @@ def promote(
     return done
 
 
-def _allowed(contract_file: ContractFile, subject: Subject, record: Verified, reports: Path) -> dict[str, bytes]:
+def allowed(contract_file: ContractFile, place: str, record: Verified, reports: Path) -> dict[str, bytes]:
     """The files that speak for the promotion, by name: the record, approvals, policy and what the policy was shown.
 
     Errors: `PromotionError` where the image's provenance is demanded and not verified, or the policy denies it.
     """
-    contract, place = contract_file.contract, str(subject.candidate)
-    demands = contract.promotion
+    demands = contract_file.contract.promotion
     if demands.image_provenance == "required" and record.record["facts"].get("image_provenance") is not True:
         raise PromotionError(
             f"the provenance of the image that judged ({record.record['image'] or 'none'}) was not verified",

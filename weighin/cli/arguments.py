@@ -97,6 +97,13 @@ def parser() -> Parser:
     _contract(deploy)
     deploy.add_argument("--check", action="store_true", help="only ask them")
 
+    accept = commands.add_parser("accept", help="copy a version that was promoted elsewhere, and make it champion here")
+    accept.add_argument("version", help="models:/NAME/VERSION there")
+    accept.add_argument("--source", required=True, metavar="URI", help="the registry there, or `same`")
+    accept.add_argument("--trusted-key", type=Path, action="append", default=[], metavar="FILE", help="who signs there")
+    accept.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    _contract(accept)
+
     approve = commands.add_parser("approve", help="sign that a record may be acted on")
     approve.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="(%(default)s)")
     approve.add_argument("--comment", default="", help="why")

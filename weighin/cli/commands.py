@@ -227,6 +227,13 @@ def deploy(given: argparse.Namespace) -> int:
     return bring(given)
 
 
+def accept(given: argparse.Namespace) -> int:
+    """Copy a version that was promoted elsewhere, with its record, and make it champion here."""
+    from weighin.cli.titles import accept as receive
+
+    return receive(given)
+
+
 def approve(given: argparse.Namespace) -> int:
     """Sign that a record may be acted on."""
     from weighin.approval import approve as sign

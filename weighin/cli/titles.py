@@ -63,6 +63,23 @@ def deploy(given: argparse.Namespace) -> int:
     return 0
 
 
+def accept(given: argparse.Namespace) -> int:
+    """Copy a version that was promoted elsewhere, with its record, and make it champion here."""
+    from weighin.accept import accept as receive
+    from weighin.record.signature import trusted_key
+
+    titles, file = titles_of(given), read_contract(given.contract)
+    source = titles.registry if given.source == "same" else Registry(given.source)
+    keys = [trusted_key(path) for path in given.trusted_key]
+    done = receive(file, titles, source, given.version, keys, dry_run=given.dry_run)
+    word = "would move" if done.entry is None else "moved"
+    print(f"{given.version} is version {done.version or '(not copied yet)'} of {done.model}, record {done.record}")
+    print(
+        f"`{titles.champion}` of {done.model} {word}: version {done.before or 'none'} -> {done.version or 'the copy'}"
+    )
+    return 0
+
+
 def serve_champion(given: argparse.Namespace) -> int:
     """Serve the champion, and at SIGHUP the champion of then."""
     from weighin.serving.follow import follow
