@@ -14,8 +14,10 @@ from pathlib import Path
 from weighin.contract.reading import ContractFile
 from weighin.errors import PromotionError, WeighinError
 from weighin.outcome import Measurement, Status
+from weighin.record.attestation import Attestation
 from weighin.record.decision import Decision
 from weighin.record.encode import encode_outcome, write_json
+from weighin.record.provenance import proven
 from weighin.record.signature import Signer, envelope
 from weighin.record.verify import Verified, verify
 from weighin.registry.champion import Titles
@@ -39,10 +41,13 @@ class Promotion:
     record: str
     already: bool
     signed_by: str = ""
+    attested_by: str = ""
 
 
 SIGNED = "record.dsse.json"
 """The signed record, in the reports and with the candidate's run."""
+ATTESTED = "record.sigstore.json"
+"""The platform's attestation of `record.json`, in the same places."""
 
 
 def promote(
@@ -55,16 +60,20 @@ def promote(
     work: Path | None = None,
     dry_run: bool = False,
     by: Signer | None = None,
+    attestation: Attestation | None = None,
+    image: str = "",
 ) -> Promotion:
     """Move the champion's alias to the candidate.
 
     decision  recomputed from the evidence in `reports` by the caller, not read from a file
     work      what was resolved and predicted: the reference's profile is stored with the candidate from there
     by        who signs the record
+    attestation  the platform's, of this record; where it is named, nothing is moved without it
+    image        the image whose evidence counted
     Errors: `PromotionError` with the sentence that says what does not hold; the registry is then as it was.
     """
     aliases, candidate = contract_file.contract.model.aliases, subject.candidate
-    record = _record(contract_file, subject, decision, reports)
+    record = checked_record(contract_file, subject, decision, reports, work=work, attestation=attestation, image=image)
     _close_epoch(contract_file, subject, registry, dry_run=dry_run)
     if not candidate.version:
         raise PromotionError(
@@ -93,11 +102,23 @@ def promote(
             "Validate again, against the champion of today.",
         )
     signed_by = by.key_id if by else ""
-    done = Promotion(candidate.name, aliases.champion, before, candidate.version, record.digest, already, signed_by)
+    done = Promotion(
+        candidate.name,
+        aliases.champion,
+        before,
+        candidate.version,
+        record.digest,
+        already,
+        signed_by,
+        record.attested_by,
+    )
     if dry_run:
         return done
     if by:
         write_json(reports / SIGNED, envelope(record.record, by))
+    if attestation and not _same_file(attestation.bundle, reports / ATTESTED):
+        shutil.copyfile(attestation.bundle, reports / ATTESTED)
+    evidence = tuple(n for n, there in ((SIGNED, by), (ATTESTED, attestation)) if there)
     if head is not None and subject.champion and not already and subject.champion.digest != head.artifact:
         raise PromotionError(
             f"version {before} has other files than when it became champion ({head.artifact})",
@@ -105,16 +126,17 @@ def promote(
             "Somebody changed or re-created it: look into the registry.",
         )
     if not already:
-        entry = _enter(titles, head, before, subject, reports, record.digest)
+        entry = _enter(titles, head, before, subject, reports, record.digest, evidence)
         tags = {
             "validation_status": "passed",
             "weighin.record": record.digest,
             "weighin.contract": contract_file.digest,
             "weighin.replaces": before or "none",
             "weighin.signed": signed_by or "no",
+            "weighin.attested": record.attested_by or "no",
         }
         registry.tag(candidate.name, candidate.version, tags | _suites(decision))
-        _publish(decision, subject, reports, registry, signed=by is not None)
+        _publish(decision, subject, reports, registry, evidence)
         if work is not None:
             _store_profile(contract_file, subject, work, registry)
         titles.mirror(entry)
@@ -122,8 +144,18 @@ def promote(
     return done
 
 
-def _enter(titles: Titles, head: Entry | None, before: str, subject: Subject, reports: Path, record: str) -> Entry:
+def _enter(
+    titles: Titles,
+    head: Entry | None,
+    before: str,
+    subject: Subject,
+    reports: Path,
+    record: str,
+    evidence: tuple[str, ...],
+) -> Entry:
     """Write the promotion to the ledger; before the first, the champion that it replaces.
+
+    evidence  what was signed or attested now; files of these names from elsewhere stay out
 
     Errors: `PromotionError` when another came first.
     """
@@ -131,9 +163,8 @@ def _enter(titles: Titles, head: Entry | None, before: str, subject: Subject, re
         if head is None and subject.champion is not None:
             reason = "champion when the ledger began"
             head = titles.enter("adopt", None, "", before, subject.champion.digest, Path(scratch), reason=reason)
-        for name in ("record.json", SIGNED):
-            if (reports / name).is_file():
-                shutil.copyfile(reports / name, Path(scratch) / name)
+        for name in ("record.json", *evidence):
+            shutil.copyfile(reports / name, Path(scratch) / name)
         candidate = subject.candidate
         return titles.enter("promote", head, before, candidate.version, candidate.digest, Path(scratch), record=record)
 
@@ -147,7 +178,9 @@ def _suites(decision: Decision) -> dict[str, str]:
     }
 
 
-def _publish(decision: Decision, subject: Subject, reports: Path, registry: Registry, *, signed: bool) -> None:
+def _publish(
+    decision: Decision, subject: Subject, reports: Path, registry: Registry, evidence: tuple[str, ...]
+) -> None:
     """Log the checks as metrics, and the evidence that MLflow can show, to the run that the candidate came from."""
     run_id = subject.candidate.run_id
     if not run_id:
@@ -165,9 +198,10 @@ def _publish(decision: Decision, subject: Subject, reports: Path, registry: Regi
     drawn = reports / "performance" / "mlflow"
     if drawn.is_dir():
         registry.log_files(run_id, drawn, "weighin/evaluation")
-    if signed:
+    if evidence:
         with tempfile.TemporaryDirectory() as scratch:
-            shutil.copyfile(reports / SIGNED, Path(scratch) / SIGNED)
+            for name in evidence:
+                shutil.copyfile(reports / name, Path(scratch) / name)
             registry.log_files(run_id, Path(scratch), "weighin")
 
 
@@ -211,12 +245,25 @@ def _close_epoch(contract_file: ContractFile, subject: Subject, registry: Regist
         ledger.record(held[0], passed=True)
 
 
-def _record(contract_file: ContractFile, subject: Subject, decision: Decision, reports: Path) -> Verified:
+def _same_file(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)
+
+
+def checked_record(
+    contract_file: ContractFile,
+    subject: Subject,
+    decision: Decision,
+    reports: Path,
+    *,
+    work: Path | None,
+    attestation: Attestation | None = None,
+    image: str = "",
+) -> Verified:
     """The record, after the checks that it holds by itself and says what the evidence says."""
     if decision.status is not Status.PASSED:
         first = decision.sentences[0] if decision.sentences else "no reason was recorded"
         raise PromotionError(f"the verdict is {decision.status.value}: {first}", str(reports), "Nothing was moved.")
-    found = verify(reports / "record.json")
+    found = verify(reports / "record.json", attestation=attestation)
     record = found.record
     said = (record["verdict"]["status"], record["subject"], record["contract"]["digest"])
     if said != (Status.PASSED.value, subject.digest, contract_file.digest):
@@ -228,5 +275,12 @@ def _record(contract_file: ContractFile, subject: Subject, decision: Decision, r
     if stored != [encode_outcome(o, decision.waivers.get(o.check, "")) for o in decision.outcomes]:
         raise PromotionError(
             "the record has other outcomes than the evidence", str(reports / "record.json"), "Validate again."
+        )
+    built = proven(work, image) if work else None
+    if (record["image"], record.get("provenance")) != (image, built):
+        raise PromotionError(
+            "the record is of another image than the evidence, or of another provenance",
+            str(reports / "record.json"),
+            "Validate again.",
         )
     return found
