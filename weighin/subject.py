@@ -108,16 +108,24 @@ class Subject:
 def artifact_digest(folder: Path) -> str:
     """sha256 over the sorted manifest (relative path and sha256 of every file) of a model's folder.
 
+    Errors: as for `manifest`.
+    """
+    return digest(canonical(manifest(folder)))
+
+
+def manifest(folder: Path) -> dict[str, str]:
+    """Relative path -> `sha256:<hex>` of every file of a model's folder.
+
     `registered_model_meta` is left out: MLflow adds it on some downloads, and it is no part of the model.
     Errors: `ContractError` when the folder holds no model, or a link that points elsewhere.
     """
     if not (folder / "MLmodel").is_file():
         raise ContractError("no MLmodel file", str(folder), "Name the folder of a model that MLflow logged.")
-    manifest = {}
+    found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             raise ContractError(f"`{name}` is a link", str(folder), "Log the model's files themselves.")
         if path.is_file() and name != "registered_model_meta":
-            manifest[name] = file_digest(path)
-    return digest(canonical(manifest))
+            found[name] = file_digest(path)
+    return found
