@@ -332,7 +332,8 @@ class Sigstore:
             der(0x04, signature),
         )
         content = sequence(der_oid("1.2.840.113549.1.9.16.1.4"), der(0xA0, der(0x04, info)))
-        data = sequence(der_int(3), der(0x31, SHA256), content, der(0xA0, whole), der(0x31, signer))
+        # Without the certificate, as that of GitHub: the verifier has it in its root.
+        data = sequence(der_int(3), der(0x31, SHA256), content, der(0x31, signer))
         return sequence(sequence(der_int(0)), sequence(der_oid("1.2.840.113549.1.7.2"), der(0xA0, data)))
 
 
