@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evidence_files import ROOT, Case, interval
+from evidence_files import ROOT, RUN, Case, interval
+from private_sigstore import OWN, WORKFLOW, Sigstore, write
 from weighin.approval import approve
+from weighin.cli import main
+from weighin.cli.trust import PREDICATE
 from weighin.contract.models import Waiver
 from weighin.contract.release import Approver, Promotion
 from weighin.errors import ContractError, PromotionError, RegistryError, WeighinError
-from weighin.promote import promote, since_anchor
-from weighin.record.encode import write_json
-from weighin.record.signature import KEY, make_key, signer, trusted_key
+from weighin.promote import ATTESTED, promote, since_anchor
+from weighin.record.attestation import GITHUB, RECORD, Attestation, Identity, predicate
+from weighin.record.decision import decision_record
+from weighin.record.encode import file_digest, write_json
+from weighin.record.provenance import Provenance
+from weighin.record.signature import KEY, STATEMENT, make_key, signer, trusted_key
 from weighin.record.suite import Binding
 from weighin.record.verify import verify
 from weighin.registry.champion import ENTRY, Titles
@@ -328,3 +334,108 @@ def test_the_ledger_says_what_has_changed_since_the_anchor() -> None:
     ]
     record = {"suites": [{"outcomes": outcomes}]}
     assert since_anchor(record) == "performance/roc_auc/vs-anchor -0.00125 [-0.004, inf]"
+
+
+# --- what the platform attested
+
+
+def attested(case: Case, folder: Path, **of: str) -> Attestation:
+    sigstore, record = Sigstore(), case.reports / "record.json"
+    about = [{"name": "record.json", "digest": {"sha256": file_digest(record).removeprefix("sha256:")}}]
+    said = {"_type": STATEMENT, "subject": about, "predicateType": RECORD}
+    said["predicate"] = predicate(json.loads(record.read_text()))
+    bundle = write(folder / "bundle.json", sigstore.attest(said, **of))
+    return Attestation(bundle, Identity.of(GITHUB, WORKFLOW), write(folder / "root.json", sigstore.root()))
+
+
+def test_an_attestation_stays_with_the_record_the_entry_and_the_run(
+    case: Case, registry: Registry, tmp_path: Path
+) -> None:
+    attestation = attested(case, tmp_path)
+    done = go(case, registry, attestation=attestation)
+    assert done.attested_by == WORKFLOW
+    bundle = attestation.bundle.read_bytes()
+    assert (case.reports / ATTESTED).read_bytes() == bundle
+    kept = replace(attestation, bundle=case.reports / ATTESTED)
+    assert verify(case.reports / "record.json", attestation=kept).attested_by == WORKFLOW
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=registry.uri)
+    assert client.get_model_version(NAME, "2").tags["weighin.attested"] == WORKFLOW
+    run = client.get_model_version(NAME, "2").run_id
+    found = mlflow.artifacts.download_artifacts(
+        run_id=run, artifact_path=f"weighin/{ATTESTED}", tracking_uri=registry.uri, dst_path=str(tmp_path / "run")
+    )
+    assert Path(found).read_bytes() == bundle
+    entries = client.search_model_versions(f"name = '{NAME}.ledger'")
+    newest = max(entries, key=lambda e: int(e.version))
+    found = mlflow.artifacts.download_artifacts(
+        artifact_uri=newest.source, tracking_uri=registry.uri, dst_path=str(tmp_path / "entry")
+    )
+    assert (Path(found) / ATTESTED).read_bytes() == bundle
+
+
+@pytest.mark.parametrize("broken", ["repository", "workflow", "record", "bundle"])
+def test_an_attestation_that_does_not_hold_moves_nothing(
+    broken: str, case: Case, registry: Registry, tmp_path: Path
+) -> None:
+    other = {"repository": "https://github.com/example/another", "workflow": WORKFLOW.replace("release", "feature")}
+    attestation = attested(case, tmp_path, **({broken: other[broken]} if broken in other else {}))
+    if broken == "record":
+        record = json.loads((case.reports / "record.json").read_text())
+        write_json(case.reports / "record.json", record | {"risk": "none"})
+    if broken == "bundle":
+        attestation.bundle.unlink()
+    with pytest.raises(WeighinError):
+        go(case, registry, attestation=attestation)
+    assert aliases(registry) == ("1", None)
+
+
+def test_a_bundle_that_nobody_asked_about_is_not_kept_as_evidence(
+    case: Case, registry: Registry, tmp_path: Path
+) -> None:
+    (case.reports / ATTESTED).write_text("{}")
+    done = go(case, registry)
+    assert done.attested_by == ""
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=registry.uri)
+    assert client.get_model_version(NAME, "2").tags["weighin.attested"] == "no"
+    newest = max(client.search_model_versions(f"name = '{NAME}.ledger'"), key=lambda e: int(e.version))
+    found = mlflow.artifacts.download_artifacts(
+        artifact_uri=newest.source, tracking_uri=registry.uri, dst_path=str(tmp_path / "entry")
+    )
+    assert not (Path(found) / ATTESTED).exists()
+
+
+def test_a_record_of_another_image_or_provenance_moves_nothing(case: Case, registry: Registry, tmp_path: Path) -> None:
+    image = "sha256:" + "1" * 64
+    with pytest.raises(PromotionError, match="another image than the evidence"):
+        go(case, registry, image=image)
+    built = Provenance(image, "sha256:" + "d" * 64, GITHUB, WORKFLOW, OWN, "sha256:" + "b" * 64)
+    case.binding = Binding(case.file.digest, case.subject.digest, image, "1")
+    case.write()
+    said = decision_record(case.decision(), case.file, case.subject, case.binding, RUN, asdict(built))
+    write_json(case.reports / "record.json", said)
+    with pytest.raises(PromotionError, match="another provenance"):
+        go(case, registry, image=image, work=tmp_path / "work")
+    assert aliases(registry) == ("1", None)
+    built.write(tmp_path / "work")
+    assert go(case, registry, image=image, work=tmp_path / "work", dry_run=True).after == "2"
+
+
+def test_what_is_to_be_attested_is_written_only_of_what_passed(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case.subject.write(tmp_path / "work/subject.json")
+    options = ["--contract", str(case.file.path), "--work", str(tmp_path / "work")]
+    assert main(["predicate", str(case.reports), *options]) == 0
+    record = json.loads((case.reports / "record.json").read_text())
+    assert json.loads((case.reports / PREDICATE).read_text()) == predicate(record)
+    assert file_digest(case.reports / "record.json") in capsys.readouterr().out
+    (case.reports / PREDICATE).unlink()
+    auc = case.check("performance/roc_auc")
+    case.evidence[auc.id] = interval(auc, auc.limit.value - 0.1, 0.01)
+    recorded(case)
+    assert main(["predicate", str(case.reports), *options]) == 1
+    assert not (case.reports / PREDICATE).exists()

@@ -20,8 +20,10 @@ from weighin.contract.reading import ContractFile
 from weighin.errors import PromotionError, WeighinError
 from weighin.outcome import Measurement, Status
 from weighin.policy import demand
+from weighin.record.attestation import Attestation
 from weighin.record.decision import Decision
 from weighin.record.encode import canonical, encode_outcome, write_json
+from weighin.record.provenance import proven
 from weighin.record.signature import Signer, envelope
 from weighin.record.verify import Verified, verify
 from weighin.registry.champion import Titles, who
@@ -45,10 +47,13 @@ class Promotion:
     record: str
     already: bool
     signed_by: str = ""
+    attested_by: str = ""
 
 
 SIGNED = "record.dsse.json"
 """The signed record, in the reports and with the candidate's run."""
+ATTESTED = "record.sigstore.json"
+"""The platform's attestation of `record.json`, in the same places."""
 
 
 def promote(
@@ -61,16 +66,20 @@ def promote(
     work: Path | None = None,
     dry_run: bool = False,
     by: Signer | None = None,
+    attestation: Attestation | None = None,
+    image: str = "",
 ) -> Promotion:
     """Move the champion's alias to the candidate.
 
     decision  recomputed from the evidence in `reports` by the caller, not read from a file
     work      what was resolved and predicted: the reference's profile is stored with the candidate from there
     by        who signs the record
+    attestation  the platform's, of this record; where it is named, nothing is moved without it
+    image        the image whose evidence counted
     Errors: `PromotionError` with the sentence that says what does not hold; the registry is then as it was.
     """
     aliases, candidate = contract_file.contract.model.aliases, subject.candidate
-    record = _record(contract_file, subject, decision, reports)
+    record = checked_record(contract_file, subject, decision, reports, work=work, attestation=attestation, image=image)
     _close_epoch(contract_file, subject, registry, dry_run=dry_run)
     if not candidate.version:
         raise PromotionError(
@@ -100,12 +109,26 @@ def promote(
         )
     files = allowed(contract_file, str(candidate), record, reports)
     signed_by = by.key_id if by else ""
-    done = Promotion(candidate.name, aliases.champion, before, candidate.version, record.digest, already, signed_by)
+    done = Promotion(
+        candidate.name,
+        aliases.champion,
+        before,
+        candidate.version,
+        record.digest,
+        already,
+        signed_by,
+        record.attested_by,
+    )
     if dry_run:
         return done
     if by:
         write_json(reports / SIGNED, envelope(record.record, by))
         files[SIGNED] = (reports / SIGNED).read_bytes()
+    if attestation:
+        if not _same_file(attestation.bundle, reports / ATTESTED):
+            shutil.copyfile(attestation.bundle, reports / ATTESTED)
+        files[ATTESTED] = (reports / ATTESTED).read_bytes()
+    evidence = tuple(name for name in (SIGNED, ATTESTED) if name in files)
     if head is not None and subject.champion and not already and subject.champion.digest != head.artifact:
         raise PromotionError(
             f"version {before} has other files than when it became champion ({head.artifact})",
@@ -120,9 +143,10 @@ def promote(
             "weighin.contract": contract_file.digest,
             "weighin.replaces": before or "none",
             "weighin.signed": signed_by or "no",
+            "weighin.attested": record.attested_by or "no",
         }
         registry.tag(candidate.name, candidate.version, tags | _suites(decision))
-        _publish(decision, subject, reports, registry, signed=by is not None)
+        _publish(decision, subject, reports, registry, evidence)
         if work is not None:
             _store_profile(contract_file, subject, work, registry)
         titles.mirror(entry)
@@ -206,7 +230,9 @@ def _suites(decision: Decision) -> dict[str, str]:
     }
 
 
-def _publish(decision: Decision, subject: Subject, reports: Path, registry: Registry, *, signed: bool) -> None:
+def _publish(
+    decision: Decision, subject: Subject, reports: Path, registry: Registry, evidence: tuple[str, ...]
+) -> None:
     """Log the checks as metrics, and the evidence that MLflow can show, to the run that the candidate came from."""
     run_id = subject.candidate.run_id
     if not run_id:
@@ -224,9 +250,10 @@ def _publish(decision: Decision, subject: Subject, reports: Path, registry: Regi
     drawn = reports / "performance" / "mlflow"
     if drawn.is_dir():
         registry.log_files(run_id, drawn, "weighin/evaluation")
-    if signed:
+    if evidence:
         with tempfile.TemporaryDirectory() as scratch:
-            shutil.copyfile(reports / SIGNED, Path(scratch) / SIGNED)
+            for name in evidence:
+                shutil.copyfile(reports / name, Path(scratch) / name)
             registry.log_files(run_id, Path(scratch), "weighin")
 
 
@@ -270,12 +297,25 @@ def _close_epoch(contract_file: ContractFile, subject: Subject, registry: Regist
         ledger.record(held[0], passed=True)
 
 
-def _record(contract_file: ContractFile, subject: Subject, decision: Decision, reports: Path) -> Verified:
+def _same_file(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)
+
+
+def checked_record(
+    contract_file: ContractFile,
+    subject: Subject,
+    decision: Decision,
+    reports: Path,
+    *,
+    work: Path | None,
+    attestation: Attestation | None = None,
+    image: str = "",
+) -> Verified:
     """The record, after the checks that it holds by itself and says what the evidence says."""
     if decision.status is not Status.PASSED:
         first = decision.sentences[0] if decision.sentences else "no reason was recorded"
         raise PromotionError(f"the verdict is {decision.status.value}: {first}", str(reports), "Nothing was moved.")
-    found = verify(reports / "record.json")
+    found = verify(reports / "record.json", attestation=attestation)
     record = found.record
     said = (record["verdict"]["status"], record["subject"], record["contract"]["digest"])
     if said != (Status.PASSED.value, subject.digest, contract_file.digest):
@@ -287,5 +327,12 @@ def _record(contract_file: ContractFile, subject: Subject, decision: Decision, r
     if stored != [encode_outcome(o, decision.waivers.get(o.check, "")) for o in decision.outcomes]:
         raise PromotionError(
             "the record has other outcomes than the evidence", str(reports / "record.json"), "Validate again."
+        )
+    built = proven(work, image) if work else None
+    if (record["image"], record.get("provenance")) != (image, built):
+        raise PromotionError(
+            "the record is of another image than the evidence, or of another provenance",
+            str(reports / "record.json"),
+            "Validate again.",
         )
     return found

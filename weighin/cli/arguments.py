@@ -84,6 +84,7 @@ def parser() -> Parser:
     promote = commands.add_parser("promote", help="move the champion's alias, if everything passed")
     _reports(promote)
     promote.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    _attestation(promote, "attestation of the record, without which nothing is moved")
 
     rollback = commands.add_parser("rollback", help="make an earlier version champion again")
     _contract(rollback)
@@ -119,6 +120,15 @@ def parser() -> Parser:
         "--trusted-key", type=Path, action="append", default=[], metavar="FILE", help="a public key (repeatable)"
     )
     verify.add_argument("--digest", default="", help="sha256:<hex> of the record, where it is known from elsewhere")
+    _attestation(verify, "attestation of the record, a Sigstore bundle")
+
+    provenance = commands.add_parser("provenance", help="verify who built the image that judges; needs no network")
+    provenance.add_argument("image", help="NAME@sha256:..., or its digest")
+    _attestation(provenance, "attestation of the image's build, a Sigstore bundle")
+    _work(provenance)
+
+    predicate = commands.add_parser("predicate", help="judge again, and write what is to be attested of the record")
+    _reports(predicate)
 
     key = commands.add_parser("key", help="make a key to sign records with")
     key.add_argument("file", type=Path, help="where the private key goes; the public one goes to FILE.pub")
@@ -170,6 +180,19 @@ def _subject(command: argparse.ArgumentParser) -> None:
     command.add_argument("--champion", help="the same for the baseline; default the contract's alias")
     command.add_argument(
         "--sealed", action="store_true", help="a release: reserve a look at the sealed holdout and judge on it as well"
+    )
+
+
+def _attestation(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--attestation", type=Path, metavar="BUNDLE", help=what)
+    command.add_argument("--issuer", default="", metavar="URL", help="who issued the identity that must have signed")
+    command.add_argument("--workflow", default="", metavar="ID", help="OWNER/REPO/.github/workflows/FILE.yml@REF")
+    command.add_argument("--repository", default="", help="where the workflow ran; default: that of --workflow")
+    command.add_argument(
+        "--trusted-root",
+        type=Path,
+        metavar="FILE",
+        help="of another Sigstore than the public one, for private repositories",
     )
 
 

@@ -186,6 +186,7 @@ def verdict(given: argparse.Namespace) -> int:
 def promote(given: argparse.Namespace) -> int:
     """Move the champion's alias."""
     from weighin.cli.conclude import decide_again
+    from weighin.cli.trust import attestation_of
     from weighin.contract import read_contract
     from weighin.promote import promote as promote_subject
     from weighin.record.signature import signer
@@ -193,13 +194,23 @@ def promote(given: argparse.Namespace) -> int:
 
     file = read_contract(given.contract)
     _judged_by(given.image)
-    by = signer()
-    subject, _, decision = decide_again(file, given.work, given.reports, (), {})
+    by, attestation = signer(), attestation_of(given)
+    subject, binding, decision = decide_again(file, given.work, given.reports, (), {})
     done = promote_subject(
-        file, subject, decision, given.reports, Registry(), work=given.work, dry_run=given.dry_run, by=by
+        file,
+        subject,
+        decision,
+        given.reports,
+        Registry(),
+        work=given.work,
+        dry_run=given.dry_run,
+        by=by,
+        attestation=attestation,
+        image=binding.image,
     )
     word = "would move" if given.dry_run else "already stands" if done.already else "moved"
     how = f"signed by {done.signed_by}" if done.signed_by else "unsigned"
+    how += f", attested by {done.attested_by}" if done.attested_by else ""
     print(f"`{done.alias}` of {done.model} {word}: version {done.before or 'none'} -> version {done.after} ({how})")
     if subject.demonstration:
         print("The registry is a file of this machine: the alias moved here and nowhere else.")
@@ -248,17 +259,24 @@ def approve(given: argparse.Namespace) -> int:
 
 def verify(given: argparse.Namespace) -> int:
     """Say whether a record holds."""
-    from weighin.record.signature import trusted_key
-    from weighin.record.verify import verify as verified
+    from weighin.cli.trust import verify as say
 
-    found = verified(given.record, [trusted_key(p) for p in given.trusted_key], given.digest)
-    candidate, verdict = found.record["candidate"], found.record["verdict"]["status"]
-    how = f"signed by {found.signed_by}" if found.signed_by else "unsigned"
-    print(f"{candidate['name']} version {candidate['version'] or 'unregistered'}: {verdict}; {how}; {found.digest}")
-    print("Every outcome follows from its stored measurement.")
-    if not found.signed_by and not given.digest:
-        print("Who made it is not proven: give --trusted-key and the signed record, or --digest.", file=sys.stderr)
-    return 0
+    return say(given)
+
+
+def provenance(given: argparse.Namespace) -> int:
+    """Verify who built the image that judges."""
+    from weighin.cli.trust import provenance as say
+
+    return say(given)
+
+
+def predicate(given: argparse.Namespace) -> int:
+    """Judge again, and write what is to be attested of the record."""
+    from weighin.cli.trust import predicate as leave
+
+    _judged_by(given.image)
+    return leave(given)
 
 
 def key(given: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from weighin.contract.reading import ContractFile
 from weighin.errors import INTERNAL_ERROR, EvidenceError, WeighinError
 from weighin.record.decision import Decision, decision_record, judge_evidence
 from weighin.record.encode import write_json
+from weighin.record.provenance import proven
 from weighin.record.suite import Binding
 from weighin.report import html, markdown
 from weighin.subject import Subject
@@ -62,7 +63,7 @@ def conclude(file: ContractFile, work: Path, reports: Path, suites: tuple[str, .
         "url": os.environ.get("WEIGHIN_RUN_URL", ""),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    record = decision_record(decision, file, subject, binding, run)
+    record = decision_record(decision, file, subject, binding, run, proven(work, binding.image))
     reports.mkdir(parents=True, exist_ok=True)
     write_json(reports / "record.json", record)
     write_json(reports / "verdict.json", {"schema": VERDICT, **record["verdict"]})

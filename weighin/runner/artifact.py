@@ -10,21 +10,30 @@ LEFT_OUT = "registered_model_meta"
 """MLflow adds it on some downloads, and it is no part of the model."""
 
 
-def manifest_digest(folder: Path) -> str:
-    """`sha256:<hex>` over the sorted manifest of a folder: relative path and sha256 of every file, as canonical JSON.
+def manifest(folder: Path) -> dict[str, str]:
+    """Relative path -> `sha256:<hex>` of every file of a folder.
 
-    Errors: `ValueError` for a link, which may point to anything, and for a name that is not Unicode.
+    Errors: `ValueError` for a link, which may point to anything.
     """
-    manifest = {}
+    found = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             raise ValueError(f"`{name}` is a link")
         if path.is_file() and name != LEFT_OUT:
             with path.open("rb") as file:
-                manifest[name] = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+                found[name] = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def manifest_digest(folder: Path) -> str:
+    """`sha256:<hex>` over the sorted manifest of a folder as canonical JSON.
+
+    Errors: as for `manifest`, and `ValueError` for a name that is not Unicode.
+    """
+    found = manifest(folder)
     # RFC 8785: sorted by UTF-16 code units, no spaces, everything unescaped that may be.
-    ordered = {name: manifest[name] for name in sorted(manifest, key=lambda n: n.encode("utf-16-be"))}
+    ordered = {name: found[name] for name in sorted(found, key=lambda n: n.encode("utf-16-be"))}
     data = json.dumps(ordered, ensure_ascii=False, separators=(",", ":")).encode()
     return "sha256:" + hashlib.sha256(data).hexdigest()
 

@@ -295,7 +295,7 @@ def run_program(
     mounts = [(readable(repo), "/repo", False)]
     for folder in write:
         mounts.append((_made(repo / folder), f"/repo/{folder}", True))
-    environment = [f"WEIGHIN_IMAGE={identity(image)}"]
+    environment = [f"WEIGHIN_IMAGE={identity(image)}", f"WEIGHIN_IMAGE_DIGESTS={','.join(digests(image))}"]
     # The values of these are passed on from our own environment and never stand on a command line.
     passed = (
         "WEIGHIN_ATTEMPT",
@@ -334,6 +334,12 @@ def identity(image: str) -> str:
     if found.returncode:
         raise NoEngineError(f"no image {image}: {last_line(found.stderr)}. Build it: docker build -t {image} .")
     return found.stdout.decode().strip()
+
+
+def digests(image: str) -> list[str]:
+    """The digests, `sha256:<hex>`, under which registries have the image; none for one that was built here."""
+    found = docker("image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", image)
+    return [line.rpartition("@")[2] for line in found.stdout.decode().split()]
 
 
 def readable(folder: Path) -> Path:
