@@ -312,6 +312,12 @@ def test_another_models_record_moves_nothing(case: Case, registry: Registry, tmp
     refused(case, registry, "the record is about something else than the evidence")
 
 
+def test_a_version_of_another_model_moves_nothing(case: Case, registry: Registry) -> None:
+    about(case, replace(case.subject, candidate=replace(case.subject.candidate, name="another-model")))
+    recorded(case)
+    refused(case, registry, "the candidate is no version of `flight-delay`")
+
+
 def test_a_record_of_an_earlier_attempt_moves_nothing(case: Case, registry: Registry) -> None:
     case.binding = replace(case.binding, attempt="2")
     refused(case, registry, r"its evidence is of another attempt \(1, expected 2\)")

@@ -85,6 +85,12 @@ def promote(
         raise PromotionError(
             "the candidate is no registered version", candidate.source, "Register it and validate that."
         )
+    if candidate.name != contract_file.contract.model.name:
+        raise PromotionError(
+            f"the candidate is no version of `{contract_file.contract.model.name}`",
+            str(candidate),
+            "Nothing was moved.",
+        )
     with tempfile.TemporaryDirectory() as scratch:
         found = registry.digest(candidate.name, candidate.version, Path(scratch) / "model")
     if found != candidate.digest:
@@ -93,7 +99,7 @@ def promote(
             str(candidate),
             "Validate the version again.",
         )
-    titles = Titles(registry, candidate.name, aliases.champion, aliases.previous)
+    titles = Titles.of(contract_file.contract.model, registry)
     head, before = titles.settle(look_only=dry_run)
     judged_against = subject.champion.version if subject.champion else ""
     already = before == candidate.version

@@ -26,8 +26,9 @@ def validate(given: argparse.Namespace) -> int:
 
 
 def _validate(given: argparse.Namespace) -> int:
-    from weighin.cli.conclude import conclude, decide_again
+    from weighin.cli.conclude import conclude
     from weighin.contract import read_contract
+    from weighin.judge import decide_again
     from weighin.resolve import resolve as resolve_subject
     from weighin.runner import docker, local
 
@@ -185,9 +186,9 @@ def verdict(given: argparse.Namespace) -> int:
 
 def promote(given: argparse.Namespace) -> int:
     """Move the champion's alias."""
-    from weighin.cli.conclude import decide_again
     from weighin.cli.trust import attestation_of
     from weighin.contract import read_contract
+    from weighin.judge import decide_again
     from weighin.promote import promote as promote_subject
     from weighin.record.signature import signer
     from weighin.registry.mlflow import Registry
@@ -195,7 +196,7 @@ def promote(given: argparse.Namespace) -> int:
     file = read_contract(given.contract)
     _judged_by(given.image)
     by, attestation = signer(), attestation_of(given)
-    subject, binding, decision = decide_again(file, given.work, given.reports, (), {})
+    subject, binding, decision = decide_again(file, given.work, given.reports)
     done = promote_subject(
         file,
         subject,

@@ -15,8 +15,7 @@ from weighin.registry.mlflow import Registry
 
 def titles_of(given: argparse.Namespace) -> Titles:
     """The champion of the contract's model."""
-    model = read_contract(given.contract).contract.model
-    return Titles(Registry(), model.name, model.aliases.champion, model.aliases.previous)
+    return Titles.of(read_contract(given.contract).contract.model, Registry())
 
 
 def rollback(given: argparse.Namespace) -> int:

@@ -69,12 +69,12 @@ def provenance(given: argparse.Namespace) -> int:
 
 def predicate(given: argparse.Namespace) -> int:
     """Judge again from the evidence; if the record says the same, and it passed, write what is to be attested of it."""
-    from weighin.cli.conclude import decide_again
     from weighin.contract import read_contract
+    from weighin.judge import decide_again
     from weighin.promote import checked_record
 
     file = read_contract(given.contract)
-    subject, binding, decision = decide_again(file, given.work, given.reports, (), {})
+    subject, binding, decision = decide_again(file, given.work, given.reports)
     record = checked_record(file, subject, decision, given.reports, work=given.work, image=binding.image)
     write_json(given.reports / PREDICATE, head(record.record))
     print(f"{record.digest} passed, and may be attested: {given.reports / PREDICATE}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from weighin.contract.models import Model
 from weighin.errors import PromotionError, RegistryError
 from weighin.registry.ledger import Action, Entry, Ledger
 from weighin.registry.mlflow import Registry
@@ -29,6 +30,11 @@ class Titles:
     model: str
     champion: str
     previous: str
+
+    @staticmethod
+    def of(model: Model, registry: Registry) -> Titles:
+        """Of a contract's model."""
+        return Titles(registry, model.name, model.aliases.champion, model.aliases.previous)
 
     @property
     def ledger(self) -> Ledger:
