@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
+
+SCHEMA = Path(__file__).resolve().parent.parent / "docs/schema/decision-v1.schema.json"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -15,3 +21,24 @@ def environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def every_record_has_the_published_form() -> Iterator[None]:
+    """Whatever a test writes as a record is checked against the JSON Schema that is published."""
+    import evidence_files
+    from weighin.cli import conclude
+    from weighin.record import decision
+    from weighin.record.encode import canonical
+
+    form, made = Draft202012Validator(json.loads(SCHEMA.read_text())), decision.decision_record
+
+    def checked(*given: Any, **more: Any) -> dict[str, Any]:
+        record = made(*given, **more)
+        form.validate(json.loads(canonical(record)))
+        return record
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (decision, conclude, evidence_files):
+            patch.setattr(module, "decision_record", checked)
+        yield

@@ -113,6 +113,8 @@ class Trial:
     def case(self, number: int = 2, champion: int = 1) -> Case:
         """Green evidence about a version against the champion, and its record."""
         case = Case(self.stock.folder / f"{self.name}-{number}-{champion}")
+        model = case.file.contract.model.model_copy(update={"name": self.name})
+        case.file = replace(case.file, contract=case.file.contract.model_copy(update={"model": model}))
         case.subject = Subject(self.version(number), self.version(champion), case.file.digest, {}, True)
         case.binding = Binding(case.file.digest, case.subject.digest, "", "1")
         if not (case.reports / "record.json").exists():

@@ -29,8 +29,13 @@ ORDER = {
     "resolve": 6,
     "record": 6,
     "suites": 7,
-    "promote": 7,
-    "rollback": 7,
+    "approval": 7,
+    "policy": 7,
+    "serving": 7,
+    "deploy": 7,
+    "accept": 8,
+    "promote": 8,
+    "rollback": 8,
     "report": 7,
     "judge": 8,
     "cli": 9,
@@ -89,6 +94,7 @@ def test_a_model_is_loaded_in_one_place_and_served_in_one() -> None:
     assert found == {
         "predict.py": {"load_model", "mlflow.pyfunc"},
         "serve.py": {'"models", "serve"'},
+        "serving/scoring.py": {"load_model", "mlflow.pyfunc"},
         # Wraps predictions that were left, so that MLflow can draw them.
         "suites/mlflow_evaluation.py": {"mlflow.pyfunc", "mlflow.sklearn"},
     }

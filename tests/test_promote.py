@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from evidence_files import Case, interval
+from evidence_files import ROOT, RUN, Case, interval
+from private_sigstore import OWN, WORKFLOW, Sigstore, write
+from weighin.approval import approve
+from weighin.cli import main
+from weighin.cli.trust import PREDICATE
+from weighin.contract.models import Waiver
+from weighin.contract.release import Approver, Promotion
 from weighin.errors import ContractError, PromotionError, RegistryError, WeighinError
-from weighin.promote import promote
-from weighin.record.encode import write_json
-from weighin.record.signature import KEY, make_key, signer, trusted_key
+from weighin.promote import ATTESTED, promote, since_anchor
+from weighin.record.attestation import GITHUB, RECORD, Attestation, Identity, predicate
+from weighin.record.decision import decision_record
+from weighin.record.encode import file_digest, write_json
+from weighin.record.provenance import Provenance
+from weighin.record.signature import KEY, STATEMENT, make_key, signer, trusted_key
 from weighin.record.suite import Binding
 from weighin.record.verify import verify
-from weighin.registry.champion import ENTRY
+from weighin.registry.champion import ENTRY, Titles
 from weighin.registry.mlflow import Registry
+from weighin.runner.artifact import manifest_digest
 from weighin.subject import ModelVersion, Subject
 
 NAME = "flight-delay"
@@ -234,3 +245,203 @@ def test_an_unknown_version_and_a_bad_address_are_named(registry: Registry, tmp_
     with pytest.raises(ContractError):
         registry.resolve("models:/", tmp_path / "x")
     assert registry.aliased("no-such-model", "champion") is None
+
+
+# --- what is demanded beyond a pass
+
+
+def demanding(case: Case, **promotion: Any) -> Case:
+    contract = case.file.contract.model_copy(update={"promotion": Promotion(**promotion)})
+    case.file = replace(case.file, contract=contract)
+    return case
+
+
+def test_a_policy_that_denies_moves_nothing_and_nothing_is_signed(
+    case: Case, registry: Registry, tmp_path: Path
+) -> None:
+    demanding(case, policy=str(ROOT / "policy/release.rego"))
+    make_key(tmp_path / "key")
+    with pytest.raises(PromotionError, match=r"the policy denies it: 0 approvals by others than .*, 2 are required"):
+        go(case, registry, by=signer({KEY: str(tmp_path / "key")}))
+    assert aliases(registry) == ("1", None)
+    assert not (case.reports / "record.dsse.json").exists()
+    with pytest.raises(PromotionError, match="the policy denies it"):
+        go(case, registry, dry_run=True)
+
+
+def test_what_a_policy_allowed_is_kept_with_the_entry(case: Case, registry: Registry, tmp_path: Path) -> None:
+    named = []
+    for name in ("risk", "owner"):
+        make_key(tmp_path / name)
+        named.append(Approver(name=name, key=str(tmp_path / f"{name}.pub")))
+        by = signer({KEY: str(tmp_path / name)})
+        assert by is not None
+        approve(case.reports / "record.json", by, "read")
+    demanding(case, policy=str(ROOT / "policy/release.rego"), approvers=named)
+    done = go(case, registry, by=signer({KEY: str(tmp_path / "risk")}))
+    assert aliases(registry) == ("2", "1")
+    ledger = Titles(registry, NAME, "champion", "previous").ledger
+    head = ledger.head()
+    assert head is not None
+    import mlflow
+
+    kept = Path(mlflow.artifacts.download_artifacts(run_id=head.run_id, dst_path=str(tmp_path / "kept")))
+    names = sorted(p.relative_to(kept).as_posix() for p in kept.rglob("*.*") if p.is_file())
+    assert [n for n in names if "/" not in n] == [
+        "approvals.json",
+        "policy-promoter.txt",
+        "policy.rego",
+        "record.dsse.json",
+        "record.json",
+    ]
+    assert sum(n.startswith("approvals/") for n in names) == 2
+    assert manifest_digest(kept) == head.evidence
+    assert verify(kept / "record.json", expected=done.record).digest == head.record
+
+
+def test_an_image_whose_provenance_was_not_verified_moves_nothing(case: Case, registry: Registry) -> None:
+    demanding(case, image_provenance="required")
+    refused(case, registry, r"the provenance of the image that judged \(none\) was not verified")
+
+
+def test_another_models_record_moves_nothing(case: Case, registry: Registry, tmp_path: Path) -> None:
+    other = Case(tmp_path / "other").write()
+    candidate = replace(other.subject.candidate, name="another-model")
+    about(other, replace(other.subject, candidate=candidate))
+    write_json(case.reports / "record.json", recorded(other).record())
+    refused(case, registry, "the record is about something else than the evidence")
+
+
+def test_a_version_of_another_model_moves_nothing(case: Case, registry: Registry) -> None:
+    about(case, replace(case.subject, candidate=replace(case.subject.candidate, name="another-model")))
+    recorded(case)
+    refused(case, registry, "the candidate is no version of `flight-delay`")
+
+
+def test_a_record_of_an_earlier_attempt_moves_nothing(case: Case, registry: Registry) -> None:
+    case.binding = replace(case.binding, attempt="2")
+    refused(case, registry, r"its evidence is of another attempt \(1, expected 2\)")
+
+
+def test_a_waiver_that_expired_since_moves_nothing(case: Case, registry: Registry) -> None:
+    check = case.check("performance/roc_auc")
+    waiver = Waiver(check=check.id, limit=0.5, owner="team-a", reason="for now", expires="2013-11-01")
+    contract = case.file.contract.model_copy(update={"waivers": (waiver,)})
+    case.file = replace(case.file, contract=contract)
+    refused(case, registry, r"performance/roc_auc: not_evaluated: the waiver .* expired")
+
+
+def test_the_ledger_says_what_has_changed_since_the_anchor() -> None:
+    interval = {"estimate": -0.00125, "low": -0.004, "high": "Infinity"}
+    outcomes = [
+        {"check": "performance/roc_auc/vs-anchor", "evidence": interval},
+        {"check": "performance/roc_auc/vs-champion", "evidence": interval},
+        {"check": "performance/brier/vs-anchor", "evidence": {"unmeasured": "no anchor"}},
+    ]
+    record = {"suites": [{"outcomes": outcomes}]}
+    assert since_anchor(record) == "performance/roc_auc/vs-anchor -0.00125 [-0.004, inf]"
+
+
+# --- what the platform attested
+
+
+def attested(case: Case, folder: Path, **of: str) -> Attestation:
+    sigstore, record = Sigstore(), case.reports / "record.json"
+    about = [{"name": "record.json", "digest": {"sha256": file_digest(record).removeprefix("sha256:")}}]
+    said = {"_type": STATEMENT, "subject": about, "predicateType": RECORD}
+    said["predicate"] = predicate(json.loads(record.read_text()))
+    bundle = write(folder / "bundle.json", sigstore.attest(said, **of))
+    return Attestation(bundle, Identity.of(GITHUB, WORKFLOW), write(folder / "root.json", sigstore.root()))
+
+
+def test_an_attestation_stays_with_the_record_the_entry_and_the_run(
+    case: Case, registry: Registry, tmp_path: Path
+) -> None:
+    attestation = attested(case, tmp_path)
+    done = go(case, registry, attestation=attestation)
+    assert done.attested_by == WORKFLOW
+    bundle = attestation.bundle.read_bytes()
+    assert (case.reports / ATTESTED).read_bytes() == bundle
+    kept = replace(attestation, bundle=case.reports / ATTESTED)
+    assert verify(case.reports / "record.json", attestation=kept).attested_by == WORKFLOW
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=registry.uri)
+    assert client.get_model_version(NAME, "2").tags["weighin.attested"] == WORKFLOW
+    run = client.get_model_version(NAME, "2").run_id
+    found = mlflow.artifacts.download_artifacts(
+        run_id=run, artifact_path=f"weighin/{ATTESTED}", tracking_uri=registry.uri, dst_path=str(tmp_path / "run")
+    )
+    assert Path(found).read_bytes() == bundle
+    entries = client.search_model_versions(f"name = '{NAME}.ledger'")
+    newest = max(entries, key=lambda e: int(e.version))
+    found = mlflow.artifacts.download_artifacts(
+        artifact_uri=newest.source, tracking_uri=registry.uri, dst_path=str(tmp_path / "entry")
+    )
+    assert (Path(found) / ATTESTED).read_bytes() == bundle
+
+
+@pytest.mark.parametrize("broken", ["repository", "workflow", "record", "bundle"])
+def test_an_attestation_that_does_not_hold_moves_nothing(
+    broken: str, case: Case, registry: Registry, tmp_path: Path
+) -> None:
+    other = {"repository": "https://github.com/example/another", "workflow": WORKFLOW.replace("release", "feature")}
+    attestation = attested(case, tmp_path, **({broken: other[broken]} if broken in other else {}))
+    if broken == "record":
+        record = json.loads((case.reports / "record.json").read_text())
+        write_json(case.reports / "record.json", record | {"risk": "none"})
+    if broken == "bundle":
+        attestation.bundle.unlink()
+    with pytest.raises(WeighinError):
+        go(case, registry, attestation=attestation)
+    assert aliases(registry) == ("1", None)
+
+
+def test_a_bundle_that_nobody_asked_about_is_not_kept_as_evidence(
+    case: Case, registry: Registry, tmp_path: Path
+) -> None:
+    (case.reports / ATTESTED).write_text("{}")
+    done = go(case, registry)
+    assert done.attested_by == ""
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=registry.uri)
+    assert client.get_model_version(NAME, "2").tags["weighin.attested"] == "no"
+    newest = max(client.search_model_versions(f"name = '{NAME}.ledger'"), key=lambda e: int(e.version))
+    found = mlflow.artifacts.download_artifacts(
+        artifact_uri=newest.source, tracking_uri=registry.uri, dst_path=str(tmp_path / "entry")
+    )
+    assert not (Path(found) / ATTESTED).exists()
+
+
+def test_a_record_of_another_image_or_provenance_moves_nothing(case: Case, registry: Registry, tmp_path: Path) -> None:
+    image = "sha256:" + "1" * 64
+    with pytest.raises(PromotionError, match="another image than the evidence"):
+        go(case, registry, image=image)
+    built = Provenance(image, "sha256:" + "d" * 64, GITHUB, WORKFLOW, OWN, "sha256:" + "b" * 64)
+    case.binding = Binding(case.file.digest, case.subject.digest, image, "1")
+    case.write()
+    said = decision_record(case.decision(), case.file, case.subject, case.binding, RUN, asdict(built))
+    write_json(case.reports / "record.json", said)
+    with pytest.raises(PromotionError, match="another provenance"):
+        go(case, registry, image=image, work=tmp_path / "work")
+    assert aliases(registry) == ("1", None)
+    built.write(tmp_path / "work")
+    assert go(case, registry, image=image, work=tmp_path / "work", dry_run=True).after == "2"
+
+
+def test_what_is_to_be_attested_is_written_only_of_what_passed(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case.subject.write(tmp_path / "work/subject.json")
+    options = ["--contract", str(case.file.path), "--work", str(tmp_path / "work")]
+    assert main(["predicate", str(case.reports), *options]) == 0
+    record = json.loads((case.reports / "record.json").read_text())
+    assert json.loads((case.reports / PREDICATE).read_text()) == predicate(record)
+    assert file_digest(case.reports / "record.json") in capsys.readouterr().out
+    (case.reports / PREDICATE).unlink()
+    auc = case.check("performance/roc_auc")
+    case.evidence[auc.id] = interval(auc, auc.limit.value - 0.1, 0.01)
+    recorded(case)
+    assert main(["predicate", str(case.reports), *options]) == 1
+    assert not (case.reports / PREDICATE).exists()

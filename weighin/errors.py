@@ -55,6 +55,12 @@ class PromotionError(WeighinError):
     exit_code = 1
 
 
+class DeployError(WeighinError):
+    """The registry says one thing, and the servers another."""
+
+    exit_code = 1
+
+
 class LookRefused(WeighinError):
     """No look at the sealed holdout for this candidate."""
 

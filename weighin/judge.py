@@ -1,10 +1,12 @@
-"""Judge: run one suite as a pytest process of its own and leave its reports."""
+"""Judge: run one suite as a pytest process of its own and leave its reports; decide again from what they left."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ from typing import Any
 from weighin.contract.reading import ContractFile
 from weighin.errors import EvidenceError
 from weighin.outcome import gate
+from weighin.record.decision import Decision, judge_evidence
 from weighin.record.encode import encode_outcome
-from weighin.record.suite import SuiteOutcomes
+from weighin.record.suite import Binding, SuiteOutcomes
+from weighin.subject import Subject
 
 DRAWINGS = {"drift": "weighin.suites.evidently_report", "performance": "weighin.suites.mlflow_evaluation"}
 """Modules with a function `draw(evidence, folder)` that returns why it drew nothing, or nothing."""
@@ -74,3 +78,29 @@ def leave_pages(file: ContractFile, suite: str, work: Path, folder: Path) -> Non
         why_not = repr(error)[:300]
     if why_not:
         print(f"suite {suite}: {DRAWINGS[suite]} drew nothing: {why_not}", file=sys.stderr)
+
+
+def decide_again(
+    file: ContractFile,
+    work: Path,
+    reports: Path,
+    suites: tuple[str, ...] = (),
+    needs: Mapping[str, str] | None = None,
+) -> tuple[Subject, Binding, Decision]:
+    """Compute the decision from the evidence that the suites left.
+
+    work, reports  what was resolved and predicted, and what the suites left
+    suites, needs  as for `judge_evidence`
+    Environment: WEIGHIN_IMAGE and WEIGHIN_ATTEMPT say of which image and attempt evidence counts.
+    Errors: `EvidenceError` when the subject is absent or another's.
+    """
+    subject = Subject.read(work / "subject.json")
+    if subject.contract != file.digest:
+        raise EvidenceError(
+            f"resolved under another contract ({subject.contract}, this is {file.digest})",
+            str(work / "subject.json"),
+            "Validate again.",
+        )
+    image, attempt = os.environ.get("WEIGHIN_IMAGE", ""), os.environ.get("WEIGHIN_ATTEMPT", "1")
+    binding = Binding(file.digest, subject.digest, image, attempt)
+    return subject, binding, judge_evidence(file, binding, reports, suites, needs, sealed=subject.sealed is not None)

@@ -1,24 +1,32 @@
-"""Promotion, first form: the alias moves only to what was judged, and only from what it was judged against.
+"""Promotion: the alias moves only to what was judged, and only from what it was judged against.
 
-The record is signed here, by whoever holds the key, and nowhere else. See docs/decisions for what is still to come.
+In this order: everything is checked, the policy is asked, the record is signed (here, by whoever holds the key, and
+nowhere else), the ledger is written, then tags, metrics and files, and the alias last.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from weighin.approval import FOLDER, approvals, listed
 from weighin.contract.reading import ContractFile
 from weighin.errors import PromotionError, WeighinError
 from weighin.outcome import Measurement, Status
+from weighin.policy import demand
+from weighin.record.attestation import Attestation
 from weighin.record.decision import Decision
-from weighin.record.encode import encode_outcome, write_json
+from weighin.record.encode import canonical, encode_outcome, write_json
+from weighin.record.provenance import proven
 from weighin.record.signature import Signer, envelope
 from weighin.record.verify import Verified, verify
-from weighin.registry.champion import Titles
+from weighin.registry.champion import Titles, who
 from weighin.registry.ledger import Entry
 from weighin.registry.looks import Looks
 from weighin.registry.mlflow import Registry
@@ -39,12 +47,15 @@ class Promotion:
     record: str
     already: bool
     signed_by: str = ""
+    attested_by: str = ""
 
 
 RECORD = "weighin.record"
 """Tag of a version: digest of the record that it was promoted with."""
 SIGNED = "record.dsse.json"
 """The signed record, in the reports and with the candidate's run."""
+ATTESTED = "record.sigstore.json"
+"""The platform's attestation of `record.json`, in the same places."""
 
 
 def promote(
@@ -57,20 +68,30 @@ def promote(
     work: Path | None = None,
     dry_run: bool = False,
     by: Signer | None = None,
+    attestation: Attestation | None = None,
+    image: str = "",
 ) -> Promotion:
     """Move the champion's alias to the candidate.
 
     decision  recomputed from the evidence in `reports` by the caller, not read from a file
     work      what was resolved and predicted: the reference's profile is stored with the candidate from there
     by        who signs the record
+    attestation  the platform's, of this record; where it is named, nothing is moved without it
+    image        the image whose evidence counted
     Errors: `PromotionError` with the sentence that says what does not hold; the registry is then as it was.
     """
     aliases, candidate = contract_file.contract.model.aliases, subject.candidate
-    record = _record(contract_file, subject, decision, reports)
+    record = checked_record(contract_file, subject, decision, reports, work=work, attestation=attestation, image=image)
     _close_epoch(contract_file, subject, registry, dry_run=dry_run)
     if not candidate.version:
         raise PromotionError(
             "the candidate is no registered version", candidate.source, "Register it and validate that."
+        )
+    if candidate.name != contract_file.contract.model.name:
+        raise PromotionError(
+            f"the candidate is no version of `{contract_file.contract.model.name}`",
+            str(candidate),
+            "Nothing was moved.",
         )
     with tempfile.TemporaryDirectory() as scratch:
         found = registry.digest(candidate.name, candidate.version, Path(scratch) / "model")
@@ -80,7 +101,7 @@ def promote(
             str(candidate),
             "Validate the version again.",
         )
-    titles = Titles(registry, candidate.name, aliases.champion, aliases.previous)
+    titles = Titles.of(contract_file.contract.model, registry)
     head, before = titles.settle(look_only=dry_run)
     judged_against = subject.champion.version if subject.champion else ""
     already = before == candidate.version
@@ -96,12 +117,28 @@ def promote(
             candidate.name,
             "Validate again, against the champion of today.",
         )
+    files = allowed(contract_file, str(candidate), record, reports)
     signed_by = by.key_id if by else ""
-    done = Promotion(candidate.name, aliases.champion, before, candidate.version, record.digest, already, signed_by)
+    done = Promotion(
+        candidate.name,
+        aliases.champion,
+        before,
+        candidate.version,
+        record.digest,
+        already,
+        signed_by,
+        record.attested_by,
+    )
     if dry_run:
         return done
     if by:
         write_json(reports / SIGNED, envelope(record.record, by))
+        files[SIGNED] = (reports / SIGNED).read_bytes()
+    if attestation:
+        if not _same_file(attestation.bundle, reports / ATTESTED):
+            shutil.copyfile(attestation.bundle, reports / ATTESTED)
+        files[ATTESTED] = (reports / ATTESTED).read_bytes()
+    evidence = tuple(name for name in (SIGNED, ATTESTED) if name in files)
     if head is not None and subject.champion and not already and subject.champion.digest != head.artifact:
         raise PromotionError(
             f"version {before} has other files than when it became champion ({head.artifact})",
@@ -111,15 +148,16 @@ def promote(
     if not already and candidate.run_id:
         # Whoever may not write to the run is to be told before the ledger says anything.
         registry.tag_run(candidate.run_id, {"weighin.judged": record.digest})
-    entry = None if already else _enter(titles, head, before, subject, reports, record.digest)
+    entry = None if already else _enter(titles, head, before, subject, files, record)
     if entry or unfinished:
         tags = {
             "validation_status": "passed",
             "weighin.contract": contract_file.digest,
             "weighin.replaces": before or "none",
             "weighin.signed": signed_by or "no",
+            "weighin.attested": record.attested_by or "no",
         }
-        _publish(decision, subject, reports, registry, signed=by is not None)
+        _publish(decision, subject, reports, registry, evidence)
         if work is not None:
             _store_profile(contract_file, subject, work, registry)
         # The record's digest last: whoever finds it there need not do the rest again.
@@ -130,7 +168,40 @@ def promote(
     return done
 
 
-def _enter(titles: Titles, head: Entry | None, before: str, subject: Subject, reports: Path, record: str) -> Entry:
+def allowed(contract_file: ContractFile, place: str, record: Verified, reports: Path) -> dict[str, bytes]:
+    """The files that speak for the promotion, by name: the record, approvals, policy and what the policy was shown.
+
+    Errors: `PromotionError` where the image's provenance is demanded and not verified, or the policy denies it.
+    """
+    demands = contract_file.contract.promotion
+    if demands.image_provenance == "required" and record.record["facts"].get("image_provenance") is not True:
+        raise PromotionError(
+            f"the provenance of the image that judged ({record.record['image'] or 'none'}) was not verified",
+            place,
+            "Judge with an image that the contract's builder attested, and verify it: docs/verifying.md.",
+        )
+    found = approvals(contract_file, reports, record.digest)
+    files = {"record.json": (reports / "record.json").read_bytes()}
+    for path in sorted((reports / FOLDER).iterdir()) if (reports / FOLDER).is_dir() else ():
+        files[f"{FOLDER}/{path.name}"] = path.read_bytes()
+    files["approvals.json"] = canonical(listed(found))
+    if demands.policy is not None:
+        policy = contract_file.folder / demands.policy
+        promoter = who(os.environ)
+        given = {
+            "record": record.record,
+            "record_digest": record.digest,
+            "approvals": listed(found),
+            "promoter": promoter,
+        }
+        demand(policy, given)
+        files |= {"policy.rego": policy.read_bytes(), "policy-promoter.txt": promoter.encode()}
+    return files
+
+
+def _enter(
+    titles: Titles, head: Entry | None, before: str, subject: Subject, files: Mapping[str, bytes], record: Verified
+) -> Entry:
     """Write the promotion to the ledger; before the first, the champion that it replaces.
 
     Errors: `PromotionError` when another came first.
@@ -139,11 +210,29 @@ def _enter(titles: Titles, head: Entry | None, before: str, subject: Subject, re
         if head is None and subject.champion is not None:
             reason = "champion when the ledger began"
             head = titles.enter("adopt", None, "", before, subject.champion.digest, Path(scratch), reason=reason)
-        for name in ("record.json", SIGNED):
-            if (reports / name).is_file():
-                shutil.copyfile(reports / name, Path(scratch) / name)
-        candidate = subject.candidate
-        return titles.enter("promote", head, before, candidate.version, candidate.digest, Path(scratch), record=record)
+        for name, content in files.items():
+            path = Path(scratch) / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        own = subject.candidate
+        change = since_anchor(record.record)
+        return titles.enter(
+            "promote", head, before, own.version, own.digest, Path(scratch), record=record.digest, change=change
+        )
+
+
+def since_anchor(record: Mapping[str, Any]) -> str:
+    """What has changed since the pinned anchor, one comparison after the other; empty where the contract has none.
+
+    Each promotion compares with the same anchor, so that this is the whole change and not that of one step.
+    """
+    lines = []
+    for outcome in (o for s in record["suites"] for o in s["outcomes"]):
+        evidence = outcome["evidence"]
+        if outcome["check"].endswith("/vs-anchor") and "estimate" in evidence:
+            low, high = (float(evidence[end]) for end in ("low", "high"))
+            lines.append(f"{outcome['check']} {float(evidence['estimate']):.4g} [{low:.4g}, {high:.4g}]")
+    return "; ".join(lines)
 
 
 def _suites(decision: Decision) -> dict[str, str]:
@@ -155,7 +244,9 @@ def _suites(decision: Decision) -> dict[str, str]:
     }
 
 
-def _publish(decision: Decision, subject: Subject, reports: Path, registry: Registry, *, signed: bool) -> None:
+def _publish(
+    decision: Decision, subject: Subject, reports: Path, registry: Registry, evidence: tuple[str, ...]
+) -> None:
     """Log the checks as metrics, and the evidence that MLflow can show, to the run that the candidate came from."""
     run_id = subject.candidate.run_id
     if not run_id:
@@ -173,9 +264,10 @@ def _publish(decision: Decision, subject: Subject, reports: Path, registry: Regi
     drawn = reports / "performance" / "mlflow"
     if drawn.is_dir():
         registry.log_files(run_id, drawn, "weighin/evaluation")
-    if signed:
+    if evidence:
         with tempfile.TemporaryDirectory() as scratch:
-            shutil.copyfile(reports / SIGNED, Path(scratch) / SIGNED)
+            for name in evidence:
+                shutil.copyfile(reports / name, Path(scratch) / name)
             registry.log_files(run_id, Path(scratch), "weighin")
 
 
@@ -219,12 +311,25 @@ def _close_epoch(contract_file: ContractFile, subject: Subject, registry: Regist
         ledger.record(held[0], passed=True)
 
 
-def _record(contract_file: ContractFile, subject: Subject, decision: Decision, reports: Path) -> Verified:
+def _same_file(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)
+
+
+def checked_record(
+    contract_file: ContractFile,
+    subject: Subject,
+    decision: Decision,
+    reports: Path,
+    *,
+    work: Path | None,
+    attestation: Attestation | None = None,
+    image: str = "",
+) -> Verified:
     """The record, after the checks that it holds by itself and says what the evidence says."""
     if decision.status is not Status.PASSED:
         first = decision.sentences[0] if decision.sentences else "no reason was recorded"
         raise PromotionError(f"the verdict is {decision.status.value}: {first}", str(reports), "Nothing was moved.")
-    found = verify(reports / "record.json")
+    found = verify(reports / "record.json", attestation=attestation)
     record = found.record
     said = (record["verdict"]["status"], record["subject"], record["contract"]["digest"])
     if said != (Status.PASSED.value, subject.digest, contract_file.digest):
@@ -236,5 +341,12 @@ def _record(contract_file: ContractFile, subject: Subject, decision: Decision, r
     if stored != [encode_outcome(o, decision.waivers.get(o.check, "")) for o in decision.outcomes]:
         raise PromotionError(
             "the record has other outcomes than the evidence", str(reports / "record.json"), "Validate again."
+        )
+    built = proven(work, image) if work else None
+    if (record["image"], record.get("provenance")) != (image, built):
+        raise PromotionError(
+            "the record is of another image than the evidence, or of another provenance",
+            str(reports / "record.json"),
+            "Validate again.",
         )
     return found

@@ -6,6 +6,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from weighin.contract.release import Deploy
+from weighin.deploy import Proof, bring
 from weighin.errors import PromotionError
 from weighin.registry.champion import Titles
 from weighin.registry.ledger import Entry
@@ -13,34 +15,50 @@ from weighin.registry.ledger import Entry
 
 @dataclass(frozen=True)
 class Rollback:
-    """From version `before` to `after`; `entry` is what the ledger says of it, or None where nothing was to be done."""
+    """From version `before` to `after`.
+
+    entry  what the ledger says of it, or None where nothing was to be done
+    proof  what the servers answered, where the contract says how to ask them
+    """
 
     before: str
     after: str
     entry: Entry | None
+    proof: Proof | None = None
 
 
 def rollback(
-    titles: Titles, to: str = "", *, owner: str, reason: str, emergency: bool = False, dry_run: bool = False
+    titles: Titles,
+    to: str = "",
+    *,
+    owner: str,
+    reason: str,
+    emergency: bool = False,
+    dry_run: bool = False,
+    spec: Deploy | None = None,
 ) -> Rollback:
     """Make an earlier version champion again.
 
     to         a version; by default the one before the champion of now
     owner, reason  who answers for it, and why
-    emergency  also to a version that was never gated, or whose files have changed; recorded as such
-    Errors: `PromotionError` with the sentence that says why not; the registry is then as it was.
+    emergency  also to a version that was never gated, or whose files have changed, and over aliases that somebody moved
+               by hand; recorded as such
+    spec       how the servers load the champion and prove it
+    Errors: `PromotionError` with the sentence that says why not; the registry is then as it was. `DeployError` when the
+    registry was changed and the servers do not follow.
     """
     place = titles.model
     if not owner.strip() or not reason.strip():
         raise PromotionError("a rollback needs somebody who answers for it, and why", place, "Give --owner, --reason.")
-    head, champion = titles.settle(look_only=dry_run)
+    head, champion = titles.settle(restore=emergency and not dry_run, look_only=dry_run)
     if head is None:
         raise PromotionError("nothing was promoted yet, so there is nothing to go back from", place)
     target = to or head.before
     if not target:
         raise PromotionError(f"there was no champion before version {champion}", place, "Name a version with --to.")
     if target == champion:
-        return Rollback(champion, target, None)
+        proof = bring(titles, head, spec) if spec and not dry_run else None
+        return Rollback(champion, target, None, proof)
     gated = [e for e in titles.ledger.entries() if e.after == target and e.record]
     with tempfile.TemporaryDirectory() as scratch:
         artifact = titles.registry.digest(place, target, Path(scratch) / "model")
@@ -74,4 +92,4 @@ def rollback(
             emergency=not unchanged,
         )
     titles.mirror(entry)
-    return Rollback(champion, target, entry)
+    return Rollback(champion, target, entry, bring(titles, entry, spec) if spec else None)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from weighin.errors import ContractError, EvidenceError
-from weighin.record.encode import canonical, digest, file_digest, read_json, write_json
+from weighin.record.encode import canonical, digest, read_json, write_json
+from weighin.runner.artifact import manifest_digest
 
 SCHEMA = "weighin/subject/v1"
 ROLES = ("candidate", "champion", "anchor")
@@ -106,18 +107,13 @@ class Subject:
 
 
 def artifact_digest(folder: Path) -> str:
-    """sha256 over the sorted manifest (relative path and sha256 of every file) of a model's folder.
+    """`manifest_digest` of a model's folder.
 
-    `registered_model_meta` is left out: MLflow adds it on some downloads, and it is no part of the model.
     Errors: `ContractError` when the folder holds no model, or a link that points elsewhere.
     """
     if not (folder / "MLmodel").is_file():
         raise ContractError("no MLmodel file", str(folder), "Name the folder of a model that MLflow logged.")
-    manifest = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            raise ContractError(f"`{name}` is a link", str(folder), "Log the model's files themselves.")
-        if path.is_file() and name != "registered_model_meta":
-            manifest[name] = file_digest(path)
-    return digest(canonical(manifest))
+    try:
+        return manifest_digest(folder)
+    except ValueError as error:
+        raise ContractError(str(error), str(folder), "Log the model's files themselves.") from error

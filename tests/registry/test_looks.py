@@ -250,10 +250,10 @@ class Interrupted(Registry):
         super().__init__(uri)
         self.meanwhile = meanwhile
 
-    def add_entry(self, name: str, run_id: str, tags: dict[str, str]) -> int:
+    def add_entry(self, name: str, run_id: str, tags: dict[str, str], description: str = "") -> int:
         happens, self.meanwhile = self.meanwhile, lambda: None
         happens()
-        return super().add_entry(name, run_id, tags)
+        return super().add_entry(name, run_id, tags, description)
 
 
 def test_the_same_candidate_reserved_meanwhile_takes_no_second_look(store: str, ledger: Looks, model: str) -> None:
@@ -306,11 +306,11 @@ class Lossy(Registry):
         super().__init__(uri)
         self.times, self.says, self.calls = times, says, 0
 
-    def add_entry(self, name: str, run_id: str, tags: dict[str, str]) -> int:
+    def add_entry(self, name: str, run_id: str, tags: dict[str, str], description: str = "") -> int:
         self.calls += 1
         if self.calls > 1:
-            return super().add_entry(name, run_id, tags)
-        number = [super(Lossy, self).add_entry(name, run_id, tags) for _ in range(self.times)]
+            return super().add_entry(name, run_id, tags, description)
+        number = [super(Lossy, self).add_entry(name, run_id, tags, description) for _ in range(self.times)]
         if self.says:
             raise RegistryError(self.says, "here", "Wait.")
         return number[-1]

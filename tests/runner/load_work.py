@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from weighin.runner.artifact import manifest_digest
 from weighin.runner.plan import Interface, LoadPlan, Phase, Plan, Session
 
 SERVER = Path(__file__).with_name("own_server.py")
@@ -38,6 +39,7 @@ def write(folder: Path, mode: str = "right", **changes: Any) -> Path:
     work = folder / "work"
     (work / "models/candidate").mkdir(parents=True)
     (work / "features").mkdir()
+    resolved(work)
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"row": np.arange(50.0), "other": rng.normal(size=50)})
     frame.to_parquet(work / "features/holdout.parquet")
@@ -47,6 +49,12 @@ def write(folder: Path, mode: str = "right", **changes: Any) -> Path:
     plan = replace(PLAN, **{"command": command, **changes})
     Plan(("load",), ("candidate",), (0,), 60, 1000, plan).write(work / "plan.json")
     return work
+
+
+def resolved(work: Path) -> None:
+    """Write that the models' files are as they are now."""
+    roles = {role: {"digest": manifest_digest(work / "models" / role)} for role in ("candidate", "champion")}
+    (work / "subject.json").write_text(json.dumps(roles))
 
 
 def facts(work: Path, name: str) -> dict[str, Any]:

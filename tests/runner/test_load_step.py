@@ -122,6 +122,7 @@ def test_an_environment_that_cannot_be_built_is_said(requirements: str | None, s
     work = load_work.write(tmp_path, command=(), sessions=CLEAN)
     if requirements:
         (work / "models/candidate/requirements.txt").write_text(requirements)
+        load_work.resolved(work)
     local.load(work)
     assert says in load_work.facts(work, "clean-0.server.json")["unbuilt"]
     assert says in load_work.problems(work)["clean-0"]
@@ -130,6 +131,7 @@ def test_an_environment_that_cannot_be_built_is_said(requirements: str | None, s
 def test_a_model_whose_requirements_lack_what_it_needs_does_not_start(tmp_path: Path) -> None:
     work = load_work.write(tmp_path, command=(), sessions=CLEAN)
     (work / "models/candidate/requirements.txt").write_text("six==1.17.0")
+    load_work.resolved(work)
     local.load(work)
     assert load_work.facts(work, "clean-0.server.json")["unbuilt"] == ""
     assert "No module named mlflow" in load_work.problems(work)["clean-0"]

@@ -50,10 +50,14 @@ def parser() -> Parser:
     predict.add_argument("--column", type=int, action="append", help="number of an answer that is the prediction (1)")
     predict.add_argument("--shap", type=int, default=0, metavar="ROWS", help="leave SHAP values of this many rows")
 
-    serve = commands.add_parser("serve", help="serve one model on loopback (a step)")
-    serve.add_argument("--model", type=Path, required=True)
+    serve = commands.add_parser("serve", help="serve one model on loopback (a step), or the champion (--follow)")
+    serve.add_argument("--model", type=Path)
     serve.add_argument("--port", type=int, required=True)
     serve.add_argument("--python", type=Path, help="interpreter of another environment (default: this one)")
+    serve.add_argument("--follow", action="store_true", help="serve the champion, and at SIGHUP the champion of then")
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen, with --follow (%(default)s)")
+    serve.add_argument("--pid-file", type=Path, help="where to write the number of the process, with --follow")
+    _contract(serve)
 
     load = commands.add_parser("load", help="send the planned load to a server (a step)")
     load.add_argument("--url", help="the server; not for --worker, whom the master tells")
@@ -80,6 +84,7 @@ def parser() -> Parser:
     promote = commands.add_parser("promote", help="move the champion's alias, if everything passed")
     _reports(promote)
     promote.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    _attestation(promote, "attestation of the record, without which nothing is moved")
 
     rollback = commands.add_parser("rollback", help="make an earlier version champion again")
     _contract(rollback)
@@ -88,6 +93,21 @@ def parser() -> Parser:
     rollback.add_argument("--reason", default="", help="why")
     rollback.add_argument("--emergency", action="store_true", help="also to a version that was not gated")
     rollback.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+    deploy = commands.add_parser("deploy", help="tell the servers to load the champion, and let them prove it")
+    _contract(deploy)
+    deploy.add_argument("--check", action="store_true", help="only ask them")
+
+    accept = commands.add_parser("accept", help="copy a version that was promoted elsewhere, and make it champion here")
+    accept.add_argument("version", help="models:/NAME/VERSION there")
+    accept.add_argument("--source", required=True, metavar="URI", help="the registry there, or `same`")
+    accept.add_argument("--trusted-key", type=Path, action="append", default=[], metavar="FILE", help="who signs there")
+    accept.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    _contract(accept)
+
+    approve = commands.add_parser("approve", help="sign that a record may be acted on")
+    approve.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="(%(default)s)")
+    approve.add_argument("--comment", default="", help="why")
 
     history = commands.add_parser("history", help="who was champion, since when, by whom, on what evidence")
     _contract(history)
@@ -100,6 +120,15 @@ def parser() -> Parser:
         "--trusted-key", type=Path, action="append", default=[], metavar="FILE", help="a public key (repeatable)"
     )
     verify.add_argument("--digest", default="", help="sha256:<hex> of the record, where it is known from elsewhere")
+    _attestation(verify, "attestation of the record, a Sigstore bundle")
+
+    provenance = commands.add_parser("provenance", help="verify who built the image that judges; needs no network")
+    provenance.add_argument("image", help="NAME@sha256:..., or its digest")
+    _attestation(provenance, "attestation of the image's build, a Sigstore bundle")
+    _work(provenance)
+
+    predicate = commands.add_parser("predicate", help="judge again, and write what is to be attested of the record")
+    _reports(predicate)
 
     key = commands.add_parser("key", help="make a key to sign records with")
     key.add_argument("file", type=Path, help="where the private key goes; the public one goes to FILE.pub")
@@ -151,6 +180,19 @@ def _subject(command: argparse.ArgumentParser) -> None:
     command.add_argument("--champion", help="the same for the baseline; default the contract's alias")
     command.add_argument(
         "--sealed", action="store_true", help="a release: reserve a look at the sealed holdout and judge on it as well"
+    )
+
+
+def _attestation(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--attestation", type=Path, metavar="BUNDLE", help=what)
+    command.add_argument("--issuer", default="", metavar="URL", help="who issued the identity that must have signed")
+    command.add_argument("--workflow", default="", metavar="ID", help="OWNER/REPO/.github/workflows/FILE.yml@REF")
+    command.add_argument("--repository", default="", help="where the workflow ran; default: that of --workflow")
+    command.add_argument(
+        "--trusted-root",
+        type=Path,
+        metavar="FILE",
+        help="of another Sigstore than the public one, for private repositories",
     )
 
 

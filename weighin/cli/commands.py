@@ -26,8 +26,9 @@ def validate(given: argparse.Namespace) -> int:
 
 
 def _validate(given: argparse.Namespace) -> int:
-    from weighin.cli.conclude import conclude, decide_again
+    from weighin.cli.conclude import conclude
     from weighin.contract import read_contract
+    from weighin.judge import decide_again
     from weighin.resolve import resolve as resolve_subject
     from weighin.runner import docker, local
 
@@ -97,7 +98,13 @@ def predict(given: argparse.Namespace) -> int:
 
 
 def serve(given: argparse.Namespace) -> int:
-    """Serve one model; does not return."""
+    """Serve one model, and then not return; or the champion, whoever that is."""
+    if given.follow == bool(given.model):
+        raise ContractError("one of two things to serve", "serve", "Give --model, or --follow with --contract.")
+    if given.follow:
+        from weighin.cli.titles import serve_champion
+
+        return serve_champion(given)
     from weighin.serve import serve as serve_model
 
     serve_model(given.model, given.port, given.python)
@@ -179,21 +186,32 @@ def verdict(given: argparse.Namespace) -> int:
 
 def promote(given: argparse.Namespace) -> int:
     """Move the champion's alias."""
-    from weighin.cli.conclude import decide_again
+    from weighin.cli.trust import attestation_of
     from weighin.contract import read_contract
+    from weighin.judge import decide_again
     from weighin.promote import promote as promote_subject
     from weighin.record.signature import signer
     from weighin.registry.mlflow import Registry
 
     file = read_contract(given.contract)
     _judged_by(given.image)
-    by = signer()
-    subject, _, decision = decide_again(file, given.work, given.reports, (), {})
+    by, attestation = signer(), attestation_of(given)
+    subject, binding, decision = decide_again(file, given.work, given.reports)
     done = promote_subject(
-        file, subject, decision, given.reports, Registry(), work=given.work, dry_run=given.dry_run, by=by
+        file,
+        subject,
+        decision,
+        given.reports,
+        Registry(),
+        work=given.work,
+        dry_run=given.dry_run,
+        by=by,
+        attestation=attestation,
+        image=binding.image,
     )
     word = "would move" if given.dry_run else "already stands" if done.already else "moved"
     how = f"signed by {done.signed_by}" if done.signed_by else "unsigned"
+    how += f", attested by {done.attested_by}" if done.attested_by else ""
     print(f"`{done.alias}` of {done.model} {word}: version {done.before or 'none'} -> version {done.after} ({how})")
     if subject.demonstration:
         print("The registry is a file of this machine: the alias moved here and nowhere else.")
@@ -214,19 +232,52 @@ def history(given: argparse.Namespace) -> int:
     return tell(given)
 
 
+def deploy(given: argparse.Namespace) -> int:
+    """Tell the servers to load the champion, and ask them until they do."""
+    from weighin.cli.titles import deploy as bring
+
+    return bring(given)
+
+
+def accept(given: argparse.Namespace) -> int:
+    """Copy a version that was promoted elsewhere, with its record, and make it champion here."""
+    from weighin.cli.titles import accept as receive
+
+    return receive(given)
+
+
+def approve(given: argparse.Namespace) -> int:
+    """Sign that a record may be acted on."""
+    from weighin.approval import approve as sign
+    from weighin.record.signature import KEY, signer
+
+    by = signer()
+    if by is None:
+        raise ContractError("no key to approve with", KEY, "Make one: weighin key FILE.")
+    print(sign(given.record, by, given.comment))
+    return 0
+
+
 def verify(given: argparse.Namespace) -> int:
     """Say whether a record holds."""
-    from weighin.record.signature import trusted_key
-    from weighin.record.verify import verify as verified
+    from weighin.cli.trust import verify as say
 
-    found = verified(given.record, [trusted_key(p) for p in given.trusted_key], given.digest)
-    candidate, verdict = found.record["candidate"], found.record["verdict"]["status"]
-    how = f"signed by {found.signed_by}" if found.signed_by else "unsigned"
-    print(f"{candidate['name']} version {candidate['version'] or 'unregistered'}: {verdict}; {how}; {found.digest}")
-    print("Every outcome follows from its stored measurement.")
-    if not found.signed_by and not given.digest:
-        print("Who made it is not proven: give --trusted-key and the signed record, or --digest.", file=sys.stderr)
-    return 0
+    return say(given)
+
+
+def provenance(given: argparse.Namespace) -> int:
+    """Verify who built the image that judges."""
+    from weighin.cli.trust import provenance as say
+
+    return say(given)
+
+
+def predicate(given: argparse.Namespace) -> int:
+    """Judge again, and write what is to be attested of the record."""
+    from weighin.cli.trust import predicate as leave
+
+    _judged_by(given.image)
+    return leave(given)
 
 
 def key(given: argparse.Namespace) -> int:

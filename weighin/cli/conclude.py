@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from weighin.contract.reading import ContractFile
-from weighin.errors import INTERNAL_ERROR, EvidenceError, WeighinError
-from weighin.record.decision import Decision, decision_record, judge_evidence
+from weighin.errors import INTERNAL_ERROR, WeighinError
+from weighin.judge import decide_again
+from weighin.record.decision import decision_record
 from weighin.record.encode import write_json
-from weighin.record.suite import Binding
+from weighin.record.provenance import proven
 from weighin.report import html, markdown
-from weighin.subject import Subject
 
 VERDICT = "weighin/verdict/v1"
 
@@ -38,22 +38,6 @@ def or_not_evaluated(reports: Path) -> Iterator[None]:
         raise
 
 
-def decide_again(
-    file: ContractFile, work: Path, reports: Path, suites: tuple[str, ...], needs: dict[str, str]
-) -> tuple[Subject, Binding, Decision]:
-    """Compute the decision from the evidence. Errors: `EvidenceError` when the subject is absent or another's."""
-    subject = Subject.read(work / "subject.json")
-    if subject.contract != file.digest:
-        raise EvidenceError(
-            f"resolved under another contract ({subject.contract}, this is {file.digest})",
-            str(work / "subject.json"),
-            "Validate again.",
-        )
-    image, attempt = os.environ.get("WEIGHIN_IMAGE", ""), os.environ.get("WEIGHIN_ATTEMPT", "1")
-    binding = Binding(file.digest, subject.digest, image, attempt)
-    return subject, binding, judge_evidence(file, binding, reports, suites, needs, sealed=subject.sealed is not None)
-
-
 def conclude(file: ContractFile, work: Path, reports: Path, suites: tuple[str, ...], needs: dict[str, str]) -> int:
     """Write verdict, record, summary and report; print the verdict; returns the exit code."""
     subject, binding, decision = decide_again(file, work, reports, suites, needs)
@@ -62,7 +46,7 @@ def conclude(file: ContractFile, work: Path, reports: Path, suites: tuple[str, .
         "url": os.environ.get("WEIGHIN_RUN_URL", ""),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    record = decision_record(decision, file, subject, binding, run)
+    record = decision_record(decision, file, subject, binding, run, proven(work, binding.image))
     reports.mkdir(parents=True, exist_ok=True)
     write_json(reports / "record.json", record)
     write_json(reports / "verdict.json", {"schema": VERDICT, **record["verdict"]})

@@ -1,27 +1,28 @@
-"""`weighin rollback` and `weighin history`."""
+"""Who is champion, and was, and is to be again: `weighin rollback`, `history`, `deploy`, `serve --follow`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 
 from weighin.contract import read_contract
+from weighin.errors import ContractError, PromotionError
 from weighin.registry.champion import Titles
 from weighin.registry.mlflow import Registry
 
 
 def titles_of(given: argparse.Namespace) -> Titles:
     """The champion of the contract's model."""
-    model = read_contract(given.contract).contract.model
-    return Titles(Registry(), model.name, model.aliases.champion, model.aliases.previous)
+    return Titles.of(read_contract(given.contract).contract.model, Registry())
 
 
 def rollback(given: argparse.Namespace) -> int:
     """Make an earlier version champion again."""
     from weighin.rollback import rollback as go_back
 
-    titles = titles_of(given)
+    titles, spec = titles_of(given), read_contract(given.contract).contract.deploy
     done = go_back(
         titles,
         given.to,
@@ -29,15 +30,60 @@ def rollback(given: argparse.Namespace) -> int:
         reason=given.reason,
         emergency=given.emergency,
         dry_run=given.dry_run,
+        spec=spec,
     )
     if done.before == done.after:
         print(f"`{titles.champion}` of {titles.model} is version {done.after} already")
-        return 0
-    word = "would move" if done.entry is None else "moved"
-    print(f"`{titles.champion}` of {titles.model} {word}: version {done.before} -> version {done.after}")
+    else:
+        word = "would move" if done.entry is None else "moved"
+        print(f"`{titles.champion}` of {titles.model} {word}: version {done.before} -> version {done.after}")
     if done.entry is not None and done.entry.emergency:
         print("EMERGENCY: to a version that was not gated, or has changed since.")
+    if done.proof:
+        print(f"The servers serve it: {done.proof.answers} answers in a row, after {done.proof.seconds:g} s.")
+    elif not given.dry_run:
+        print("Whether servers follow was not asked: the contract has no `deploy`.", file=sys.stderr)
     return 0
+
+
+def deploy(given: argparse.Namespace) -> int:
+    """Tell the servers to load the champion, and ask them until they do."""
+    from weighin.deploy import bring, prove
+
+    titles, file = titles_of(given), read_contract(given.contract)
+    spec = file.contract.deploy
+    if spec is None:
+        raise ContractError("the contract has no `deploy`", str(file.path), "Say how servers prove whom they serve.")
+    head, champion = titles.settle(look_only=given.check)
+    if head is None:
+        raise PromotionError("nothing was promoted yet, so no digest is known", titles.model, "Promote a version.")
+    proof = prove(spec, head.artifact) if given.check else bring(titles, head, spec)
+    print(f"version {champion} {proof.digest}: {proof.answers} answers in a row, after {proof.seconds:g} s")
+    return 0
+
+
+def accept(given: argparse.Namespace) -> int:
+    """Copy a version that was promoted elsewhere, with its record, and make it champion here."""
+    from weighin.accept import accept as receive
+    from weighin.record.signature import trusted_key
+
+    titles, file = titles_of(given), read_contract(given.contract)
+    source = titles.registry if given.source == "same" else Registry(given.source)
+    keys = [trusted_key(path) for path in given.trusted_key]
+    done = receive(file, titles, source, given.version, keys, dry_run=given.dry_run)
+    word = "would move" if done.entry is None else "moved"
+    print(f"{given.version} is version {done.version or '(not copied yet)'} of {done.model}, record {done.record}")
+    print(
+        f"`{titles.champion}` of {done.model} {word}: version {done.before or 'none'} -> {done.version or 'the copy'}"
+    )
+    return 0
+
+
+def serve_champion(given: argparse.Namespace) -> int:
+    """Serve the champion, and at SIGHUP the champion of then."""
+    from weighin.serving.follow import follow
+
+    return follow(titles_of(given), given.host, given.port, given.pid_file)
 
 
 def history(given: argparse.Namespace) -> int:
@@ -53,13 +99,14 @@ def history(given: argparse.Namespace) -> int:
     from rich.table import Table
 
     table = Table(title=f"{titles.model}: who was `{titles.champion}`", title_justify="left")
-    for column in ("entry", "when", "what", "version", "by", "record", "why"):
+    for column in ("entry", "when", "what", "version", "by", "record", "since the anchor", "served", "why"):
         table.add_column(column)
     for e in entries:
         style = "bold red" if e.emergency else None
         what = f"{e.action} (EMERGENCY)" if e.emergency else e.action
         why = f"{e.reason} ({e.owner})" if e.owner else e.reason
-        cells = (str(e.number), e.created, what, f"{e.before or 'none'} → {e.after}", e.who, e.record[:19], why)
+        version, change = f"{e.before or 'none'} → {e.after}", e.change.replace("performance/", "")
+        cells = (str(e.number), e.created, what, version, e.who, e.record[:19], change, e.served, why)
         table.add_row(*(_inert(c) for c in cells), style=style)
     Console().print(table)
     titles.settle(look_only=True)

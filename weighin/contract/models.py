@@ -13,6 +13,7 @@ from weighin.contract.columns import Column
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
 from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive
 from weighin.contract.quality import DataQuality, TrainingRows
+from weighin.contract.release import Deploy, Promotion
 from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, source
 from weighin.stats.metrics import METRICS
 
@@ -189,6 +190,8 @@ class Contract(Part):
     weight: Name | None = Field(None, description="The column that says how much a row counts in every metric.")
     gates: Gates
     waivers: tuple[Waiver, ...] = ()
+    promotion: Promotion = Promotion()
+    deploy: Deploy | None = Field(None, description="How servers load the champion, and prove it.")
 
     @field_validator("as_of")
     @classmethod

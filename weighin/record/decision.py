@@ -173,7 +173,9 @@ def _again(left: Outcome, listed: Mapping[str, Check], problems: list[str]) -> O
         problems.append(f"{left.check} is no check of the contract")
         return None
     limit = check.limit if check else left.limit
-    outcome = decide(Unmeasured(left.check, check.expired) if check and check.expired else left.evidence, limit)
+    if check and check.expired:
+        return decide(Unmeasured(left.check, check.expired), limit)
+    outcome = decide(left.evidence, limit)
     if outcome.status is not left.status:
         problems.append(f"{left.check}: the suite says {left.status.value}, its numbers say {outcome.status.value}")
     return outcome
@@ -208,11 +210,17 @@ def risk_sentence(contract_file: ContractFile, sealed: SealedLook | None = None)
 
 
 def decision_record(
-    decision: Decision, contract_file: ContractFile, subject: Subject, binding: Binding, run: Mapping[str, str]
+    decision: Decision,
+    contract_file: ContractFile,
+    subject: Subject,
+    binding: Binding,
+    run: Mapping[str, str],
+    provenance: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """`record.json`: the decision and everything it was decided on. Only the promoting job signs it.
 
-    run  where it happened: `commit`, `url`, `created`; values may be empty
+    run         where it happened: `commit`, `url`, `created`; values may be empty
+    provenance  who built the judging image, where that was verified (`weighin.record.provenance`)
     """
     contract = contract_file.contract
     return {
@@ -222,7 +230,7 @@ def decision_record(
         "champion": _version(subject, "champion"),
         "anchor": _version(subject, "anchor"),
         "sealed": None if subject.sealed is None else asdict(subject.sealed),
-        "facts": facts(decision, subject),
+        "facts": facts(decision, subject, image_provenance=image_proven(provenance, binding.image)),
         "first_release": subject.champion is None,
         "demonstration": subject.demonstration,
         "contract": {
@@ -235,6 +243,7 @@ def decision_record(
         "data": {name: dict(values) for name, values in subject.data.items()},
         "subject": binding.subject,
         "image": binding.image,
+        "provenance": None if provenance is None else dict(provenance),
         "attempt": binding.attempt,
         "run": dict(run),
         "suites": [
@@ -258,21 +267,30 @@ def decision_record(
     }
 
 
-def facts(decision: Decision, subject: Subject) -> dict[str, Any]:
+def facts(decision: Decision, subject: Subject, *, image_provenance: bool) -> dict[str, Any]:
     """What a policy may ask for, beyond the verdict: each is true only where evidence says so."""
-    return derived_facts(decision, first_release=subject.champion is None, sealed=subject.sealed is not None)
+    first, sealed = subject.champion is None, subject.sealed is not None
+    return derived_facts(decision, first_release=first, sealed=sealed, image_provenance=image_provenance)
 
 
-def derived_facts(decision: Decision, *, first_release: bool, sealed: bool) -> dict[str, Any]:
-    """The same, from a record's own parts."""
+def image_proven(provenance: Mapping[str, Any] | None, image: str) -> bool:
+    """Whether it was verified who built the image that judged: a provenance of another image says nothing."""
+    return provenance is not None and image != "" and provenance["image"] == image
+
+
+def derived_facts(
+    decision: Decision, *, first_release: bool, sealed: bool, image_provenance: bool | None
+) -> dict[str, Any]:
+    """The same, from a record's own parts. `image_provenance` is None for records that do not speak of it."""
     evaluated = [o for o in decision.outcomes if o.status is not Status.NOT_EVALUATED]
-    return {
+    found = {
         "explainability_done": any(o.check.startswith("explainability/") for o in evaluated),
         "fairness_checks": sum(o.check.startswith("performance/fairness/") for o in evaluated),
         "first_release": first_release,
         "sealed_holdout": sealed and any(o.check.startswith("sealed/") for o in evaluated),
         "suites": sorted(s.suite for s in decision.suites if s.status is Status.PASSED),
     }
+    return found if image_provenance is None else found | {"image_provenance": image_provenance}
 
 
 def _version(subject: Subject, role: str) -> dict[str, str] | None:

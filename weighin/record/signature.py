@@ -122,7 +122,12 @@ def statement(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def envelope(record: Mapping[str, Any], by: Signer) -> dict[str, Any]:
     """The record, signed."""
-    payload = canonical(statement(record))
+    return signed(statement(record), by)
+
+
+def signed(said: Mapping[str, Any], by: Signer) -> dict[str, Any]:
+    """An in-toto statement in an envelope."""
+    payload = canonical(said)
     signature = {"keyid": by.key_id, "sig": base64.b64encode(by.sign(payload)).decode()}
     return {"payloadType": PAYLOAD_TYPE, "payload": base64.b64encode(payload).decode(), "signatures": [signature]}
 
@@ -140,8 +145,24 @@ def pre_authentication(kind: str, payload: bytes) -> bytes:
 def opened(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tuple[dict[str, Any], str]:
     """The record in an envelope, and the id of the trusted key that signed it.
 
-    Errors: `RecordRefused` with what does not hold: form, type, canonical bytes, signature, or that the statement's
-    subject is not the record's candidate.
+    Errors: `RecordRefused` with what does not hold: what `unsealed` says, or that the statement's subject is not the
+    record's candidate.
+    """
+    said, by = unsealed(data, trusted, place)
+    try:
+        record = said["predicate"]
+        right = said == statement(record)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RecordRefused(f"no statement about a record ({type(error).__name__})", place) from error
+    if not right:
+        raise RecordRefused("the statement is not that of its record", place)
+    return record, by
+
+
+def unsealed(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tuple[dict[str, Any], str]:
+    """The statement in an envelope, and the id of the trusted key that signed it.
+
+    Errors: `RecordRefused` with what does not hold: form, type, canonical bytes, or signature.
     """
 
     def refused(fact: str) -> RecordRefused:
@@ -151,9 +172,10 @@ def opened(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tupl
         value = json.loads(data)
         kind, payload = value["payloadType"], base64.b64decode(value["payload"], validate=True)
         signatures = [base64.b64decode(s["sig"], validate=True) for s in value["signatures"]]
-    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        same = canonical(value) == data
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
         raise refused(f"no DSSE envelope ({type(error).__name__})") from error
-    if canonical(value) != data:
+    if not same:
         raise refused("its bytes are not the canonical form of what they say")
     if kind != PAYLOAD_TYPE or set(value) != {"payloadType", "payload", "signatures"}:
         raise refused("an envelope of another kind")
@@ -174,10 +196,9 @@ def opened(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tupl
         raise refused("its payload has more than one form")
     try:
         said = json.loads(payload)
-        record = said["predicate"]
-        right = canonical(said) == payload and said == statement(record)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise refused(f"no statement about a record ({type(error).__name__})") from error
+        right = isinstance(said, dict) and canonical(said) == payload
+    except (ValueError, TypeError, RecursionError) as error:
+        raise refused(f"no statement ({type(error).__name__})") from error
     if not right:
-        raise refused("the statement is not that of its record")
-    return record, by
+        raise refused("its statement is not the canonical form of what it says")
+    return said, by

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from weighin.errors import EvidenceError, RecordRefused
 from weighin.outcome import blame, decide
-from weighin.record.decision import SCHEMA, Decision, SuiteVerdict, concluded, derived_facts
+from weighin.record.attestation import Attestation
+from weighin.record.decision import SCHEMA, Decision, SuiteVerdict, concluded, derived_facts, image_proven
 from weighin.record.encode import canonical, decode_evidence, decode_limit, digest, encode_outcome
+from weighin.record.provenance import Provenance
 from weighin.record.signature import opened
 
 RECORD_BYTES = 64 * 2**20
@@ -25,19 +27,30 @@ RECORD_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Verified:
-    """A record that holds. `signed_by` is the id of the trusted key, or empty for a record without a signature."""
+    """A record that holds.
+
+    signed_by    the id of the trusted key, or empty for a record without a signature
+    attested_by  the workflow that attested it, or empty where no attestation was asked for
+    """
 
     record: Mapping[str, Any]
     digest: str
     signed_by: str
+    attested_by: str = ""
 
 
-def verify(path: Path, trusted: Iterable[Ed25519PublicKey] = (), expected: str = "") -> Verified:
+def verify(
+    path: Path,
+    trusted: Iterable[Ed25519PublicKey] = (),
+    expected: str = "",
+    attestation: Attestation | None = None,
+) -> Verified:
     """Verify `record.json` or a signed `record.dsse.json`.
 
-    trusted   public keys, one of which must have signed; without any, only an unsigned record is looked at
-    expected  the record's digest, `sha256:<hex>`, where it is known from elsewhere: it then stands in for a signature
-    Errors: `RecordRefused` with the first thing that does not hold.
+    trusted      public keys, one of which must have signed; without any, only an unsigned record is looked at
+    expected     the record's digest, `sha256:<hex>`, where it is known from elsewhere: it stands in for a signature
+    attestation  the platform's, which must hold as well, and be about this record
+    Errors: `RecordRefused` with the first thing that does not hold; `ContractError` for an unreadable trusted root.
     """
     place = str(path)
     if path.is_symlink() or not path.is_file() or path.stat().st_size > RECORD_BYTES:
@@ -65,7 +78,10 @@ def verify(path: Path, trusted: Iterable[Ed25519PublicKey] = (), expected: str =
         if isinstance(error, RecordRefused):
             raise
         raise RecordRefused(f"damaged: {error!r}"[:200], place) from error
-    return Verified(record, found, by)
+    if attestation is None:
+        return Verified(record, found, by)
+    attestation.attests_record(record, found)
+    return Verified(record, found, by, attestation.by.workflow)
 
 
 def _bytes(record: Mapping[str, Any], place: str) -> bytes:
@@ -106,8 +122,16 @@ def _decide_again(record: Mapping[str, Any], place: str) -> None:
     if verdict != record["verdict"]:
         raise RecordRefused("the verdict is not that of its suites", place)
     first, sealed = record["champion"] is None, record["sealed"] is not None
-    if (
-        record["first_release"] != first
-        or derived_facts(decision, first_release=first, sealed=sealed) != record["facts"]
-    ):
+    # Records of the first release do not speak of provenance; whoever asks them for it is told nothing.
+    proven = _image_proven(record, place) if "provenance" in record else None
+    facts = derived_facts(decision, first_release=first, sealed=sealed, image_provenance=proven)
+    if record["first_release"] != first or facts != record["facts"]:
         raise RecordRefused("its facts are not those of its outcomes", place)
+
+
+def _image_proven(record: Mapping[str, Any], place: str) -> bool:
+    provenance = record["provenance"]
+    proven = image_proven(provenance, record["image"])
+    if provenance is not None and (not proven or asdict(Provenance.of(provenance, place)) != provenance):
+        raise RecordRefused("its provenance is not that of the image that judged", place)
+    return proven

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from weighin.contract.models import Model
 from weighin.errors import PromotionError, RegistryError
 from weighin.registry.ledger import Action, Entry, Ledger
 from weighin.registry.mlflow import Registry
+from weighin.runner.artifact import manifest_digest
 
 ENTRY = "weighin.ledger.entry"
 """Tag of a version that became champion: number of the entry that says so."""
@@ -25,6 +27,8 @@ It is written before the entry: who may write the ledger, and not the model, mak
 ROUNDS = 10
 """How often aliases are moved again because another entry was written meanwhile; the next command does the rest."""
 _LOG = logging.getLogger(__name__)
+BY, RUN, EMERGENCY = "weighin.by", "weighin.run", "weighin.emergency"
+"""Tags of such a version: who wrote that entry, the address of the run that did, and what rule was set aside."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,11 @@ class Titles:
     model: str
     champion: str
     previous: str
+
+    @staticmethod
+    def of(model: Model, registry: Registry) -> Titles:
+        """Of a contract's model."""
+        return Titles(registry, model.name, model.aliases.champion, model.aliases.previous)
 
     @property
     def ledger(self) -> Ledger:
@@ -131,7 +140,7 @@ class Titles:
         begun: list[tuple[Entry, str]] = []
         for _ in range(ROUNDS):
             begun.append((entry, self.ledger.begin_mirroring(entry)))
-            self.registry.tag(self.model, entry.after, {ENTRY: str(entry.number)})
+            self.registry.tag(self.model, entry.after, self._said(entry))
             if entry.before and entry.before != entry.after:
                 self.registry.move_alias(self.model, self.previous, entry.before)
             self.registry.move_alias(self.model, self.champion, entry.after)
@@ -144,6 +153,10 @@ class Titles:
         # Only now: who was stopped before one of these calls moves aliases late, and is known by what it began.
         for of, tag in reversed(begun):
             self.ledger.end_mirroring(of, [tag], _now())
+
+    def _said(self, entry: Entry) -> dict[str, str]:
+        emergency = f"{entry.owner}: {entry.reason}" if entry.emergency else "no"
+        return {ENTRY: str(entry.number), BY: entry.who, RUN: entry.url or "none", EMERGENCY: emergency}
 
     def enter(
         self,
@@ -158,10 +171,12 @@ class Titles:
         owner: str = "",
         reason: str = "",
         emergency: bool = False,
+        change: str = "",
         environment: Mapping[str, str] = os.environ,
     ) -> Entry:
         """Write an entry after `head`.
 
+        evidence  folder of the files that speak for it
         Errors: `PromotionError` when another came first; `RegistryError`, before anything else is written, where the
         model may not be changed.
         """
@@ -175,9 +190,11 @@ class Titles:
             owner,
             reason,
             emergency,
-            _who(environment),
+            who(environment),
             environment.get("WEIGHIN_RUN_URL", ""),
             _now(),
+            manifest_digest(evidence),
+            change,
         )
         self.registry.tag(self.model, after, {_claim(wish): wish.created})
         return self.ledger.append(wish, evidence)
@@ -191,7 +208,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _who(environment: Mapping[str, str]) -> str:
+def who(environment: Mapping[str, str]) -> str:
     """The person or account that runs this; what the platform says of it, where there is one."""
     actor = environment.get("GITHUB_ACTOR") or environment.get("WEIGHIN_ACTOR")
     if actor:

@@ -23,6 +23,10 @@ from weighin.registry.mlflow import Registry
 SCHEMA = "weighin/ledger/v1"
 EXPERIMENT = "weighin-ledger"
 PREFIX = "weighin.ledger."
+SERVED = PREFIX + "served"
+"""Tag of an entry: the moment at which the servers proved that they serve its version, or why they did not."""
+ADDED = ("number", "run_id", "mirrored", "begun", "served")
+"""What is no part of what was written: given by the registry, or noted afterwards."""
 MIRRORED = PREFIX + "mirrored"
 """Tag of an entry whose aliases were moved: from then on, aliases that say otherwise were moved by somebody else."""
 MIRRORING = PREFIX + "mirroring."
@@ -31,8 +35,6 @@ MIRRORING = PREFIX + "mirroring."
 Who was stopped in between may move them late, when a later entry counts. The tag tells that from a hand.
 """
 BEGUN = "begun"
-READ = ("number", "run_id", "mirrored", "begun")
-"""Fields of an entry that are not written with it."""
 Action = Literal["adopt", "promote", "rollback"]
 
 
@@ -49,9 +51,12 @@ class Entry:
     emergency  whether a rule was set aside
     who, url   of the process or run that wrote it
     created    ISO 8601, UTC
+    evidence   digest of the files that are kept for it: the record, signed or not, approvals, what the policy said
+    change     what has changed since the anchor, as the record says it: `check estimate [low, high]; ...`
     number     version of the companion model; 0 before it is written
     mirrored   whether the aliases said once what it says
     begun      tags of those who began to move the aliases to it, and did not say that they were done
+    served     what the servers proved: the moment, or why they did not
     """
 
     action: Action
@@ -66,10 +71,13 @@ class Entry:
     who: str
     url: str
     created: str
+    evidence: str = ""
+    change: str = ""
     number: int = 0
     run_id: str = ""
     mirrored: bool = False
     begun: tuple[str, ...] = ()
+    served: str = ""
 
     @property
     def sum(self) -> str:
@@ -77,7 +85,7 @@ class Entry:
         return digest(canonical(self._values()))
 
     def _values(self) -> dict[str, str]:
-        own = {k: v for k, v in asdict(self).items() if k not in READ}
+        own = {k: v for k, v in asdict(self).items() if k not in ADDED}
         return {"schema": SCHEMA, **own, "emergency": "yes" if self.emergency else "no"}
 
     def tags(self) -> dict[str, str]:
@@ -86,15 +94,15 @@ class Entry:
 
     @property
     def essence(self) -> str:
-        """`sha256:<hex>` of all but the moment and the process that wrote it: the same wish again has the same."""
-        own = {k: v for k, v in self._values().items() if k not in ("created", "who", "url")}
+        """`sha256:<hex>` of all but who wrote it, when, and the files kept for it: the same wish again has the same."""
+        own = {k: v for k, v in self._values().items() if k not in ("created", "who", "url", "evidence")}
         return digest(canonical(own))
 
     @staticmethod
     def of(version: Any) -> Entry:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
-        mirrored = tags.pop("mirrored", "")
+        mirrored, served = tags.pop("mirrored", ""), tags.pop("served", "")
         mirroring = {PREFIX + k: tags.pop(k) for k in list(tags) if (PREFIX + k).startswith(MIRRORING)}
         values: dict[str, Any] = {k: v for k, v in tags.items() if k not in ("schema", "sum")}
         entry = Entry(**{**values, "emergency": tags["emergency"] == "yes"})
@@ -106,7 +114,19 @@ class Entry:
             run_id=str(version.run_id or ""),
             mirrored=bool(mirrored),
             begun=tuple(sorted(k for k, v in mirroring.items() if v == BEGUN)),
+            served=served,
         )
+
+    def __str__(self) -> str:
+        """For people who read the registry's own pages; Markdown that says nothing but what the tags say."""
+        what = f"**EMERGENCY** {self.action}" if self.emergency else self.action
+        lines = [f"{what}: version {self.before or 'none'} to {self.after}, by `{_inert(self.who)}`, {self.created}"]
+        lines += [f"record `{self.record}`" if self.record else "no record"]
+        lines += [f"{name}: `{_inert(value)}`" for name, value in self._said() if value]
+        return "\n\n".join(lines)
+
+    def _said(self) -> list[tuple[str, str]]:
+        return [("owner", self.owner), ("reason", self.reason), ("run", self.url), ("since the anchor", self.change)]
 
 
 class Ledger:
@@ -136,7 +156,8 @@ class Ledger:
             location = artifact_location(self._registry.uri)
             run_id = self._registry.log_run(EXPERIMENT, location, evidence, {"model": self.name, "sum": wish.sum})
             # What arrived twice does no harm: the second names a parent that is no longer the last.
-            self._registry.append(self.name, run_id, wish.tags(), lambda: self._find(wish)[0] is not None)
+            there = lambda: self._find(wish)[0] is not None  # noqa: E731 - shorter than a function
+            self._registry.append(self.name, run_id, wish.tags(), there, str(wish))
             written, chain = self._find(wish)
         if written is None:
             raise RegistryError("the ledger does not show the entry that was written", self.name, "Run it again.")
@@ -159,6 +180,14 @@ class Ledger:
     def end_mirroring(self, entry: Entry, tags: Iterable[str], moment: str) -> None:
         """Note that the aliases were moved to it, and that who began so will not move them any more."""
         self._registry.tag(self.name, str(entry.number), {**dict.fromkeys(tags, moment), MIRRORED: moment})
+
+    def mark_served(self, entry: Entry, said: str) -> None:
+        """Note what the servers proved."""
+        self._registry.tag(self.name, str(entry.number), {SERVED: said})
+
+    def kept(self, entry: Entry, name: str, folder: Path) -> Path:
+        """A file that is kept for an entry, copied into `folder`. Errors: `RegistryError`."""
+        return self._registry.fetch(entry.run_id, name, folder)
 
     def _find(self, wish: Entry) -> tuple[Entry | None, list[Entry]]:
         """The entry of a wish, and those that count."""
@@ -188,6 +217,10 @@ class Ledger:
         if missing:
             raise RegistryError(f"entry {missing[0]} is missing", where, TAMPERED)
         return [found[number] for number in sorted(found)]
+
+
+def _inert(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() and c != "`" else " " for c in text).split())
 
 
 TAMPERED = "Somebody changed the ledger. Restore the registry's database, or go on under a new model name."

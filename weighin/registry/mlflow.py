@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from weighin.errors import ContractError, RegistryError, without_password
-from weighin.registry.location import tracking_uri
+from weighin.registry.location import artifact_location, tracking_uri
 from weighin.subject import ModelVersion, artifact_digest
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts at a busy store
@@ -21,6 +23,8 @@ REMEDIES = {
     "PERMISSION_DENIED": "This user needs another permission: docs/access.md says which.",
 }
 BUSY = ("database is locked", "Giving up after")  # what SQLite says, and MLflow when others took its number
+MODEL, KEPT = "model", "weighin"
+"""Folders in a run: the model's files, and what weighin keeps with them."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Registry:
             shutil.rmtree(destination)
         destination.mkdir(parents=True)
         uri = self._call(lambda: self._client.get_model_version_download_uri(name, version))
-        self._call(lambda: download_artifacts(artifact_uri=uri, dst_path=str(destination)))
+        self._call(lambda: download_artifacts(artifact_uri=uri, dst_path=str(destination), tracking_uri=self.uri))
         if not (destination / "MLmodel").is_file():
             _unnest(destination)
 
@@ -163,7 +167,7 @@ class Registry:
             if not token:
                 return found
 
-    def add_entry(self, name: str, run_id: str, tags: dict[str, str]) -> int:
+    def add_entry(self, name: str, run_id: str, tags: dict[str, str], description: str = "") -> int:
         """Append to a ledger: one version with all of its tags in one call; returns the number that MLflow gave it."""
         from mlflow.exceptions import MlflowException
 
@@ -173,18 +177,23 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 self._call(lambda: self._client.get_registered_model(name))
         source = self._call(lambda: self._client.get_run(run_id)).info.artifact_uri
-        made = self._call(lambda: self._client.create_model_version(name, source, run_id, tags))
+        made = self._call(
+            lambda: self._client.create_model_version(name, source, run_id, tags, description=description or None)
+        )
         return int(made.version)
 
-    def append(self, name: str, run_id: str, tags: dict[str, str], there: Callable[[], bool]) -> None:
+    def append(
+        self, name: str, run_id: str, tags: dict[str, str], there: Callable[[], bool], description: str = ""
+    ) -> None:
         """`add_entry`, again where the store was busy, and not again where the entry is there after all.
 
-        there  whether the ledger shows the entry: an answer can be lost after its request succeeded
+        there        whether the ledger shows the entry: an answer can be lost after its request succeeded
+        description  Markdown for the registry's own pages
         Errors: `RegistryError`.
         """
         for pause in (*PAUSES, None):
             try:
-                self.add_entry(name, run_id, tags)
+                self.add_entry(name, run_id, tags, description)
                 return
             except RegistryError as error:
                 if there():
@@ -208,6 +217,35 @@ class Registry:
         self._call(lambda: self._client.log_artifacts(run_id, str(folder)))
         self._call(lambda: self._client.set_terminated(run_id))
         return run_id
+
+    def copy_version(self, address: Address, name: str) -> str:
+        """Copy a version to another registered model of this registry; returns its number there."""
+        copied = self._call(lambda: self._client.copy_model_version(f"models:/{address.name}/{address.version}", name))
+        return str(copied.version)
+
+    def run_of(self, address: Address) -> str:
+        """The run that a version came from; empty where there is none."""
+        found = self._call(lambda: self._client.get_model_version(address.name, address.version))
+        return str(found.run_id or "")
+
+    def add_version(self, name: str, run_id: str, folder: Path, source: Registry) -> str:
+        """Register a model's files that came from another registry; returns the number of the version.
+
+        run_id, source  the run there that it came from: the profile that is stored with it comes along
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            shutil.copytree(folder, Path(scratch) / MODEL)
+            if run_id:
+                # Not every run has one.
+                with contextlib.suppress(RegistryError):
+                    source.fetch(run_id, KEPT, Path(scratch))
+            where = artifact_location(self.uri)
+            run = self.log_run("weighin-accepted", where, Path(scratch), {"model": name})
+        with contextlib.suppress(RegistryError):
+            self._call(lambda: self._client.create_registered_model(name))
+        root = self._call(lambda: self._client.get_run(run)).info.artifact_uri
+        made = self._call(lambda: self._client.create_model_version(name, f"{root}/{MODEL}", run))
+        return str(made.version)
 
     def fetch(self, run_id: str, name: str, folder: Path) -> Path:
         """One file of a run, copied into `folder`."""

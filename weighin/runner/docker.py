@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from weighin.runner.artifact import changed
 from weighin.runner.measure import Record, engine_sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import last_line, note_problem
@@ -173,7 +174,8 @@ def predict(image: str, work: Path) -> None:
         command = ["weighin", "predict", "--model", "/model", "--features", "/features", "--out", "/out"]
         command += plan.predict_arguments()
         sandbox = Sandbox(image, mounts, plan.memory_mb)
-        note_problem(out, run(sandbox, "model", command, plan.predict_seconds, out) or _unexpected(out))
+        problem = changed(work, role) or run(sandbox, "model", command, plan.predict_seconds, out)
+        note_problem(out, problem or _unexpected(out))
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(predict_role, plan.roles))
@@ -191,7 +193,7 @@ def load(image: str, work: Path) -> None:
     def start(plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
         return _start(image, work, plan, session, out, record)
 
-    every_start(Plan.read(work / "plan.json"), work / "load", _writable, start)
+    every_start(Plan.read(work / "plan.json"), work, _writable, start)
 
 
 def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
@@ -293,7 +295,7 @@ def run_program(
     mounts = [(readable(repo), "/repo", False)]
     for folder in write:
         mounts.append((_made(repo / folder), f"/repo/{folder}", True))
-    environment = [f"WEIGHIN_IMAGE={identity(image)}"]
+    environment = [f"WEIGHIN_IMAGE={identity(image)}", f"WEIGHIN_IMAGE_DIGESTS={','.join(digests(image))}"]
     # The values of these are passed on from our own environment and never stand on a command line.
     passed = (
         "WEIGHIN_ATTEMPT",
@@ -332,6 +334,12 @@ def identity(image: str) -> str:
     if found.returncode:
         raise NoEngineError(f"no image {image}: {last_line(found.stderr)}. Build it: docker build -t {image} .")
     return found.stdout.decode().strip()
+
+
+def digests(image: str) -> list[str]:
+    """The digests, `sha256:<hex>`, under which registries have the image; none for one that was built here."""
+    found = docker("image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", image)
+    return [line.rpartition("@")[2] for line in found.stdout.decode().split()]
 
 
 def readable(folder: Path) -> Path:

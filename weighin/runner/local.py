@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from weighin.runner.artifact import changed
 from weighin.runner.measure import Record, Sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import last_line, note_problem
@@ -35,7 +36,7 @@ def predict(work: Path) -> None:
         arguments = ["predict", "--model", str((work / "models" / role).resolve()), "--out", str(out.resolve())]
         arguments += ["--features", str((work / "features").resolve()), *plan.predict_arguments()]
         with _scratch() as folder:
-            problem = _run(arguments, folder, plan.predict_seconds)
+            problem = changed(work, role) or _run(arguments, folder, plan.predict_seconds)
         note_problem(out, problem)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -48,7 +49,7 @@ def load(work: Path) -> None:
     def start(plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
         return _start(work, plan, session, record)
 
-    every_start(Plan.read(work / "plan.json"), work / "load", _emptied, start)
+    every_start(Plan.read(work / "plan.json"), work, _emptied, start)
 
 
 def _emptied(folder: Path) -> Path:

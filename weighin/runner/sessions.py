@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from weighin.runner.artifact import changed
 from weighin.runner.measure import Record, write_record
 from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import note_problem
@@ -20,11 +21,12 @@ PROBE_SECONDS = 60
 PREPARE_SECONDS = 600
 
 
-def every_start(plan: Plan, out: Path, made: Callable[[Path], Path], start: Start) -> None:
-    """Go through all planned starts; what goes wrong is noted beside the folder of each.
+def every_start(plan: Plan, work: Path, made: Callable[[Path], Path], start: Start) -> None:
+    """Go through all planned starts, in `work/load`; what goes wrong is noted beside the folder of each.
 
     made  gives an empty folder that the generator may write to
     """
+    out = work / "load"
     made(out)
     note_problem(out, "" if plan.load else "the contract has no load gate")
     if plan.load is None:
@@ -34,7 +36,8 @@ def every_start(plan: Plan, out: Path, made: Callable[[Path], Path], start: Star
         folder = made(out / session.name)
         record: Record = {}
         try:
-            problem = refused or start(plan.load.at(session), session, folder, record)
+            other = "" if plan.load.url else changed(work, model_of(session, work).name)
+            problem = refused or other or start(plan.load.at(session), session, folder, record)
         finally:
             # Also when it is interrupted: a part of a run must not look like a whole one.
             note_problem(folder, "the load step was interrupted")

@@ -1,0 +1,69 @@
+"""A registry on SQLite with small real models, and a ledger that some of them stand in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weighin.registry.champion import Titles
+from weighin.registry.ledger import Entry
+from weighin.registry.mlflow import Registry
+
+NAME = "flight-delay"
+SAYS = """\
+import os
+
+import mlflow
+from mlflow.pyfunc import PythonModel
+
+
+class Says(PythonModel):
+    def predict(self, context, model_input, params=None):
+        secrets = [k for k in os.environ if k.startswith(("MLFLOW_TRACKING", "WEIGHIN_SIGNING"))]
+        return [{value} + 100 * len(secrets)] * len(model_input)
+
+
+mlflow.models.set_model(Says())
+"""
+BROKEN = "raise RuntimeError('this model cannot be loaded')\n"
+
+
+def make(folder: Path, *codes: str) -> str:
+    """A registry in a folder, a version for each code of a model, the first one champion; returns its address."""
+    import mlflow
+
+    uri = f"sqlite:///{folder}/mlflow.db"
+    mlflow.set_tracking_uri(uri)
+    mlflow.create_experiment(NAME, artifact_location=str(folder / "artifacts"))
+    mlflow.set_experiment(NAME)
+    for code in codes:
+        path = folder / "says.py"
+        path.write_text(SAYS.format(value=0))
+        with mlflow.start_run():
+            said = mlflow.pyfunc.log_model(
+                name="model", python_model=str(path), registered_model_name=NAME, pip_requirements=[]
+            )
+        # What cannot be loaded cannot be logged either: it becomes so afterwards.
+        where = next((folder / "artifacts").rglob(f"*{said.model_id}*")) if said.model_id else folder
+        (where / "artifacts/says.py").write_text(code)
+    mlflow.MlflowClient(tracking_uri=uri).set_registered_model_alias(NAME, "champion", "1")
+    return uri
+
+
+def titles(uri: str) -> Titles:
+    """Of the model in a registry."""
+    return Titles(Registry(uri), NAME, "champion", "previous")
+
+
+def promoted(uri: str, version: str, scratch: Path, record: str = "") -> Entry:
+    """What promotion does, but for the evidence: enter and mirror."""
+    of = titles(uri)
+    evidence = scratch / "evidence"
+    evidence.mkdir(parents=True, exist_ok=True)
+    head, before = of.settle()
+    if head is None:
+        digest = of.registry.digest(NAME, before, scratch / "model")
+        head = of.enter("adopt", None, "", before, digest, evidence, reason="began")
+    digest = of.registry.digest(NAME, version, scratch / "model")
+    entry = of.enter("promote", head, before, version, digest, evidence, record=record or f"sha256:{version}")
+    of.mirror(entry)
+    return entry

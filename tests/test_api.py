@@ -1,0 +1,62 @@
+"""What docs/api.md shows runs, in the order in which it stands there."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evidence_files import ROOT, Case
+from registry_versions import NAME, SAYS, make
+from weighin.contract import read_contract
+from weighin.record.encode import write_json
+from weighin.record.signature import KEY, make_key
+from weighin.record.suite import Binding
+from weighin.registry.mlflow import Registry
+from weighin.subject import Subject
+
+POLICY = """
+package weighin.release
+import rego.v1
+allow := count(input.approvals) == 1
+deny := set()
+"""
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/api.md").read_text(), re.DOTALL)
+
+
+def test_the_documented_functions_do_what_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = make(tmp_path, *(SAYS.format(value=v) for v in (0.1, 0.2)))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    make_key(tmp_path / "key")
+    monkeypatch.setenv(KEY, str(tmp_path / "key"))
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(ROOT / "model_contract.yaml", "model_contract.yaml")
+    said = {"policy": "policy.rego", "approvers": [{"name": "me", "key": "key.pub"}]}
+    with Path("model_contract.yaml").open("a") as file:
+        file.write(f"\npromotion: {json.dumps(said)}\n")
+    Path("policy.rego").write_text(POLICY)
+    case = Case(Path("reports"), read_contract(Path("model_contract.yaml")))
+    models = [Registry(uri).resolve(f"models:/{NAME}/{v}", tmp_path / v) for v in ("1", "2")]
+    case.subject = Subject(models[1], models[0], case.file.digest, {}, True)
+    case.binding = Binding(case.file.digest, case.subject.digest, "", "1")
+    case.subject.write(Path(".weighin/work/subject.json"))
+    write_json(Path("reports/record.json"), case.write().record())
+    assert len(BLOCKS) == 5
+    names: dict[str, Any] = {}
+    for block in BLOCKS[:-1]:
+        exec(block, names)  # noqa: S102 - our own page
+    assert Registry(uri).aliased(NAME, "champion") == "2"
+    assert "1 -> 2" in capsys.readouterr().out
+    # The version before was never gated here: going back needs an emergency, and says so.
+    with pytest.raises(Exception, match="was never gated"):
+        exec(BLOCKS[-1], names)  # noqa: S102
+    emergency = BLOCKS[-1].replace('reason="error rate doubled"', 'reason="x", emergency=True')
+    exec(emergency, names)  # noqa: S102
+    assert "1 not asked" in capsys.readouterr().out
+    assert Registry(uri).aliased(NAME, "champion") == "1"

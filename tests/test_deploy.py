@@ -1,0 +1,286 @@
+"""A rollback reaches the servers, and is not believed before they say so: a real scoring server that follows."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from registry_versions import BROKEN, NAME, SAYS, make, promoted, titles
+from weighin.cli import main
+from weighin.contract.release import Deploy, Identity
+from weighin.deploy import deploy, prove, served
+from weighin.errors import DeployError
+from weighin.rollback import rollback
+
+ROOT = Path(__file__).resolve().parent.parent
+CALM = {"owner": "team-a", "reason": "it answers wrongly"}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Versions 1, 2, 3 say 0.1, 0.2, 0.3; version 4 cannot be loaded."""
+    folder = tmp_path_factory.mktemp("registry")
+    make(folder, *(SAYS.format(value=v) for v in (0.1, 0.2, 0.3)), BROKEN)
+    shutil.copyfile(folder / "mlflow.db", folder / "template.db")
+    return folder
+
+
+@pytest.fixture
+def uri(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Version 3 is champion, version 2 was before."""
+    # Into the same file: this process keeps it open.
+    (template / "mlflow.db").write_bytes((template / "template.db").read_bytes())
+    address = f"sqlite:///{template}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    promoted(address, "2", tmp_path)
+    promoted(address, "3", tmp_path)
+    return address
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Path:
+    path = tmp_path / "model_contract.yaml"
+    path.write_text((ROOT / "model_contract.yaml").read_text())
+    return path
+
+
+class Server:
+    """`weighin serve --follow`."""
+
+    def __init__(self, folder: Path, contract: Path) -> None:
+        command = [sys.executable, "-m", "weighin", "serve", "--follow", "--contract", str(contract)]
+        self.pid_file = folder / "server.pid"
+        self.log = (folder / "server.log").open("wb")
+        self.process = subprocess.Popen(
+            [*command, "--port", "0", "--pid-file", str(self.pid_file)],
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env={**os.environ, "MLFLOW_TRACKING_PASSWORD": "a-secret", "WEIGHIN_SIGNING_KEY": "another"},
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.first = self.process.stdout.readline()
+        self.url = self.first.split()[0]
+
+    @property
+    def spec(self) -> Deploy:
+        reload = ("pkill", "--signal", "HUP", "--pidfile", str(self.pid_file))
+        return Deploy(reload=reload, identity=Identity(url=f"{self.url}/ping"), seconds_at_most=25)
+
+    def ask(self) -> tuple[float, str]:
+        """What it predicts for one row, and the version that it names."""
+        body = json.dumps({"dataframe_split": {"columns": ["a"], "data": [[1]]}}).encode()
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.url}/invocations", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+            return json.loads(answer.read())["predictions"][0], answer.headers["weighin-model-version"]
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(30) == 0
+        self.log.close()
+        assert not self.pid_file.exists()
+
+
+@pytest.fixture
+def server(uri: str, tmp_path: Path, contract: Path) -> Iterator[Server]:
+    found = Server(tmp_path, contract)
+    try:
+        yield found
+    finally:
+        if found.process.poll() is None:
+            found.end()
+
+
+def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
+    assert server.ask() == (0.3, "3")
+    answers: list[tuple[float, str]] = []
+    failed: list[str] = []
+    done = threading.Event()
+
+    def keep_asking() -> None:
+        while not done.is_set():
+            try:
+                answers.append(server.ask())
+            except OSError as error:
+                failed.append(repr(error))
+
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    try:
+        back = rollback(titles(uri), spec=server.spec, **CALM)
+    finally:
+        done.set()
+        asking.join(30)
+    assert (back.before, back.after) == ("3", "2")
+    assert back.proof is not None
+    assert back.entry is not None
+    assert back.proof.digest == back.entry.artifact == served(server.spec.identity)
+    assert server.ask() == (0.2, "2")
+    # Nobody noticed, but for the answers; and neither model saw a secret.
+    assert failed == []
+    assert set(answers) <= {(0.3, "3"), (0.2, "2")}
+    head = titles(uri).ledger.head()
+    assert head is not None
+    assert head.served.endswith("5 answers in a row")
+
+
+def test_a_server_that_does_not_follow_is_noticed_and_told_again(uri: str, server: Server) -> None:
+    deaf = server.spec.model_copy(update={"reload": ("true",), "seconds_at_most": 1.0})
+    with pytest.raises(DeployError, match=r"the server says sha256:\w+, expected sha256:\w+, 1 s after"):
+        rollback(titles(uri), spec=deaf, **CALM)
+    of = titles(uri)
+    head, champion = of.settle()
+    assert head is not None
+    assert (champion, of.registry.aliased(NAME, "champion")) == ("2", "2")
+    assert head.served.startswith("no: the server says")
+    # The same command again tells the servers again, and adds no entry.
+    again = rollback(titles(uri), "2", spec=server.spec, **CALM)
+    assert again.entry is None
+    assert again.proof is not None
+    assert len(of.ledger.entries()) == 4
+    assert server.ask() == (0.2, "2")
+
+
+def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(uri: str, server: Server, tmp_path: Path) -> None:
+    promoted(uri, "4", tmp_path)
+    head = titles(uri).ledger.head()
+    assert head is not None
+    with pytest.raises(DeployError, match="the server says"):
+        deploy(server.spec.model_copy(update={"seconds_at_most": 8.0}), NAME, "4", head.artifact, "champion")
+    assert server.ask() == (0.3, "3")
+    assert "still version 3: " in (tmp_path / "server.log").read_text()
+    assert rollback(titles(uri), spec=server.spec, **CALM).proof is not None
+    assert server.ask() == (0.3, "3")
+
+
+def test_a_champion_whose_files_have_changed_is_not_served(uri: str, tmp_path: Path, contract: Path) -> None:
+    entry = promoted(uri, "2", tmp_path)
+    of = titles(uri)
+    of.mirror(of.enter("promote", entry, "2", "3", "sha256:other", tmp_path / "evidence", record="sha256:r"))
+    command = [sys.executable, "-m", "weighin", "serve", "--follow", "--port", "0", "--contract", str(contract)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 7
+    assert "version 3 has other files" in ran.stderr
+
+
+def test_deploy_and_rollback_from_the_command_line(
+    uri: str, server: Server, contract: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--contract", str(contract)]
+    assert main(["deploy", *place]) == 4
+    assert "the contract has no `deploy`" in capsys.readouterr().err
+    said = {"reload": list(server.spec.reload), "identity": {"url": f"{server.url}/ping"}}
+    contract.write_text(contract.read_text() + f"\ndeploy: {json.dumps(said)}\n")
+    assert main(["deploy", *place, "--check"]) == 0
+    assert "version 3 sha256:" in capsys.readouterr().out
+    assert main(["rollback", *place, "--owner", "team-a", "--reason", "slow"]) == 0
+    assert "The servers serve it: 5 answers in a row" in capsys.readouterr().out
+    assert main(["history", *place, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[-1]["served"].endswith("5 answers in a row")
+
+
+# --- servers of any kind
+
+
+@pytest.fixture
+def says() -> Iterator[Callable[[int, dict[str, str], bytes], str]]:
+    """A server on loopback that answers as it is told; gives its address."""
+    answer: list[tuple[int, dict[str, str], bytes]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, body = answer[0]
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+
+        def tell(status: int, headers: dict[str, str], body: bytes) -> str:
+            answer[:] = [(status, headers, body)]
+            return f"http://127.0.0.1:{listening.server_address[1]}/"
+
+        yield tell
+        listening.shutdown()
+        thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "pointer", "says_it"),
+    [
+        (200, {"weighin-model-digest": "sha256:a"}, b"", None, "sha256:a"),
+        (200, {}, b"", None, "nothing in its header weighin-model-digest"),
+        (500, {"weighin-model-digest": "sha256:a"}, b"", None, "HTTP 500"),
+        (200, {}, b'{"model": {"digest": "sha256:b"}}', "/model/digest", "sha256:b"),
+        (200, {}, b'{"model": {"digest": 7}}', "/model/digest", "no text at /model/digest"),
+        (200, {}, b'{"model": {}}', "/model/digest", "nothing (KeyError)"),
+        (200, {}, b"<html>", "/model/digest", "nothing (JSONDecodeError)"),
+    ],
+)
+def test_what_a_server_says_of_itself(says, status, headers, body, pointer, says_it) -> None:
+    url = says(status, headers, body)
+    assert served(Identity(url=url, pointer=pointer) if pointer else Identity(url=url)) == says_it
+
+
+def test_nobody_there_is_no_proof() -> None:
+    spec = Deploy(identity=Identity(url="http://127.0.0.1:9/"), seconds_at_most=0.5)
+    with pytest.raises(DeployError, match=r"the server says nothing \(URLError\), expected sha256:a"):
+        prove(spec, "sha256:a")
+
+
+def test_one_right_answer_among_others_is_no_proof(says, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["sha256:a", "sha256:a", "sha256:b"] * 100)
+    monkeypatch.setattr("weighin.deploy.served", lambda _: next(answers))
+    spec = Deploy(identity=Identity(url="http://127.0.0.1:9/"), seconds_at_most=0.5, answers=3)
+    with pytest.raises(DeployError):
+        prove(spec, "sha256:a")
+    assert prove(spec.model_copy(update={"answers": 2}), "sha256:a").answers == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "says_it"),
+    [
+        (("sh", "-c", "echo it is locked >&2; exit 3"), "`reload` ended with code 3: it is locked"),
+        (("no-such-program",), r"`reload` did not end \(FileNotFoundError\)"),
+        (("sleep", "30"), r"`reload` did not end \(TimeoutExpired\)"),
+    ],
+)
+def test_a_reload_that_goes_wrong_is_said(command: tuple[str, ...], says_it: str) -> None:
+    spec = Deploy(reload=command, identity=Identity(url="http://127.0.0.1:9/"), seconds_at_most=1)
+    with pytest.raises(DeployError, match=says_it):
+        deploy(spec, NAME, "1", "sha256:a", "champion")
+
+
+def test_a_reload_is_told_what_to_load_and_gets_no_signing_key(
+    says, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEIGHIN_SIGNING_KEY", "a-secret")
+    url = says(200, {"weighin-model-digest": "sha256:a"}, b"")
+    words = 'echo "$0 $1 $2 $3 ${WEIGHIN_SIGNING_KEY:-none}" > ' + str(tmp_path / "said")
+    spec = Deploy(reload=("sh", "-c", words, "{model}", "{version}", "{digest}", "{alias}"), identity=Identity(url=url))
+    started = time.monotonic()
+    assert deploy(spec, NAME, "7", "sha256:a", "champion").answers == 5
+    assert time.monotonic() - started < 20
+    assert (tmp_path / "said").read_text() == f"{NAME} 7 sha256:a champion none\n"

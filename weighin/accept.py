@@ -1,0 +1,180 @@
+"""From one registry, or registered model, to the next: development to staging to production.
+
+The receiving side believes nothing: the record's signature, the digests of the files on both sides, and every limit of
+its own contract, decided again on the measurements of the record. What was compared with another champion than the one
+here has to be validated here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from weighin.contract import checks
+from weighin.contract.reading import ContractFile
+from weighin.errors import EvidenceError, PromotionError, without_password
+from weighin.outcome import Status, Unmeasured, blame, decide, gate
+from weighin.promote import SIGNED, allowed, since_anchor
+from weighin.record.encode import decode_evidence
+from weighin.record.verify import Verified, verify
+from weighin.registry.champion import Titles
+from weighin.registry.ledger import Entry
+from weighin.registry.mlflow import Address, Registry
+
+SOURCE, RECORD = "weighin.source", "weighin.record"
+"""Tags of a received version: where it came from, and the digest of the record that came with it."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What was received: `version` here, champion by `entry`, or None for a dry run; `before` was champion."""
+
+    model: str
+    version: str
+    before: str
+    record: str
+    entry: Entry | None
+
+
+def accept(
+    contract_file: ContractFile,
+    titles: Titles,
+    source: Registry,
+    address: str,
+    trusted: Iterable[Ed25519PublicKey],
+    *,
+    dry_run: bool = False,
+) -> Accepted:
+    """Copy a version that was promoted elsewhere, with its record, and make it champion here.
+
+    titles   the champion here, of the contract's model
+    source   the registry that it comes from, which may be the same
+    address  models:/NAME/VERSION there
+    trusted  public keys, one of which must have signed the record
+    Errors: `PromotionError` or `RecordRefused` with what does not hold. The version may have been copied by then, as
+    the challenger; the champion is as it was.
+    """
+    wanted = Address.parse(address)
+    place = f"{wanted.name} version {wanted.version}"
+    keys = tuple(trusted)
+    if not keys:
+        raise PromotionError("nobody is trusted to have signed its record", place, "Give --trusted-key.")
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch)
+        gated = [e for e in Titles(source, wanted.name, "", "").ledger.entries() if e.after == wanted.version]
+        gated = [e for e in gated if e.record]
+        if not gated:
+            raise PromotionError("no entry of the ledger there has a record for it", place, "Promote it there first.")
+        source.fetch(gated[-1].run_id, "", home / "evidence")
+        found = verify(home / "evidence" / SIGNED, keys)
+        digest = source.digest(wanted.name, wanted.version, home / "model")
+        said = {"the ledger": gated[-1].artifact, "the record": found.record["candidate"]["digest"]}
+        for who, other in said.items():
+            if other != digest:
+                raise PromotionError(f"its files are {digest}, and {who} there says {other}", place)
+        if found.digest != gated[-1].record:
+            raise PromotionError("the record that is kept is not that of the ledger's entry", place)
+        _decided_here(contract_file, found, place)
+        files = allowed(contract_file, place, found, home / "evidence")
+        files[SIGNED] = (home / "evidence" / SIGNED).read_bytes()
+        head, before = titles.settle(look_only=dry_run)
+        version = _received(titles, source, wanted, digest, home / "model")
+        if version and version == before:
+            return Accepted(titles.model, version, head.before if head else "", found.digest, head)
+        _same_champion(titles, head, before, found, home / "champion")
+        if dry_run:
+            return Accepted(titles.model, version, before, found.digest, None)
+        if not version:
+            version = _copy(titles, source, wanted, digest, home / "model", found.digest)
+        titles.registry.move_alias(titles.model, contract_file.contract.model.aliases.challenger, version)
+        kept = home / "kept"
+        for name, content in files.items():
+            (kept / name).parent.mkdir(parents=True, exist_ok=True)
+            (kept / name).write_bytes(content)
+        (home / "nothing").mkdir()
+        if head is None and before:
+            own = titles.registry.digest(titles.model, before, home / "champion")
+            reason = "champion when the ledger began"
+            head = titles.enter("adopt", None, "", before, own, home / "nothing", reason=reason)
+        entry = titles.enter(
+            "promote",
+            head,
+            before,
+            version,
+            digest,
+            kept,
+            record=found.digest,
+            reason=f"accepted from {place}",
+            change=since_anchor(found.record),
+        )
+        titles.registry.tag(titles.model, version, {"validation_status": "passed", RECORD: found.digest})
+        titles.mirror(entry)
+        return Accepted(titles.model, version, before, found.digest, entry)
+
+
+def _decided_here(contract_file: ContractFile, found: Verified, place: str) -> None:
+    """Errors: `PromotionError` naming the checks of the contract here that the record's measurements do not pass."""
+    measured = {o["check"]: o["evidence"] for s in found.record["suites"] for o in s["outcomes"]}
+    outcomes = []
+    for check in checks(contract_file.contract):
+        try:
+            evidence = decode_evidence(check.id, measured[check.id])
+        except KeyError:
+            evidence = Unmeasured(check.id, "the record has no measurement for it")
+        except EvidenceError as error:
+            evidence = Unmeasured(check.id, error.fact)
+        outcomes.append(decide(Unmeasured(check.id, check.expired) if check.expired else evidence, check.limit))
+    outcomes = blame(outcomes, contract_file.contract.alpha)
+    if found.record["verdict"]["status"] != "passed" or gate(outcomes) is not Status.PASSED:
+        bad = [f"{o.check}: {o.status.value}: {o.reason}" for o in outcomes if o.blocks]
+        first = "; ".join(bad[:3]) or f"its verdict was {found.record['verdict']['status']}"
+        more = f", and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise PromotionError(f"by the contract here it does not pass: {first}{more}", place, "Validate it here.")
+
+
+def _same_champion(titles: Titles, head: Entry | None, before: str, found: Verified, scratch: Path) -> None:
+    """Errors: `PromotionError` when it was compared with another champion than the one here."""
+    judged = found.record["champion"]
+    here = ""
+    if before:
+        here = titles.registry.digest(titles.model, before, scratch)
+        if head is not None and here != head.artifact:
+            raise PromotionError(f"version {before} has other files than when it became champion", titles.model)
+    if here != (judged["digest"] if judged else ""):
+        raise PromotionError(
+            f"it was compared with {judged['digest'] if judged else 'no champion'}, and the champion here is "
+            f"{f'version {before}, {here}' if before else 'none'}",
+            titles.model,
+            f"Copy it and validate it here: weighin validate --candidate models:/{titles.model}/VERSION.",
+        )
+
+
+def _received(titles: Titles, source: Registry, wanted: Address, digest: str, scratch: Path) -> str:
+    """The version here that was copied from there before, if its files are still the same; otherwise empty."""
+    said = _source(source, wanted, digest)
+    for version in titles.registry.entries(titles.model):
+        number = str(version.version)
+        if dict(version.tags).get(SOURCE) == said and titles.registry.digest(titles.model, number, scratch) == digest:
+            return number
+    return ""
+
+
+def _copy(titles: Titles, source: Registry, wanted: Address, digest: str, folder: Path, record: str) -> str:
+    """Copy the files; returns the version here. Errors: `PromotionError` where other files arrived."""
+    if titles.registry.uri == source.uri:
+        version = source.copy_version(wanted, titles.model)
+    else:
+        version = titles.registry.add_version(titles.model, source.run_of(wanted), folder, source)
+    arrived = titles.registry.digest(titles.model, version, folder)
+    if arrived != digest:
+        raise PromotionError(f"other files arrived ({arrived}, sent {digest})", f"{titles.model} version {version}")
+    titles.registry.tag(titles.model, version, {SOURCE: _source(source, wanted, digest), RECORD: record})
+    return version
+
+
+def _source(source: Registry, wanted: Address, digest: str) -> str:
+    return f"{without_password(source.uri)} models:/{wanted.name}/{wanted.version} {digest}"
