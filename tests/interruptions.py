@@ -93,8 +93,11 @@ def over_http(
     return tally
 
 
-def in_database(stock: Stock, deed: str, stride: int = 1, part: int = 0, parts: int = 1) -> Tally:
-    """Kill before and after every statement, and before every commit, of a registry that is a SQLite file."""
+def in_database(stock: Stock, deed: str, *, at_most: int = 0, part: int = 0, parts: int = 1) -> Tally:
+    """Kill before and after every statement, and before every commit, of a registry that is a SQLite file.
+
+    at_most  not at every call but at so many, evenly spread, of all who share the steps
+    """
     set_up, do, *_ = DEEDS[deed]
     tally = Tally()
 
@@ -114,14 +117,20 @@ def in_database(stock: Stock, deed: str, stride: int = 1, part: int = 0, parts: 
         do(trial)
         return calls[0]
 
-    def trial_of(name: str) -> Trial:
-        trial = Trial(stock, f"{deed}-{part}-{name}")
-        in_child(trial.set_up, *set_up)
-        return trial
+    def trial_of(step: int) -> Trial:
+        return Trial(stock, f"{deed}-{part}-{step}")
 
-    tally.steps = in_child(counted, trial_of("whole"), 0)
-    for number, step in enumerate(range(1 + part * stride, tally.steps + 1, stride * parts)):
-        trial = trial_of(str(step))
+    def set_all_up(steps: Iterable[int]) -> None:
+        # Opening a SQLite file costs MLflow more than all else here.
+        for step in steps:
+            trial_of(step).set_up(*set_up)
+
+    in_child(set_all_up, [0])
+    tally.steps = in_child(counted, trial_of(0), 0)
+    steps = range(1, tally.steps + 1, -(-tally.steps // at_most) if at_most else 1)
+    in_child(set_all_up, steps[part::parts], seconds=1800)
+    for number, step in enumerate(steps[part::parts]):
+        trial = trial_of(step)
         if Child(counted, trial, step).start().was_killed():
             tally.killed += 1
         else:

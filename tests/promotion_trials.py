@@ -195,7 +195,7 @@ def warmed_up() -> None:
     import mlflow.tracing.export.utils
     import mlflow.tracing.processor  # noqa: F401
 
-    nowhere = Stock("http://127.0.0.1:1", tuple((f"r{n}", "", f"sha256:{n}") for n in (1, 2)), Path())
+    nowhere = Stock("http://127.0.0.1:1", tuple((f"r{n}", "", f"sha256:{n:064}") for n in (1, 2)), Path())
     with tempfile.TemporaryDirectory() as scratch:
         Trial(replace(nowhere, folder=Path(scratch)), "m").case().decision()
     # Plugins are looked for at the first call.

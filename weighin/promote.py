@@ -21,10 +21,11 @@ from weighin.errors import PromotionError, WeighinError
 from weighin.outcome import Measurement, Status
 from weighin.policy import demand
 from weighin.record.attestation import Attestation
-from weighin.record.decision import Decision
+from weighin.record.decision import Decision, decision_record, verdict_file
 from weighin.record.encode import canonical, encode_outcome, write_json
 from weighin.record.provenance import proven
 from weighin.record.signature import Signer, envelope
+from weighin.record.suite import Binding
 from weighin.record.verify import Verified, verify
 from weighin.registry.champion import Titles, who
 from weighin.registry.ledger import Entry
@@ -349,4 +350,12 @@ def checked_record(
             str(reports / "record.json"),
             "Validate again.",
         )
+    binding = Binding(contract_file.digest, subject.digest, image, str(record.get("attempt")))
+    if record != decision_record(decision, contract_file, subject, binding, record.get("run", {}), built):
+        raise PromotionError(
+            "the record says something else than the evidence", str(reports / "record.json"), "Validate again."
+        )
+    beside = reports / "verdict.json"
+    if beside.exists() and beside.read_bytes() != canonical(verdict_file(record)):
+        raise PromotionError("the verdict is not that of the record beside it", str(beside), "Validate again.")
     return found

@@ -12,12 +12,10 @@ from pathlib import Path
 from weighin.contract.reading import ContractFile
 from weighin.errors import INTERNAL_ERROR, WeighinError
 from weighin.judge import decide_again
-from weighin.record.decision import decision_record
+from weighin.record.decision import VERDICT, decision_record, verdict_file
 from weighin.record.encode import write_json
 from weighin.record.provenance import proven
 from weighin.report import html, markdown
-
-VERDICT = "weighin/verdict/v1"
 
 
 @contextlib.contextmanager
@@ -49,7 +47,7 @@ def conclude(file: ContractFile, work: Path, reports: Path, suites: tuple[str, .
     record = decision_record(decision, file, subject, binding, run, proven(work, binding.image))
     reports.mkdir(parents=True, exist_ok=True)
     write_json(reports / "record.json", record)
-    write_json(reports / "verdict.json", {"schema": VERDICT, **record["verdict"]})
+    write_json(reports / "verdict.json", verdict_file(record))
     (reports / "summary.md").write_text(markdown.summary(record), encoding="utf-8")
     (reports / "report.html").write_text(html.report(record), encoding="utf-8")
     for suite in record["suites"]:
