@@ -166,11 +166,14 @@ def allowed(contract_file: ContractFile, place: str, record: Verified, reports: 
     Errors: `PromotionError` where the image's provenance is demanded and not verified, or the policy denies it.
     """
     demands = contract_file.contract.promotion
-    if demands.image_provenance == "required" and record.record["facts"].get("image_provenance") is not True:
+    built = record.record.get("provenance") or {}
+    if demands.image_built_by is not None and built.get("workflow") != demands.image_built_by:
+        who_did = f"is that of {built['workflow']}" if built else "was not verified"
         raise PromotionError(
-            f"the provenance of the image that judged ({record.record['image'] or 'none'}) was not verified",
+            f"the provenance of the image that judged ({record.record['image'] or 'none'}) {who_did}, and "
+            f"{demands.image_built_by} must have built it",
             place,
-            "Judge with an image that the contract's builder attested, and verify it: docs/verifying.md.",
+            "Judge with such an image: docs/verifying.md.",
         )
     found = approvals(contract_file, reports, record.digest)
     files = {"record.json": (reports / "record.json").read_bytes()}
