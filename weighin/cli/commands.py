@@ -181,7 +181,27 @@ def verdict(given: argparse.Namespace) -> int:
         raise ContractError(f"--needs is not JSON of job results ({error!r})", "", "Pass toJSON(needs).") from error
     with or_not_evaluated(given.reports):
         _judged_by(given.image)
-        return conclude(read_contract(given.contract), given.work, given.reports, (), results)
+        return conclude(
+            read_contract(given.contract),
+            given.work,
+            given.reports,
+            (),
+            results,
+            base=given.base,
+            reviewed=given.reviewed,
+            annotate=given.annotate,
+        )
+
+
+def comment(given: argparse.Namespace) -> int:
+    """Write the comment for a pull request, from a record and what lies beside it."""
+    from weighin.changes import FILE, Changes
+    from weighin.record.verify import verify as verified
+    from weighin.report.markdown import comment as said
+
+    changes = Changes.read(given.record.with_name(FILE))
+    given.out.write_text(said(verified(given.record).record, changes), encoding="utf-8")
+    return 0
 
 
 def promote(given: argparse.Namespace) -> int:
