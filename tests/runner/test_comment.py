@@ -25,6 +25,7 @@ class GitHub:
         self.comments: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.refuse = 0
+        self.releases: dict[str, dict[str, Any]] = {}
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         self.asked.append(f"{method} {path}")
@@ -38,6 +39,15 @@ class GitHub:
         if method == "POST" and path == "/repos/o/r/issues/7/comments":
             self.add(body["body"], "github-actions[bot]")
             return 201, self.comments[-1]
+        if method == "GET" and path.startswith("/repos/o/r/releases/tags/"):
+            tag = path.rpartition("/")[2]
+            return (200, self.releases[tag]) if tag in self.releases else (404, {"message": "Not Found"})
+        if method == "POST" and path == "/repos/o/r/releases":
+            self.releases[body["tag_name"]] = {"id": 1, "html_url": "https://github.com/o/r/releases/1", **body}
+            return 201, self.releases[body["tag_name"]]
+        if method == "PATCH" and path == "/repos/o/r/releases/1":
+            next(iter(self.releases.values()))["body"] = body["body"]
+            return 200, next(iter(self.releases.values()))
         number = int(path.rpartition("/")[2])
         self.comments[number]["body"] = body["body"]
         return 200, self.comments[number]
@@ -143,3 +153,15 @@ def test_nobody_there_is_said(monkeypatch, tmp_path: Path, capsys) -> None:
     monkeypatch.delenv(TOKEN)
     assert run(monkeypatch, tmp_path, TEXT) == 7
     assert f"{TOKEN} is not set" in capsys.readouterr().err
+
+
+def test_a_release_is_made_once_and_then_rewritten(github, monkeypatch, tmp_path: Path, capsys) -> None:
+    where = ("--commit", "abc", "--release", "flight-delay-v2")
+    assert run(monkeypatch, tmp_path, TEXT, *where) == 0
+    assert run(monkeypatch, tmp_path, TEXT + "again", *where) == 0
+    made = github.releases["flight-delay-v2"]
+    assert (made["target_commitish"], made["body"]) == ("abc", TEXT + "again")
+    assert capsys.readouterr().out.splitlines() == ["https://github.com/o/r/releases/1"] * 2
+    github.refuse = 403
+    assert run(monkeypatch, tmp_path, TEXT, *where) == 7
+    assert "no release was made: GitHub answered 403" in capsys.readouterr().err

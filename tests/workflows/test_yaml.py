@@ -17,7 +17,12 @@ FILES = sorted(FOLDER.glob("*.yml"))
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 
 ATTESTS = {"id-token": "write", "attestations": "write"}
-MORE = {("attest.yml", "attest"): ATTESTS, ("release.yml", "attest"): ATTESTS}
+MORE: dict[tuple[str, str], dict[str, str]] = {
+    ("attest.yml", "attest"): ATTESTS,
+    ("release.yml", "attest"): ATTESTS,
+    ("comment.yml", "comment"): {"pull-requests": "write"},
+    ("release-note.yml", "release-note"): {"contents": "write"},
+}
 """Jobs that may do more than read the repository: file and job, and what."""
 
 
@@ -39,8 +44,10 @@ def test_the_workflows_are_those_that_the_readme_names() -> None:
     assert [p.name for p in FILES] == [
         "attest.yml",
         "ci.yml",
+        "comment.yml",
         "promote.yml",
         "pull-request.yml",
+        "release-note.yml",
         "release.yml",
         "validate.yml",
     ]

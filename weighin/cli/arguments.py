@@ -87,6 +87,7 @@ def parser() -> Parser:
 
     comment = commands.add_parser("comment", help="write the comment for a pull request, from a record alone")
     comment.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="(%(default)s)")
+    comment.add_argument("--promotion", type=Path, metavar="FILE", help="tell of a promotion: its promotion.json")
     comment.add_argument("--out", type=Path, default=Path("comment.md"), help="(%(default)s)")
 
     promote = commands.add_parser("promote", help="move the champion's alias, if everything passed")

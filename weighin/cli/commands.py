@@ -196,11 +196,16 @@ def verdict(given: argparse.Namespace) -> int:
 def comment(given: argparse.Namespace) -> int:
     """Write the comment for a pull request, from a record and what lies beside it."""
     from weighin.changes import FILE, Changes
+    from weighin.promote import read_promotion
     from weighin.record.verify import verify as verified
-    from weighin.report.markdown import comment as said
+    from weighin.report import markdown
 
-    changes = Changes.read(given.record.with_name(FILE))
-    given.out.write_text(said(verified(given.record).record, changes), encoding="utf-8")
+    found = verified(given.record)
+    if given.promotion:
+        said = markdown.promoted(found.record, read_promotion(given.promotion, found.digest))
+    else:
+        said = markdown.comment(found.record, Changes.read(given.record.with_name(FILE)))
+    given.out.write_text(said, encoding="utf-8")
     return 0
 
 

@@ -22,6 +22,8 @@ BYTES = 900_000
 PICTURE = 12
 MARKER = "<!-- weighin -->"
 """First line of the one comment that is kept up to date."""
+PROMOTED = "<!-- weighin promoted -->"
+"""The same, of the comment that tells of a promotion."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,26 @@ def comment(record: Mapping[str, Any], changes: Changes | None = None) -> str:
     link = f"\n[The run, with the reports]({url})\n" if re.fullmatch(r"https://[A-Za-z0-9.:/_-]+", url) else ""
     said = summary(record, changes, COMMENT_BYTES - len(link) - len(MARKER))
     return f"{MARKER}\n{said}{link}"
+
+
+def promoted(record: Mapping[str, Any], promotion: Mapping[str, Any]) -> str:
+    """The note of a promotion, as a comment and as the text of a release: who is champion, since when, on what."""
+    before, after = text(promotion["before"]) or "none", text(promotion["after"])
+    signed = f"signed by `{code(promotion['signed_by'])}`" if promotion["signed_by"] else "unsigned"
+    signed += f", attested by `{code(promotion['attested_by'])}`" if promotion.get("attested_by") else ""
+    lines = [PROMOTED, f"## 🏆 {text(promotion['model'])}: version {after} is `{code(promotion['alias'])}`", ""]
+    lines += [f"Before it was version {before}. Record `{code(promotion['record'])}`, {signed}.", ""]
+    if record["demonstration"]:
+        lines += ["The registry is a file of this run: the alias moved there and nowhere else.", ""]
+    lines += ["| suite | verdict | checks | warnings |", "|---|---|--:|--:|"]
+    for suite in record["suites"]:
+        own, status = in_order(suite["outcomes"]), suite["status"]
+        word = f"{MARKS[status]} {WORDS[status]}"
+        lines.append(f"| {text(suite['suite'])} | {word} | {len(own)} | {sum(v.warns for v in own)} |")
+    where = record["run"]
+    facts = [f"contract `{record['contract']['digest'][7:19]}`", f"files `{record['candidate']['digest'][7:19]}`"]
+    facts += [f"commit `{text(where['commit'][:12])}`"] if where["commit"] else []
+    return "\n".join([*lines, "", f"_{text(record['risk'], 600)}_", "", " · ".join(facts)]) + "\n"
 
 
 def no_decision(reason: str) -> str:

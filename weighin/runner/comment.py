@@ -1,9 +1,11 @@
-"""Keep one comment on a pull request up to date. Standard library only.
+"""Keep one comment on a pull request up to date, or write the text of a release. Standard library only.
 
     python3 -m weighin.runner.comment --file comment.md --number 7
     python3 -m weighin.runner.comment --file comment.md --commit SHA      # the pull requests that the commit belongs to
+    python3 -m weighin.runner.comment --file comment.md --commit SHA --release TAG
 
-Source: GitHub's REST API for issue comments. The token, which needs `pull-requests: write`, stays in this process.
+Source: GitHub's REST API for issue comments and releases. The token, which needs `pull-requests: write` or, for a
+release, `contents: write`, stays in this process.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import os
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +31,11 @@ AUTHOR = "github-actions[bot]"
 
 
 class RefusedError(Exception):
-    """The platform does not let this token comment, as on pull requests from forks."""
+    """The platform does not let this token write, as on pull requests from forks, or does not show what is there."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(f"GitHub answered {code}: the token may not write here")
 
 
 def put(text: str, number: int, environment: Mapping[str, str]) -> str:
@@ -56,6 +63,18 @@ def pull_requests(commit: str, environment: Mapping[str, str]) -> list[int]:
     return [int(one["number"]) for one in _ask("GET", f"commits/{commit}/pulls", None, environment)]
 
 
+def release(text: str, tag: str, commit: str, environment: Mapping[str, str]) -> str:
+    """Make a release with a tag at a commit, or rewrite the text of the one there is; returns its address."""
+    try:
+        there = _ask("GET", f"releases/tags/{urllib.parse.quote(tag, safe='')}", None, environment)
+    except RefusedError as error:
+        if error.code != 404:
+            raise
+        said = {"tag_name": tag, "target_commitish": commit, "name": tag, "body": text}
+        return str(_ask("POST", "releases", said, environment)["html_url"])
+    return str(_ask("PATCH", f"releases/{int(there['id'])}", {"body": text}, environment)["html_url"])
+
+
 def _ask(method: str, path: str, body: Any, environment: Mapping[str, str]) -> Any:
     try:
         repository, token = environment["GITHUB_REPOSITORY"], environment[TOKEN]
@@ -78,7 +97,7 @@ def _ask(method: str, path: str, body: Any, environment: Mapping[str, str]) -> A
             return json.loads(answer.read(LARGEST))
     except urllib.error.HTTPError as error:
         if error.code in (401, 403, 404):
-            raise RefusedError(f"GitHub answered {error.code}: `pull-requests: write` is needed") from None
+            raise RefusedError(error.code) from None
         raise ValueError(f"GitHub answered {error.code}") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"GitHub did not answer ({type(error).__name__})") from None
@@ -91,7 +110,10 @@ def main() -> int:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--number", type=int, help="of the pull request")
     where.add_argument("--commit", help="whose pull requests get it")
+    parser.add_argument("--release", metavar="TAG", help="make a release of --commit with this text instead")
     given = parser.parse_args()
+    if given.release:
+        return _released(given)
     try:
         numbers = [given.number] if given.number else pull_requests(given.commit, os.environ)
         for number in numbers:
@@ -100,6 +122,15 @@ def main() -> int:
         print(f"::notice::no comment was made: {error}")
     except (ValueError, KeyError, TypeError, OSError) as error:
         print(f"weighin: no comment was made: {error}", file=sys.stderr)
+        return 7
+    return 0
+
+
+def _released(given: argparse.Namespace) -> int:
+    try:
+        print(release(given.file.read_text(encoding="utf-8"), given.release, given.commit or "", os.environ))
+    except (RefusedError, ValueError, KeyError, TypeError, OSError) as error:
+        print(f"weighin: no release was made: {error}", file=sys.stderr)
         return 7
     return 0
 
