@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loopback import Answer, Asked, listening
 from weighin.runner import comment
 from weighin.runner.reviews import TOKEN
 
@@ -62,32 +61,17 @@ class GitHub:
 def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
     state = GitHub()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_any(self) -> None:
-            assert self.headers["Authorization"] == "Bearer a-secret"
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            status, answer = state.answer(self.command, self.path, body)
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def said(request: Asked) -> Answer:
+        assert request.headers["Authorization"] == "Bearer a-secret"
+        body = json.loads(request.body) if request.body else None
+        status, value = state.answer(request.method, request.path, body)
+        return Answer(status, json.dumps(value).encode())
 
-        do_GET = do_POST = do_PATCH = do_any
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
-        monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{listening.server_address[1]}")
+    with listening(said) as address:
+        monkeypatch.setenv("GITHUB_API_URL", address)
         monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
         monkeypatch.setenv(TOKEN, "a-secret")
         yield state
-        listening.shutdown()
-        thread.join(10)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, *where: str) -> int:
