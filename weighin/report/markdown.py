@@ -6,11 +6,11 @@ a mention, a link or a workflow command.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from weighin.report.view import MARKS, WORDS, CheckView, all_views, in_order, seconds, versions
+from weighin.runner.inert import text
 
 BYTES = 60_000
 """A comment holds 65,536 characters, a step summary 1 MiB; the smaller one counts."""
@@ -98,20 +98,6 @@ def _table(views: list[CheckView], cell: int) -> list[str]:
         row = (f"`{code(v.check)}`", f"{v.word}{why}", text(v.estimate), text(v.interval) + more, text(v.limit))
         lines.append("| " + " | ".join(row) + " |")
     return lines
-
-
-def text(value: object, most: int = 200) -> str:
-    """Any text as inert inline Markdown on one line: no HTML, links, mentions, references or workflow commands.
-
-    >>> text("<b> @team [x](y) ::error::")
-    '&lt;b&gt; @\u200bteam \\\\[x\\\\](y) :\u200b:error:\u200b:'
-    """
-    plain = " ".join("".join(c if c.isprintable() or c.isspace() else "�" for c in str(value)).split())
-    plain = plain if len(plain) <= most else plain[: max(most - 1, 0)] + "…"
-    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    plain = re.sub(r"([\\`*_\[\]|~])", r"\\\1", plain)
-    plain = plain.replace("@", "@\u200b").replace("#", "#\u200b").replace("::", ":\u200b:")
-    return re.sub(r"(?i)\b(https?|ftp|www)([:.])", "\\1\u200b\\2", plain)
 
 
 def code(value: str) -> str:
