@@ -123,10 +123,11 @@ def table(head: str, rows: list[str]) -> str:
 
 
 def facts(root: Path) -> str:
-    """What `weighin doctor` has to know of them: permissions to grant, and the names of their jobs."""
+    """What `weighin doctor` has to know of them: permissions to grant, names of jobs, variables they read."""
     found = {
         path.name: {
             "permissions": needed(workflow),
+            "variables": sorted(set(re.findall(r"\bvars\.(\w+)", path.read_text()))),
             "jobs": [str(job.get("name", name)) for name, job in workflow["jobs"].items()],
         }
         for path, workflow in reusable(root)
