@@ -58,8 +58,9 @@ def matches(pattern: str, path: str) -> bool:
     if not body:
         return False
     parts = []
-    for piece in re.split(r"(\*\*/|/\*\*|\*|\?)", body):
-        parts.append({"**/": "(?:.*/)?", "/**": "/.*", "*": "[^/]*", "?": "[^/]"}.get(piece, re.escape(piece)))
+    meaning = {"/**/": "/(?:.*/)?", "**/": "(?:.*/)?", "/**": "/.*", "*": "[^/]*", "?": "[^/]"}
+    for piece in re.split(r"(/\*\*/|^\*\*/|/\*\*$|\*|\?)", body):
+        parts.append(meaning.get(piece, re.escape(piece)))
     # A name stands for a file or for all below a folder; `a/*` does not reach into the folders below.
     below = "/.+" if pattern.endswith("/") else "" if body.endswith("/*") else "(?:/.*)?"
     return re.fullmatch(("" if anchored else "(?:.*/)?") + "".join(parts) + below, path) is not None
