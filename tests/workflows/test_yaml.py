@@ -17,10 +17,12 @@ FILES = sorted(FOLDER.glob("*.yml"))
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 
 ATTESTS = {"id-token": "write", "attestations": "write"}
-MORE = {
+MORE: dict[tuple[str, str], dict[str, str]] = {
     ("attest.yml", "attest"): ATTESTS,
-    ("figures.yml", "figures"): {"actions": "read"},
     ("release.yml", "attest"): ATTESTS,
+    ("comment.yml", "comment"): {"pull-requests": "write"},
+    ("figures.yml", "figures"): {"actions": "read"},
+    ("release-note.yml", "release-note"): {"contents": "write"},
 }
 """Jobs that may do more than read the repository: file and job, and what."""
 
@@ -43,9 +45,11 @@ def test_the_workflows_are_those_that_the_readme_names() -> None:
     assert [p.name for p in FILES] == [
         "attest.yml",
         "ci.yml",
+        "comment.yml",
         "figures.yml",
         "promote.yml",
         "pull-request.yml",
+        "release-note.yml",
         "release.yml",
         "validate.yml",
     ]
