@@ -21,6 +21,7 @@ MORE: dict[tuple[str, str], dict[str, str]] = {
     ("attest.yml", "attest"): ATTESTS,
     ("release.yml", "attest"): ATTESTS,
     ("comment.yml", "comment"): {"pull-requests": "write"},
+    ("figures.yml", "figures"): {"actions": "read"},
     ("release-note.yml", "release-note"): {"contents": "write"},
 }
 """Jobs that may do more than read the repository: file and job, and what."""
@@ -45,6 +46,7 @@ def test_the_workflows_are_those_that_the_readme_names() -> None:
         "attest.yml",
         "ci.yml",
         "comment.yml",
+        "figures.yml",
         "promote.yml",
         "pull-request.yml",
         "release-note.yml",
