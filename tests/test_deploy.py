@@ -160,8 +160,11 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(uri: str, s
     head = titles(uri).ledger.head()
     assert head is not None
     with pytest.raises(DeployError, match="the server says"):
-        deploy(server.spec.model_copy(update={"seconds_at_most": 8.0}), NAME, "4", head.artifact, "champion")
+        deploy(server.spec.model_copy(update={"seconds_at_most": 3.0}), NAME, "4", head.artifact, "champion")
     assert server.ask() == (0.3, "3")
+    deadline = time.monotonic() + 60
+    while "still version 3: " not in (tmp_path / "server.log").read_text() and time.monotonic() < deadline:
+        time.sleep(0.2)
     assert "still version 3: " in (tmp_path / "server.log").read_text()
     assert rollback(titles(uri), spec=server.spec, **CALM).proof is not None
     assert server.ask() == (0.3, "3")

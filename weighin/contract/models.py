@@ -51,6 +51,9 @@ class Model(Part):
         None, description="A pinned version, models:/NAME/N: a second baseline, against decay in small steps."
     )
     aliases: Aliases = Aliases()
+    registry: Literal["any", "server"] = Field(
+        "any", description="`server` refuses the embedded registry, as a run without access to yours would use it."
+    )
     predict_seconds: Positive = Field(300, description="A model that takes longer over the data is stopped.")
     memory_mb: Count = Field(2000, description="Memory that the model's container may use.")
 
