@@ -19,6 +19,7 @@ from weighin.errors import ContractError, EvidenceError, RecordRefused
 from weighin.record.encode import canonical, digest, write_json
 from weighin.record.signature import KEY, Signer, make_key, signer
 from weighin.runner import reviews
+from weighin.runner.github import TOKENS
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def github() -> Iterator[tuple[dict[str, str], list[tuple[int, bytes]], list[dic
         return Answer(*answer[0])
 
     with listening(said) as address:
-        run = {"GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "7", "GITHUB_API_URL": address, reviews.TOKEN: "a-secret"}
+        run = {"GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "7", "GITHUB_API_URL": address, TOKENS[0]: "a-secret"}
         yield run, answer, asked
 
 
@@ -175,8 +176,8 @@ def test_reviews_of_the_environment_are_read(github, case: Case, monkeypatch: py
 @pytest.mark.parametrize(
     ("status", "body", "says"),
     [
-        (403, b"{}", "GitHub answered 403 for the reviews of run 7: `actions: read` is needed"),
-        (200, b"<html>", "did not say who reviewed run 7"),
+        (403, b"{}", "GitHub answered 403 for /repos/o/r/actions/runs/7/approvals: `actions: read` is needed"),
+        (200, b"<html>", "GitHub did not answer for /repos/o/r/actions/runs/7/approvals"),
         (200, b'[{"state": "approved"}]', "did not say who reviewed run 7"),
         (200, b'{"message": "x"}', "did not say who reviewed run 7"),
     ],

@@ -12,7 +12,7 @@ import pytest
 
 from loopback import Answer, Asked, listening
 from weighin.runner import comment
-from weighin.runner.reviews import TOKEN
+from weighin.runner.github import TOKENS
 
 TEXT = "<!-- weighin -->\n## passed\n"
 
@@ -70,7 +70,7 @@ def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
     with listening(said) as address:
         monkeypatch.setenv("GITHUB_API_URL", address)
         monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
-        monkeypatch.setenv(TOKEN, "a-secret")
+        monkeypatch.setenv(TOKENS[0], "a-secret")
         yield state
 
 
@@ -131,12 +131,12 @@ def test_what_goes_wrong_is_said(text: str, status: int, says: str, github, monk
 def test_nobody_there_is_said(monkeypatch, tmp_path: Path, capsys) -> None:
     monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
-    monkeypatch.setenv(TOKEN, "a-secret")
+    monkeypatch.setenv(TOKENS[0], "a-secret")
     assert run(monkeypatch, tmp_path, TEXT) == 7
     assert "did not answer" in capsys.readouterr().err
-    monkeypatch.delenv(TOKEN)
+    monkeypatch.delenv(TOKENS[0])
     assert run(monkeypatch, tmp_path, TEXT) == 7
-    assert f"{TOKEN} is not set" in capsys.readouterr().err
+    assert f"{TOKENS[0]} and GITHUB_REPOSITORY are needed" in capsys.readouterr().err
 
 
 def test_a_release_is_made_once_and_then_rewritten(github, monkeypatch, tmp_path: Path, capsys) -> None:
@@ -148,4 +148,4 @@ def test_a_release_is_made_once_and_then_rewritten(github, monkeypatch, tmp_path
     assert capsys.readouterr().out.splitlines() == ["https://github.com/o/r/releases/1"] * 2
     github.refuse = 403
     assert run(monkeypatch, tmp_path, TEXT, *where) == 7
-    assert "no release was made: GitHub answered 403" in capsys.readouterr().err
+    assert "nothing was written: GitHub answered 403" in capsys.readouterr().err

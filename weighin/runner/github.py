@@ -1,4 +1,4 @@
-"""Reading GitHub's REST API. Standard library only.
+"""GitHub's REST API. Standard library only.
 
 The token stays in this process: it goes to the one address that was named, never along with a redirect, and stands in
 no message.
@@ -69,11 +69,21 @@ class GitHub:
 
         path  below the address, each part quoted by the caller
         """
-        url = f"{self.address}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        return self._ask("GET", path + (f"?{urllib.parse.urlencode(query)}" if query else ""), None)
+
+    def send(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+        """Write something; returns the JSON of the answer. Errors: `Unanswered`."""
+        return self._ask(method, path, json.dumps(body).encode())
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
+        url = f"{self.address}{path}"
+        path = path.partition("?")[0]
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - `of` has looked at the address
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - `of` has looked at the address
         try:
             with urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS) as answer:
                 data = answer.read(LARGEST + 1)
