@@ -11,6 +11,7 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from weighin.contract.columns import Column
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
+from weighin.contract.monitor import Monitor
 from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive
 from weighin.contract.quality import DataQuality, TrainingRows
 from weighin.contract.release import Deploy, Promotion
@@ -195,6 +196,7 @@ class Contract(Part):
     waivers: tuple[Waiver, ...] = ()
     promotion: Promotion = Promotion()
     deploy: Deploy | None = Field(None, description="How servers load the champion, and prove it.")
+    monitor: Monitor | None = Field(None, description="What is watched after the release.")
 
     @field_validator("as_of")
     @classmethod

@@ -125,7 +125,7 @@ def essence(check: Check) -> object:
 
 def basis(contract: Contract) -> dict[str, Any]:
     """What is measured, and on what: everything of a contract that is neither a limit nor about what comes after."""
-    whole = contract.model_dump(mode="json", exclude={"waivers", "alpha", "promotion", "deploy", "version"})
+    whole = contract.model_dump(mode="json", exclude={"waivers", "alpha", "promotion", "deploy", "monitor", "version"})
     whole["data"].pop("public_data")
     whole["data"]["columns"] = {n: (c["role"], c["sensitive"]) for n, c in whole["data"]["columns"].items()}
     for name, own in _CHECKS.items():
