@@ -71,7 +71,9 @@ def draw(seed: int, shift: float = 0.0) -> pd.DataFrame:
     a, b, c, d = random.normal(size=(4, ROWS))
     label = (1.6 * a + 1.0 * b + 0.8 * c + 0.5 * d + random.logistic(size=ROWS) > 0).astype(int)
     shadow = a + 0.05 * random.normal(size=ROWS)
-    return pd.DataFrame({"id": np.arange(ROWS), "label": label, "a": a, "b": b, "c": c, "d": d + shift, "shadow": shadow})
+    return pd.DataFrame(
+        {"id": np.arange(ROWS), "label": label, "a": a, "b": b, "c": c, "d": d + shift, "shadow": shadow}
+    )
 
 
 def break_suite(folder: Path, suite: str) -> None:

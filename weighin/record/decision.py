@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from weighin.contract import Check, checks
+from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractFile
 from weighin.errors import EvidenceError
 from weighin.outcome import Outcome, Status, Unmeasured, blame, decide, gate
@@ -97,13 +98,17 @@ def judge_evidence(
     """Judge everything that the suites left below `reports`.
 
     binding  what the evidence must be about
-    wanted   the suites that were asked for; default all that the contract demands. Fewer can never be a pass.
+    wanted   the suites that were asked for; default all that the contract demands, and the team's own. Fewer can never be
+             a pass.
     needs    job -> result as the workflow reports it; anything but `success` blocks
     sealed   whether a look at the sealed holdout was reserved: its suite is then demanded as well
     """
     contract = contract_file.contract
-    demanded = (*contract.gates.names, "sealed") if sealed else contract.gates.names
-    listed = {name: {c.id: c for c in checks(contract, name, now)} for name in demanded}
+    own = own_suites(contract_file.folder)
+    gates = (*contract.gates.names, "sealed") if sealed else contract.gates.names
+    demanded = (*gates, *own)
+    listed: dict[str, dict[str, Check]] = {name: {c.id: c for c in checks(contract, name, now)} for name in gates}
+    listed |= {name: {} for name in own}
     read = [_read(name, listed[name], binding, reports) for name in wanted or demanded]
     blamed = {o.check: o for o in blame([o for s in read for o in s.outcomes], contract.alpha)}
     suites = tuple(_finish(s, blamed) for s in read)
@@ -144,6 +149,8 @@ def _read(suite: str, listed: Mapping[str, Check], binding: Binding, reports: Pa
     for name, check in listed.items():
         if name not in found:
             found[name] = _absent(check, "the suite left no outcome for this check")
+    if not found:
+        problems.append(f"suite {suite}: not one test ran in it")
     return SuiteVerdict(
         suite, Status.NOT_EVALUATED, tuple(found.values()), tuple(problems), left.seconds, left.information
     )
