@@ -37,6 +37,7 @@ ORDER = {
     "promote": 8,
     "rollback": 8,
     "report": 7,
+    "changes": 7,
     "judge": 8,
     "cli": 9,
 }

@@ -17,7 +17,12 @@ FILES = sorted(FOLDER.glob("*.yml"))
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 
 ATTESTS = {"id-token": "write", "attestations": "write"}
-MORE = {("attest.yml", "attest"): ATTESTS, ("release.yml", "attest"): ATTESTS}
+MORE: dict[tuple[str, str], dict[str, str]] = {
+    ("attest.yml", "attest"): ATTESTS,
+    ("release.yml", "attest"): ATTESTS,
+    ("comment.yml", "comment"): {"pull-requests": "write"},
+    ("release-note.yml", "release-note"): {"contents": "write"},
+}
 """Jobs that may do more than read the repository: file and job, and what."""
 
 
@@ -39,8 +44,10 @@ def test_the_workflows_are_those_that_the_readme_names() -> None:
     assert [p.name for p in FILES] == [
         "attest.yml",
         "ci.yml",
+        "comment.yml",
         "promote.yml",
         "pull-request.yml",
+        "release-note.yml",
         "release.yml",
         "validate.yml",
     ]
@@ -125,7 +132,7 @@ def test_a_release_promotes_only_what_passed() -> None:
 
 def test_only_the_job_that_attests_can_prove_who_it_is_and_it_has_no_secret() -> None:
     allowed = [(p.name, name) for p in FILES for name, job in load(p)["jobs"].items() if "id-token" in str(job)]
-    assert set(allowed) == set(MORE)
+    assert set(allowed) == {key for key, more in MORE.items() if more is ATTESTS}
     assert "secrets." not in (FOLDER / "attest.yml").read_text()
 
 

@@ -182,7 +182,32 @@ def verdict(given: argparse.Namespace) -> int:
         raise ContractError(f"--needs is not JSON of job results ({error!r})", "", "Pass toJSON(needs).") from error
     with or_not_evaluated(given.reports):
         _judged_by(given.image)
-        return conclude(read_contract(given.contract), given.work, given.reports, (), results)
+        return conclude(
+            read_contract(given.contract),
+            given.work,
+            given.reports,
+            (),
+            results,
+            base=given.base,
+            reviewed=given.reviewed,
+            annotate=given.annotate,
+        )
+
+
+def comment(given: argparse.Namespace) -> int:
+    """Write the comment for a pull request, from a record and what lies beside it."""
+    from weighin.changes import FILE, Changes
+    from weighin.promote import read_promotion
+    from weighin.record.verify import verify as verified
+    from weighin.report import markdown
+
+    found = verified(given.record)
+    if given.promotion:
+        said = markdown.promoted(found.record, read_promotion(given.promotion, found.digest))
+    else:
+        said = markdown.comment(found.record, Changes.read(given.record.with_name(FILE)))
+    given.out.write_text(said, encoding="utf-8")
+    return 0
 
 
 def promote(given: argparse.Namespace) -> int:

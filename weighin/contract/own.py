@@ -17,7 +17,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,60}")
 def own_suites(folder: Path) -> tuple[str, ...]:
     """Names of the suites in `validation_tests/test_<name>.py` below the contract's folder that are none of ours.
 
-    One that is there is demanded, as if it were a gate. Errors: `ContractError` for a name that cannot be that of a job.
+    One that is there is demanded, as if it were a gate.
+    Errors: `ContractError` for a name that cannot be that of a job.
     """
     found = []
     for path in sorted((folder / FOLDER).glob("test_*.py")):

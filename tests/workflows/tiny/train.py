@@ -84,7 +84,7 @@ def main() -> int:
         }
         with mlflow.start_run(tags={"role": role}):
             if role == "challenger" and fault == "late":
-                folder = Path("/tmp")  # noqa: S108 - the container's own
+                folder = Path("/tmp")
                 mlflow.sklearn.save_model(model, folder / "honest")
                 (folder / "late.py").write_text(LATE)
                 info = mlflow.pyfunc.log_model(
