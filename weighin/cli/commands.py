@@ -181,6 +181,8 @@ def verdict(given: argparse.Namespace) -> int:
     except (ValueError, AttributeError, KeyError) as error:
         raise ContractError(f"--needs is not JSON of job results ({error!r})", "", "Pass toJSON(needs).") from error
     with or_not_evaluated(given.reports):
+        if given.blocked:
+            raise NotEvaluated(given.blocked)
         _judged_by(given.image)
         return conclude(
             read_contract(given.contract),
