@@ -100,7 +100,7 @@ def judge_evidence(
     """Judge everything that the suites left below `reports`.
 
     binding  what the evidence must be about
-    wanted   the suites that were asked for; default all that contract and files of the team's own demand
+    wanted   the suites that were asked for; default all that contract and files of the team's own demand.
              Fewer can never be a pass.
     needs    job -> result as the workflow reports it; anything but `success` blocks
     base     both contracts of a pull request, the stricter of which decides

@@ -1,0 +1,186 @@
+"""What the scenarios have in common: how a tiny project is made, changed, run, and what its run left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import act
+import tiny_project
+from small_project import ROOT, edit
+
+LIGHT = ("explainability",)
+"""The suite that takes least time, for scenarios that are about something else than suites."""
+FORK = {"full_name": "stranger/tiny"}
+EVENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "pull request": ("pull-request.yml", "pull_request", {"pull_request": {"number": 1, "base": {"ref": "main"}}}),
+    "merge group": ("pull-request.yml", "merge_group", {"merge_group": {"head_ref": "refs/heads/queue/main"}}),
+    "release": ("release.yml", "push", {"ref": "refs/heads/release/1"}),
+}
+VALIDATE, RELEASE = ".github/workflows/validate.yml", ".github/workflows/release.yml"
+PULL_REQUEST = ".github/workflows/pull-request.yml"
+
+
+def image() -> str:
+    """The id of the image under test."""
+    name = os.environ.get("WEIGHIN_IMAGE_UNDER_TEST", "weighin:local")
+    command = ["docker", "image", "inspect", "--format", "{{.Id}}", name]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+
+
+def aliases(registry: Path) -> dict[str, str]:
+    """Alias -> version in an embedded registry that came back as an artifact."""
+    copy = registry.parent / "copy.db"
+    shutil.copy(registry / "mlflow.db", copy)
+    connection = sqlite3.connect(copy)
+    try:
+        rows = connection.execute("select alias, version from registered_model_aliases where name = 'tiny'").fetchall()
+    finally:
+        connection.close()
+    return {str(alias): str(version) for alias, version in rows}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One run and what must come of it.
+
+    event      one of EVENTS
+    suites     of the contract
+    change     what is done to the project before it is committed and run
+    proposed   what is done after that commit, so that the run is of a pull request that changes it
+    status     of the verdict; empty where there is no verdict.json
+    says       each must stand in the summary of the run
+    sentences  each must stand in one of the verdict's sentences
+    failed     jobs that do not end well
+    champion   version that the alias names at the end; "1" is the one before. Empty where there is no registry.
+    absent     artifacts that there must not be
+    """
+
+    name: str
+    status: str
+    event: str = "release"
+    suites: tuple[str, ...] = LIGHT
+    change: Callable[[Path], None] | None = None
+    proposed: Callable[[Path], None] | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    payload: dict[str, Any] = field(default_factory=dict)
+    says: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    blocking: tuple[str, ...] = ()
+    passing_suites: tuple[str, ...] = ()
+    champion: str = "1"
+    absent: tuple[str, ...] = ()
+    attempt: int = 1
+    repositories: Callable[[Path], dict[str, Path]] | None = None
+    workflow: str = ""
+
+    @property
+    def code_is_zero(self) -> bool:
+        """Whether act ends well."""
+        return self.status == "passed"
+
+
+def run(scenario: Scenario, folder: Path) -> act.Ran:
+    """Make the project of a scenario, and run it."""
+    project = tiny_project.make(folder / "project", suites=scenario.suites)
+    if scenario.change:
+        scenario.change(project)
+    if scenario.proposed:
+        act.prepare(project)
+        act.commit(project)
+        scenario.proposed(project)
+    workflow, event, payload = EVENTS[scenario.event]
+    payload = {key: dict(value) if isinstance(value, dict) else value for key, value in payload.items()}
+    for key, more in scenario.payload.items():
+        payload[key] = {**payload[key], **more} if isinstance(payload.get(key), dict) else more
+    return act.run(
+        project,
+        scenario.workflow or workflow,
+        event,
+        payload,
+        {"WEIGHIN_IMAGE": image(), **scenario.variables},
+        repositories=scenario.repositories(folder) if scenario.repositories else None,
+        attempt=scenario.attempt,
+    )
+
+
+def broken(*suites: str) -> Callable[[Path], None]:
+    """Let suites fail, and no others."""
+
+    def change(project: Path) -> None:
+        for suite in suites:
+            tiny_project.break_suite(project, suite)
+
+    return change
+
+
+def edited(path: str, *changes: tuple[str, str]) -> Callable[[Path], None]:
+    """Replace texts in a file of the project."""
+    return lambda project: edit(project / path, *changes)
+
+
+def written(path: str, text: str) -> Callable[[Path], None]:
+    """Write a file of the project."""
+    return lambda project: void((project / path).write_text(text))
+
+
+def void(_: object) -> None:
+    """Nothing, whatever was returned."""
+
+
+def before_upload(script: str) -> Callable[[Path], None]:
+    """Run a script in the suite's job when the suite has left its reports, before they are uploaded."""
+    mark = "      - name: Keep the reports, whatever they say\n"
+    return edited(VALIDATE, (mark, f"      - name: Meddle\n        run: |\n          {script}\n{mark}"))
+
+
+CALLER = """
+name: theirs
+on: [push]
+permissions: {}
+jobs:
+  validate:
+    uses: OWNER/weigh-in/.github/workflows/validate.yml@REF
+    permissions: {contents: read}
+    with:
+      image: ${{ vars.WEIGHIN_IMAGE }}
+      train: python3 scripts/train.py
+      contract: gate/model_contract.yaml
+"""
+
+
+def foreign_caller(project: Path) -> None:
+    """Make the project one that holds no workflow of ours, with its contract in a folder, and calls us by name."""
+    shutil.rmtree(project / ".github/workflows")
+    (project / ".github/workflows").mkdir()
+    (project / ".github/workflows/theirs.yml").write_text(CALLER.replace("@REF", "@" + "a" * 40))
+    gate = project / "gate"
+    gate.mkdir()
+    for name in ("model_contract.yaml", "data", "validation_tests", "great_expectations"):
+        if (project / name).exists():
+            shutil.move(project / name, gate / name)
+    edit(project / "scripts/train.py", ('root / "data/', 'root / "gate/data/'))
+
+
+def with_own_test(body: str) -> Callable[[Path], None]:
+    """A foreign caller with a suite file of its own."""
+
+    def change(project: Path) -> None:
+        foreign_caller(project)
+        (project / "gate/validation_tests/test_extra.py").write_text(f"def test_ours(evidence):\n    {body}\n")
+
+    return change
+
+
+def ours(folder: Path) -> dict[str, Path]:
+    """Our workflows under the name by which the foreign caller knows them."""
+    place = folder / "weigh-in"
+    shutil.copytree(ROOT / ".github/workflows", place / ".github/workflows")
+    act.prepare(place)
+    return {"OWNER/weigh-in@" + "a" * 40: place}
