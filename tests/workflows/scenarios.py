@@ -80,11 +80,6 @@ class Scenario:
     repositories: Callable[[Path], dict[str, Path]] | None = None
     workflow: str = ""
 
-    @property
-    def code_is_zero(self) -> bool:
-        """Whether act ends well."""
-        return self.status == "passed"
-
 
 def run(scenario: Scenario, folder: Path) -> act.Ran:
     """Make the project of a scenario, and run it."""
