@@ -3,9 +3,9 @@
     WEBHOOK_SECRET=... GITHUB_TOKEN=... python relay.py --repository OWNER/REPO --port 8080
 
 MLflow signs each delivery (`X-MLflow-Signature: v1,<base64>` over `<delivery id>.<timestamp>.<body>`, HMAC-SHA256).
-What is not signed with the secret, or is older than five minutes, is refused, and what came before is not sent again; of
-the rest, name and version are sent on and nothing else. The token needs `contents: write` on that one repository: use a
-fine-grained one. Standard library only. It listens on loopback: put your own TLS in front of it.
+What is not signed with the secret, or is older than five minutes, is refused; what came before is not sent again. Of
+the rest, name and version are sent on and nothing else. The token needs `contents: write` on that one repository: use
+a fine-grained one. Standard library only. It listens on loopback: put your own TLS in front of it.
 """
 
 from __future__ import annotations
