@@ -93,8 +93,7 @@ ALL: tuple[Scenario, ...] = (
         "a good candidate on a release branch, without a registry",
         "passed",
         "release",
-        EVERY,
-        passing_suites=EVERY,
+        passing_suites=LIGHT,
         says=("The registry is a file of this machine or run", "version 1 -> version 2"),
         champion="2",
     ),
@@ -105,12 +104,13 @@ ALL: tuple[Scenario, ...] = (
             f"only {suite} fails, on a release branch",
             "failed",
             "release",
-            (*(EVERY if suite in EVERY else LIGHT), *(["load"] if suite == "load" else [])),
+            (*beside, suite),
             change=broken(suite),
             blocking=(f"{suite}/",),
-            passing_suites=tuple(s for s in (EVERY if suite in EVERY else LIGHT) if s != suite),
+            passing_suites=beside,
         )
         for suite in (*EVERY, "load")
+        for beside in [("drift",) if suite == "explainability" else LIGHT]
     ),
     Scenario(
         "two suites fail",
@@ -289,8 +289,9 @@ def runs(
         i.callspec.params["scenario"] for i in request.session.items if "scenario" in getattr(i, "fixturenames", ())
     ]
     folders = {s.name: tmp_path_factory.mktemp("scenario") for s in asked}
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        yield {s.name: pool.submit(scenarios.run, s, folders[s.name]) for s in asked}
+    pool = ThreadPoolExecutor(max_workers=2)
+    yield {s.name: pool.submit(scenarios.run, s, folders[s.name]) for s in asked}
+    pool.shutdown(cancel_futures=True)
     for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
 
