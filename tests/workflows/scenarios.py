@@ -34,6 +34,14 @@ def image() -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
 
 
+def gateway() -> str:
+    """The address by which containers reach this machine: their default route."""
+    command = ["docker", "run", "--rm", "--network", "bridge", image(), "cat", "/proc/net/route"]
+    routes = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    (found,) = [r.split()[2] for r in routes[1:] if r.split()[1] == "00000000"]
+    return ".".join(str(byte) for byte in reversed(bytes.fromhex(found)))
+
+
 def aliases(registry: Path) -> dict[str, str]:
     """Alias -> version in an embedded registry that came back as an artifact."""
     copy = registry.parent / "copy.db"

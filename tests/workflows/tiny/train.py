@@ -1,6 +1,6 @@
 """Fit and register champion and challenger of the tiny project, in one process since importing costs most of the time.
 
-python3 scripts/train.py [--fault NAME]
+python3 scripts/train.py [--fault NAME] [--only ROLE]
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def main() -> int:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fault", default="", choices=("", *FAULTS))
-    fault = parser.parse_args().fault
+    parser.add_argument("--only", choices=("champion", "challenger"), help="register this role alone")
+    given = parser.parse_args()
+    fault = given.fault
     import mlflow
     from mlflow.models import infer_signature
 
@@ -73,7 +75,7 @@ def main() -> int:
     mlflow.set_experiment(NAME)
     rows = pd.read_parquet(root / "data/train.parquet")
     client = mlflow.MlflowClient()
-    for role in ("champion", "challenger"):
+    for role in (given.only,) if given.only else ("champion", "challenger"):
         model = fit(rows, USED["champion" if role == "champion" else fault if fault in USED else ""])
         example = rows[FEATURES].head(3)
         common = {
