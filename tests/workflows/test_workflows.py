@@ -1,4 +1,4 @@
-"""The workflows on the real example, image built in the run and load gate included. `test_scenarios.py` has the rest."""
+"""The workflows on the real example: image built in the run, load gate included. The rest: `test_scenarios.py`."""
 
 from __future__ import annotations
 
