@@ -17,7 +17,6 @@ from small_project import ROOT, edit
 
 LIGHT = ("explainability",)
 """The suite that takes least time, for scenarios that are about something else than suites."""
-FORK = {"full_name": "stranger/tiny"}
 EVENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "pull request": ("pull-request.yml", "pull_request", {"pull_request": {"number": 1, "base": {"ref": "main"}}}),
     "merge group": ("pull-request.yml", "merge_group", {"merge_group": {"head_ref": "refs/heads/queue/main"}}),
@@ -65,9 +64,10 @@ class Scenario:
     status     of the verdict; empty where there is no verdict.json
     says       each must stand in the summary of the run
     sentences  each must stand in one of the verdict's sentences
-    failed     jobs that do not end well
+    blocking   every check that blocks starts with one of these, and each of these is one that does
+    passing_suites  which pass all the same
     champion   version that the alias names at the end; "1" is the one before. Empty where there is no registry.
-    absent     artifacts that there must not be
+    attempt    of the run
     """
 
     name: str
@@ -83,7 +83,6 @@ class Scenario:
     blocking: tuple[str, ...] = ()
     passing_suites: tuple[str, ...] = ()
     champion: str = "1"
-    absent: tuple[str, ...] = ()
     attempt: int = 1
     repositories: Callable[[Path], dict[str, Path]] | None = None
     workflow: str = ""
@@ -143,26 +142,25 @@ def before_upload(script: str) -> Callable[[Path], None]:
     return edited(VALIDATE, (mark, f"      - name: Meddle\n        run: |\n          {script}\n{mark}"))
 
 
-CALLER = """
-name: theirs
-on: [push]
-permissions: {}
-jobs:
-  validate:
-    uses: OWNER/weigh-in/.github/workflows/validate.yml@REF
-    permissions: {contents: read}
-    with:
-      image: ${{ vars.WEIGHIN_IMAGE }}
-      train: python3 scripts/train.py
-      contract: gate/model_contract.yaml
-"""
+THEIRS = "OWNER/weigh-in@" + "0" * 40
+"""What examples/caller calls."""
 
 
 def foreign_caller(project: Path) -> None:
     """Make the project one that holds no workflow of ours, with its contract in a folder, and calls us by name."""
     shutil.rmtree(project / ".github/workflows")
     (project / ".github/workflows").mkdir()
-    (project / ".github/workflows/theirs.yml").write_text(CALLER.replace("@REF", "@" + "a" * 40))
+    theirs = project / ".github/workflows/weigh-in.yml"
+    shutil.copy(ROOT / "examples/caller/weigh-in.yml", theirs)
+    edit(
+        theirs,
+        ("your-model", "tiny"),
+        (
+            "      contract: model_contract.yaml\n",
+            "      image: ${{ vars.WEIGHIN_IMAGE }}\n      train: python3 scripts/train.py\n",
+        ),
+        ("      tracking-uri:", "      contract: gate/model_contract.yaml\n      tracking-uri:"),
+    )
     gate = project / "gate"
     gate.mkdir()
     for name in ("model_contract.yaml", "data", "validation_tests", "great_expectations"):
@@ -186,4 +184,4 @@ def ours(folder: Path) -> dict[str, Path]:
     place = folder / "weigh-in"
     shutil.copytree(ROOT / ".github/workflows", place / ".github/workflows")
     act.prepare(place)
-    return {"OWNER/weigh-in@" + "a" * 40: place}
+    return {THEIRS: place}
