@@ -87,6 +87,7 @@ ALL: tuple[Scenario, ...] = (
         EVERY,
         says=("passed", "version 2", "version 1"),
         passing_suites=EVERY,
+        trains=True,
     ),
     Scenario("a good candidate in a merge group", "passed", "merge group", passing_suites=LIGHT),
     Scenario(
@@ -178,6 +179,7 @@ ALL: tuple[Scenario, ...] = (
         "failed",
         change=with_own_test("assert evidence.contract.model.name == 'other'"),
         workflow="weigh-in.yml",
+        trains=True,
         repositories=ours,
         blocking=("custom/",),
         passing_suites=LIGHT,
@@ -187,6 +189,7 @@ ALL: tuple[Scenario, ...] = (
         "passed",
         change=with_own_test("assert 0.01 < (evidence.predictions('candidate', 'holdout') > 0.5).mean() < 0.99"),
         workflow="weigh-in.yml",
+        trains=True,
         repositories=ours,
         passing_suites=(*LIGHT, "extra"),
         champion="2",
@@ -196,6 +199,7 @@ ALL: tuple[Scenario, ...] = (
         "not_evaluated",
         change=lambda p: (foreign_caller(p), written("gate/validation_tests/test_extra.py", "")(p))[0],
         workflow="weigh-in.yml",
+        trains=True,
         repositories=ours,
         sentences=("suite extra:",),
         passing_suites=LIGHT,
@@ -220,6 +224,7 @@ ALL: tuple[Scenario, ...] = (
         "a hostile column name",
         "failed",
         change=hostile_column,
+        trains=True,
         blocking=("explainability/",),
     ),
     Scenario(
@@ -275,6 +280,7 @@ ALL: tuple[Scenario, ...] = (
         "passed",
         "pull request",
         change=hands_over_a_model,
+        trains=True,
         champion="1",
     ),
 )
