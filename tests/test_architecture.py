@@ -37,7 +37,9 @@ ORDER = {
     "promote": 8,
     "rollback": 8,
     "report": 7,
+    "changes": 7,
     "judge": 8,
+    "doctor": 8,
     "cli": 9,
 }
 

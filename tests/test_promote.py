@@ -308,8 +308,28 @@ def test_what_a_policy_allowed_is_kept_with_the_entry(case: Case, registry: Regi
 
 
 def test_an_image_whose_provenance_was_not_verified_moves_nothing(case: Case, registry: Registry) -> None:
-    demanding(case, image_provenance="required")
+    demanding(case, image_built_by=WORKFLOW)
     refused(case, registry, r"the provenance of the image that judged \(none\) was not verified")
+
+
+@pytest.mark.parametrize("workflow", [WORKFLOW, WORKFLOW.replace("release", "feature")])
+def test_only_an_image_of_the_builder_that_the_contract_names_may_judge(
+    workflow: str, case: Case, registry: Registry, tmp_path: Path
+) -> None:
+    image = "sha256:" + "1" * 64
+    built = Provenance(image, "sha256:" + "d" * 64, GITHUB, workflow, OWN, "sha256:" + "b" * 64)
+    built.write(tmp_path / "work")
+    case.binding = Binding(case.file.digest, case.subject.digest, image, "1")
+    case.write()
+    said = decision_record(case.decision(), case.file, case.subject, case.binding, RUN, asdict(built))
+    write_json(case.reports / "record.json", said)
+    demanding(case, image_built_by=WORKFLOW)
+    if workflow == WORKFLOW:
+        assert go(case, registry, image=image, work=tmp_path / "work", dry_run=True).after == "2"
+    else:
+        with pytest.raises(PromotionError, match=r"is that of .*feature.*, and .* must have built it"):
+            go(case, registry, image=image, work=tmp_path / "work")
+        assert aliases(registry) == ("1", None)
 
 
 def test_another_models_record_moves_nothing(case: Case, registry: Registry, tmp_path: Path) -> None:

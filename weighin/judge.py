@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from weighin.contract.reading import ContractFile
+from weighin.contract.stricter import Compared
 from weighin.errors import EvidenceError
 from weighin.outcome import gate
 from weighin.record.decision import Decision, judge_evidence
@@ -38,7 +39,7 @@ def run_suite(suite: str, test: Path, contract: Path, work: Path, out: Path) -> 
     command = [
         *(sys.executable, "-m", "pytest", str(test), "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider"),
         *("-o", "addopts=", "--import-mode=importlib", "-o", "junit_family=xunit2", "--strict-markers"),
-        *(f"--junitxml={folder / 'junit.xml'}", f"--weighin-contract={contract}"),
+        *(f"--junitxml={folder / 'junit.xml'}", f"--weighin-contract={contract}", f"--weighin-suite={suite}"),
         *(f"--weighin-work={work}", f"--weighin-out={folder}"),
     ]
     try:
@@ -86,11 +87,12 @@ def decide_again(
     reports: Path,
     suites: tuple[str, ...] = (),
     needs: Mapping[str, str] | None = None,
+    base: Compared | None = None,
 ) -> tuple[Subject, Binding, Decision]:
     """Compute the decision from the evidence that the suites left.
 
     work, reports  what was resolved and predicted, and what the suites left
-    suites, needs  as for `judge_evidence`
+    suites, needs, base  as for `judge_evidence`
     Environment: WEIGHIN_IMAGE and WEIGHIN_ATTEMPT say of which image and attempt evidence counts.
     Errors: `EvidenceError` when the subject is absent or another's.
     """
@@ -103,4 +105,5 @@ def decide_again(
         )
     image, attempt = os.environ.get("WEIGHIN_IMAGE", ""), os.environ.get("WEIGHIN_ATTEMPT", "1")
     binding = Binding(file.digest, subject.digest, image, attempt)
-    return subject, binding, judge_evidence(file, binding, reports, suites, needs, sealed=subject.sealed is not None)
+    sealed = subject.sealed is not None
+    return subject, binding, judge_evidence(file, binding, reports, suites, needs, sealed=sealed, base=base)

@@ -102,6 +102,24 @@ class Limit:
         return f"{'≥' if self.direction is Direction.AT_LEAST else '≤'} {self.value:g}"
 
 
+def stricter(one: Limit, other: Limit) -> Limit:
+    """The limit that lets pass only what both let pass. Errors: `ValueError` for limits on different sides.
+
+    >>> print(stricter(Limit(Direction.AT_LEAST, 0.7), Limit(Direction.AT_LEAST, 0.8, severity="warn")))
+    ≥ 0.8
+    """
+    if one.direction is not other.direction:
+        raise ValueError(f"{one} and {other} lie on different sides")
+    pick = max if one.direction is Direction.AT_LEAST else min
+    return Limit(
+        one.direction,
+        pick(one.value, other.value),
+        min(one.alpha, other.alpha),
+        "block" if "block" in (one.severity, other.severity) else "warn",
+        "block" if "block" in (one.when_inconclusive, other.when_inconclusive) else "warn",
+    )
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What was decided about one check, with the evidence it was decided on."""

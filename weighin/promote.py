@@ -11,19 +11,19 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from weighin.approval import FOLDER, approvals, listed
 from weighin.contract.reading import ContractFile
 from weighin.data.profile import Profile
-from weighin.errors import PromotionError, WeighinError
+from weighin.errors import EvidenceError, PromotionError, WeighinError
 from weighin.outcome import Measurement, Status
 from weighin.policy import demand
 from weighin.record.attestation import Attestation
 from weighin.record.decision import Decision, decision_record, verdict_file
-from weighin.record.encode import canonical, encode_outcome, write_json
+from weighin.record.encode import canonical, encode_outcome, read_json, write_json
 from weighin.record.provenance import proven
 from weighin.record.signature import Signer, envelope
 from weighin.record.suite import Binding
@@ -52,6 +52,7 @@ class Promotion:
     attested_by: str = ""
 
 
+PROMOTION = "weighin/promotion/v1"
 RECORD = "weighin.record"
 """Tag of a version: digest of the record that it was promoted with."""
 SIGNED = "record.dsse.json"
@@ -169,8 +170,17 @@ def promote(
         registry.tag(candidate.name, candidate.version, tags | _suites(decision) | {RECORD: record.digest})
     if entry:
         titles.mirror(entry)
-    write_json(reports / "promotion.json", {"schema": "weighin/promotion/v1", "signed": by is not None, **asdict(done)})
+    write_json(reports / "promotion.json", {"schema": PROMOTION, "signed": by is not None, **asdict(done)})
     return done
+
+
+def read_promotion(path: Path, record: str) -> dict[str, Any]:
+    """What `promotion.json` says. Errors: `EvidenceError` for a damaged one, or one of another record."""
+    value = read_json(path, PROMOTION)
+    names = {field.name for field in fields(Promotion)}
+    if set(value) != {"schema", "signed", *names} or value["record"] != record:
+        raise EvidenceError("it is about another record, or damaged", str(path), "Take both from one promotion.")
+    return value
 
 
 def allowed(contract_file: ContractFile, place: str, record: Verified, reports: Path) -> dict[str, bytes]:
@@ -179,11 +189,14 @@ def allowed(contract_file: ContractFile, place: str, record: Verified, reports: 
     Errors: `PromotionError` where the image's provenance is demanded and not verified, or the policy denies it.
     """
     demands = contract_file.contract.promotion
-    if demands.image_provenance == "required" and record.record["facts"].get("image_provenance") is not True:
+    built = record.record.get("provenance") or {}
+    if demands.image_built_by is not None and built.get("workflow") != demands.image_built_by:
+        who_did = f"is that of {built['workflow']}" if built else "was not verified"
         raise PromotionError(
-            f"the provenance of the image that judged ({record.record['image'] or 'none'}) was not verified",
+            f"the provenance of the image that judged ({record.record['image'] or 'none'}) {who_did}, and "
+            f"{demands.image_built_by} must have built it",
             place,
-            "Judge with an image that the contract's builder attested, and verify it: docs/verifying.md.",
+            "Judge with such an image: docs/verifying.md.",
         )
     found = approvals(contract_file, reports, record.digest)
     files = {"record.json": (reports / "record.json").read_bytes()}

@@ -174,3 +174,20 @@ def test_the_decision_takes_it_from_the_work_folder(tmp_path: Path) -> None:
         replace(FOUND, image=judged).write(work)
         conclude(case.file, work, reports, (), {})
         assert json.loads((reports / "record.json").read_text())["facts"]["image_provenance"] is expected
+
+
+def test_outside_a_container_the_engine_says_what_the_image_is(
+    sigstore: Sigstore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client is a script here: the id, and two registries that have the image."""
+    client = tmp_path / "docker"
+    client.write_text(
+        f'#!/bin/sh\ncase "$4" in *Id*) echo {IMAGE};; *) printf "a/b@sha256:{"e" * 64}\\n{NAME}\\n";; esac\n'
+    )
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("WEIGHIN_IMAGE")
+    monkeypatch.delenv(DIGESTS)
+    assert ask(tmp_path, sigstore, built()) == 0
+    assert proven(tmp_path, IMAGE) is not None
+    assert ask(tmp_path, sigstore, built("sha256:" + "c" * 64), "x@sha256:" + "c" * 64) == 1

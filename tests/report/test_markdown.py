@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from evidence_files import Case, interval
 from weighin.contract import checks
 from weighin.outcome import Unmeasured, census
+from weighin.promote import Promotion
 from weighin.report import markdown
 
 HOSTILE = (
@@ -104,3 +105,15 @@ def test_the_terminal_shows_the_verdict_and_what_blocks(case: Case) -> None:
     said = console.export_text()
     assert "FAILED  flight-delay version 2 against version 1" in said
     assert "failed load/wrong-answers" in said
+
+
+def test_the_note_of_a_promotion_says_who_is_champion_on_what(case: Case, tmp_path: Path) -> None:
+    record = case.write().record()
+    done = Promotion("flight-delay", "champion", "1", "2", "sha256:" + "a" * 64, False, "sha256:key")
+    note = markdown.promoted(record, asdict(done))
+    assert note.splitlines()[:2] == [markdown.PROMOTED, "## 🏆 flight-delay: version 2 is `champion`"]
+    assert "Before it was version 1." in note
+    assert "signed by `sha256:key`" in note
+    hostile = markdown.promoted(record, {**asdict(done), "model": HOSTILE, "before": HOSTILE})
+    for harm in ("<img", "\n::", " @team", "[link]("):
+        assert harm not in hostile

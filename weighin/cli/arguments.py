@@ -81,6 +81,16 @@ def parser() -> Parser:
     _reports(verdict)
     verdict.add_argument("--needs", default="", help="JSON: job -> result, as the workflow reports it")
 
+    verdict.add_argument("--blocked", default="", metavar="WHY", help="there can be no decision, and this is why")
+    verdict.add_argument("--base", type=Path, metavar="DIR", help="checkout of the base of a pull request")
+    verdict.add_argument("--reviewed", action="store_true", help="a maintainer lets the pull request's limits decide")
+    verdict.add_argument("--annotate", action="store_true", help="print GitHub's annotations for what blocks and warns")
+
+    comment = commands.add_parser("comment", help="write the comment for a pull request, from a record alone")
+    comment.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="(%(default)s)")
+    comment.add_argument("--promotion", type=Path, metavar="FILE", help="tell of a promotion: its promotion.json")
+    comment.add_argument("--out", type=Path, default=Path("comment.md"), help="(%(default)s)")
+
     promote = commands.add_parser("promote", help="move the champion's alias, if everything passed")
     _reports(promote)
     promote.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
@@ -164,6 +174,11 @@ def parser() -> Parser:
     expectations = commands.add_parser("expectations", help="write the Great Expectations suite of the contract")
     _contract(expectations)
     expectations.add_argument("--check", action="store_true", help="fail when the committed suite differs")
+
+    doctor = commands.add_parser("doctor", help="check whether a repository is set up as docs/adopting.md says")
+    doctor.add_argument("--repository", default="", metavar="OWNER/REPO", help="ask GitHub about its settings as well")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+    _contract(doctor)
     return top
 
 

@@ -28,13 +28,14 @@ def validate(given: argparse.Namespace) -> int:
 def _validate(given: argparse.Namespace) -> int:
     from weighin.cli.conclude import conclude
     from weighin.contract import read_contract
+    from weighin.contract.own import own_suites
     from weighin.judge import decide_again
     from weighin.resolve import resolve as resolve_subject
     from weighin.runner import docker, local
 
     file = read_contract(given.contract)
-    suites = tuple(given.suite or file.contract.gates.names)
-    absent = [s for s in suites if s not in file.contract.gates.names]
+    suites = tuple(given.suite or (*file.contract.gates.names, *own_suites(file.folder)))
+    absent = [s for s in given.suite or () if s not in file.contract.gates.names]
     if absent:
         raise ContractError(f"no limits for suite {', '.join(absent)}", str(given.contract), "Add them under `gates`.")
     in_docker = given.runner == "docker"
@@ -180,8 +181,35 @@ def verdict(given: argparse.Namespace) -> int:
     except (ValueError, AttributeError, KeyError) as error:
         raise ContractError(f"--needs is not JSON of job results ({error!r})", "", "Pass toJSON(needs).") from error
     with or_not_evaluated(given.reports):
+        if given.blocked:
+            raise NotEvaluated(given.blocked)
         _judged_by(given.image)
-        return conclude(read_contract(given.contract), given.work, given.reports, (), results)
+        return conclude(
+            read_contract(given.contract),
+            given.work,
+            given.reports,
+            (),
+            results,
+            base=given.base,
+            reviewed=given.reviewed,
+            annotate=given.annotate,
+        )
+
+
+def comment(given: argparse.Namespace) -> int:
+    """Write the comment for a pull request, from a record and what lies beside it."""
+    from weighin.changes import FILE, Changes
+    from weighin.promote import read_promotion
+    from weighin.record.verify import verify as verified
+    from weighin.report import markdown
+
+    found = verified(given.record)
+    if given.promotion:
+        said = markdown.promoted(found.record, read_promotion(given.promotion, found.digest))
+    else:
+        said = markdown.comment(found.record, Changes.read(given.record.with_name(FILE)))
+    given.out.write_text(said, encoding="utf-8")
+    return 0
 
 
 def promote(given: argparse.Namespace) -> int:
@@ -362,6 +390,13 @@ def expectations(given: argparse.Namespace) -> int:
     same = write_suite(file.contract, file.folder, check=given.check)
     print("great_expectations/expectations/contract.json is " + ("as the contract says" if same else "written"))
     return 0
+
+
+def doctor(given: argparse.Namespace) -> int:
+    """Say whether a repository is set up as docs/adopting.md says."""
+    from weighin.cli.doctor import doctor as check
+
+    return check(given)
 
 
 def _judged_by(image: str | None, folder: Path | None = None) -> None:

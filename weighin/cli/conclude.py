@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from weighin.changes import FILE, changes
+from weighin.contract.lines import lines
 from weighin.contract.reading import ContractFile
 from weighin.errors import INTERNAL_ERROR, WeighinError
 from weighin.judge import decide_again
@@ -16,6 +18,7 @@ from weighin.record.decision import VERDICT, decision_record, verdict_file
 from weighin.record.encode import write_json
 from weighin.record.provenance import proven
 from weighin.report import html, markdown
+from weighin.report.annotations import commands
 
 
 @contextlib.contextmanager
@@ -36,9 +39,25 @@ def or_not_evaluated(reports: Path) -> Iterator[None]:
         raise
 
 
-def conclude(file: ContractFile, work: Path, reports: Path, suites: tuple[str, ...], needs: dict[str, str]) -> int:
-    """Write verdict, record, summary and report; print the verdict; returns the exit code."""
-    subject, binding, decision = decide_again(file, work, reports, suites, needs)
+def conclude(
+    file: ContractFile,
+    work: Path,
+    reports: Path,
+    suites: tuple[str, ...],
+    needs: dict[str, str],
+    *,
+    base: Path | None = None,
+    reviewed: bool = False,
+    annotate: bool = False,
+) -> int:
+    """Write verdict, record, summary and report; print the verdict; returns the exit code.
+
+    base, reviewed  of a pull request, see `changes`
+    annotate        print GitHub's workflow commands for what blocks and warns
+    """
+    (reports / FILE).unlink(missing_ok=True)
+    told, both = changes(file, base, reviewed=reviewed) if base else (None, None)
+    subject, binding, decision = decide_again(file, work, reports, suites, needs, both)
     run = {
         "commit": os.environ.get("WEIGHIN_COMMIT") or _commit(file.folder),
         "url": os.environ.get("WEIGHIN_RUN_URL", ""),
@@ -48,7 +67,14 @@ def conclude(file: ContractFile, work: Path, reports: Path, suites: tuple[str, .
     reports.mkdir(parents=True, exist_ok=True)
     write_json(reports / "record.json", record)
     write_json(reports / "verdict.json", verdict_file(record))
-    (reports / "summary.md").write_text(markdown.summary(record), encoding="utf-8")
+    (reports / "summary.md").write_text(markdown.summary(record, told), encoding="utf-8")
+    if told:
+        write_json(reports / FILE, told.value())
+    if annotate:
+        # From the repository, which is where the command runs: the platform shows annotations on paths below it.
+        place = os.path.relpath(file.path)
+        for command in commands(record, place, lines(file.path, [o.check for o in decision.outcomes])):
+            print(command)
     (reports / "report.html").write_text(html.report(record), encoding="utf-8")
     for suite in record["suites"]:
         (reports / suite["suite"]).mkdir(exist_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
 from weighin.contract.parts import Name, Part, Positive
@@ -25,8 +23,10 @@ class Promotion(Part):
         default=None, description="A Rego policy, relative to the contract, that decides last: `allow` and `deny`."
     )
     approvers: tuple[Approver, ...] = Field(default=(), description="Whose signed approvals the policy is shown.")
-    image_provenance: Literal["optional", "required"] = Field(
-        default="optional", description="Whether the provenance of the image that judged must have been verified."
+    image_built_by: Name | None = Field(
+        default=None,
+        description="The workflow that must have built the image that judged, as "
+        "OWNER/REPO/.github/workflows/FILE.yml@REF; its provenance must then have been verified.",
     )
 
     @model_validator(mode="after")

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from weighin.contract import Check, checks
+from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractFile
+from weighin.contract.stricter import Compared
 from weighin.errors import EvidenceError
 from weighin.outcome import Outcome, Status, Unmeasured, blame, decide, gate
 from weighin.record.encode import canonical, digest, encode_outcome, plain
@@ -94,22 +96,34 @@ def judge_evidence(
     needs: Mapping[str, str] | None = None,
     now: datetime | None = None,
     sealed: bool = False,
+    base: Compared | None = None,
 ) -> Decision:
     """Judge everything that the suites left below `reports`.
 
     binding  what the evidence must be about
-    wanted   the suites that were asked for; default all that the contract demands. Fewer can never be a pass.
+    wanted   the suites that were asked for; default all that contract and files of the team's own demand.
+             Fewer can never be a pass.
     needs    job -> result as the workflow reports it; anything but `success` blocks
+    base     both contracts of a pull request, the stricter of which decides
     sealed   whether a look at the sealed holdout was reserved: its suite is then demanded as well
     """
     contract = contract_file.contract
-    demanded = (*contract.gates.names, "sealed") if sealed else contract.gates.names
-    listed = {name: {c.id: c for c in checks(contract, name, now)} for name in demanded}
-    read = [_read(name, listed[name], binding, reports) for name in wanted or demanded]
+    gates = (*contract.gates.names, "sealed") if sealed else contract.gates.names
+    listed: dict[str, dict[str, Check]] = {name: {c.id: c for c in checks(contract, name, now)} for name in gates}
+    own = {c.id: c for part in listed.values() for c in part.values()}
+    listed |= {name: {} for name in own_suites(contract_file.folder)}
+    if base is not None:
+        for check in base.checks.values():
+            listed.setdefault(check.suite, {})[check.id] = check
+    demanded = tuple(listed)
+    read = [_read(name, listed[name], own, binding, reports) for name in wanted or demanded]
     blamed = {o.check: o for o in blame([o for s in read for o in s.outcomes], contract.alpha)}
     suites = tuple(_finish(s, blamed) for s in read)
     problems = [f"suite {n} was left out: no verdict without it" for n in demanded if wanted and n not in wanted]
     problems += [f"job {job} ended as {result}" for job, result in (needs or {}).items() if result != "success"]
+    if base is not None and base.measured:
+        shown = ", ".join(base.measured[:10])
+        problems.append(f"the pull request changes what is measured, which a maintainer has to review: {shown}")
     waivers = {c.id: c.waiver for part in listed.values() for c in part.values() if c.waiver}
     return concluded(suites, tuple(problems), waivers)
 
@@ -128,23 +142,29 @@ def _worst(statuses: list[Status], problem: bool) -> Status:
     return Status.NOT_EVALUATED if problem or not statuses else Status.PASSED
 
 
-def _read(suite: str, listed: Mapping[str, Check], binding: Binding, reports: Path) -> SuiteVerdict:
+def _read(
+    suite: str, listed: Mapping[str, Check], own: Mapping[str, Check], binding: Binding, reports: Path
+) -> SuiteVerdict:
+    """A suite's evidence under the limits of `listed`. The suite itself judged by those of `own`."""
     try:
         left = SuiteOutcomes.read(reports / suite)
     except EvidenceError as error:
-        outcomes = [_absent(check, f"the suite left no evidence: {error.fact}") for check in listed.values()]
+        missing = f"the suite left no evidence: {error.fact}"
+        outcomes = [_absent(check, check.expired or missing) for check in listed.values()]
         return SuiteVerdict(suite, Status.NOT_EVALUATED, tuple(outcomes), (f"suite {suite}: {error}",), 0.0)
     problems = [f"suite {suite}: {p}" for p in _foreign(left, suite, binding)]
     found: dict[str, Outcome] = {}
     for outcome in left.outcomes:
         if outcome.check in found:
             problems.append(f"suite {suite}: two outcomes for {outcome.check}")
-        again = _again(outcome, listed, problems)
+        again = _again(outcome, listed, own, problems)
         if again:
             found[outcome.check] = again
     for name, check in listed.items():
         if name not in found:
-            found[name] = _absent(check, "the suite left no outcome for this check")
+            found[name] = _absent(check, check.expired or "the suite left no outcome for this check")
+    if not found:
+        problems.append(f"suite {suite}: not one test ran in it")
     return SuiteVerdict(
         suite, Status.NOT_EVALUATED, tuple(found.values()), tuple(problems), left.seconds, left.information
     )
@@ -167,7 +187,7 @@ def _foreign(left: SuiteOutcomes, suite: str, binding: Binding) -> list[str]:
     ]
 
 
-def _again(left: Outcome, listed: Mapping[str, Check], problems: list[str]) -> Outcome | None:
+def _again(left: Outcome, listed: Mapping[str, Check], own: Mapping[str, Check], problems: list[str]) -> Outcome | None:
     """The outcome by the contract's own limit. A suite that came to another answer is a problem."""
     check = listed.get(left.check)
     if check is None and not left.check.startswith(CUSTOM):
@@ -176,12 +196,13 @@ def _again(left: Outcome, listed: Mapping[str, Check], problems: list[str]) -> O
     limit = check.limit if check else left.limit
     if check and check.expired:
         return decide(Unmeasured(left.check, check.expired), limit)
-    outcome = decide(left.evidence, limit)
-    if outcome.status is not left.status:
-        problems.append(f"{left.check}: the suite says {left.status.value}, its numbers say {outcome.status.value}")
-    elif outcome != left and not (check and check.expired):
+    used = own[left.check].limit if left.check in own else left.limit
+    said = decide(left.evidence, used)
+    if said.status is not left.status:
+        problems.append(f"{left.check}: the suite says {left.status.value}, its numbers say {said.status.value}")
+    elif said != left:
         problems.append(f"{left.check}: the suite says {left.reason!r} of another limit or other numbers")
-    return outcome
+    return decide(left.evidence, limit)
 
 
 def _absent(check: Check, reason: str) -> Outcome:

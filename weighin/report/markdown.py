@@ -6,30 +6,85 @@ a mention, a link or a workflow command.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from weighin.changes import Changes
 from weighin.report.view import MARKS, WORDS, CheckView, all_views, in_order, seconds, versions
+from weighin.runner.inert import text
 
-BYTES = 60_000
-"""A comment holds 65,536 characters, a step summary 1 MiB; the smaller one counts."""
-WARNINGS = 20
-CELL = 400
+COMMENT_BYTES = 60_000
+"""A comment holds 65,536 characters."""
+BYTES = 900_000
+"""A step summary holds 1 MiB, and over it is silently dropped."""
+PICTURE = 12
+MARKER = "<!-- weighin -->"
+"""First line of the one comment that is kept up to date."""
+PROMOTED = "<!-- weighin promoted -->"
+"""The same, of the comment that tells of a promotion."""
 
 
-def summary(record: Mapping[str, Any]) -> str:
-    """`summary.md`: the verdict, what blocks, what warns, the suites, and what a pass means.
+@dataclass(frozen=True)
+class Room:
+    """How much is shown: letters of a text, warnings, and rows of each suite."""
 
-    Every blocking check is named, whatever the length: texts are shortened before rows are left out.
+    cell: int
+    warnings: int
+    rows: int
+
+
+ROOMS = (Room(400, 20, 60), Room(160, 5, 12), Room(60, 0, 0), Room(0, 0, 0))
+
+
+def summary(record: Mapping[str, Any], changes: Changes | None = None, most: int = BYTES) -> str:
+    """`summary.md`: the verdict, what blocks and why, what the pull request changes, the suites, what a pass means.
+
+    most  bytes of UTF-8
+    Every blocking check is named: texts are shortened, and rows that do not block left out, before that.
     """
-    for cell, warnings in ((CELL, WARNINGS), (160, 5), (60, 0), (0, 0)):
-        text = _summary(record, cell, warnings)
-        if len(text.encode()) <= BYTES:
+    for room in ROOMS:
+        text = _summary(record, changes, room)
+        if len(text.encode()) <= most:
             return text
     blocking = [v for v in all_views(record) if v.blocks]
-    head = "\n".join(_head(record))
-    return f"{head}\n\n{len(blocking):,} checks block, too many to list here: `report.html` has them all.\n"
+    found = "\n".join(_head(record)) + f"\n\n{len(blocking):,} checks block; `report.html` says why:\n\n"
+    for number, view in enumerate(blocking):
+        line = f"`{code(view.check)}` "
+        if len((found + line).encode()) > most - 100:
+            return f"{found}and {len(blocking) - number:,} more\n"
+        found += line
+    return found + "\n"
+
+
+def comment(record: Mapping[str, Any], changes: Changes | None = None) -> str:
+    """The comment on a pull request: the summary, found again by its first line, with a way to the whole report."""
+    url = str(record["run"]["url"])
+    link = f"\n[The run, with the reports]({url})\n" if re.fullmatch(r"https://[A-Za-z0-9.:/_-]+", url) else ""
+    said = summary(record, changes, COMMENT_BYTES - len(link) - len(MARKER))
+    return f"{MARKER}\n{said}{link}"
+
+
+def promoted(record: Mapping[str, Any], promotion: Mapping[str, Any]) -> str:
+    """The note of a promotion, as a comment and as the text of a release: who is champion, since when, on what."""
+    before, after = text(promotion["before"]) or "none", text(promotion["after"])
+    signed = f"signed by `{code(promotion['signed_by'])}`" if promotion["signed_by"] else "unsigned"
+    signed += f", attested by `{code(promotion['attested_by'])}`" if promotion.get("attested_by") else ""
+    lines = [PROMOTED, f"## 🏆 {text(promotion['model'])}: version {after} is `{code(promotion['alias'])}`", ""]
+    lines += [f"Before it was version {before}. Record `{code(promotion['record'])}`, {signed}.", ""]
+    if record["demonstration"]:
+        lines += ["The registry is a file of this run: the alias moved there and nowhere else.", ""]
+    lines += ["| suite | verdict | checks | warnings |", "|---|---|--:|--:|"]
+    for suite in record["suites"]:
+        own, status = in_order(suite["outcomes"]), suite["status"]
+        word = f"{MARKS[status]} {WORDS[status]}"
+        lines.append(f"| {text(suite['suite'])} | {word} | {len(own)} | {sum(v.warns for v in own)} |")
+    where = record["run"]
+    facts = [f"contract `{record['contract']['digest'][7:19]}`", f"files `{record['candidate']['digest'][7:19]}`"]
+    facts += [f"commit `{text(where['commit'][:12])}`"] if where["commit"] else []
+    return "\n".join([*lines, "", f"_{text(record['risk'], 600)}_", "", " · ".join(facts)]) + "\n"
 
 
 def no_decision(reason: str) -> str:
@@ -47,19 +102,20 @@ def _head(record: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _summary(record: Mapping[str, Any], cell: int, warnings: int) -> str:
+def _summary(record: Mapping[str, Any], changes: Changes | None, room: Room) -> str:
     lines = _head(record)
+    long = max(room.cell, 120)
     problems = [*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])]
     if problems:
         lines += ["", "**Evidence that is missing or does not hold**", ""]
-        lines += [f"- {text(p, max(cell, 120))}" for p in problems[:50]]
+        lines += [f"- {text(p, long)}" for p in problems[:50]]
         lines += [f"- and {len(problems) - 50} more"] if len(problems) > 50 else []
     views = all_views(record)
     blocking = [v for v in views if v.blocks]
-    warned = [v for v in views if v.warns]
     if blocking:
         lines += ["", f"**{_count(len(blocking), 'check')} block{'s' if len(blocking) == 1 else ''}**", ""]
-        lines += _table(blocking, cell)
+        lines += _table(blocking, room.cell)
+    lines += _changes(changes, room) if changes else []
     lines += ["", "| suite | verdict | checks | blocking | warnings | time |", "|---|---|--:|--:|--:|--:|"]
     for suite in record["suites"]:
         own = in_order(suite["outcomes"])
@@ -68,15 +124,15 @@ def _summary(record: Mapping[str, Any], cell: int, warnings: int) -> str:
         lines.append(
             f"| {text(suite['suite'])} | {MARKS[status]} {WORDS[status]} | {counts} | {seconds(suite['seconds'])} |"
         )
-    if warned:
-        lines += ["", f"<details><summary>{_count(len(warned), 'warning')}</summary>", ""]
-        lines += _table(warned[:warnings], cell)
-        if len(warned) > warnings:
-            lines += ["", f"{len(warned) - warnings} more are in `report.html`."]
-        lines += ["", "</details>"]
+    warned = [v for v in views if v.warns]
+    lines += _folded(_count(len(warned), "warning"), warned, room.warnings, room.cell) if warned else []
+    for suite in record["suites"] if room.rows else ():
+        # What blocks stands above; here it comes first as well, so that the table is whole.
+        name = f"{text(suite['suite'])}: {_count(len(suite['outcomes']), 'check')}"
+        lines += _folded(name, in_order(suite["outcomes"]), room.rows, room.cell)
     waived = [v for v in views if v.waiver]
     if waived:
-        lines += ["", "**Waived**", "", *(f"- {text(v.check)}: {text(v.waiver, max(cell, 120))}" for v in waived)]
+        lines += ["", "**Waived**", "", *(f"- {text(v.check)}: {text(v.waiver, long)}" for v in waived)]
     lines += ["", f"_{text(record['risk'], 600)}_", ""]
     where = record["run"]
     facts = [f"contract `{record['contract']['digest'][7:19]}`", f"subject `{record['subject'][7:19]}`"]
@@ -86,32 +142,72 @@ def _summary(record: Mapping[str, Any], cell: int, warnings: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _changes(changes: Changes, room: Room) -> list[str]:
+    """What the pull request changes in the rules: limits first, and of those the lenient ones."""
+    limits = sorted(changes.limits, key=lambda c: not c.lenient)
+    if not (limits or changes.files or changes.measured or changes.note):
+        return []
+    lines = ["", "**What this pull request changes in the rules**", ""]
+    if any(c.lenient for c in limits) or changes.measured:
+        who = "a maintainer has reviewed them, and they decide" if changes.reviewed else "the stricter of both decides"
+        lines.append(f"- ⚠️ limits that are more lenient, or cannot be compared: {who}")
+    most = 30 if room.cell else 5
+    for change in limits[:most]:
+        between = " → ".join(text(v) for v in (change.before, change.after) if v)
+        lines.append(
+            f"- `{code(change.check)}` {'**' + change.how + '**' if change.lenient else change.how}: {between}"
+        )
+    lines += [f"- and {len(limits) - most} more limits"] if len(limits) > most else []
+    lines += (
+        [f"- what is measured: {', '.join(f'`{code(m)}`' for m in changes.measured[:most])}"]
+        if changes.measured
+        else []
+    )
+    for kind in dict.fromkeys(f.kind for f in changes.files):
+        own = [f for f in changes.files if f.kind == kind]
+        named = ", ".join(f"`{code(f.path)}` {f.how}" for f in own[:5])
+        lines.append(f"- {kind}: {named}" + (f", and {len(own) - 5} more files" if len(own) > 5 else ""))
+    return [*lines, f"- {text(changes.note)}"] if changes.note else lines
+
+
+def _folded(title: str, views: list[CheckView], most: int, cell: int) -> list[str]:
+    lines = ["", f"<details><summary>{title}</summary>", "", *_table(views[:most], cell)]
+    lines += ["", f"{len(views) - most} more are in `report.html`."] if len(views) > most else []
+    return [*lines, "", "</details>"]
+
+
 def _table(views: list[CheckView], cell: int) -> list[str]:
     if not views:
         return []
-    lines = ["| check | outcome | measured | interval | limit |", "|---|---|---|---|---|"]
+    lines = ["| check | outcome | measured | interval | limit | |", "|---|---|---|---|---|---|"]
     for v in views:
         why = f" {text(v.reason, cell)}" if cell and v.status == "not_evaluated" else ""
         needed = v.reason.rpartition(": ")[2]
         more = f"<br>{text(needed, cell)}" if cell and v.status == "inconclusive" and needed else ""
         more += f"<br>{text(v.no_licence, cell)}" if cell and v.no_licence else ""
         row = (f"`{code(v.check)}`", f"{v.word}{why}", text(v.estimate), text(v.interval) + more, text(v.limit))
-        lines.append("| " + " | ".join(row) + " |")
+        lines.append("| " + " | ".join(row) + f" | {picture(v.numbers)} |")
     return lines
 
 
-def text(value: object, most: int = 200) -> str:
-    """Any text as inert inline Markdown on one line: no HTML, links, mentions, references or workflow commands.
+def picture(numbers: tuple[float, float, float, float] | None) -> str:
+    """An interval against its limit, as text.
 
-    >>> text("<b> @team [x](y) ::error::")
-    '&lt;b&gt; @\u200bteam \\\\[x\\\\](y) :\u200b:error:\u200b:'
+    numbers  low, estimate, high, limit
+
+    >>> picture((0.70, 0.72, 0.74, 0.65))
+    '`┃·····━━━●━━`'
     """
-    plain = " ".join("".join(c if c.isprintable() or c.isspace() else "�" for c in str(value)).split())
-    plain = plain if len(plain) <= most else plain[: max(most - 1, 0)] + "…"
-    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    plain = re.sub(r"([\\`*_\[\]|~])", r"\\\1", plain)
-    plain = plain.replace("@", "@\u200b").replace("#", "#\u200b").replace("::", ":\u200b:")
-    return re.sub(r"(?i)\b(https?|ftp|www)([:.])", "\\1\u200b\\2", plain)
+    if numbers is None or not all(math.isfinite(n) for n in numbers):
+        return ""
+    first, last = min(numbers), max(numbers)
+    if first == last:
+        return "`◆`"
+    low, estimate, high, limit = (round((PICTURE - 1) * (n - first) / (last - first)) for n in numbers)
+    cells = ["━" if low <= at <= high else "·" for at in range(PICTURE)]
+    cells[estimate] = "●"
+    cells[limit] = "◆" if limit == estimate else "┃"
+    return f"`{''.join(cells)}`"
 
 
 def code(value: str) -> str:

@@ -1,0 +1,176 @@
+"""A pull request is judged by the stricter of two contracts, and what cannot be compared is for a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evidence_files import ROOT, Case
+from weighin.contract import checks, read_contract
+from weighin.contract.models import Contract
+from weighin.contract.stricter import compare
+from weighin.outcome import Status
+
+TEXT = (ROOT / "model_contract.yaml").read_text()
+TODAY = read_contract(ROOT / "model_contract.yaml").contract
+
+
+def changed(tmp_path: Path, old: str, new: str) -> Contract:
+    assert TEXT.count(old) == 1, old
+    path = tmp_path / "contract.yaml"
+    path.write_text(TEXT.replace(old, new))
+    return read_contract(path).contract
+
+
+def test_a_contract_compared_with_itself_changes_nothing() -> None:
+    found = compare(TODAY, TODAY)
+    assert (found.limits, found.measured, found.lenient) == ((), (), False)
+    assert found.checks == {c.id: c for c in checks(TODAY)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "check"),
+    [
+        ("{metric: roc_auc, at_least: 0.65}", "{metric: roc_auc, at_least: 0.6}", "performance/roc_auc"),
+        ("{metric: log_loss, at_most: 0.65}", "{metric: log_loss, at_most: 0.7}", "performance/log_loss"),
+        (
+            "{metric: roc_auc, against: champion, margin: 0.01}",
+            "{metric: roc_auc, against: champion, margin: 0.02}",
+            "performance/roc_auc/vs-champion",
+        ),
+        ("{metric: recall, at_least: 0.3}", "{metric: recall, at_least: 0.3, severity: warn}", "performance/recall"),
+        (
+            "{metric: recall, at_least: 0.3}",
+            "{metric: recall, at_least: 0.3, when_inconclusive: warn}",
+            "performance/recall",
+        ),
+        ("weekday: {at_most: 0.2,", "weekday: {at_most: 0.4,", "drift/weekday"),
+        ("errors_at_most: 0.05", "errors_at_most: 0.1", "load/errors"),
+        ("rows_at_least: 10000", "rows_at_least: 1000", "data_quality/holdout/rows"),
+        ("visib: {type: float, minimum: 0, maximum: 10, missing_at_most: 0.02}",
+         "visib: {type: float, minimum: 0, maximum: 10, missing_at_most: 0.5}", "data_quality/current/visib/missing"),
+        ("share_at_least: 0.7}", "share_at_least: 0.5}", "load/peak/within-500-ms"),
+        ("share_at_most: 0.9 ", "share_at_most: 0.95 ", "explainability/share/temp"),
+    ],
+)  # fmt: skip
+def test_a_relaxed_limit_does_not_count(old: str, new: str, check: str, tmp_path: Path) -> None:
+    head = changed(tmp_path, old, new)
+    found = compare(head, TODAY)
+    before, after = ({c.id: c for c in checks(of)}[check].limit for of in (TODAY, head))
+    assert found.checks[check].limit == before != after
+    assert {"relaxed"} == {c.how for c in found.limits}
+    assert check in {c.check for c in found.limits}
+    assert found.measured == ()
+    assert found.lenient
+    # The other way round it is stricter, and counts at once.
+    back = compare(TODAY, head)
+    assert back.checks[check].limit == before
+    assert {"tightened"} == {c.how for c in back.limits}
+    assert not back.lenient
+
+
+def test_a_larger_alpha_does_not_count(tmp_path: Path) -> None:
+    found = compare(changed(tmp_path, "alpha: 0.05", "alpha: 0.2"), TODAY)
+    assert {c.limit.alpha for c in found.checks.values()} == {0.05}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "check", "how"),
+    [
+        ("      - {metric: recall, at_least: 0.3}\n", "", "performance/recall", "removed"),
+        ("within: {milliseconds: 300,", "within: {milliseconds: 900,", "load/within-300-ms", "removed"),
+        ("weekday: {at_most: 0.2,", "weekday: {ignore: true,", "drift/weekday", "removed"),
+        ("  explainability: ", "  #explainability: ", "explainability/share/temp", "removed"),
+        ("{type: integer, minimum: 50, maximum: 5500}", "{type: integer, minimum: 0, maximum: 5500}",
+         "data_quality/current/distance/range", "redefined"),
+        ("allowed: [EWR, JFK, LGA]", "allowed: [EWR, JFK, LGA, SWF]", "data_quality/current/origin/allowed",
+         "redefined"),
+        ("temp: {at_most: 0.5, bins: 4,", "temp: {at_most: 0.5, bins: 2,", "drift/temp", "redefined"),
+        ("{column: temp, at_least: dewp}", "{column: temp, greater_than: dewp}",
+         "data_quality/current/compare/temp>=dewp", "removed"),
+    ],
+)  # fmt: skip
+def test_what_is_no_longer_measured_is_not_evaluated(old: str, new: str, check: str, how: str, tmp_path: Path) -> None:
+    text = TEXT.replace(old, new)
+    assert text != TEXT
+    if old.startswith("  explainability"):
+        text = "\n".join(
+            "#" + line if line.startswith(("    rows: 3000", "    repeats: 3", "    share_at_most: 0.9")) else line
+            for line in text.splitlines()
+        )
+    path = tmp_path / "contract.yaml"
+    path.write_text(text)
+    found = compare(read_contract(path).contract, TODAY)
+    assert (check, how) in {(c.check, c.how) for c in found.limits}
+    assert "the pull request" in found.checks[check].expired
+    assert found.lenient
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("group: day", "group: carrier", "group"),
+        ("threshold: 0.3 ", "threshold: 0.2 ", "gates.performance.threshold"),
+        ("    rate: 10 ", "    rate: 1 ", "gates.load.rate"),
+        ("holdout: examples/flights/data/holdout.parquet  ", "holdout: other.parquet  ", "data.holdout"),
+        ("as_of: 2013-11-16T00:00:00Z", "as_of: 2013-10-16T00:00:00Z", "as_of"),
+        ("prediction: {kind: probability, column: 1}", "prediction: {kind: probability, column: 0}",
+         "model.prediction.column"),
+    ],
+)  # fmt: skip
+def test_what_is_measured_is_for_a_person_to_look_at(old: str, new: str, place: str, tmp_path: Path) -> None:
+    found = compare(changed(tmp_path, old, new), TODAY)
+    assert place in found.measured
+    assert found.lenient
+
+
+def test_an_added_check_counts_at_once(tmp_path: Path) -> None:
+    line = "      - {metric: recall, at_least: 0.3}\n"
+    found = compare(changed(tmp_path, line, line + "      - {metric: brier, at_most: 0.3}\n"), TODAY)
+    assert [(c.check, c.how) for c in found.limits] == [("performance/brier", "added")]
+    assert not found.lenient
+
+
+def test_a_waiver_that_the_pull_request_brings_along_does_not_count(tmp_path: Path) -> None:
+    waiver = "{check: performance/recall, limit: 0.1, owner: a, reason: b, expires: 2100-01-01}"
+    path = tmp_path / "contract.yaml"
+    path.write_text(f"{TEXT}\nwaivers: [{waiver}]\n")
+    found = compare(read_contract(path).contract, TODAY)
+    assert found.checks["performance/recall"].limit.value == 0.3
+    assert found.checks["performance/recall"].waiver == ""
+
+
+# --- in the verdict
+
+
+def verdict(tmp_path: Path, old: str, new: str) -> list[str]:
+    path = tmp_path / "model_contract.yaml"
+    path.write_text(TEXT.replace(old, new))
+    case = Case(tmp_path / "reports", read_contract(path)).write()
+    assert case.decision().status is Status.PASSED
+    found = case.decision(base=compare(case.file.contract, TODAY))
+    return [found.status.value, *found.sentences]
+
+
+def test_a_pull_request_that_changes_nothing_is_judged_as_without_a_base(tmp_path: Path) -> None:
+    assert verdict(tmp_path, "\n", "\n") == ["passed"]
+
+
+def test_a_model_that_passes_only_the_relaxed_limit_fails(tmp_path: Path) -> None:
+    status, first, *more = verdict(tmp_path, "{metric: roc_auc, at_least: 0.65}", "{metric: roc_auc, at_least: 0.5}")
+    # The evidence lies 0.02 above the relaxed limit.
+    assert (status, more) == ("failed", [])
+    assert first.startswith("performance/roc_auc: failed")
+
+
+def test_a_removed_check_blocks(tmp_path: Path) -> None:
+    status, first, *more = verdict(tmp_path, "      - {metric: recall, at_least: 0.3}\n", "")
+    assert (status, more) == ("not_evaluated", [])
+    assert first == "performance/recall: not_evaluated: the pull request removes this check"
+
+
+def test_other_data_block(tmp_path: Path) -> None:
+    status, first, *more = verdict(tmp_path, "group: day", "group: carrier")
+    assert (status, more) == ("not_evaluated", [])
+    assert first == "the pull request changes what is measured, which a maintainer has to review: group"

@@ -1,0 +1,56 @@
+"""Annotations on the lines of the contract whose limits blocked or warned: GitHub's workflow commands, with every text
+in them made inert.
+
+Source: GitHub's documentation of workflow commands; ten errors and ten warnings of a step are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weighin.report.view import CheckView, all_views
+
+SHOWN = 10
+LETTERS = 400
+
+
+def commands(record: Mapping[str, Any], file: str, lines: Mapping[str, int]) -> list[str]:
+    """Workflow commands, the last of each kind counting what is not shown.
+
+    file   the contract, relative to the repository
+    lines  check -> line of the contract
+    """
+    views = all_views(record)
+    problems = [*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])]
+    errors = [_command("error", file, 1, "evidence", p) for p in problems]
+    errors += [_of(v, "error", file, lines) for v in views if v.blocks]
+    warnings = [_of(v, "warning", file, lines) for v in views if v.warns]
+    return _capped("error", file, errors) + _capped("warning", file, warnings)
+
+
+def _capped(kind: str, file: str, found: list[str]) -> list[str]:
+    if len(found) <= SHOWN:
+        return found
+    more = len(found) - SHOWN + 1
+    return [*found[: SHOWN - 1], _command(kind, file, 1, f"{more} more", "The job's summary and report.html have all.")]
+
+
+def _of(view: CheckView, kind: str, file: str, lines: Mapping[str, int]) -> str:
+    measured = f"{view.estimate} [{view.interval}], limit {view.limit}. " if view.estimate else ""
+    return _command(kind, file, lines.get(view.check, 1), f"{view.check}: {view.word}", measured + view.reason)
+
+
+def _command(kind: str, file: str, line: int, title: str, message: str) -> str:
+    said = _data(message if len(message) <= LETTERS else message[: LETTERS - 1] + "…")
+    return f"::{kind} file={_property(file)},line={line},title={_property(title[:200])}::{said}"
+
+
+def _data(value: str) -> str:
+    """Text in which a command can neither end nor begin."""
+    plain = "".join(c if c.isprintable() or c in "\r\n" else "�" for c in value)
+    return plain.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _data(value).replace(":", "%3A").replace(",", "%2C")
