@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from evidence_files import Case, interval
+from loopback import Answer, Asked, listening
 from weighin.approval import Approval, approvals, approve
 from weighin.cli import main
 from weighin.contract.release import Approver, Promotion
@@ -20,6 +19,7 @@ from weighin.errors import ContractError, EvidenceError, RecordRefused
 from weighin.record.encode import canonical, digest, write_json
 from weighin.record.signature import KEY, Signer, make_key, signer
 from weighin.runner import reviews
+from weighin.runner.github import TOKENS
 
 
 @pytest.fixture
@@ -151,26 +151,13 @@ def github() -> Iterator[tuple[dict[str, str], list[tuple[int, bytes]], list[dic
     """A server that answers as GitHub's does; the environment of a run there, its answer, and what it was asked."""
     answer, asked = [(200, json.dumps(ANSWER).encode())], []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append({"path": self.path, **dict(self.headers)})
-            status, body = answer[0]
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def said(request: Asked) -> Answer:
+        asked.append({"path": request.path, **request.headers})
+        return Answer(*answer[0])
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
-        address = f"http://127.0.0.1:{listening.server_address[1]}"
-        run = {"GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "7", "GITHUB_API_URL": address, reviews.TOKEN: "a-secret"}
+    with listening(said) as address:
+        run = {"GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "7", "GITHUB_API_URL": address, TOKENS[0]: "a-secret"}
         yield run, answer, asked
-        listening.shutdown()
-        thread.join(10)
 
 
 def test_reviews_of_the_environment_are_read(github, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,8 +176,8 @@ def test_reviews_of_the_environment_are_read(github, case: Case, monkeypatch: py
 @pytest.mark.parametrize(
     ("status", "body", "says"),
     [
-        (403, b"{}", "GitHub answered 403 for the reviews of run 7: `actions: read` is needed"),
-        (200, b"<html>", "did not say who reviewed run 7"),
+        (403, b"{}", "GitHub answered 403 for /repos/o/r/actions/runs/7/approvals: `actions: read` is needed"),
+        (200, b"<html>", "GitHub did not answer for /repos/o/r/actions/runs/7/approvals"),
         (200, b'[{"state": "approved"}]', "did not say who reviewed run 7"),
         (200, b'{"message": "x"}', "did not say who reviewed run 7"),
     ],

@@ -39,6 +39,7 @@ ORDER = {
     "report": 7,
     "changes": 7,
     "judge": 8,
+    "doctor": 8,
     "cli": 9,
 }
 

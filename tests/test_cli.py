@@ -121,3 +121,17 @@ def test_a_record_is_verified_from_the_command_line(tmp_path: Path, capsys: pyte
     assert main(["verify", str(tmp_path / "record.json"), *trust]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert main(["key", str(tmp_path / "key")]) == 4
+
+
+def test_a_run_without_the_registry_that_the_contract_demands_is_for_a_maintainer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model_contract.yaml"
+    path.write_text(
+        (ROOT / "model_contract.yaml").read_text().replace("  task: binary", "  task: binary\n  registry: server")
+    )
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert main(["resolve", "--contract", str(path), "--work", str(tmp_path / "work")]) == 7
+    assert "A maintainer must run this" in capsys.readouterr().err
+    assert not (tmp_path / "work/subject.json").exists()

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_engines import into_postgres, postgres
+from data_engines import into_postgres
+from postgres_server import postgres
 from suite_work import CONTRACT, ROWS, Work
 from weighin.contract import read_contract
 from weighin.contract.reading import ContractFile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from loopback import Answer, listening
 from registry_versions import BROKEN, NAME, SAYS, make, promoted, titles
 from weighin.cli import main
 from weighin.contract.release import Deploy, Identity
@@ -160,8 +160,11 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(uri: str, s
     head = titles(uri).ledger.head()
     assert head is not None
     with pytest.raises(DeployError, match="the server says"):
-        deploy(server.spec.model_copy(update={"seconds_at_most": 8.0}), NAME, "4", head.artifact, "champion")
+        deploy(server.spec.model_copy(update={"seconds_at_most": 3.0}), NAME, "4", head.artifact, "champion")
     assert server.ask() == (0.3, "3")
+    deadline = time.monotonic() + 60
+    while "still version 3: " not in (tmp_path / "server.log").read_text() and time.monotonic() < deadline:
+        time.sleep(0.2)
     assert "still version 3: " in (tmp_path / "server.log").read_text()
     assert rollback(titles(uri), spec=server.spec, **CALM).proof is not None
     assert server.ask() == (0.3, "3")
@@ -199,32 +202,14 @@ def test_deploy_and_rollback_from_the_command_line(
 @pytest.fixture
 def says() -> Iterator[Callable[[int, dict[str, str], bytes], str]]:
     """A server on loopback that answers as it is told; gives its address."""
-    answer: list[tuple[int, dict[str, str], bytes]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, headers, body = answer[0]
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
+    answer: list[Answer] = []
+    with listening(lambda _: answer[0]) as address:
 
         def tell(status: int, headers: dict[str, str], body: bytes) -> str:
-            answer[:] = [(status, headers, body)]
-            return f"http://127.0.0.1:{listening.server_address[1]}/"
+            answer[:] = [Answer(status, body, headers)]
+            return f"{address}/"
 
         yield tell
-        listening.shutdown()
-        thread.join(10)
 
 
 @pytest.mark.parametrize(

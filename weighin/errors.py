@@ -79,4 +79,4 @@ def without_password(text: str) -> str:
     >>> without_password("GET http://user:secret@host/x failed")
     'GET http://host/x failed'
     """
-    return re.sub(r"://[^/\s@]*@", "://", text)
+    return re.sub(r"://\S*@", "://", text)

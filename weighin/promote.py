@@ -21,10 +21,11 @@ from weighin.errors import EvidenceError, PromotionError, WeighinError
 from weighin.outcome import Measurement, Status
 from weighin.policy import demand
 from weighin.record.attestation import Attestation
-from weighin.record.decision import Decision
+from weighin.record.decision import Decision, decision_record, verdict_file
 from weighin.record.encode import canonical, encode_outcome, read_json, write_json
 from weighin.record.provenance import proven
 from weighin.record.signature import Signer, envelope
+from weighin.record.suite import Binding
 from weighin.record.verify import Verified, verify
 from weighin.registry.champion import Titles, who
 from weighin.registry.ledger import Entry
@@ -51,6 +52,8 @@ class Promotion:
 
 
 PROMOTION = "weighin/promotion/v1"
+RECORD = "weighin.record"
+"""Tag of a version: digest of the record that it was promoted with."""
 SIGNED = "record.dsse.json"
 """The signed record, in the reports and with the candidate's run."""
 ATTESTED = "record.sigstore.json"
@@ -104,9 +107,11 @@ def promote(
     head, before = titles.settle(look_only=dry_run)
     judged_against = subject.champion.version if subject.champion else ""
     already = before == candidate.version
+    unfinished = False
     if already and head is not None and head.record == record.digest:
         # This very promotion, which a killed process may not have finished.
         before = head.before
+        unfinished = registry.tags(candidate.name, candidate.version).get(RECORD) != record.digest
     if not already and before != judged_against:
         raise PromotionError(
             f"`{aliases.champion}` is version {before or 'none'} now, the candidate was compared with "
@@ -142,20 +147,24 @@ def promote(
             candidate.name,
             "Somebody changed or re-created it: look into the registry.",
         )
-    if not already:
-        entry = _enter(titles, head, before, subject, files, record)
+    if not already and candidate.run_id:
+        # Whoever may not write to the run is to be told before the ledger says anything.
+        registry.tag_run(candidate.run_id, {"weighin.judged": record.digest})
+    entry = None if already else _enter(titles, head, before, subject, files, record)
+    if entry or unfinished:
         tags = {
             "validation_status": "passed",
-            "weighin.record": record.digest,
             "weighin.contract": contract_file.digest,
             "weighin.replaces": before or "none",
             "weighin.signed": signed_by or "no",
             "weighin.attested": record.attested_by or "no",
         }
-        registry.tag(candidate.name, candidate.version, tags | _suites(decision))
         _publish(decision, subject, reports, registry, evidence)
         if work is not None:
             _store_profile(contract_file, subject, work, registry)
+        # The record's digest last: whoever finds it there need not do the rest again.
+        registry.tag(candidate.name, candidate.version, tags | _suites(decision) | {RECORD: record.digest})
+    if entry:
         titles.mirror(entry)
     write_json(reports / "promotion.json", {"schema": PROMOTION, "signed": by is not None, **asdict(done)})
     return done
@@ -354,4 +363,12 @@ def checked_record(
             str(reports / "record.json"),
             "Validate again.",
         )
+    binding = Binding(contract_file.digest, subject.digest, image, str(record.get("attempt")))
+    if record != decision_record(decision, contract_file, subject, binding, record.get("run", {}), built):
+        raise PromotionError(
+            "the record says something else than the evidence", str(reports / "record.json"), "Validate again."
+        )
+    beside = reports / "verdict.json"
+    if beside.exists() and beside.read_bytes() != canonical(verdict_file(record)):
+        raise PromotionError("the verdict is not that of the record beside it", str(beside), "Validate again.")
     return found

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from conformance import COUNTED, N, must_agree, rows
-from data_engines import files, into_postgres, postgres, table
+from data_engines import files, into_postgres, table
+from postgres_server import postgres
 from weighin.contract.models import TimeBlock
 from weighin.contract.sources import Files, Query, Span
 from weighin.data.profile import Profile

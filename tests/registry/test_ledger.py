@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import signal
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from interruptions import in_database
+from promotion_trials import DEEDS, Stock, warmed_up
 from weighin.cli import main
 from weighin.errors import PromotionError, RegistryError
 from weighin.registry.champion import ENTRY, Titles
-from weighin.registry.ledger import PREFIX, Entry
+from weighin.registry.ledger import MIRRORED, PREFIX, Entry
 from weighin.registry.mlflow import Registry
 from weighin.rollback import rollback
 
@@ -111,7 +111,7 @@ def contend(uri: str, number: int, barrier: Any, queue: Any) -> None:
     folder = Path(os.environ["CONTEND"])
     barrier.wait(timeout=120)
     try:
-        of.enter("promote", head, "2", str(number), f"sha256:{number}", folder, record=f"sha256:{number}")
+        of.enter("promote", head, "2", str(3 + number % 2), f"sha256:{number}", folder, record=f"sha256:{number}")
         queue.put("won")
     except PromotionError:
         queue.put("lost")
@@ -174,6 +174,123 @@ def test_a_ledger_that_was_deleted_is_noticed(uri: str, tmp_path: Path) -> None:
         titles(uri).settle()
 
 
+def again(uri: str, tmp_path: Path, model: str = MODEL) -> None:
+    """Delete a registered model and register versions under its name again: numbers begin at 1 again."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    client.delete_registered_model(model)
+    client.create_registered_model(model)
+    for number in range(1, 5):
+        client.create_model_version(model, str(tmp_path / f"model-{number}"))
+
+
+def test_a_model_that_was_registered_again_is_noticed(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    again(uri, tmp_path)
+    Registry(uri).move_alias(MODEL, "champion", "2")
+    Registry(uri).move_alias(MODEL, "previous", "1")
+    for command in (lambda: titles(uri).settle(), lambda: rollback(titles(uri), "1", emergency=True, **CALM)):
+        with pytest.raises(RegistryError, match=r"version 2, champion by entry 2 .* registered again"):
+            command()
+    with pytest.raises(RegistryError, match="registered again"):
+        titles(uri).settle(restore=True)
+
+
+def test_a_model_that_was_deleted_is_noticed(uri: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    promoted(uri, "2", tmp_path)
+    MlflowClient(tracking_uri=uri).delete_model_version(MODEL, "2")
+    with pytest.raises(RegistryError, match=r"version 2, champion by entry 2 .* it is not there"):
+        titles(uri).settle()
+    MlflowClient(tracking_uri=uri).delete_registered_model(MODEL)
+    with pytest.raises(RegistryError, match="it is not there"):
+        titles(uri).settle()
+
+
+def test_a_ledger_that_was_registered_again_is_noticed(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    again(uri, tmp_path, f"{MODEL}.ledger")
+    with pytest.raises(RegistryError, match="entry 1 was changed: no tag"):
+        titles(uri).settle()
+
+
+@pytest.mark.parametrize("said", ["1", "9", "x"])
+def test_the_number_of_the_entry_that_was_edited_is_noticed(said: str, uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    Registry(uri).tag(MODEL, "2", {ENTRY: said})
+    with pytest.raises(RegistryError, match=r"the tag was changed|the last entry is 2"):
+        titles(uri).settle()
+
+
+def test_the_other_alias_that_was_moved_by_hand_is_noticed_too(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    Registry(uri).move_alias(MODEL, "previous", "4")
+    with pytest.raises(PromotionError, match=r"`previous` names version 4, and the ledger says version 1 .* by hand"):
+        titles(uri).settle()
+    titles(uri).settle(restore=True)
+    assert aliases(uri) == ("2", "1")
+
+
+def test_an_entry_of_somebody_who_may_not_change_the_model_makes_nobody_champion(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    of = titles(uri)
+    head = of.ledger.head()
+    assert head is not None
+    forged = replace(head, before="2", after="3", parent=head.sum, who="mallory")
+    of.ledger.append(forged, tmp_path / "evidence")
+    with pytest.raises(RegistryError, match="mallory, who wrote the entry, may not change the model"):
+        of.settle()
+    # Not even with the note that it has been mirrored.
+    of.registry.tag(f"{MODEL}.ledger", "3", {MIRRORED: "now"})
+    with pytest.raises(RegistryError, match=r"its tag .* says nothing"):
+        of.settle()
+    assert aliases(uri) == ("2", "1")
+
+
+# --- what a process that was stopped does too late
+
+
+def test_an_alias_that_is_moved_late_is_moved_again_and_then_never_more(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    of = titles(uri)
+    head = of.ledger.head()
+    assert head is not None
+    of.ledger.begin_mirroring(head)
+    promoted(uri, "3", tmp_path)
+    assert of.ledger.entries()[1].begun
+    for alias, version in (("previous", "1"), ("champion", "2")):
+        of.registry.move_alias(MODEL, alias, version)
+        assert of.settle(look_only=True)[1] == "3"
+    assert of.settle()[1] == "3"
+    assert aliases(uri) == ("3", "2")
+    assert not any(e.begun for e in of.ledger.entries())
+    of.registry.move_alias(MODEL, "champion", "2")
+    with pytest.raises(PromotionError, match="by hand"):
+        of.settle()
+
+
+def test_a_late_process_is_no_excuse_for_a_version_that_it_did_not_mean(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    of = titles(uri)
+    head = of.ledger.head()
+    assert head is not None
+    of.ledger.begin_mirroring(head)
+    promoted(uri, "3", tmp_path)
+    of.registry.move_alias(MODEL, "champion", "4")
+    with pytest.raises(PromotionError, match="names version 4"):
+        of.settle()
+
+
+def test_whoever_mirrors_late_moves_the_aliases_to_what_counts_now(uri: str, tmp_path: Path) -> None:
+    stale = promoted(uri, "2", tmp_path)
+    promoted(uri, "3", tmp_path)
+    titles(uri).mirror(stale)
+    assert aliases(uri) == ("3", "2")
+    assert not any(e.begun for e in titles(uri).ledger.entries())
+
+
 # --- back
 
 
@@ -233,60 +350,16 @@ def test_a_dry_run_writes_nothing(uri: str, tmp_path: Path) -> None:
 
 # --- killed
 
-KILLED = """
-import os, signal, sys
-sys.path[:0] = {path!r}
-from pathlib import Path
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-import mlflow
-from weighin.registry.champion import Titles
-from weighin.registry.mlflow import Registry
-from weighin.rollback import rollback
 
-calls = [0]
-left = int(sys.argv[1])
-
-def count(*_):
-    calls[0] += 1
-    if calls[0] == left:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-of = Titles(Registry({uri!r}), "m", "champion", "previous")
-for moment in ("before_cursor_execute", "after_cursor_execute", "commit"):
-    event.listen(Engine, moment, count)
-rollback(of, owner="team-a", reason="why")
-print(calls[0])
-"""
-
-
-def test_killed_at_any_call_to_the_database_the_next_command_finishes_or_backs_out(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    promoted(uri, "3", tmp_path)
-    database, before = tmp_path / "mlflow.db", (tmp_path / "mlflow.db").read_bytes()
-    script = KILLED.format(path=sys.path, uri=uri)
-
-    def run(steps: int) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", script, str(steps)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-    every = int(run(0).stdout.split()[-1])
-    assert every > 50
-    ended = set()
+@pytest.mark.parametrize("deed", DEEDS)
+def test_killed_at_any_call_to_the_database_the_next_command_finishes_or_backs_out(deed: str, tmp_path: Path) -> None:
+    warmed_up()
+    stock = Stock.of(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
     # Spread over all calls; benchmarks/promotion_races.py goes through every one.
-    for step in range(1, every + 1, max(1, every // 5)):
-        for journal in tmp_path.glob("mlflow.db-*"):
-            journal.unlink()
-        database.write_bytes(before)
-        assert run(step).returncode == -signal.SIGKILL
-        head, champion = titles(uri).settle()
-        assert head is not None
-        assert aliases(uri)[0] == champion == head.after
-        done = rollback(titles(uri), "2", **CALM)
-        ended.add("finished" if done.entry is None else "backed out")
-        assert aliases(uri) == ("2", "3")
-        assert [e.after for e in titles(uri).ledger.entries()] == ["1", "2", "3", "2"]
-    assert ended == {"finished", "backed out"}
+    found = in_database(stock, deed, at_most=6)
+    assert found.steps > 300
+    assert found.wrong == []
+    assert found.killed == found.recovered >= 5
 
 
 # --- the command line

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loopback import Answer, Asked, listening
 from weighin.runner import comment
-from weighin.runner.reviews import TOKEN
+from weighin.runner.github import TOKENS
 
 TEXT = "<!-- weighin -->\n## passed\n"
 
@@ -62,32 +61,17 @@ class GitHub:
 def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
     state = GitHub()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_any(self) -> None:
-            assert self.headers["Authorization"] == "Bearer a-secret"
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            status, answer = state.answer(self.command, self.path, body)
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def said(request: Asked) -> Answer:
+        assert request.headers["Authorization"] == "Bearer a-secret"
+        body = json.loads(request.body) if request.body else None
+        status, value = state.answer(request.method, request.path, body)
+        return Answer(status, json.dumps(value).encode())
 
-        do_GET = do_POST = do_PATCH = do_any
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
-        monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{listening.server_address[1]}")
+    with listening(said) as address:
+        monkeypatch.setenv("GITHUB_API_URL", address)
         monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
-        monkeypatch.setenv(TOKEN, "a-secret")
+        monkeypatch.setenv(TOKENS[0], "a-secret")
         yield state
-        listening.shutdown()
-        thread.join(10)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, *where: str) -> int:
@@ -147,12 +131,12 @@ def test_what_goes_wrong_is_said(text: str, status: int, says: str, github, monk
 def test_nobody_there_is_said(monkeypatch, tmp_path: Path, capsys) -> None:
     monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
-    monkeypatch.setenv(TOKEN, "a-secret")
+    monkeypatch.setenv(TOKENS[0], "a-secret")
     assert run(monkeypatch, tmp_path, TEXT) == 7
     assert "did not answer" in capsys.readouterr().err
-    monkeypatch.delenv(TOKEN)
+    monkeypatch.delenv(TOKENS[0])
     assert run(monkeypatch, tmp_path, TEXT) == 7
-    assert f"{TOKEN} is not set" in capsys.readouterr().err
+    assert f"{TOKENS[0]} and GITHUB_REPOSITORY are needed" in capsys.readouterr().err
 
 
 def test_a_release_is_made_once_and_then_rewritten(github, monkeypatch, tmp_path: Path, capsys) -> None:
@@ -164,4 +148,4 @@ def test_a_release_is_made_once_and_then_rewritten(github, monkeypatch, tmp_path
     assert capsys.readouterr().out.splitlines() == ["https://github.com/o/r/releases/1"] * 2
     github.refuse = 403
     assert run(monkeypatch, tmp_path, TEXT, *where) == 7
-    assert "no release was made: GitHub answered 403" in capsys.readouterr().err
+    assert "nothing was written: GitHub answered 403" in capsys.readouterr().err

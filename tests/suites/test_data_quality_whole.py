@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_engines import into_postgres, postgres
+from data_engines import into_postgres
+from postgres_server import postgres
 from quality_work import QualityWork
 from suite_work import CONTRACT, MOMENT, ROWS, Work
 from weighin.contract import checks, read_contract

@@ -21,6 +21,8 @@ from typing import Any
 ACTIONS = Path(__file__).parent / "actions"
 RUNNER_IMAGE = "weighin-runner:local"
 SECONDS = 1200
+REPOSITORY = "team/models"
+"""What the project under test is called."""
 STAND_INS = {
     "actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a": "upload",
     "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c": "download",
@@ -112,7 +114,7 @@ def run(
     command += ["-e", str(aside / "event.json"), "--pull=false", "-P", f"ubuntu-24.04={RUNNER_IMAGE}", "--json"]
     command += ["--artifact-server-path", str(aside / "artifacts"), "--artifact-server-addr", "127.0.0.1"]
     command += ["--artifact-server-port", str(port), "--no-cache-server", "--concurrent-jobs", "1", "--rm"]
-    command += ["--env", f"GITHUB_RUN_ATTEMPT={attempt}"]
+    command += ["--env", f"GITHUB_RUN_ATTEMPT={attempt}", "--env", f"GITHUB_REPOSITORY={REPOSITORY}"]
     for name, folder in {**{n: ACTIONS / f for n, f in STAND_INS.items()}, **(repositories or {})}.items():
         command += ["--local-repository", f"{name}={folder}"]
     for key, value in variables.items():

@@ -28,6 +28,7 @@ PERMISSIONS: dict[tuple[str, str], dict[str, str]] = {
     ("release.yml", "attest"): {**READS, **ATTESTS},
     ("comment.yml", "comment"): {**READS, "pull-requests": "write"},
     ("release-note.yml", "release-note"): {"contents": "write"},
+    ("figures.yml", "figures"): {**READS, "actions": "read"},
     ("reviews.yml", "reviews"): {**READS, "actions": "read"},
     ("release.yml", "reviews"): {**READS, "actions": "read"},
     ("image.yml", "build"): {**READS, "packages": "write"},
@@ -249,7 +250,8 @@ def an_artifact_is_named_by_prefix_and_attempt(files: Files) -> Iterator[str]:
         given = step["with"].get("name") or step["with"]["pattern"]
         if given == "${{ inputs.model-artifact }}":
             continue
-        if "inputs.artifact-prefix" not in given or not given.endswith("-${{ github.run_attempt }}"):
+        prefixed = "inputs.artifact-prefix" in given or (name not in REUSABLE and given.startswith("weighin-"))
+        if not prefixed or not given.endswith("-${{ github.run_attempt }}"):
             yield f"{name} {job}: {given}"
 
 
@@ -261,7 +263,7 @@ def what_others_could_take_is_kept_for_a_day(files: Files) -> Iterator[str]:
             continue
         kept, path = step["with"].get("retention-days"), step["with"]["path"]
         long = kept == "${{ inputs.retention-days }}" or "inputs.retention-days ||" in str(kept)
-        if kept != 1 and not (long and path.startswith(("reports", "weighin-attestation"))):
+        if kept != 1 and not (long and path.startswith(("reports", "weighin-attestation"))) and path != "figures":
             yield f"{name} {job}: {path}"
 
 

@@ -182,6 +182,7 @@ def test_the_workflows_are_those_that_are_documented() -> None:
         "attest.yml",
         "ci.yml",
         "comment.yml",
+        "figures.yml",
         "image.yml",
         "promote.yml",
         "pull-request.yml",

@@ -174,6 +174,11 @@ def parser() -> Parser:
     expectations = commands.add_parser("expectations", help="write the Great Expectations suite of the contract")
     _contract(expectations)
     expectations.add_argument("--check", action="store_true", help="fail when the committed suite differs")
+
+    doctor = commands.add_parser("doctor", help="check whether a repository is set up as docs/adopting.md says")
+    doctor.add_argument("--repository", default="", metavar="OWNER/REPO", help="ask GitHub about its settings as well")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+    _contract(doctor)
     return top
 
 

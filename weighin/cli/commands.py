@@ -392,6 +392,13 @@ def expectations(given: argparse.Namespace) -> int:
     return 0
 
 
+def doctor(given: argparse.Namespace) -> int:
+    """Say whether a repository is set up as docs/adopting.md says."""
+    from weighin.cli.doctor import doctor as check
+
+    return check(given)
+
+
 def _judged_by(image: str | None, folder: Path | None = None) -> None:
     """Let evidence of this image count, by its id; without one, what WEIGHIN_IMAGE says.
 

@@ -14,13 +14,11 @@ from weighin.contract.lines import lines
 from weighin.contract.reading import ContractFile
 from weighin.errors import INTERNAL_ERROR, WeighinError
 from weighin.judge import decide_again
-from weighin.record.decision import decision_record
+from weighin.record.decision import VERDICT, decision_record, verdict_file
 from weighin.record.encode import write_json
 from weighin.record.provenance import proven
 from weighin.report import html, markdown
 from weighin.report.annotations import commands
-
-VERDICT = "weighin/verdict/v1"
 
 
 @contextlib.contextmanager
@@ -68,7 +66,7 @@ def conclude(
     record = decision_record(decision, file, subject, binding, run, proven(work, binding.image))
     reports.mkdir(parents=True, exist_ok=True)
     write_json(reports / "record.json", record)
-    write_json(reports / "verdict.json", {"schema": VERDICT, **record["verdict"]})
+    write_json(reports / "verdict.json", verdict_file(record))
     (reports / "summary.md").write_text(markdown.summary(record, told), encoding="utf-8")
     if told:
         write_json(reports / FILE, told.value())

@@ -11,6 +11,7 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from weighin.contract.columns import Column
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
+from weighin.contract.monitor import Monitor
 from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive
 from weighin.contract.quality import DataQuality, TrainingRows
 from weighin.contract.release import Deploy, Promotion
@@ -51,6 +52,9 @@ class Model(Part):
         None, description="A pinned version, models:/NAME/N: a second baseline, against decay in small steps."
     )
     aliases: Aliases = Aliases()
+    registry: Literal["any", "server"] = Field(
+        "any", description="`server` refuses the embedded registry, as a run without access to yours would use it."
+    )
     predict_seconds: Positive = Field(300, description="A model that takes longer over the data is stopped.")
     memory_mb: Count = Field(2000, description="Memory that the model's container may use.")
 
@@ -192,6 +196,7 @@ class Contract(Part):
     waivers: tuple[Waiver, ...] = ()
     promotion: Promotion = Promotion()
     deploy: Deploy | None = Field(None, description="How servers load the champion, and prove it.")
+    monitor: Monitor | None = Field(None, description="What is watched after the release.")
 
     @field_validator("as_of")
     @classmethod

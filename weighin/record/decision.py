@@ -18,11 +18,12 @@ from weighin.contract.reading import ContractFile
 from weighin.contract.stricter import Compared
 from weighin.errors import EvidenceError
 from weighin.outcome import Outcome, Status, Unmeasured, blame, decide, gate
-from weighin.record.encode import encode_outcome, plain
+from weighin.record.encode import canonical, digest, encode_outcome, plain
 from weighin.record.suite import Binding, SuiteOutcomes
 from weighin.subject import SealedLook, Subject
 
 SCHEMA = "weighin/decision/v1"
+VERDICT = "weighin/verdict/v1"
 EXIT = {Status.PASSED: 0, Status.FAILED: 1, Status.INCONCLUSIVE: 6, Status.NOT_EVALUATED: 7}
 NOTHING_EVALUATED = 5
 CUSTOM = "custom/"
@@ -110,7 +111,7 @@ def judge_evidence(
     gates = (*contract.gates.names, "sealed") if sealed else contract.gates.names
     listed: dict[str, dict[str, Check]] = {name: {c.id: c for c in checks(contract, name, now)} for name in gates}
     own = {c.id: c for part in listed.values() for c in part.values()}
-    listed |= {name: {} for name in own_suites(contract_file.folder)}
+    listed |= {name: {} for name in (*own_suites(contract_file.folder), *(base.own if base else ()))}
     if base is not None:
         for check in base.checks.values():
             listed.setdefault(check.suite, {})[check.id] = check
@@ -199,6 +200,8 @@ def _again(left: Outcome, listed: Mapping[str, Check], own: Mapping[str, Check],
     said = decide(left.evidence, used)
     if said.status is not left.status:
         problems.append(f"{left.check}: the suite says {left.status.value}, its numbers say {said.status.value}")
+    elif said != left:
+        problems.append(f"{left.check}: the suite says {left.reason!r} of another limit or other numbers")
     return decide(left.evidence, limit)
 
 
@@ -297,6 +300,11 @@ def facts(decision: Decision, subject: Subject, *, image_provenance: bool) -> di
 def image_proven(provenance: Mapping[str, Any] | None, image: str) -> bool:
     """Whether it was verified who built the image that judged: a provenance of another image says nothing."""
     return provenance is not None and image != "" and provenance["image"] == image
+
+
+def verdict_file(record: Mapping[str, Any]) -> dict[str, Any]:
+    """`verdict.json`: the verdict, and the digest of the record that it stands in."""
+    return {"schema": VERDICT, "record": digest(canonical(record)), **record["verdict"]}
 
 
 def derived_facts(

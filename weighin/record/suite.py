@@ -9,7 +9,7 @@ from typing import Any
 
 from weighin.errors import EvidenceError
 from weighin.outcome import Outcome
-from weighin.record.encode import decode_outcome, encode_outcome, plain, read_json, write_json
+from weighin.record.encode import canonical, decode_outcome, encode_outcome, plain, read_json, write_json
 
 SCHEMA = "weighin/outcomes/v1"
 FILE = "outcomes.json"
@@ -46,7 +46,10 @@ class SuiteOutcomes:
 
     def write(self, folder: Path) -> None:
         """Write `outcomes.json` into the suite's report folder."""
-        value: dict[str, Any] = {
+        write_json(folder / FILE, self._value())
+
+    def _value(self) -> dict[str, Any]:
+        return {
             "schema": SCHEMA,
             "suite": self.suite,
             "binding": asdict(self.binding),
@@ -54,15 +57,14 @@ class SuiteOutcomes:
             "outcomes": [encode_outcome(o, self.waivers.get(o.check, "")) for o in self.outcomes],
             "information": plain(self.information),
         }
-        write_json(folder / FILE, value)
 
     @staticmethod
     def read(folder: Path) -> SuiteOutcomes:
-        """Read what `write` wrote. Errors: `EvidenceError`."""
+        """Read what `write` wrote, byte for byte. Errors: `EvidenceError`."""
         path = folder / FILE
         value = read_json(path, SCHEMA)
         try:
-            return SuiteOutcomes(
+            left = SuiteOutcomes(
                 str(value["suite"]),
                 Binding(**value["binding"]),
                 tuple(decode_outcome(o) for o in value["outcomes"]),
@@ -70,5 +72,11 @@ class SuiteOutcomes:
                 {o["check"]: o["waiver"] for o in value["outcomes"] if o["waiver"]},
                 tuple(value.get("information", ())),
             )
+            as_written = canonical(left._value()) == path.read_bytes()
         except (KeyError, TypeError, ValueError) as error:
             raise EvidenceError(f"damaged: {error!r}", str(path), "Run the suite again.") from error
+        if not as_written:
+            raise EvidenceError(
+                "its bytes are not the canonical form of what they say", str(path), "Run the suite again."
+            )
+        return left

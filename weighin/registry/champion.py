@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,14 @@ from weighin.runner.artifact import manifest_digest
 
 ENTRY = "weighin.ledger.entry"
 """Tag of a version that became champion: number of the entry that says so."""
+CLAIM = "weighin.ledger.claim."
+"""Begin of the tags of a version that is to become champion, each followed by the essence of the entry to say so.
+
+It is written before the entry: who may write the ledger, and not the model, makes nobody champion.
+"""
+ROUNDS = 10
+"""How often aliases are moved again because another entry was written meanwhile; the next command does the rest."""
+_LOG = logging.getLogger(__name__)
 BY, RUN, EMERGENCY = "weighin.by", "weighin.run", "weighin.emergency"
 """Tags of such a version: who wrote that entry, the address of the run that did, and what rule was set aside."""
 
@@ -44,30 +53,55 @@ class Titles:
     def settle(self, *, restore: bool = False, look_only: bool = False) -> tuple[Entry | None, str]:
         """The last entry, and the version that is champion by it (or by the alias, where there is no ledger yet).
 
-        What a killed process left undone is finished, unless this is to `look_only`. Aliases that somebody else moved
-        are an error, or with `restore` moved back.
-        Errors: `PromotionError` for such an alias; `RegistryError` for a ledger that was changed.
+        What a killed or stopped process left undone, or did too late, is put right, unless this is to `look_only`.
+        Aliases that somebody else moved are an error, or with `restore` moved back.
+        Errors: `PromotionError` for such an alias; `RegistryError` for a ledger that was changed, or a champion that is
+        not the version that the ledger means.
         """
-        head = self.ledger.head()
-        held = self.registry.aliased(self.model, self.champion) or ""
-        self._nothing_is_missing(head)
+        entries = self.ledger.entries()
+        head = entries[-1] if entries else None
+        versions = {str(v.version): dict(v.tags) for v in self.registry.entries(self.model)}
+        self._nothing_is_missing(head, versions)
         if head is None:
-            return None, held
-        if head.mirrored and held != head.after and not restore:
+            return None, self.registry.aliased(self.model, self.champion) or ""
+        late = [e for e in entries[:-1] if e.begun]
+        self._is_the_one_meant(head, versions, late)
+        wrong = self._wrong_aliases(head)
+        if wrong and head.mirrored and not restore and not self._said_by(late, wrong):
+            alias, held, said = wrong[0]
             raise PromotionError(
-                f"`{self.champion}` names version {held or 'none'}, and the ledger says version {head.after} (entry "
+                f"`{alias}` names version {held or 'none'}, and the ledger says version {said} (entry "
                 f"{head.number}, {head.action} by {head.who}, {head.created}): somebody moved it by hand",
                 self.model,
                 "`weighin history --restore` moves it back; `weighin rollback --emergency` goes to another on record.",
             )
-        if (not head.mirrored or held != head.after) and not look_only:
+        if look_only:
+            return head, head.after
+        if wrong or not head.mirrored or versions[head.after].get(ENTRY) != str(head.number):
+            for alias, held, said in wrong if head.mirrored else ():
+                _LOG.warning("`%s` of %s named version %s, moved back to version %s", alias, self.model, held, said)
             self.mirror(head)
+            for entry in late:
+                self.ledger.end_mirroring(entry, entry.begun, _now())
         return head, head.after
 
-    def _nothing_is_missing(self, head: Entry | None) -> None:
+    def _wrong_aliases(self, head: Entry) -> list[tuple[str, str, str]]:
+        """Aliases that do not say what an entry says: alias, version that it names, version that it should name."""
+        wanted = {self.champion: head.after}
+        if head.before and head.before != head.after:
+            wanted[self.previous] = head.before
+        held = self.registry.aliases(self.model)
+        return [(a, held.get(a, ""), v) for a, v in wanted.items() if held.get(a, "") != v]
+
+    def _said_by(self, late: Sequence[Entry], wrong: Sequence[tuple[str, str, str]]) -> bool:
+        """Whether it is all said by earlier entries, whose process may have been stopped while it moved aliases."""
+        said = {(self.champion, e.after) for e in late} | {(self.previous, e.before) for e in late}
+        return all((alias, held) in said for alias, held, _ in wrong)
+
+    def _nothing_is_missing(self, head: Entry | None, versions: Mapping[str, Mapping[str, str]]) -> None:
         """Errors: `RegistryError` when a version says that it became champion by an entry which is not there."""
         last = head.number if head else 0
-        said = [int(t) for v in self.registry.entries(self.model) if (t := dict(v.tags).get(ENTRY, "")).isdigit()]
+        said = [int(t) for tags in versions.values() if (t := tags.get(ENTRY, "")).isdigit()]
         if max(said, default=0) > last:
             raise RegistryError(
                 f"a version became champion by entry {max(said)}, and the last entry is {last}",
@@ -75,13 +109,50 @@ class Titles:
                 "Somebody deleted it. Restore the registry's database, or go on under a new model name.",
             )
 
+    def _is_the_one_meant(self, head: Entry, versions: Mapping[str, Mapping[str, str]], late: Sequence[Entry]) -> None:
+        """Errors: `RegistryError` when the champion by the ledger is gone, or does not carry the number of its entry.
+
+        Of an entry whose number it does not carry yet, the claim.
+        late  entries whose process may have been stopped while it wrote that number
+        """
+        place = f"{self.model} version {head.after}, champion by entry {head.number} of {self.ledger.name}"
+        if head.after not in versions:
+            remedy = "Somebody deleted it. Restore the registry's database, or go on under a new model name."
+            raise RegistryError("it is not there", place, remedy)
+        if not head.mirrored and _claim(head) not in versions[head.after]:
+            raise RegistryError(
+                f"the version does not claim that, so {head.who}, who wrote the entry, may not change the model",
+                place,
+                "Let nobody but who promotes write the ledger (docs/access.md). Restore the registry's database, or go "
+                "on under a new model name.",
+            )
+        said = versions[head.after].get(ENTRY, "")
+        if head.mirrored and said not in {str(e.number) for e in (head, *late)}:
+            raise RegistryError(
+                f"its tag {ENTRY} says {said or 'nothing'}: it was registered again, or the tag was changed",
+                place,
+                "Look at its files. If they are those of the entry, set the tag to its number; otherwise restore the "
+                "registry's database, or go on under a new model name.",
+            )
+
     def mirror(self, entry: Entry) -> None:
-        """Let tags and aliases say what an entry says."""
-        self.registry.tag(self.model, entry.after, self._said(entry))
-        if entry.before and entry.before != entry.after:
-            self.registry.move_alias(self.model, self.previous, entry.before)
-        self.registry.move_alias(self.model, self.champion, entry.after)
-        self.ledger.mark_mirrored(entry, _now())
+        """Let tags and aliases say what an entry says; where another was written meanwhile, what that one says."""
+        begun: list[tuple[Entry, str]] = []
+        for _ in range(ROUNDS):
+            begun.append((entry, self.ledger.begin_mirroring(entry)))
+            self.registry.tag(self.model, entry.after, self._said(entry))
+            if entry.before and entry.before != entry.after:
+                self.registry.move_alias(self.model, self.previous, entry.before)
+            self.registry.move_alias(self.model, self.champion, entry.after)
+            head = self.ledger.head()
+            if head is None or head.number == entry.number:
+                break
+            entry = head
+        else:
+            return
+        # Only now: who was stopped before one of these calls moves aliases late, and is known by what it began.
+        for of, tag in reversed(begun):
+            self.ledger.end_mirroring(of, [tag], _now())
 
     def _said(self, entry: Entry) -> dict[str, str]:
         emergency = f"{entry.owner}: {entry.reason}" if entry.emergency else "no"
@@ -103,9 +174,11 @@ class Titles:
         change: str = "",
         environment: Mapping[str, str] = os.environ,
     ) -> Entry:
-        """Write an entry after `head`. Errors: `PromotionError` when another came first.
+        """Write an entry after `head`.
 
         evidence  folder of the files that speak for it
+        Errors: `PromotionError` when another came first; `RegistryError`, before anything else is written, where the
+        model may not be changed.
         """
         wish = Entry(
             action,
@@ -123,7 +196,12 @@ class Titles:
             manifest_digest(evidence),
             change,
         )
+        self.registry.tag(self.model, after, {_claim(wish): wish.created})
         return self.ledger.append(wish, evidence)
+
+
+def _claim(entry: Entry) -> str:
+    return CLAIM + entry.essence.removeprefix("sha256:")
 
 
 def _now() -> str:

@@ -9,7 +9,8 @@ That is a compare-and-swap. The aliases of the model are mirrors of the last ent
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,10 +25,16 @@ EXPERIMENT = "weighin-ledger"
 PREFIX = "weighin.ledger."
 SERVED = PREFIX + "served"
 """Tag of an entry: the moment at which the servers proved that they serve its version, or why they did not."""
-ADDED = ("number", "run_id", "mirrored", "served")
+ADDED = ("number", "run_id", "mirrored", "begun", "served")
 """What is no part of what was written: given by the registry, or noted afterwards."""
 MIRRORED = PREFIX + "mirrored"
 """Tag of an entry whose aliases were moved: from then on, aliases that say otherwise were moved by somebody else."""
+MIRRORING = PREFIX + "mirroring."
+"""Begin of the tags of those who move the aliases to what an entry says, one tag each: `begun`, then when it was done.
+
+Who was stopped in between may move them late, when a later entry counts. The tag tells that from a hand.
+"""
+BEGUN = "begun"
 Action = Literal["adopt", "promote", "rollback"]
 
 
@@ -47,7 +54,8 @@ class Entry:
     evidence   digest of the files that are kept for it: the record, signed or not, approvals, what the policy said
     change     what has changed since the anchor, as the record says it: `check estimate [low, high]; ...`
     number     version of the companion model; 0 before it is written
-    mirrored   whether aliases were moved to what it says
+    mirrored   whether the aliases said once what it says
+    begun      tags of those who began to move the aliases to it, and did not say that they were done
     served     what the servers proved: the moment, or why they did not
     """
 
@@ -68,6 +76,7 @@ class Entry:
     number: int = 0
     run_id: str = ""
     mirrored: bool = False
+    begun: tuple[str, ...] = ()
     served: str = ""
 
     @property
@@ -83,11 +92,18 @@ class Entry:
         """What is written."""
         return {PREFIX + k: v for k, v in {**self._values(), "sum": self.sum}.items()}
 
+    @property
+    def essence(self) -> str:
+        """`sha256:<hex>` of all but who wrote it, when, and the files kept for it: the same wish again has the same."""
+        own = {k: v for k, v in self._values().items() if k not in ("created", "who", "url", "evidence")}
+        return digest(canonical(own))
+
     @staticmethod
     def of(version: Any) -> Entry:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
         mirrored, served = tags.pop("mirrored", ""), tags.pop("served", "")
+        mirroring = {PREFIX + k: tags.pop(k) for k in list(tags) if (PREFIX + k).startswith(MIRRORING)}
         values: dict[str, Any] = {k: v for k, v in tags.items() if k not in ("schema", "sum")}
         entry = Entry(**{**values, "emergency": tags["emergency"] == "yes"})
         if {PREFIX + k: v for k, v in tags.items()} != entry.tags():
@@ -97,6 +113,7 @@ class Entry:
             number=int(version.version),
             run_id=str(version.run_id or ""),
             mirrored=bool(mirrored),
+            begun=tuple(sorted(k for k, v in mirroring.items() if v == BEGUN)),
             served=served,
         )
 
@@ -134,18 +151,18 @@ class Ledger:
         evidence  folder of the files that speak for it; they are kept in a run of their own
         Errors: `PromotionError` when another came first, `RegistryError`.
         """
-        written = self._find(wish)
+        written, chain = self._find(wish)
         if written is None:
             location = artifact_location(self._registry.uri)
             run_id = self._registry.log_run(EXPERIMENT, location, evidence, {"model": self.name, "sum": wish.sum})
             # What arrived twice does no harm: the second names a parent that is no longer the last.
-            there = lambda: self._find(wish) is not None  # noqa: E731 - shorter than a function
+            there = lambda: self._find(wish)[0] is not None  # noqa: E731 - shorter than a function
             self._registry.append(self.name, run_id, wish.tags(), there, str(wish))
-            written = self._find(wish)
+            written, chain = self._find(wish)
         if written is None:
             raise RegistryError("the ledger does not show the entry that was written", self.name, "Run it again.")
-        if written not in self.entries():
-            first = next(e for e in self.entries() if e.parent == wish.parent)
+        if written.number not in {e.number for e in chain}:
+            first = next(e for e in chain if e.parent == wish.parent)
             raise PromotionError(
                 f"another came first: {first.action} to version {first.after} (entry {first.number}, {first.who}, "
                 f"{first.created})",
@@ -154,9 +171,15 @@ class Ledger:
             )
         return written
 
-    def mark_mirrored(self, entry: Entry, moment: str) -> None:
-        """Note that the aliases say what the entry says."""
-        self._registry.tag(self.name, str(entry.number), {MIRRORED: moment})
+    def begin_mirroring(self, entry: Entry) -> str:
+        """Note that the aliases are about to be moved to what an entry says; returns the tag that says so."""
+        tag = MIRRORING + uuid.uuid4().hex
+        self._registry.tag(self.name, str(entry.number), {tag: BEGUN})
+        return tag
+
+    def end_mirroring(self, entry: Entry, tags: Iterable[str], moment: str) -> None:
+        """Note that the aliases were moved to it, and that who began so will not move them any more."""
+        self._registry.tag(self.name, str(entry.number), {**dict.fromkeys(tags, moment), MIRRORED: moment})
 
     def mark_served(self, entry: Entry, said: str) -> None:
         """Note what the servers proved."""
@@ -166,16 +189,13 @@ class Ledger:
         """A file that is kept for an entry, copied into `folder`. Errors: `RegistryError`."""
         return self._registry.fetch(entry.run_id, name, folder)
 
-    def _find(self, wish: Entry) -> Entry | None:
-        """The entry of a wish: the same in all but the moment and the process that wrote it."""
-
-        def essence(entry: Entry) -> Mapping[str, Any]:
-            own = (*ADDED, "created", "who", "url", "evidence")
-            return {k: v for k, v in asdict(entry).items() if k not in own}
-
-        same = [e for e in self._all() if essence(e) == essence(wish)]
-        valid = self.entries()
-        return next((e for e in same if e in valid), same[0] if same else None)
+    def _find(self, wish: Entry) -> tuple[Entry | None, list[Entry]]:
+        """The entry of a wish, and those that count."""
+        every = self._all()
+        chain = self._replayed(every)
+        counted = {e.number for e in chain}
+        same = [e for e in every if e.essence == wish.essence]
+        return next((e for e in same if e.number in counted), same[0] if same else None), chain
 
     def _replayed(self, entries: list[Entry]) -> list[Entry]:
         chain: list[Entry] = []

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from weighin.registry.location import artifact_location, tracking_uri
 from weighin.subject import ModelVersion, artifact_digest
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts at a busy store
+REMEDIES = {
+    "UNAUTHENTICATED": "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
+    "PERMISSION_DENIED": "This user needs another permission: docs/access.md says which.",
+}
 BUSY = ("database is locked", "Giving up after")  # what SQLite says, and MLflow when others took its number
 MODEL, KEPT = "model", "weighin"
 """Folders in a run: the model's files, and what weighin keeps with them."""
@@ -66,13 +71,21 @@ class Registry:
             return what()
         except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
             first = without_password((str(error).splitlines() or [type(error).__name__])[0])[:300]
-            raise RegistryError(first, without_password(self.uri), "Check the address and that it answers.") from error
+            remedy = REMEDIES.get(str(getattr(error, "error_code", "")), "Check the address and that it answers.")
+            # A cause whose text names a password must not be shown either, as tracebacks would.
+            text = "".join(traceback.format_exception(error))
+            cause = error if without_password(text) == text else None
+            raise RegistryError(first, without_password(self.uri), remedy) from cause
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Alias -> version that it names now; empty when the model does not exist."""
+        models = self._call(lambda: self._client.search_registered_models(f"name = '{_quoted(name)}'"))
+        # MLflow says an int or a str, depending on its store.
+        return {alias: str(version) for alias, version in dict(models[0].aliases).items()} if models else {}
 
     def aliased(self, name: str, alias: str) -> str | None:
         """The version that an alias names now, or None when the model or the alias does not exist."""
-        models = self._call(lambda: self._client.search_registered_models(f"name = '{_quoted(name)}'"))
-        version = dict(models[0].aliases).get(alias) if models else None
-        return None if version is None else str(version)  # MLflow says an int or a str, depending on its store
+        return self.aliases(name).get(alias)
 
     def resolve(self, uri: str, destination: Path) -> ModelVersion:
         """Copy a version's files to `destination` and say what they are.
@@ -111,10 +124,19 @@ class Registry:
         """Let an alias name a version. MLflow's call is an unconditional upsert: compare before."""
         self._call(lambda: self._client.set_registered_model_alias(name, alias, version))
 
+    def tags(self, name: str, version: str) -> dict[str, str]:
+        """The tags of a version."""
+        return dict(self._call(lambda: self._client.get_model_version(name, version)).tags)
+
     def tag(self, name: str, version: str, tags: dict[str, str]) -> None:
         """Set tags on a version."""
         for key, value in tags.items():
             self._call(lambda key=key, value=value: self._client.set_model_version_tag(name, version, key, value))
+
+    def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags on the run of a version."""
+        for key, value in tags.items():
+            self._call(lambda key=key, value=value: self._client.set_tag(run_id, key, value))
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Log numbers to the run of a version, in batches that MLflow takes; names are made ones that it allows."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from weighin.changes import Changes
 from weighin.report.view import MARKS, WORDS, CheckView, all_views, in_order, seconds, versions
+from weighin.runner.inert import text
 
 COMMENT_BYTES = 60_000
 """A comment holds 65,536 characters."""
@@ -207,20 +208,6 @@ def picture(numbers: tuple[float, float, float, float] | None) -> str:
     cells[estimate] = "●"
     cells[limit] = "◆" if limit == estimate else "┃"
     return f"`{''.join(cells)}`"
-
-
-def text(value: object, most: int = 200) -> str:
-    """Any text as inert inline Markdown on one line: no HTML, links, mentions, references or workflow commands.
-
-    >>> text("<b> @team [x](y) ::error::")
-    '&lt;b&gt; @\u200bteam \\\\[x\\\\](y) :\u200b:error:\u200b:'
-    """
-    plain = " ".join("".join(c if c.isprintable() or c.isspace() else "�" for c in str(value)).split())
-    plain = plain if len(plain) <= most else plain[: max(most - 1, 0)] + "…"
-    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    plain = re.sub(r"([\\`*_\[\]|~])", r"\\\1", plain)
-    plain = plain.replace("@", "@\u200b").replace("#", "#\u200b").replace("::", ":\u200b:")
-    return re.sub(r"(?i)\b(https?|ftp|www)([:.])", "\\1\u200b\\2", plain)
 
 
 def code(value: str) -> str:

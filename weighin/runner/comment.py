@@ -11,100 +11,49 @@ release, `contents: write`, stays in this process.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from weighin.runner.reviews import TOKEN
+from weighin.runner.github import TOKENS, GitHub, Unanswered, quoted
 
-SECONDS = 30
-LARGEST = 8 * 2**20
-PAGES = 30
 LETTERS = 65_536
+REFUSED = (401, 403, 404)
+"""How the platform answers a token that may not write, as on pull requests from forks."""
 AUTHOR = "github-actions[bot]"
 
 
-class RefusedError(Exception):
-    """The platform does not let this token write, as on pull requests from forks, or does not show what is there."""
-
-    def __init__(self, code: int) -> None:
-        self.code = code
-        super().__init__(f"GitHub answered {code}: the token may not write here")
-
-
-def put(text: str, number: int, environment: Mapping[str, str]) -> str:
+def put(text: str, number: int, github: GitHub, repository: str) -> str:
     """Make the comment, or update the one whose first line is the same; returns its address.
 
-    Errors: `RefusedError`, and `ValueError` where the platform cannot be asked.
+    Errors: `Unanswered`; `ValueError` for a text that is no comment of ours.
     """
     marker = text.split("\n", 1)[0]
     if not marker.startswith("<!--") or len(text) > LETTERS:
         raise ValueError(f"a comment begins with its marker and has at most {LETTERS} letters")
-    place = f"issues/{number}/comments"
-    for page in range(1, PAGES + 1):
-        found = _ask("GET", f"{place}?per_page=100&page={page}", None, environment)
-        for one in found:
-            # Somebody else may quote the marker: only what this very account wrote is rewritten.
-            if str(one.get("body", "")).startswith(marker) and one["user"]["login"] == AUTHOR:
-                return str(_ask("PATCH", f"issues/comments/{int(one['id'])}", {"body": text}, environment)["html_url"])
-        if len(found) < 100:
-            break
-    return str(_ask("POST", place, {"body": text}, environment)["html_url"])
+    place = f"/repos/{repository}/issues"
+    for one in github.listed(f"{place}/{number}/comments", ""):
+        # Somebody else may quote the marker: only what this very account wrote is rewritten.
+        if str(one.get("body", "")).startswith(marker) and one["user"]["login"] == AUTHOR:
+            return str(github.send("PATCH", f"{place}/comments/{int(one['id'])}", {"body": text})["html_url"])
+    return str(github.send("POST", f"{place}/{number}/comments", {"body": text})["html_url"])
 
 
-def pull_requests(commit: str, environment: Mapping[str, str]) -> list[int]:
-    """The pull requests that a commit belongs to."""
-    return [int(one["number"]) for one in _ask("GET", f"commits/{commit}/pulls", None, environment)]
-
-
-def release(text: str, tag: str, commit: str, environment: Mapping[str, str]) -> str:
+def release(text: str, tag: str, commit: str, github: GitHub, repository: str) -> str:
     """Make a release with a tag at a commit, or rewrite the text of the one there is; returns its address."""
+    place = f"/repos/{repository}/releases"
     try:
-        there = _ask("GET", f"releases/tags/{urllib.parse.quote(tag, safe='')}", None, environment)
-    except RefusedError as error:
-        if error.code != 404:
+        there = github.get(f"{place}/tags/{quoted(tag)}")
+    except Unanswered as error:
+        if error.status != 404:
             raise
         said = {"tag_name": tag, "target_commitish": commit, "name": tag, "body": text}
-        return str(_ask("POST", "releases", said, environment)["html_url"])
-    return str(_ask("PATCH", f"releases/{int(there['id'])}", {"body": text}, environment)["html_url"])
-
-
-def _ask(method: str, path: str, body: Any, environment: Mapping[str, str]) -> Any:
-    try:
-        repository, token = environment["GITHUB_REPOSITORY"], environment[TOKEN]
-    except KeyError as error:
-        raise ValueError(f"{error.args[0]} is not set: comments can be made in a workflow run only") from None
-    base = environment.get("GITHUB_API_URL", "https://api.github.com")
-    request = urllib.request.Request(  # noqa: S310 - the platform's own address
-        f"{base}/repos/{repository}/{path}",
-        None if body is None else json.dumps(body).encode(),
-        {
-            "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {token}",
-            "Content-Type": "application/json",
-            "X-GitHub-Api-Version": "2022-11-28",
-        },
-        method=method,
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
-            return json.loads(answer.read(LARGEST))
-    except urllib.error.HTTPError as error:
-        if error.code in (401, 403, 404):
-            raise RefusedError(error.code) from None
-        raise ValueError(f"GitHub answered {error.code}") from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"GitHub did not answer ({type(error).__name__})") from None
+        return str(github.send("POST", place, said)["html_url"])
+    return str(github.send("PATCH", f"{place}/{int(there['id'])}", {"body": text})["html_url"])
 
 
 def main() -> int:
-    """Make or update the comment; returns the exit code. A refusal is no error: the check says what counts."""
+    """Write; returns the exit code. A comment that is refused is no error: the check says what counts."""
     parser = argparse.ArgumentParser(prog="python3 -m weighin.runner.comment", description=__doc__)
     parser.add_argument("--file", type=Path, required=True)
     where = parser.add_mutually_exclusive_group(required=True)
@@ -112,27 +61,32 @@ def main() -> int:
     where.add_argument("--commit", help="whose pull requests get it")
     parser.add_argument("--release", metavar="TAG", help="make a release of --commit with this text instead")
     given = parser.parse_args()
-    if given.release:
-        return _released(given)
     try:
-        numbers = [given.number] if given.number else pull_requests(given.commit, os.environ)
-        for number in numbers:
-            print(put(given.file.read_text(encoding="utf-8"), number, os.environ))
-    except RefusedError as error:
+        for url in _written(given):
+            print(url)
+    except Unanswered as error:
+        if given.release or error.status not in REFUSED:
+            print(f"weighin: nothing was written: {error}", file=sys.stderr)
+            return 7
         print(f"::notice::no comment was made: {error}")
     except (ValueError, KeyError, TypeError, OSError) as error:
-        print(f"weighin: no comment was made: {error}", file=sys.stderr)
+        print(f"weighin: nothing was written: {error}", file=sys.stderr)
         return 7
     return 0
 
 
-def _released(given: argparse.Namespace) -> int:
-    try:
-        print(release(given.file.read_text(encoding="utf-8"), given.release, given.commit or "", os.environ))
-    except (RefusedError, ValueError, KeyError, TypeError, OSError) as error:
-        print(f"weighin: no release was made: {error}", file=sys.stderr)
-        return 7
-    return 0
+def _written(given: argparse.Namespace) -> list[str]:
+    github, repository = GitHub.of(os.environ), os.environ.get("GITHUB_REPOSITORY", "")
+    if not github.token or not repository:
+        raise ValueError(f"{TOKENS[0]} and GITHUB_REPOSITORY are needed: this is for a workflow run")
+    text = given.file.read_text(encoding="utf-8")
+    if given.release:
+        return [release(text, given.release, given.commit or "", github, repository)]
+    numbers = [given.number]
+    if given.commit:
+        found = github.get(f"/repos/{repository}/commits/{quoted(given.commit)}/pulls")
+        numbers = [int(one["number"]) for one in found]
+    return [put(text, number, github, repository) for number in numbers]
 
 
 if __name__ == "__main__":

@@ -12,16 +12,12 @@ import argparse
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from weighin.runner.github import GitHub, Unanswered, quoted
 
 SCHEMA = "weighin/reviews/v1"
-TOKEN = "WEIGHIN_GITHUB_TOKEN"  # noqa: S105 - the name of a variable
-SECONDS = 30
-LARGEST = 2**20
 
 
 def reviews(environment: Mapping[str, str]) -> list[dict[str, str]]:
@@ -29,23 +25,12 @@ def reviews(environment: Mapping[str, str]) -> list[dict[str, str]]:
 
     Errors: `ValueError` when the platform does not say.
     """
+    for name in ("GITHUB_REPOSITORY", "GITHUB_RUN_ID"):
+        if not environment.get(name):
+            raise ValueError(f"{name} is not set: the reviews can be read in a workflow run only")
+    repository, run = environment["GITHUB_REPOSITORY"], environment["GITHUB_RUN_ID"]
     try:
-        repository, run = environment["GITHUB_REPOSITORY"], environment["GITHUB_RUN_ID"]
-        token = environment[TOKEN]
-    except KeyError as error:
-        raise ValueError(f"{error.args[0]} is not set: the reviews can be read in a workflow run only") from None
-    base = environment.get("GITHUB_API_URL", "https://api.github.com")
-    request = urllib.request.Request(  # noqa: S310 - the platform's own address
-        f"{base}/repos/{repository}/actions/runs/{run}/approvals",
-        headers={
-            "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {token}",
-            "X-GitHub-Api-Version": "2022-11-28",
-        },
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
-            listed: Any = json.loads(answer.read(LARGEST))
+        listed = GitHub.of(environment).get(f"/repos/{repository}/actions/runs/{quoted(run)}/approvals")
         return [
             {
                 "login": str(one["user"]["login"]),
@@ -56,11 +41,9 @@ def reviews(environment: Mapping[str, str]) -> list[dict[str, str]]:
             for one in listed
             for place in one["environments"]
         ]
-    except urllib.error.HTTPError as error:
-        raise ValueError(
-            f"GitHub answered {error.code} for the reviews of run {run}: `actions: read` is needed"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Unanswered as error:
+        raise ValueError(f"{error}: `actions: read` is needed") from None
+    except (KeyError, TypeError) as error:
         raise ValueError(f"GitHub did not say who reviewed run {run} ({type(error).__name__})") from None
 
 

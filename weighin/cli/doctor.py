@@ -1,0 +1,43 @@
+"""`weighin doctor`: whether a repository is set up as docs/adopting.md says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from pathlib import Path
+
+from weighin.errors import ContractError
+
+INCONCLUSIVE = 6
+
+
+def doctor(given: argparse.Namespace) -> int:
+    """Print a line for each finding; 1 where something is missing, 6 where something could not be told, else 0."""
+    from weighin.doctor import CANNOT_TELL, MISSING, check_files, check_settings
+    from weighin.doctor.callers import read_workflows
+    from weighin.runner.github import GitHub
+
+    root = Path()
+    repository = given.repository or os.environ.get("GITHUB_REPOSITORY", "")
+    if repository and not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", repository):
+        raise ContractError("not OWNER/REPO", "--repository", "Give it like octocat/flight-delay.")
+    if not given.contract.resolve().is_relative_to(root.resolve()):
+        raise ContractError("outside this folder", str(given.contract), "Run this at the root of the repository.")
+    try:
+        github = GitHub.of(os.environ)
+    except ValueError as error:
+        raise ContractError(str(error), "environment", "Correct the variable.") from None
+    workflows = read_workflows(root)
+    found = check_files(root, given.contract, workflows) + check_settings(github, repository, workflows)
+    counts = {status: sum(f.status == status for f in found) for status in ("ok", MISSING, CANNOT_TELL)}
+    code = 1 if counts[MISSING] else INCONCLUSIVE if counts[CANNOT_TELL] else 0
+    if given.json:
+        listed = [vars(f) for f in found]
+        print(json.dumps({"schema": "weighin/doctor/v1", "repository": repository, "findings": listed, "exit": code}))
+        return code
+    for finding in found:
+        print(finding)
+    print(", ".join(f"{n} {status}" for status, n in counts.items()))
+    return code

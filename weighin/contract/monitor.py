@@ -1,0 +1,108 @@
+"""What is watched after a release: where predictions are logged, what must hold in which window, and what is done."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from weighin.contract.parts import Count, Metric, Name, Part, Positive, Share
+
+Action = Literal["nothing", "alert", "retrain", "rollback"]
+
+
+class PredictionLog(Part):
+    """Where predictions are logged: a folder of Parquet files, an SQLite file, or a database.
+
+    The tables are described in docs/monitoring.md. No column that is `sensitive` is logged.
+    """
+
+    path: Name | None = Field(
+        None, description="A folder (Parquet) or a file ending in .sqlite, relative to the contract."
+    )
+    connection: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
+        None, description="The environment variable that holds a database's address, postgres://user:password@host/db."
+    )
+    predictions: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] = "weighin_predictions"
+    labels: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] = "weighin_labels"
+    retain_days: Positive = Field(default=90, description="Older rows are removed.")
+
+    @model_validator(mode="after")
+    def _one(self) -> PredictionLog:
+        if (self.path is None) == (self.connection is None):
+            raise ValueError("give either `path` or `connection`")
+        return self
+
+
+class Window(Part):
+    """The last rows, or the last hours, of what the champion answered."""
+
+    rows: Count | None = None
+    hours: Positive | None = None
+    rows_at_least: Count = Field(
+        default=200, description="With fewer there is not enough evidence, and nothing is done."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Window:
+        if (self.rows is None) == (self.hours is None):
+            raise ValueError("a window is either `rows` or `hours`")
+        if self.rows is not None and self.rows < self.rows_at_least:
+            raise ValueError(f"a window of {self.rows} rows never has rows_at_least {self.rows_at_least}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """As it stands in the id of a check."""
+        return f"last-{self.rows}" if self.rows is not None else f"last-{self.hours:g}-hours"
+
+
+class Watch(Part):
+    """One thing that must hold in a window. Exactly one of the limits is given, besides what says of what."""
+
+    window: Window
+    then: Action = "alert"
+    drift_at_most: Positive | None = Field(None, description="Distance of each column from the version's profile.")
+    columns: tuple[Name, ...] = Field((), description="Which ones, `prediction` among them; default all.")
+    metric: Metric | None = Field(None, description="Of rows whose labels have come.")
+    at_least: float | None = None
+    at_most: float | None = None
+    times_baseline_at_most: Positive | None = Field(None, description="Of a metric that improves downwards.")
+    relative_decline_at_most: Share | None = Field(None, description="Share of the baseline that may be lost.")
+    errors_at_most: Share | None = Field(None, description="Share of requests answered with an error.")
+    milliseconds_at_most: Positive | None = Field(None, description="Of `quantile` of the latency.")
+    quantile: float = Field(default=0.95, gt=0, lt=1)
+    disagreement_at_most: Share | None = Field(None, description="Share of rows that the shadow answers otherwise.")
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Watch:
+        of_metric = ("at_least", "at_most", "times_baseline_at_most", "relative_decline_at_most")
+        alone = ("drift_at_most", "errors_at_most", "milliseconds_at_most", "disagreement_at_most")
+        given = [k for k in (*of_metric, *alone) if getattr(self, k) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one limit, not {len(given)}: {', '.join((*of_metric, *alone))}")
+        if (given[0] in of_metric) != (self.metric is not None):
+            raise ValueError(f"`{given[0]}` {'needs a' if self.metric is None else 'goes without'} `metric`")
+        if self.columns and self.drift_at_most is None:
+            raise ValueError("`columns` go with `drift_at_most`")
+        return self
+
+
+class Evidence(Part):
+    """How sure an alarm has to be."""
+
+    false_alarms_per_month: Positive = Field(
+        default=0.5, description="Expected number in 30 days of looks, all checks together, while every limit is kept."
+    )
+    every_minutes: Positive = Field(default=5, description="Between looks.")
+    looks: int = Field(default=3, ge=1, le=20, description="Looks in a row, each with fresh rows, that must fail.")
+    fresh_rows: Count = Field(default=50, description="New rows without which a look says nothing new.")
+
+
+class Monitor(Part):
+    """The same rule as at the release, applied again and again to what the champion answers."""
+
+    log: PredictionLog
+    watch: tuple[Watch, ...] = Field(min_length=1)
+    evidence: Evidence = Evidence()
+    age_days_at_most: Positive | None = Field(None, description="Since the version became champion.")
