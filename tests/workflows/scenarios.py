@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import copy
+import functools
 import os
 import re
 import shutil
@@ -32,6 +33,7 @@ VALIDATE, RELEASE = ".github/workflows/validate.yml", ".github/workflows/release
 PULL_REQUEST = ".github/workflows/pull-request.yml"
 
 
+@functools.cache
 def image() -> str:
     """The id of the image under test."""
     name = os.environ.get("WEIGHIN_IMAGE_UNDER_TEST", "weighin:local")
