@@ -49,7 +49,8 @@ def part(step: str) -> str:
 def split(log: str, reports: dict[str, Path]) -> dict[str, dict[str, float]]:
     """Job -> part -> seconds, by the time stamps of act and, for suites, of their JUnit files."""
     found: dict[str, dict[str, float]] = {}
-    spans: dict[tuple[str, str], list[datetime]] = {}
+    last: dict[str, datetime] = {}
+    began: dict[str, datetime] = {}
     for line in log.splitlines():
         try:
             said: dict[str, Any] = json.loads(line)
@@ -57,22 +58,21 @@ def split(log: str, reports: dict[str, Path]) -> dict[str, dict[str, float]]:
             continue
         if not isinstance(said, dict) or "job" not in said or "time" not in said:
             continue
+        job, step = said["job"].rpartition("/")[2].strip(), said.get("step", "Set up job")
         moment = datetime.fromisoformat(said["time"])
-        spans.setdefault((said["job"].rpartition("/")[2].strip(), said.get("step", "Set up job")), []).append(moment)
-    last: dict[str, datetime] = {}
-    for (job, step), moments in spans.items():
-        # A step lasts from where the one before it ended: what lies between is the machine's own.
-        begin = last.get(job, moments[0])
-        last[job] = max(moments[-1], begin)
         parts = found.setdefault(job, dict.fromkeys(PARTS, 0.0))
-        seconds = (last[job] - begin).total_seconds()
+        if step == "Run the suite" and said.get("stage") == "Main":
+            began.setdefault(job, moment)
+        # What lies between two lines belongs to the step that the later one is of.
+        parts[part(step)] += (moment - last.get(job, moment)).total_seconds()
+        last[job] = moment
+    for job, moment in began.items():
         suite = job.removeprefix("suite ").rpartition("-")[0]
-        if step == "Run the suite" and suite in reports:
+        if suite in reports:
             (junit,) = ET.parse(reports[suite] / suite / "junit.xml").getroot()  # noqa: S314 - our own
-            began = (datetime.fromisoformat(junit.get("timestamp", "")) - begin).total_seconds()
-            parts["imports"] += min(max(began, 0.0), seconds)
-            seconds -= min(max(began, 0.0), seconds)
-        parts[part(step)] += seconds
+            seconds = max((datetime.fromisoformat(junit.get("timestamp", "")) - moment).total_seconds(), 0.0)
+            found[job]["imports"] += seconds
+            found[job]["work"] -= seconds
     return found
 
 

@@ -14,6 +14,7 @@ from weighin.cli import main
 from weighin.contract import read_contract
 from weighin.contract.stricter import LimitChange
 from weighin.errors import ContractError, EvidenceError
+from weighin.outcome import Status
 from weighin.record.encode import write_json
 from weighin.report import markdown
 
@@ -97,6 +98,21 @@ def test_changes_are_read_as_they_were_written(tmp_path: Path) -> None:
     write_json(tmp_path / FILE, {"schema": "weighin/changes/v1", "files": [{}]})
     with pytest.raises(EvidenceError, match="damaged"):
         Changes.read(tmp_path / FILE)
+
+
+def test_a_pull_request_that_removes_a_suite_of_the_teams_own_still_needs_it(sides: tuple[Path, Path]) -> None:
+    head, base = sides
+    (base / "validation_tests/test_extra.py").write_text("def test_one():\n    pass\n")
+    file = read_contract(head / "model_contract.yaml")
+    case = Case(head / "reports", file).write()
+    told, both = changes(file, base, reviewed=False)
+    assert FileChange("suites", "validation_tests/test_extra.py", "removed") in told.files
+    assert case.decision().status is Status.PASSED
+    decision = case.decision(base=both)
+    assert decision.status is Status.NOT_EVALUATED
+    assert any(s.startswith("suite extra: ") for s in decision.sentences)
+    # A maintainer has looked at it.
+    assert changes(file, base, reviewed=True)[1] is None
 
 
 # --- as a reviewer sees it

@@ -7,10 +7,11 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractFile, read_contract
 from weighin.contract.stricter import Compared, LimitChange, compare
 from weighin.errors import ContractError, EvidenceError
@@ -94,7 +95,8 @@ def changes(file: ContractFile, base: Path, *, reviewed: bool) -> tuple[Changes,
     files = tuple(_files(head, base, own))
     if not (base / place).is_file():
         return Changes(files, reviewed=reviewed, note=f"{place} is new: there is nothing to compare it with"), None
-    both = compare(file.contract, read_contract(base / place).contract)
+    theirs = read_contract(base / place)
+    both = replace(compare(file.contract, theirs.contract), own=own_suites(theirs.folder))
     return Changes(files, both.limits, both.measured, reviewed), None if reviewed else both
 
 

@@ -49,13 +49,13 @@ def resolve(
     """
     contract = contract_file.contract
     name, aliases = contract.model.name, contract.model.aliases
+    own = own_suites(contract_file.folder)
     if contract.model.registry == "server" and is_embedded(tracking_uri()):
         raise NotEvaluated(
             "the contract demands a registry on a server, and this run has none",
             "MLFLOW_TRACKING_URI",
             "A maintainer must run this: pull requests from forks get neither variables nor secrets.",
         )
-    own = own_suites(contract_file.folder)
     for part in ("models", "features", "predictions", "load", "data", "profiles"):
         shutil.rmtree(work / part, ignore_errors=True)
     for part in ("subject.json", "plan.json"):

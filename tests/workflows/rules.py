@@ -254,7 +254,8 @@ def an_artifact_is_named_by_prefix_and_attempt(files: Files) -> Iterator[str]:
         # A caller's own, and one that has no attempts to tell apart from another run's.
         if given == "${{ inputs.model-artifact }}" or name == "figures.yml":
             continue
-        if "inputs.artifact-prefix" not in given or not given.endswith("-${{ github.run_attempt }}"):
+        prefixed = "inputs.artifact-prefix" in given or (name not in REUSABLE and given.startswith("weighin-"))
+        if not prefixed or not given.endswith("-${{ github.run_attempt }}"):
             yield f"{name} {job}: {given}"
 
 
@@ -268,7 +269,7 @@ def what_others_could_take_is_kept_for_a_day(files: Files) -> Iterator[str]:
         if name == "figures.yml":  # numbers of runs, which everybody sees anyway
             continue
         long = kept == "${{ inputs.retention-days }}" or "inputs.retention-days ||" in str(kept)
-        if kept != 1 and not (long and path.startswith(("reports", "weighin-attestation"))):
+        if kept != 1 and not (long and path.startswith(("reports", "weighin-attestation"))) and path != "figures":
             yield f"{name} {job}: {path}"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import copy
+import functools
 import os
 import re
 import shutil
@@ -31,6 +33,7 @@ VALIDATE, RELEASE = ".github/workflows/validate.yml", ".github/workflows/release
 PULL_REQUEST = ".github/workflows/pull-request.yml"
 
 
+@functools.cache
 def image() -> str:
     """The id of the image under test."""
     name = os.environ.get("WEIGHIN_IMAGE_UNDER_TEST", "weighin:local")
@@ -48,9 +51,9 @@ def gateway() -> str:
 
 def aliases(registry: Path) -> dict[str, str]:
     """Alias -> version in an embedded registry that came back as an artifact."""
-    copy = registry.parent / "copy.db"
-    shutil.copy(registry / "mlflow.db", copy)
-    connection = sqlite3.connect(copy)
+    aside = registry.parent / "copy.db"
+    shutil.copy(registry / "mlflow.db", aside)
+    connection = sqlite3.connect(aside)
     try:
         rows = connection.execute("select alias, version from registered_model_aliases where name = 'tiny'").fetchall()
     finally:
@@ -136,7 +139,7 @@ def run(scenario: Scenario, folder: Path) -> act.Ran:
         act.commit(project)
         scenario.proposed(project)
     workflow, event, payload = EVENTS[scenario.event]
-    payload = {key: dict(value) if isinstance(value, dict) else value for key, value in payload.items()}
+    payload = copy.deepcopy(payload)  # `act.run` writes the base's commit into it
     for key, more in scenario.payload.items():
         payload[key] = {**payload[key], **more} if isinstance(payload.get(key), dict) else more
     return act.run(

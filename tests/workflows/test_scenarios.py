@@ -144,7 +144,7 @@ ALL: tuple[Scenario, ...] = (
         "a suite skips its tests",
         "not_evaluated",
         change=edited(SUITE_FILE, ("def test_", "import pytest\n\n\n@pytest.mark.skip\ndef test_")),
-        sentences=("skipped",),
+        sentences=("unconditional skip",),
     ),
     Scenario(
         "a suite's artifact is missing",
@@ -232,7 +232,10 @@ ALL: tuple[Scenario, ...] = (
         "not_evaluated",
         "pull request",
         payload={
-            "pull_request": {"title": "$(touch /tmp/owned)", "head": {"ref": "a`touch /tmp/owned`;$(touch /tmp/owned)"}}
+            "pull_request": {
+                "title": "$(touch /tmp/owned)",
+                "head": {"ref": "a`touch /tmp/owned`;$(touch /tmp/owned)", "repo": {"full_name": act.REPOSITORY}},
+            }
         },
         change=edited(
             PULL_REQUEST,

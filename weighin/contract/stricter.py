@@ -62,11 +62,13 @@ class Compared:
     checks    check -> the stricter of the two; one that only the base has carries why it cannot be evaluated
     limits    what changed, check by check
     measured  places of the contract that say what is measured, and differ
+    own       the base's suites that no gate names: they are demanded of the pull request as well
     """
 
     checks: Mapping[str, Check]
     limits: tuple[LimitChange, ...]
     measured: tuple[str, ...]
+    own: tuple[str, ...] = ()
 
     @property
     def lenient(self) -> bool:

@@ -175,10 +175,10 @@ def _pins(workflows: Sequence[Workflow], calls: Sequence[Call]) -> Finding:
 def _image(root: Path, calls: Sequence[Call]) -> Finding:
     for call in calls:
         image = str(call.given.get("image", ""))
-        if call.file == "validate.yml" and not image and call.where != "." and not (root / "Dockerfile").is_file():
-            return missing(
-                "image", f"{call.place} names no image, and there is no Dockerfile", "Give `image` by digest."
-            )
+        builds = call.file == "validate.yml" and str(call.given.get("build", "")).lower() == "true"
+        if builds and not image and call.where != "." and not (root / "Dockerfile").is_file():
+            remedy = "Leave `build` out, or give `image` by digest."
+            return missing("image", f"{call.place} builds an image, and there is no Dockerfile", remedy)
         if image and "${{" not in image and not _DIGEST.fullmatch(image):
             return missing("image", f"{call.place} names an image that can be moved", "Give NAME@sha256:... .")
     return ok("image", "every image is by digest, of this run, or named by a variable")

@@ -111,7 +111,7 @@ def judge_evidence(
     gates = (*contract.gates.names, "sealed") if sealed else contract.gates.names
     listed: dict[str, dict[str, Check]] = {name: {c.id: c for c in checks(contract, name, now)} for name in gates}
     own = {c.id: c for part in listed.values() for c in part.values()}
-    listed |= {name: {} for name in own_suites(contract_file.folder)}
+    listed |= {name: {} for name in (*own_suites(contract_file.folder), *(base.own if base else ()))}
     if base is not None:
         for check in base.checks.values():
             listed.setdefault(check.suite, {})[check.id] = check
