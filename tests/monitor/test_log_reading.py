@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,9 +33,7 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture(params=["parquet", "sqlite", "postgres", "duckdb"])
-def tables(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[LogTables]:
+def tables(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LogTables]:
     """A log of its own in each kind of place; DuckDB stands for any database that a team fills by itself."""
     kind = request.param
     if kind == "postgres":
@@ -54,15 +53,13 @@ class OwnDuckDB(Sink):
     """How a team would write tables of its own."""
 
     def write(self, table: str, rows: pa.Table) -> None:
-        import os
-
         import duckdb
 
         with duckdb.connect(os.environ["TEST_LOG"].removeprefix("duckdb://")) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.register("given", rows)
-            connection.execute(f'CREATE TABLE IF NOT EXISTS "{table}" AS SELECT * FROM given LIMIT 0')
-            connection.execute(f'INSERT INTO "{table}" SELECT * FROM given')
+            connection.execute(f'CREATE TABLE IF NOT EXISTS "{table}" AS SELECT * FROM given LIMIT 0')  # noqa: S608
+            connection.execute(f'INSERT INTO "{table}" SELECT * FROM given')  # noqa: S608
 
     def retain(self, since: datetime) -> int:
         return 0
@@ -73,8 +70,6 @@ class OwnDuckDB(Sink):
 
 @pytest.fixture
 def sink(tables: LogTables) -> Iterator[Sink]:
-    import os
-
     if tables.connection and os.environ["TEST_LOG"].startswith("duckdb"):
         yield OwnDuckDB(tables)
         return
@@ -102,9 +97,7 @@ def add(sink: Sink) -> Add:
             "f_Größe": None,
             "prediction": 0.25,
         }
-        made = [
-            {**own, "at": NOW - timedelta(minutes=m), "request": f"{prefix}{m:g}", **given} for m in minutes
-        ]
+        made = [{**own, "at": NOW - timedelta(minutes=m), "request": f"{prefix}{m:g}", **given} for m in minutes]
         sink.write(sink.tables.predictions, pa.Table.from_pylist(made, schema=sink.tables.schema))
 
     return rows
@@ -113,9 +106,7 @@ def add(sink: Sink) -> Add:
 @pytest.fixture
 def label(sink: Sink) -> Callable[..., None]:
     def rows(*given: tuple[str, int, float], row: int = 0) -> None:
-        made = [
-            {"at": NOW - timedelta(minutes=m), "request": r, "row": row, "label": value} for r, value, m in given
-        ]
+        made = [{"at": NOW - timedelta(minutes=m), "request": r, "row": row, "label": value} for r, value, m in given]
         sink.write(sink.tables.labels, pa.Table.from_pylist(made, schema=sink.tables.label_schema))
 
     return rows
@@ -251,7 +242,7 @@ def test_rows_of_the_future_are_left_out(tables: LogTables, add: Add, label) -> 
 
 def test_a_log_that_is_not_there_says_so(tables: LogTables) -> None:
     if tables.connection:
-        if "duckdb" in __import__("os").environ["TEST_LOG"]:
+        if "duckdb" in os.environ["TEST_LOG"]:
             pytest.skip("the file is made by opening it")
         assert Log(tables).last_rows(1, NOW).rows.num_rows == 0
         return

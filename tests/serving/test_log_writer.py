@@ -307,7 +307,7 @@ def test_a_contract_with_a_new_feature_adds_its_column(tmp_path: Path) -> None:
     for number, shape in enumerate((tables, wider)):
         with writing(sink_for(shape)) as writer:
             writer.offer(exchange(f"r{number}"))
-            until(lambda: writer.state.stored == 1)  # noqa: B023 - asked at once
+            until(lambda: writer.state.stored == 1)
     assert Log(wider).last_rows(5, datetime.now(UTC)).rows["f_c"].to_pylist() == [None, None]
 
 

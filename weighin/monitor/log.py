@@ -152,9 +152,7 @@ class Log:
             ).to_pyarrow()
         return Counted(*(int(found[c][0].as_py() or 0) for c in ("rows", "requests", "errors", "refused")))
 
-    def _look(
-        self, n: int, now: datetime, first: datetime | None, version: str | None, role: str, kind: Kind
-    ) -> Look:
+    def _look(self, n: int, now: datetime, first: datetime | None, version: str | None, role: str, kind: Kind) -> Look:
         until = now.astimezone(UTC) + AHEAD
         with _opened(self.tables) as store:
             ahead = self._ahead(store, until)
@@ -242,18 +240,18 @@ class Log:
             if found.rows.num_rows >= n or taken.num_rows < limit or limit > LONGEST_SEARCH * n:
                 break
             limit *= 4
-        rows = found.rows
-        if rows.num_rows:
-            labels = _Labels(self.tables, store, pc.min(rows["at"]).as_py() - AHEAD, until)
-            rows, contradictions = _with_labels(
-                rows, labels.fetched(labels.expression.semi_join(keys, ["request", "row"]))
-            )
-            rows = rows.filter(pc.is_valid(rows["label"])).sort_by("label_at")
-            if first is not None:
-                rows = rows.filter(pc.greater_equal(rows["label_at"], pa.scalar(first, rows["label_at"].type)))
-            rows = rows.slice(max(0, rows.num_rows - n))
-            return Look(rows, found.faults + Faults(contradictions=contradictions))
-        return found
+        if not found.rows.num_rows:
+            return found
+        labels = _Labels(self.tables, store, pc.min(found.rows["at"]).as_py() - AHEAD, until)
+        assert labels.expression is not None
+        said = labels.fetched(labels.expression.semi_join(keys, ["request", "row"]))
+        rows, contradictions = _with_labels(found.rows, said)
+        rows = rows.filter(pc.is_valid(rows["label"]))
+        if first is not None:
+            rows = rows.filter(pc.greater_equal(rows["label_at"], pa.scalar(first, rows["label_at"].type)))
+        rows = rows.sort_by([(c, "ascending") for c in ("label_at", "at", "request", "row")])
+        rows = rows.slice(max(0, rows.num_rows - n))
+        return Look(rows, found.faults + Faults(contradictions=contradictions))
 
     def _answers_to(self, store: Store, keys: Any, until: datetime, version: str | None, role: str) -> Look:
         """Predictions that labels were given for."""
@@ -404,7 +402,7 @@ def _unique(rows: pa.Table) -> tuple[pa.Table, Faults]:
     """Rows oldest first, each once."""
     whole = pc.and_(pc.and_(pc.is_valid(rows["request"]), pc.is_valid(rows["row"])), pc.is_valid(rows["at"]))
     sound = rows.filter(whole)
-    sound = sound.take(pc.sort_indices(sound, sort_keys=[("at", "ascending")]))
+    sound = sound.take(pc.sort_indices(sound, sort_keys=[(c, "ascending") for c in ("at", "request", "row")]))
     again = sound.select(KEY).to_pandas().duplicated(keep="first").to_numpy()
     broken = rows.num_rows - sound.num_rows
     return sound.filter(pa.array(~again)), Faults(duplicates=int(again.sum()), broken=broken)

@@ -96,14 +96,17 @@ class Tables(Store):
         from weighin.contract.sources import Query
 
         with self.engine.reading(self.place):
-            return Part(self.engine.query(Query(table=table)) if self._there(table) else None)
+            return Part(self.engine.query(Query.model_validate({"table": table})) if self._there(table) else None)
 
 
 @dataclass(frozen=True)
-class _File:
+class LogFile:
+    """A file of Parquet. `named`: whether its name says the moments of its rows, or they are those of its day."""
+
     path: Path
     first: datetime
     last: datetime
+    named: bool = True
 
 
 class Folder(Store):
@@ -125,10 +128,10 @@ class Folder(Store):
         """Files by what their names say; their rows are counted only where so many of the newest are wanted."""
         import pyarrow.parquet as pq
 
-        chosen: list[_File] = []
+        chosen: list[LogFile] = []
         unreadable, rows, reaches, whole = 0, 0, None, True
         with self.engine.reading(self.place):
-            for file in self._files(table, first or _FIRST, until):
+            for file in self.listed(table, first, until):
                 if reaches is not None and file.last < reaches:
                     whole = False
                     # Within a day the order is that of the last moments; a day earlier all are earlier.
@@ -144,8 +147,9 @@ class Folder(Store):
             paths = [str(f.path) for f in chosen]
             return Part(self.engine.parquet(paths) if paths else None, whole, unreadable)  # type: ignore[attr-defined]
 
-    def _files(self, table: str, first: datetime, until: datetime | None) -> Iterator[_File]:
-        """Newest first."""
+    def listed(self, table: str, first: datetime | None = None, until: datetime | None = None) -> Iterator[LogFile]:
+        """Files that may hold rows of a span, newest first."""
+        first = first or _FIRST
         try:
             days = sorted((n for n in os.listdir(self._path / table) if _DAY.fullmatch(n)), reverse=True)
         except FileNotFoundError:
@@ -162,14 +166,14 @@ class Folder(Store):
             yield from sorted(inside, key=lambda f: f.last, reverse=True)
 
 
-def _file(path: Path, day: date) -> _File:
+def _file(path: Path, day: date) -> LogFile:
     found = _NAME.fullmatch(path.name)
     if not found:
         begin = datetime.combine(day, time(), UTC)
-        return _File(path, begin, begin + timedelta(days=1))
+        return LogFile(path, begin, begin + timedelta(days=1), named=False)
     # A name says a day's microseconds; the day is its folder's.
     first, last = (datetime.strptime(f"{day} {t}", "%Y-%m-%d %H%M%S%f").replace(tzinfo=UTC) for t in found.groups())
-    return _File(path, first, last)
+    return LogFile(path, first, last)
 
 
 def _complete(path: Path) -> bool:

@@ -19,6 +19,8 @@ ReadFeatures = Callable[[bytes, str], Features]
 ReadPredictions = Callable[[bytes, tuple[int, ...]], Sequence[Sequence[float]]]
 """(body of the answer, numbers of an answer that are the prediction) -> one or several numbers for each row."""
 
+ROWS_AT_MOST = 10_000
+"""Of a request with more rows neither features nor predictions are logged."""
 LONGEST_TEXT = 1000
 """Letters of a value; a longer one is no value of a column that is counted."""
 
@@ -72,7 +74,7 @@ class Read:
 
 
 def read(exchange: Exchange, tables: LogTables) -> Read:
-    """The rows of an exchange; one without features and prediction where it failed or cannot be read. Never raises."""
+    """The rows of an exchange; one without features and prediction where it failed or cannot be read."""
     unread, rows, unfit = "", 1, 0
     answers: dict[str, list[Any]] = {}
     features: dict[str, list[Any]] = {}
@@ -81,6 +83,8 @@ def read(exchange: Exchange, tables: LogTables) -> Read:
             try:
                 found = exchange.predictions(exchange.answered, tables.answers)
                 rows = len(found)
+                if not 0 < rows <= ROWS_AT_MOST:
+                    raise ValueError(f"{rows} rows")
                 answers = {n: [_finite(r[i]) for r in found] for i, n in enumerate(tables.outputs)}
             except Exception as error:  # noqa: BLE001 - a stranger's bytes, and a team's function
                 unread, rows, answers = f"no predictions in an answer ({type(error).__name__})", 1, {}

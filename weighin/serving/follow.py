@@ -52,9 +52,7 @@ class Worker:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def follow(
-    titles: Titles, host: str, port: int, pid_file: Path | None = None, log: LogTables | None = None
-) -> int:
+def follow(titles: Titles, host: str, port: int, pid_file: Path | None = None, log: LogTables | None = None) -> int:
     """Serve until SIGTERM or SIGINT; returns 0, or 3 when the worker ended by itself.
 
     port      0 lets the system choose; the address is printed on the first line

@@ -48,7 +48,7 @@ def append_labels(sink: Sink, labels: pa.Table, now: datetime) -> int:
     rows = pa.table(columns, schema=tables.label_schema)
     for start in range(0, rows.num_rows, ROWS):
         sink.write(tables.labels, rows.slice(start, ROWS))
-    return rows.num_rows
+    return int(rows.num_rows)
 
 
 def read_labels(path: Path, tables: LogTables) -> pa.Table:

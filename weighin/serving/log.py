@@ -74,17 +74,18 @@ class LogWriter:
         requests_at_most: int = 20_000,
         bytes_at_most: int = 32 * 2**20,
         batch_rows: int = 5_000,
-        batch_seconds: float = 5.0,
+        batch_seconds: float | None = None,
         retain: bool = True,
     ) -> None:
         """
         requests_at_most, bytes_at_most  what may wait; both hold
-        batch_rows, batch_seconds        a batch is stored when it has so many rows, or its first one is so old
+        batch_rows, batch_seconds        a batch is stored when it has so many rows, or its first one is so old;
+                                         default as the sink says: 5 s, or 30 s where each batch is a file
         retain                           whether older rows than the contract's `retain_days` are removed, once an hour
         """
         self._sink, self._retain = sink, retain
         self._most = (requests_at_most, bytes_at_most)
-        self._batch = (batch_rows, batch_seconds)
+        self._batch = (batch_rows, sink.batch_seconds if batch_seconds is None else batch_seconds)
         self._queue: queue.SimpleQueue[Exchange | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = self._bytes = 0
@@ -177,7 +178,12 @@ class LogWriter:
             self._say()
 
     def _read(self, exchange: Exchange, batch: dict[str, list[Any]]) -> int:
-        found = read(exchange, self._sink.tables)
+        try:
+            found = read(exchange, self._sink.tables)
+        except Exception as error:  # noqa: BLE001 - the thread must outlive whatever one request is made of
+            self._count(unread=1)
+            self._wrong(type(error).__name__)
+            return 0
         for name, values in found.columns.items():
             batch.setdefault(name, []).extend(values)
         if found.unread:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from datetime import datetime
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -28,6 +29,9 @@ class Unstorable(WeighinError):
 
 class Sink(ABC):
     """A place for rows. It connects at the first use, and again after a failure; one thread uses it."""
+
+    batch_seconds: ClassVar[float] = 5.0
+    """How long rows wait for others to be stored with."""
 
     def __init__(self, tables: LogTables) -> None:
         self.tables = tables
@@ -68,7 +72,7 @@ def sink_for(tables: LogTables) -> Sink:
         raise NotEvaluated(
             f"nothing here writes to {address.partition(':')[0]}",
             str(tables.connection),
-            "Write to PostgreSQL, or fill the tables of docs/monitoring.md yourself: any database that Ibis speaks to is read.",
+            "Name PostgreSQL, or fill the tables yourself: any database that Ibis speaks to is read.",
         )
     from weighin.serving.sinks.postgres import Postgres
 

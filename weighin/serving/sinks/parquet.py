@@ -26,6 +26,9 @@ LEFT_SECONDS = 86_400
 class ParquetFolder(Sink):
     """Files in `<path>/<table>/day=YYYY-MM-DD/`."""
 
+    batch_seconds = 30.0
+    """Longer than elsewhere: each batch is a file."""
+
     def write(self, table: str, rows: pa.Table) -> None:
         """One file for each day that the rows are of. A second day that fails leaves the first written."""
         days = pc.cast(pc.floor_temporal(rows["at"], unit="day"), pa.date32())

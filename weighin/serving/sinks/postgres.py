@@ -26,7 +26,7 @@ TYPES = {
     pa.timestamp("us", tz="UTC"): "timestamp with time zone",
     pa.date32(): "date",
 }
-INDEXES = {
+INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
     "predictions": {"at": ("at",), "version_at": ("version", "at"), "request": ("request",)},
     "labels": {"at": ("at",), "request": ("request",)},
 }
@@ -133,7 +133,7 @@ class Postgres(Sink):
                 with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
                     connection.execute(f"ALTER TABLE {_quoted(table)} ADD COLUMN {_quoted(name)} {wanted[name]}")
                     there[name] = wanted[name]
-            self._known[table] = [n for n, kind in wanted.items() if there.get(n) == kind]
+            self._known[table] = [n for n, form in wanted.items() if there.get(n) == form]
             missing += [f"{table}.{n}" for n in wanted if n not in self._known[table]]
         self.left_out = tuple(missing)
 
@@ -156,7 +156,7 @@ def _types(connection: Any, table: str) -> dict[str, str]:
         "WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
         (_quoted(table),),
     ).fetchall()
-    return dict(found)
+    return {str(name): str(form) for name, form in found}
 
 
 def _quoted(name: str) -> str:
