@@ -173,7 +173,8 @@ def as_select(rows: int, dialect: str) -> tuple[str, str]:
         at = f"timestamptz '{NOW:%Y-%m-%d %H:%M}+00' - (({rows - 1} - i) * {step!r}) * interval '1 second'"
     else:
         series, random = f"range({rows}) AS s(i)", "random()"
-        at = f"TIMESTAMPTZ '{NOW:%Y-%m-%d %H:%M}+00' - to_microseconds(CAST(({rows - 1} - i) * {1e6 * step!r} AS BIGINT))"
+        before = f"to_microseconds(CAST(({rows - 1} - i) * {1e6 * step!r} AS BIGINT))"
+        at = f"TIMESTAMPTZ '{NOW:%Y-%m-%d %H:%M}+00' - {before}"
     features = ", ".join(f'{random} AS "f_{name}"' for name in FEATURES[:3])
     bigint = "CAST({} AS BIGINT)"
     predictions = (

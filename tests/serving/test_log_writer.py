@@ -194,6 +194,25 @@ def test_nothing_that_was_asked_or_answered_breaks_the_writer() -> None:
     assert writer.state.unread >= len(strange) - 1
 
 
+def test_older_rows_are_removed_by_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Trial()
+    asked: list[datetime] = []
+
+    def retain(since: datetime) -> int:
+        asked.append(since)
+        raise SinkError("permission denied", "the trial")
+
+    monkeypatch.setattr(sink, "retain", retain)
+    with writing(sink) as writer:
+        writer._retain_at = 0
+        writer.offer(exchange("r"))
+        until(lambda: bool(asked))
+        writer.offer(exchange("later"))
+        until(lambda: writer.state.stored == 2)
+    assert abs(datetime.now(UTC) - timedelta(days=90) - asked[0]) < timedelta(minutes=1)
+    assert len(asked) == 1
+
+
 def test_a_fork_has_a_thread_of_its_own(tmp_path: Path) -> None:
     tables = replace(BASE, path=str(tmp_path / "log"))
     with writing(sink_for(tables)) as writer:

@@ -101,7 +101,7 @@ class LogTables:
         """Feature -> its column in the log.
 
         >>> LogTables.sketch(["age", "Age"]).columns
-        {'age': 'f_age', 'Age': 'f_Age_d9ea8b78'}
+        {'age': 'f_age', 'Age': 'f_Age_39b7370f'}
         """
         found: dict[str, str] = {}
         for name, _ in self.features:

@@ -74,6 +74,7 @@ class Faults:
 @dataclass(frozen=True)
 class Look:
     """Rows of the log, oldest first, with the columns of its table and `label`, `label_at` (null where none came).
+    What belongs to a request, such as its status and time, stands in each of its rows; that with `row` 0 stands for it.
 
     cut  whether more rows than `most_rows` lay in the span: the newest are here
     """
