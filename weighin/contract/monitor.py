@@ -95,8 +95,9 @@ class Evidence(Part):
         default=0.5, description="Expected number in 30 days of looks, all checks together, while every limit is kept."
     )
     every_minutes: Positive = Field(default=5, description="Between looks.")
-    looks: int = Field(default=3, ge=1, le=20, description="Looks in a row, each with fresh rows, that must fail.")
-    fresh_rows: Count = Field(default=50, description="New rows without which a look says nothing new.")
+    looks: int = Field(
+        default=3, ge=1, le=10, description="Windows in a row, side by side and not overlapping, that must all fail."
+    )
 
 
 class Monitor(Part):
