@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 WINDOWS = ("reference", "holdout", "sealed_holdout", "current")
 
 
-def make(folder: Path, every: int = 4) -> Path:
-    """Copy what git knows (and what it does not yet, but does not ignore); keep every `every`-th row of each window."""
+def copy(folder: Path) -> Path:
+    """Copy what git knows, and what it does not yet, but does not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -27,6 +27,12 @@ def make(folder: Path, every: int = 4) -> Path:
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def make(folder: Path, every: int = 4) -> Path:
+    """Copy the repository; keep every `every`-th row of each window, and half of the load."""
+    copy(folder)
     for window in WINDOWS:
         path = folder / f"examples/flights/data/{window}.parquet"
         pd.read_parquet(path).iloc[::every].to_parquet(path, index=False)

@@ -65,6 +65,17 @@ def test_verdict_without_evidence_is_7_and_leaves_a_summary(
     assert "not evaluated" in (tmp_path / "reports/summary.md").read_text()
 
 
+def test_a_verdict_that_cannot_be_says_why_as_the_workflow_knows_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["verdict", str(tmp_path), "--contract", str(ROOT / "model_contract.yaml")]
+    assert main([*given, "--blocked", "a maintainer must run this"]) == 7
+    verdict = json.loads((tmp_path / "verdict.json").read_text())
+    assert (verdict["status"], verdict["sentences"]) == ("not_evaluated", ["a maintainer must run this"])
+    assert "a maintainer must run this" in (tmp_path / "summary.md").read_text()
+    assert not (tmp_path / "record.json").exists()
+
+
 def test_needs_that_are_no_json_are_4(tmp_path: Path) -> None:
     assert main(["verdict", str(tmp_path), "--contract", str(ROOT / "model_contract.yaml"), "--needs", "{"]) == 4
 

@@ -39,7 +39,7 @@ def run_suite(suite: str, test: Path, contract: Path, work: Path, out: Path) -> 
     command = [
         *(sys.executable, "-m", "pytest", str(test), "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider"),
         *("-o", "addopts=", "--import-mode=importlib", "-o", "junit_family=xunit2", "--strict-markers"),
-        *(f"--junitxml={folder / 'junit.xml'}", f"--weighin-contract={contract}"),
+        *(f"--junitxml={folder / 'junit.xml'}", f"--weighin-contract={contract}", f"--weighin-suite={suite}"),
         *(f"--weighin-work={work}", f"--weighin-out={folder}"),
     ]
     try:

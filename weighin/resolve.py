@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractFile
 from weighin.data.profile import Profile
 from weighin.data.table import read_columns
@@ -54,6 +55,7 @@ def resolve(
             "MLFLOW_TRACKING_URI",
             "A maintainer must run this: pull requests from forks get neither variables nor secrets.",
         )
+    own = own_suites(contract_file.folder)
     for part in ("models", "features", "predictions", "load", "data", "profiles"):
         shutil.rmtree(work / part, ignore_errors=True)
     for part in ("subject.json", "plan.json"):
@@ -76,7 +78,7 @@ def resolve(
         # The last thing: whatever else can go wrong here must not cost a look.
         subject = replace(subject, sealed=_look(contract_file, subject, work))
     subject.write(work / "subject.json")
-    Plan.of(contract, subject.roles, sealed).write(work / "plan.json")
+    Plan.of(contract, subject.roles, sealed, own).write(work / "plan.json")
     return subject
 
 

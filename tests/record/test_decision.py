@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evidence_files import Case, interval
+from evidence_files import ROOT, Case, interval
+from weighin.contract import read_contract
 from weighin.errors import EvidenceError
 from weighin.outcome import Direction, Limit, Status, Unmeasured, census, decide
 from weighin.record.encode import canonical, read_json, write_json
@@ -198,3 +199,59 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
 def test_bindings_are_compared_field_by_field() -> None:
     assert Binding("c", "s", "i", "1") != Binding("c", "s", "", "1")
+
+
+def with_own_suite(tmp_path: Path) -> Case:
+    """Green evidence under the example's contract, in a folder that holds a suite of the team's own."""
+    (tmp_path / "validation_tests").mkdir()
+    (tmp_path / "validation_tests/test_extra.py").write_text("def test_one():\n    pass\n")
+    path = tmp_path / "model_contract.yaml"
+    path.write_bytes((ROOT / "model_contract.yaml").read_bytes())
+    return Case(tmp_path / "reports", read_contract(path)).write()
+
+
+def own_evidence(case: Case, *failures: int) -> None:
+    limit = Limit(Direction.AT_MOST, 0.0, case.file.contract.alpha)
+    found = [
+        decide(census(f"custom/extra::test_{n}", f, n=1, unit="failures", method="own test"), limit)
+        for n, f in enumerate(failures)
+    ]
+    SuiteOutcomes("extra", case.binding, tuple(found), 0.1).write(case.reports / "extra")
+
+
+def test_a_teams_own_suite_that_passes_lets_it_pass(tmp_path: Path) -> None:
+    case = with_own_suite(tmp_path)
+    own_evidence(case, 0, 0)
+    assert case.decision().status is Status.PASSED
+    assert [s.suite for s in case.decision().suites][-1] == "extra"
+
+
+def test_a_teams_own_suite_that_fails_is_a_failure(tmp_path: Path) -> None:
+    case = with_own_suite(tmp_path)
+    own_evidence(case, 0, 1)
+    assert case.decision().status is Status.FAILED
+
+
+def test_a_teams_own_suite_that_left_nothing_blocks(tmp_path: Path) -> None:
+    refused(with_own_suite(tmp_path), "suite extra: ")
+
+
+def test_a_teams_own_suite_in_which_no_test_ran_blocks(tmp_path: Path) -> None:
+    case = with_own_suite(tmp_path)
+    own_evidence(case)
+    refused(case, "suite extra: not one test ran in it")
+
+
+def test_a_teams_own_suite_that_was_left_out_is_no_pass(tmp_path: Path) -> None:
+    case = with_own_suite(tmp_path)
+    own_evidence(case, 0)
+    refused(case, "suite extra was left out", wanted=case.file.contract.gates.names)
+
+
+def test_a_teams_own_suite_cannot_speak_for_a_check_of_the_contract(tmp_path: Path) -> None:
+    case = with_own_suite(tmp_path)
+    found = decide(
+        census("load/wrong-answers", 0, n=1, unit="failures", method=""), case.check("load/wrong-answers").limit
+    )
+    SuiteOutcomes("extra", case.binding, (found,), 0.1).write(case.reports / "extra")
+    refused(case, "suite extra: ")

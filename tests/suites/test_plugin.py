@@ -168,3 +168,54 @@ def test_old_outcomes_do_not_survive_a_suite_that_dies(work: Work) -> None:
     (work.folder / "validation_tests/test_drift.py").write_text("import os\n\nos._exit(0)\n")
     with pytest.raises(FileNotFoundError):
         judged(work)
+
+
+def own_suite(work: Work, text: str) -> tuple[int, dict[str, dict[str, Any]] | None]:
+    """Exit code and outcomes by check of a suite file of the team's own; None where it left none."""
+    place = work.write().folder
+    test = place / "validation_tests/test_extra.py"
+    test.write_text(text)
+    code = run_suite("extra", test, place / "model_contract.yaml", place / "work", place / "reports")
+    left = place / "reports/extra/outcomes.json"
+    if not left.is_file():
+        return code, None
+    value = json.loads(left.read_text())
+    assert value["suite"] == "extra"
+    return code, {o["check"]: o for o in value["outcomes"]}
+
+
+def test_a_teams_own_suite_of_plain_tests_leaves_outcomes(work: Work) -> None:
+    code, outcomes = own_suite(
+        work, "def test_one(evidence):\n    assert evidence.contract.model.name == 'm'\n\n\ndef test_two():\n    pass\n"
+    )
+    assert code == 0
+    assert outcomes is not None
+    assert [name.rpartition("/")[2] for name in sorted(outcomes)] == [
+        "test_extra.py::test_one",
+        "test_extra.py::test_two",
+    ]
+    assert all(name.startswith("custom/") for name in outcomes)
+    assert {o["status"] for o in outcomes.values()} == {"passed"}
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("def test_one():\n    assert False\n", "failed"),
+        ("import pytest\n\n\ndef test_one():\n    pytest.skip('later')\n", "not_evaluated"),
+        ("SUITE = 'extra'\n\n\ndef test_one(outcome):\n    assert outcome.goes_on\n", "not_evaluated"),
+    ],
+    ids=["fails", "skips", "asks for checks that there are not"],
+)
+def test_a_teams_own_suite_that_does_not_pass_blocks(text: str, status: str, work: Work) -> None:
+    _, outcomes = own_suite(work, text)
+    assert outcomes is not None
+    (outcome,) = outcomes.values()
+    assert (outcome["status"], outcome["blocks"]) == (status, True)
+
+
+@pytest.mark.parametrize("text", ["", "import no_such_module\n"])
+def test_a_teams_own_suite_without_a_test_leaves_nothing(text: str, work: Work) -> None:
+    code, outcomes = own_suite(work, text)
+    assert code != 0
+    assert outcomes is None

@@ -10,7 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import uuid
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,34 +21,88 @@ from typing import Any
 ACTIONS = Path(__file__).parent / "actions"
 RUNNER_IMAGE = "weighin-runner:local"
 SECONDS = 1200
-UPLOAD = "actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a"
-DOWNLOAD = "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c"
+STAND_INS = {
+    "actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a": "upload",
+    "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c": "download",
+    "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1": "checkout",
+}
+GIT = ("git", "-c", "user.name=tests", "-c", "user.email=tests@localhost")
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A finished run: act's exit code, the results of the jobs by name, the log, and the artifacts by name."""
+    """A finished run: act's exit code, the results of the jobs by name, what it logged and left.
+
+    summary    the text of all step summaries, in order
+    artifacts  by name, unpacked
+    seconds    wall-clock time
+    """
 
     code: int
     jobs: dict[str, str]
     log: str
+    summary: str
     artifacts: dict[str, Path]
+    seconds: float
 
     def read(self, artifact: str, name: str) -> Any:
         """A JSON file of an artifact."""
         return json.loads((self.artifacts[artifact] / name).read_text())
 
 
-def run(project: Path, workflow: str, event: str, payload: dict[str, Any], variables: dict[str, str]) -> Ran:
-    """Commit the project as it is, run one workflow file for an event, unpack the artifacts."""
-    for path in (project / ".github/workflows").glob("*.yml"):
-        # act stops at keys that it does not know, and its jobs share one folder: one at a time.
+def commit(project: Path) -> str:
+    """Commit the project as it is; returns the commit."""
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "--allow-empty", "-m", "as it is"]):
+        subprocess.run([*GIT, *arguments], cwd=project, check=True, timeout=60)
+    return head(project)
+
+
+def head(project: Path) -> str:
+    """The last commit of a project; empty where there is none."""
+    found = subprocess.run(
+        [*GIT, "rev-parse", "--verify", "-q", "HEAD"], cwd=project, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() if (project / ".git").exists() else ""
+
+
+def prepare(folder: Path) -> None:
+    """Make the workflows of a folder such that act can run them; they stay what they are otherwise."""
+    own = uuid.uuid4().hex[:8]
+    for path in (folder / ".github/workflows").glob("*.yml"):
+        # act stops at keys that it does not know, and its jobs share one folder: one at a time. Its containers have the
+        # names of workflow and job: in a name of its own, a workflow can run beside another one of the same name.
         text = re.sub(r"^ *queue: max\n", "", path.read_text(), flags=re.MULTILINE)
+        text = re.sub(r"^name: (.*)$", rf"name: \1 {own}", text, count=1, flags=re.MULTILINE)
         path.write_text(text.replace("      fail-fast: false\n", "      fail-fast: false\n      max-parallel: 1\n"))
-    git = ["git", "-c", "user.name=tests", "-c", "user.email=tests@localhost"]
-    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "as it is"]):
-        subprocess.run([*git, *arguments], cwd=project, check=True, timeout=60)
-    aside = project.parent / f"{project.name}-act"
+
+
+def run(
+    project: Path,
+    workflow: str,
+    event: str,
+    payload: dict[str, Any],
+    variables: dict[str, str],
+    *,
+    repositories: dict[str, Path] | None = None,
+    attempt: int = 1,
+) -> Ran:
+    """Commit the project as it is, run one workflow file for an event, unpack the artifacts.
+
+    payload       of the event; a pull request's base, and a merge group's, is the commit before, where there is one
+    repositories  OWNER/REPO@REF -> folder, for what is called from there
+    """
+    prepare(project)
+    before = head(project)
+    base = before or commit(project)
+    if before:
+        commit(project)
+    for place, key in (
+        (payload.get("pull_request", {}).get("base"), "sha"),
+        (payload.get("merge_group"), "base_sha"),
+    ):
+        if place is not None:
+            place.setdefault(key, base)
+    aside = project.parent / f"{project.name}-act-{attempt}"
     (aside / "artifacts").mkdir(parents=True)
     (aside / "event.json").write_text(json.dumps(payload))
     with socket.socket() as probe:
@@ -55,13 +112,16 @@ def run(project: Path, workflow: str, event: str, payload: dict[str, Any], varia
     command += ["-e", str(aside / "event.json"), "--pull=false", "-P", f"ubuntu-24.04={RUNNER_IMAGE}", "--json"]
     command += ["--artifact-server-path", str(aside / "artifacts"), "--artifact-server-addr", "127.0.0.1"]
     command += ["--artifact-server-port", str(port), "--no-cache-server", "--concurrent-jobs", "1", "--rm"]
-    command += ["--local-repository", f"{UPLOAD}={ACTIONS / 'upload'}"]
-    command += ["--local-repository", f"{DOWNLOAD}={ACTIONS / 'download'}"]
+    command += ["--env", f"GITHUB_RUN_ATTEMPT={attempt}"]
+    for name, folder in {**{n: ACTIONS / f for n, f in STAND_INS.items()}, **(repositories or {})}.items():
+        command += ["--local-repository", f"{name}={folder}"]
     for key, value in variables.items():
         command += ["--var", f"{key}={value}"]
+    started = time.monotonic()
     with (aside / "log").open("wb") as log:
         # A home of its own: act asks questions on its first start otherwise, and keeps a cache.
         environment = {**os.environ, "HOME": str(aside), "XDG_CACHE_HOME": str(aside), "XDG_CONFIG_HOME": str(aside)}
+        environment["GITHUB_RUN_ATTEMPT"] = str(attempt)
         (aside / "act").mkdir()
         (aside / "act" / "actrc").write_text("")
         process = subprocess.Popen(
@@ -73,19 +133,30 @@ def run(project: Path, workflow: str, event: str, payload: dict[str, Any], varia
             os.killpg(process.pid, signal.SIGINT)
             code = process.wait(timeout=60)
     text = (aside / "log").read_text(errors="replace")
-    return Ran(code, _results(text), text, _unpacked(aside / "artifacts", aside / "unpacked"))
+    artifacts = _unpacked(aside / "artifacts", aside / "unpacked")
+    return Ran(code, _results(text), text, _summary(text), artifacts, time.monotonic() - started)
 
 
-def _results(log: str) -> dict[str, str]:
-    """Job -> result, of the lines in which act says how a job ended; a matrix has a job for each of its values."""
-    found = {}
+def _lines(log: str) -> Iterator[dict[str, Any]]:
     for line in log.splitlines():
         try:
             said = json.loads(line)
         except ValueError:
             continue
-        if isinstance(said, dict) and said.get("jobResult"):
-            found[said.get("job", "").split("/", 1)[-1]] = said["jobResult"]
+        if isinstance(said, dict):
+            yield said
+
+
+def _summary(log: str) -> str:
+    return "\n".join(str(said.get("content", "")) for said in _lines(log) if said.get("command") == "summary")
+
+
+def _results(log: str) -> dict[str, str]:
+    """Job -> result, of the lines in which act says how a job ended; a matrix has a job for each of its values."""
+    found = {}
+    for said in _lines(log):
+        if said.get("jobResult"):
+            found[said.get("job", "").split("/", 1)[-1].strip()] = said["jobResult"]
     return found
 
 
@@ -101,5 +172,5 @@ def _unpacked(folder: Path, target: Path) -> dict[str, Path]:
 
 def discard(project: Path) -> None:
     """Remove a project and everything that its run left."""
-    for folder in (project, project.parent / f"{project.name}-act"):
+    for folder in (project, *project.parent.glob(f"{project.name}-act-*")):
         shutil.rmtree(folder, ignore_errors=True)

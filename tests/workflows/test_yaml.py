@@ -1,173 +1,223 @@
-"""What every workflow file must hold, whatever it does; the mistakes are those that others have made."""
+"""Each rule holds for the workflows as they stand, and says so when they are broken in one place."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
 
-from weighin.cli.trust import PREDICATE
-from weighin.record.attestation import RECORD
+from rules import RULES, load, ours
 
-FOLDER = Path(__file__).resolve().parents[2] / ".github/workflows"
-FILES = sorted(FOLDER.glob("*.yml"))
-PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+CHECKOUT = "uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
+UPLOADED = "name: ${{ inputs.artifact-prefix }}-predictions-${{ github.run_attempt }}"
+PASSED = " && needs.validate.outputs.verdict == 'passed'"
+MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
+    ("every_action_is_pinned_to_a_commit_with_its_version", "validate.yml", CHECKOUT, "uses: actions/checkout@v7"),
+    ("every_action_is_pinned_to_a_commit_with_its_version", "validate.yml", " # v7.0.1", ""),
+    ("one_action_has_one_pin", "promote.yml", "3d3c42e5aac5ba805825da76410c181273ba90b1", "3" * 40),
+    ("permissions_are_none_at_the_top", "validate.yml", "permissions: {}\n\ndefaults", "defaults"),
+    ("permissions_are_none_at_the_top", "ci.yml", "permissions: {}", "permissions: write-all"),
+    ("each_job_may_do_what_is_listed_and_no_more", "validate.yml", "contents: read #", "contents: write #"),
+    (
+        "each_job_may_do_what_is_listed_and_no_more",
+        "pull-request.yml",
+        "    permissions:\n      contents: read # to check out the repository\n",
+        "",
+    ),
+    ("every_permission_has_its_reason", "promote.yml", "contents: read # to check out the contract", "contents: read"),
+    ("no_expression_stands_in_a_script", "validate.yml", 'judge "$SUITE"', "judge ${{ matrix.suite }}"),
+    (
+        "nothing_hides_a_failure",
+        "validate.yml",
+        "        id: verdict\n",
+        "        id: verdict\n        continue-on-error: true\n",
+    ),
+    ("nothing_hides_a_failure", "validate.yml", "--out reports\n", "--out reports || true\n"),
+    (
+        "no_secret_is_inherited",
+        "release.yml",
+        "    secrets:\n      mlflow-username: ${{ secrets.MLFLOW_READ",
+        "    secrets: inherit\n    x:\n      y: ${{ secrets.MLFLOW_READ",
+    ),
+    ("no_stranger_starts_anything_with_our_token", "pull-request.yml", "  pull_request:\n", "  pull_request_target:\n"),
+    (
+        "only_listed_jobs_see_a_secret",
+        "validate.yml",
+        "          TRAIN: ${{ inputs.train }}\n",
+        "          TRAIN: ${{ inputs.train }}\n          P: ${{ secrets.mlflow-password }}\n",
+    ),
+    (
+        "a_job_that_sees_a_secret_runs_no_training_no_model_and_no_suite",
+        "promote.yml",
+        "weighin.runner.docker run --image",
+        "weighin.runner.docker load --image",
+    ),
+    (
+        "no_token_reaches_a_container",
+        "validate.yml",
+        "          TRAIN: ${{ inputs.train }}\n",
+        "          TRAIN: ${{ inputs.train }}\n          T: ${{ github.token }}\n",
+    ),
+    ("every_checkout_forgets_its_token", "validate.yml", "persist-credentials: false", "persist-credentials: true"),
+    ("every_checkout_forgets_its_token", "ci.yml", "        with:\n          persist-credentials: false\n", ""),
+    ("the_machine_is_named_by_its_version", "ci.yml", "ubuntu-24.04", "ubuntu-latest"),
+    ("the_machine_is_named_by_its_version", "validate.yml", "default: ubuntu-24.04", "default: self-hosted"),
+    ("the_machine_is_named_by_its_version", "image.yml", "ubuntu-24.04", "ubuntu-22.04"),
+    (
+        "every_job_with_steps_has_a_time_limit",
+        "validate.yml",
+        "    timeout-minutes: ${{ inputs.timeout-minutes }}\n",
+        "",
+    ),
+    ("every_step_has_a_name", "validate.yml", "      - name: Fetch the predictions\n        uses", "      - uses"),
+    ("every_script_runs_in_bash_that_stops_at_an_error", "promote.yml", "defaults:\n  run:\n    shell: bash\n", ""),
+    (
+        "every_input_secret_and_output_says_what_it_is",
+        "validate.yml",
+        "        description: Password of that user.\n",
+        "",
+    ),
+    ("every_input_secret_and_output_says_what_it_is", "validate.yml", "      base-image:\n", "      base_image:\n"),
+    ("every_input_secret_and_output_says_what_it_is", "validate.yml", "        default: weighin\n", ""),
+    ("every_input_is_used", "promote.yml", "if: inputs.reviews\n", "if: inputs.other\n"),
+    ("an_artifact_is_named_by_prefix_and_attempt", "validate.yml", UPLOADED, "name: predictions"),
+    ("an_artifact_is_named_by_prefix_and_attempt", "validate.yml", UPLOADED, UPLOADED.replace("run_attempt", "run_id")),
+    ("what_others_could_take_is_kept_for_a_day", "validate.yml", "retention-days: 1\n", "retention-days: 90\n"),
+    ("what_others_could_take_is_kept_for_a_day", "validate.yml", "          retention-days: 1\n", ""),
+    ("nothing_is_cached_from_one_run_to_the_next", "image.yml", "no-cache: true", "cache-from: type=gha"),
+    ("an_image_is_a_digest_and_never_a_moving_tag", "validate.yml", ":sha-$COMMIT", ":latest"),
+    (
+        "which_commit_this_is_is_asked_where_that_is_allowed",
+        "validate.yml",
+        "      id: ${{ steps.built.outputs.id || steps.image.outputs.id }}",
+        "      id: ${{ job.workflow_sha }}",
+    ),
+    ("which_commit_this_is_is_asked_where_that_is_allowed", "validate.yml", "job.workflow_sha", "github.workflow_sha"),
+    ("the_gate_runs_always_and_needs_every_other_job", "validate.yml", "    if: always()\n    runs-on", "    runs-on"),
+    (
+        "the_gate_runs_always_and_needs_every_other_job",
+        "validate.yml",
+        "needs: [image, candidate, resolve, predict, suites]",
+        "needs: [image, candidate, resolve, predict]",
+    ),
+    ("suites_do_not_end_each_other", "validate.yml", "fail-fast: false", "fail-fast: true"),
+    ("promotion_is_asked_for_only_after_a_pass_of_the_same_run", "release.yml", PASSED, ""),
+    ("promotion_is_asked_for_only_after_a_pass_of_the_same_run", "release.yml", "!cancelled()", "always()"),
+    (
+        "promotion_is_asked_for_only_after_a_pass_of_the_same_run",
+        "release.yml",
+        "image: ${{ needs.validate.outputs.image }}",
+        "image: ${{ vars.WEIGHIN_IMAGE }}",
+    ),
+    (
+        "promotions_of_one_model_wait_for_each_other_and_a_rollback_for_none",
+        "promote.yml",
+        "      queue: max\n",
+        "",
+    ),
+    (
+        "promotions_of_one_model_wait_for_each_other_and_a_rollback_for_none",
+        "rollback.yml",
+        "permissions: {}\n",
+        "permissions: {}\nconcurrency: promote\n",
+    ),
+    (
+        "no_job_that_queues_without_end_is_cancelled_by_the_next",
+        "promote.yml",
+        "queue: max",
+        "queue: max\n      cancel-in-progress: true",
+    ),
+    ("the_pull_request_waits_in_a_merge_queue_as_well", "pull-request.yml", "  merge_group:\n", ""),
+    ("the_name_of_the_check_is_the_one_that_the_readme_says", "pull-request.yml", "  validate:\n", "  check:\n"),
+    (
+        "the_name_of_the_check_is_the_one_that_the_readme_says",
+        "validate.yml",
+        "    if: always()\n    runs-on",
+        "    if: always()\n    name: g\n    runs-on",
+    ),
+    ("a_pull_requests_own_limits_do_not_decide_alone", "validate.yml", "--base weighin-base", "--base ."),
+    (
+        "a_pull_requests_own_limits_do_not_decide_alone",
+        "validate.yml",
+        "pull_request.base.sha",
+        "pull_request.head.sha",
+    ),
+    ("a_fork_without_secrets_is_red_and_says_why", "validate.yml", "a maintainer must run this", "sorry"),
+    (
+        "a_published_image_is_verified_before_it_runs",
+        "validate.yml",
+        "if: steps.image.outputs.how == 'published' || inputs.image-built-by != ''",
+        "if: inputs.image-built-by != ''",
+    ),
+    ("a_published_image_is_verified_before_it_runs", "rollback.yml", "gh attestation verify", "echo"),
+    (
+        "what_is_attested_is_the_record_that_was_judged_again",
+        "attest.yml",
+        "subject-path: reports/record.json",
+        "subject-path: reports/verdict.json",
+    ),
+    (
+        "where_an_attestation_or_a_review_is_asked_for_nothing_moves_without_it",
+        "release.yml",
+        "needs.reviews.result == 'success'",
+        "true",
+    ),
+    (
+        "where_an_attestation_or_a_review_is_asked_for_nothing_moves_without_it",
+        "release.yml",
+        "needs: [validate, attest, reviews]",
+        "needs: [validate, attest]",
+    ),
+    (
+        "an_image_has_a_name_only_after_its_tests_and_its_attestation",
+        "image.yml",
+        "needs: [build, test]",
+        "needs: build",
+    ),
+    ("an_image_has_a_name_only_after_its_tests_and_its_attestation", "image.yml", "sbom: true", "sbom: false"),
+    ("an_image_has_a_name_only_after_its_tests_and_its_attestation", "image.yml", "gh attestation verify", "echo"),
+)
 
-ATTESTS = {"id-token": "write", "attestations": "write"}
-MORE: dict[tuple[str, str], dict[str, str]] = {
-    ("attest.yml", "attest"): ATTESTS,
-    ("release.yml", "attest"): ATTESTS,
-    ("comment.yml", "comment"): {"pull-requests": "write"},
-    ("figures.yml", "figures"): {"actions": "read"},
-    ("release-note.yml", "release-note"): {"contents": "write"},
-}
-"""Jobs that may do more than read the repository: file and job, and what."""
 
-
-def load(path: Path) -> dict[str, Any]:
-    """The file, with `on` as a key (YAML 1.1 reads it as true)."""
-    value = yaml.safe_load(path.read_text())
-    value["on"] = value.pop(True)
-    return value
-
-
-def steps(path: Path) -> list[dict[str, Any]]:
-    return [step for job in load(path)["jobs"].values() for step in job.get("steps", [])]
-
-
-every_file = pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
-
-
-def test_the_workflows_are_those_that_the_readme_names() -> None:
-    assert [p.name for p in FILES] == [
+def test_the_workflows_are_those_that_are_documented() -> None:
+    assert list(ours()) == [
         "attest.yml",
         "ci.yml",
         "comment.yml",
         "figures.yml",
+        "image.yml",
         "promote.yml",
         "pull-request.yml",
         "release-note.yml",
         "release.yml",
+        "reviews.yml",
+        "rollback.yml",
+        "self-test.yml",
         "validate.yml",
     ]
 
 
-@every_file
-def test_every_action_is_pinned_to_a_commit_with_its_version(path: Path) -> None:
-    for line in path.read_text().splitlines():
-        if "uses:" in line and not line.lstrip().startswith("#") and "./.github/" not in line:
-            assert PINNED.search(line), line
+@pytest.mark.parametrize("rule", RULES)
+def test_the_workflows_keep_the_rule(rule: str) -> None:
+    assert list(RULES[rule](ours())) == []
 
 
-@every_file
-def test_permissions_are_none_at_the_top_and_have_a_reason_in_each_job(path: Path) -> None:
-    assert load(path)["permissions"] == {}
-    for name, job in load(path)["jobs"].items():
-        assert job["permissions"] == {"contents": "read"} | MORE.get((path.name, name), {}), name
-    for line in path.read_text().splitlines():
-        if re.match(r" +[a-z-]+: (read|write)\b", line):
-            assert "# to " in line, line
+@pytest.mark.parametrize(("rule", "file", "old", "new"), MUTATIONS, ids=lambda v: v[:40].replace("\n", " "))
+def test_a_workflow_that_breaks_the_rule_is_found(rule: str, file: str, old: str, new: str) -> None:
+    files = ours()
+    assert old in files[file], "an edit that changes nothing would test nothing"
+    files[file] = files[file].replace(old, new, 1 if old in ("  validate:\n",) else -1)
+    load(files[file])
+    assert list(RULES[rule](files)), "nobody noticed"
 
 
-@every_file
-def test_no_expression_stands_in_a_script(path: Path) -> None:
-    for step in steps(path):
-        assert "${{" not in step.get("run", ""), step["name"]
+def test_every_rule_is_broken_once() -> None:
+    assert {mutation[0] for mutation in MUTATIONS} == set(RULES)
 
 
-@every_file
-def test_nothing_hides_a_failure(path: Path) -> None:
-    text = path.read_text()
-    assert "continue-on-error" not in text
-    assert "|| true" not in text
+def test_dependencies_are_renewed_after_they_have_been_out_for_a_while() -> None:
+    import yaml
 
+    from rules import FOLDER
 
-@every_file
-def test_no_secret_is_inherited_and_no_stranger_gets_a_token(path: Path) -> None:
-    text = path.read_text()
-    assert "secrets: inherit" not in text
-    assert "pull_request_target" not in text
-    assert "ubuntu-latest" not in text
-    for step in steps(path):
-        if step.get("uses", "").startswith("actions/checkout@"):
-            assert step["with"]["persist-credentials"] is False
-
-
-@every_file
-def test_every_job_with_steps_has_a_time_limit_and_every_step_a_name(path: Path) -> None:
-    for name, job in load(path)["jobs"].items():
-        if "steps" in job:
-            assert "timeout-minutes" in job, name
-            assert all(step.get("name") for step in job["steps"]), name
-
-
-@pytest.mark.parametrize("name", ["validate.yml", "attest.yml", "promote.yml"])
-def test_every_input_and_secret_says_what_it_is(name: str) -> None:
-    call = load(FOLDER / name)["on"]["workflow_call"]
-    for kind in ("inputs", "secrets"):
-        for key, value in call.get(kind, {}).items():
-            assert value["description"].endswith("."), key
-            assert re.fullmatch(r"[a-z]+(-[a-z]+)*", key), key
-            assert kind == "secrets" or "default" in value or value["required"], key
-
-
-def test_the_gate_runs_always_and_needs_every_other_job() -> None:
-    jobs = load(FOLDER / "validate.yml")["jobs"]
-    assert jobs["gate"]["if"] == "always()"
-    assert set(jobs["gate"]["needs"]) == set(jobs) - {"gate"}
-
-
-def test_registry_secrets_reach_the_resolving_job_and_no_other() -> None:
-    jobs = load(FOLDER / "validate.yml")["jobs"]
-    assert [name for name, job in jobs.items() if "secrets." in str(job)] == ["resolve"]
-
-
-def test_a_release_promotes_only_what_passed() -> None:
-    promote = load(FOLDER / "release.yml")["jobs"]["promote"]
-    assert "needs.validate.result == 'success'" in promote["if"]
-    assert "needs.validate.outputs.verdict == 'passed'" in promote["if"]
-    assert "!cancelled()" in promote["if"]
-
-
-def test_only_the_job_that_attests_can_prove_who_it_is_and_it_has_no_secret() -> None:
-    allowed = [(p.name, name) for p in FILES for name, job in load(p)["jobs"].items() if "id-token" in str(job)]
-    assert set(allowed) == {key for key, more in MORE.items() if more is ATTESTS}
-    assert "secrets." not in (FOLDER / "attest.yml").read_text()
-
-
-def test_what_is_attested_is_the_record_that_was_judged_again() -> None:
-    done = load(FOLDER / "attest.yml")["jobs"]["attest"]["steps"]
-    names = [step.get("id") or step["name"] for step in done]
-    again = next(step for step in done if "weighin predicate reports" in step.get("run", ""))
-    assert names.index(again["name"]) < names.index("attest")
-    attest = next(step for step in done if step.get("id") == "attest")
-    assert attest["with"] == {
-        "subject-path": "reports/record.json",
-        "predicate-type": RECORD,
-        "predicate-path": f"reports/{PREDICATE}",
-    }
-
-
-def test_a_release_that_wants_an_attestation_moves_nothing_without_it() -> None:
-    jobs = load(FOLDER / "release.yml")["jobs"]
-    assert jobs["promote"]["needs"] == ["validate", "attest"]
-    assert "(vars.WEIGHIN_ATTEST != 'true' || needs.attest.result == 'success')" in jobs["promote"]["if"]
-    for words in ("needs.validate.result == 'success'", "needs.validate.outputs.verdict == 'passed'", "!cancelled()"):
-        assert words in jobs["attest"]["if"]
-    assert "attest.yml@{1}" in jobs["promote"]["with"]["attested-by"]
-    run = [step.get("run", "") for step in load(FOLDER / "promote.yml")["jobs"]["promote"]["steps"]]
-    assert any('--attestation reports/record.sigstore.json --issuer "$ISSUER" --workflow' in text for text in run)
-
-
-def test_promotions_of_one_model_wait_for_each_other() -> None:
-    concurrency = load(FOLDER / "promote.yml")["jobs"]["promote"]["concurrency"]
-    assert concurrency == {"group": "weighin-promote-${{ inputs.model }}", "queue": "max"}
-
-
-def test_the_name_of_the_check_is_the_one_that_the_readme_says() -> None:
-    assert "validate" in load(FOLDER / "pull-request.yml")["jobs"]
-    assert "name" not in load(FOLDER / "validate.yml")["jobs"]["gate"]
-    assert "`validate / gate`" in (FOLDER.parents[1] / "README.md").read_text()
+    updates = yaml.safe_load((FOLDER.parent / "dependabot.yml").read_text())["updates"]
+    assert {u["package-ecosystem"] for u in updates} == {"github-actions", "pip", "docker"}
+    assert all(u["cooldown"]["default-days"] >= 7 and u["schedule"]["interval"] == "weekly" for u in updates)

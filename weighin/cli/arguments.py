@@ -81,6 +81,7 @@ def parser() -> Parser:
     _reports(verdict)
     verdict.add_argument("--needs", default="", help="JSON: job -> result, as the workflow reports it")
 
+    verdict.add_argument("--blocked", default="", metavar="WHY", help="there can be no decision, and this is why")
     verdict.add_argument("--base", type=Path, metavar="DIR", help="checkout of the base of a pull request")
     verdict.add_argument("--reviewed", action="store_true", help="a maintainer lets the pull request's limits decide")
     verdict.add_argument("--annotate", action="store_true", help="print GitHub's annotations for what blocks and warns")

@@ -28,13 +28,14 @@ def validate(given: argparse.Namespace) -> int:
 def _validate(given: argparse.Namespace) -> int:
     from weighin.cli.conclude import conclude
     from weighin.contract import read_contract
+    from weighin.contract.own import own_suites
     from weighin.judge import decide_again
     from weighin.resolve import resolve as resolve_subject
     from weighin.runner import docker, local
 
     file = read_contract(given.contract)
-    suites = tuple(given.suite or file.contract.gates.names)
-    absent = [s for s in suites if s not in file.contract.gates.names]
+    suites = tuple(given.suite or (*file.contract.gates.names, *own_suites(file.folder)))
+    absent = [s for s in given.suite or () if s not in file.contract.gates.names]
     if absent:
         raise ContractError(f"no limits for suite {', '.join(absent)}", str(given.contract), "Add them under `gates`.")
     in_docker = given.runner == "docker"
@@ -180,6 +181,8 @@ def verdict(given: argparse.Namespace) -> int:
     except (ValueError, AttributeError, KeyError) as error:
         raise ContractError(f"--needs is not JSON of job results ({error!r})", "", "Pass toJSON(needs).") from error
     with or_not_evaluated(given.reports):
+        if given.blocked:
+            raise NotEvaluated(given.blocked)
         _judged_by(given.image)
         return conclude(
             read_contract(given.contract),

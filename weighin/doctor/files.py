@@ -18,6 +18,8 @@ GATE = "gate"
 SHOWN = 4
 PROMOTES_ON = {"push", "workflow_dispatch", "repository_dispatch"}
 _DIGEST = re.compile(r"(?:.*@)?sha256:[0-9a-f]{64}")
+_EVERY_CHANGE = ("opened", "synchronize", "reopened")
+"""What a pull request trigger without `types` means."""
 
 
 def check_files(root: Path, contract: Path, workflows: Sequence[Workflow]) -> list[Finding]:
@@ -144,7 +146,9 @@ def _check_always(workflows: Sequence[Workflow]) -> Finding:
     for call in calls:
         filters = call.workflow.triggers["pull_request"]
         filters = filters if isinstance(filters, Mapping) else {}
-        if few := sorted({"paths", "paths-ignore", "types"} & set(filters)):
+        few = sorted({"paths", "paths-ignore"} & set(filters))
+        few += ["types"] if not set(_EVERY_CHANGE) <= set(filters.get("types", _EVERY_CHANGE)) else []
+        if few:
             said = f"{call.workflow.name} does not run on every pull request (`{'`, `'.join(few)}`)"
             return missing("check-always", said, "Remove the filter: a required check that never runs waits for ever.")
         if "if" in call.job or "needs" in call.job:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from weighin.contract import Check, checks
+from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractFile
 from weighin.contract.stricter import Compared
 from weighin.errors import EvidenceError
@@ -100,19 +101,21 @@ def judge_evidence(
     """Judge everything that the suites left below `reports`.
 
     binding  what the evidence must be about
-    wanted   the suites that were asked for; default all that the contract demands. Fewer can never be a pass.
+    wanted   the suites that were asked for; default all that contract and files of the team's own demand.
+             Fewer can never be a pass.
     needs    job -> result as the workflow reports it; anything but `success` blocks
     base     both contracts of a pull request, the stricter of which decides
     sealed   whether a look at the sealed holdout was reserved: its suite is then demanded as well
     """
     contract = contract_file.contract
-    demanded = (*contract.gates.names, "sealed") if sealed else contract.gates.names
-    listed = {name: {c.id: c for c in checks(contract, name, now)} for name in demanded}
+    gates = (*contract.gates.names, "sealed") if sealed else contract.gates.names
+    listed: dict[str, dict[str, Check]] = {name: {c.id: c for c in checks(contract, name, now)} for name in gates}
     own = {c.id: c for part in listed.values() for c in part.values()}
+    listed |= {name: {} for name in own_suites(contract_file.folder)}
     if base is not None:
         for check in base.checks.values():
             listed.setdefault(check.suite, {})[check.id] = check
-        demanded = tuple(listed)
+    demanded = tuple(listed)
     read = [_read(name, listed[name], own, binding, reports) for name in wanted or demanded]
     blamed = {o.check: o for o in blame([o for s in read for o in s.outcomes], contract.alpha)}
     suites = tuple(_finish(s, blamed) for s in read)
@@ -160,6 +163,8 @@ def _read(
     for name, check in listed.items():
         if name not in found:
             found[name] = _absent(check, check.expired or "the suite left no outcome for this check")
+    if not found:
+        problems.append(f"suite {suite}: not one test ran in it")
     return SuiteVerdict(
         suite, Status.NOT_EVALUATED, tuple(found.values()), tuple(problems), left.seconds, left.information
     )

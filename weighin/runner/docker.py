@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -385,18 +385,39 @@ def main() -> int:
             step.add_argument("--registry", type=Path, help="folder of the embedded registry")
             step.add_argument("--write", action="append", default=[], help="folder that may be written to")
             step.add_argument("--network", action="store_true", help="for a registry on another machine")
+            step.add_argument("--commands", action="store_true", help="let its output be commands to the workflow")
             step.add_argument("arguments", nargs="+", help="program and arguments, after `--`")
     given = parser.parse_args()
-    match given.step:
-        case "predict":
-            predict(given.image, given.work)
-        case "load":
-            load(given.image, given.work)
-        case "judge":
-            return judge(given.suite, given.image, given.repo, given.contract, given.work, given.out)
-        case "run":
-            return run_program(given.arguments, given.image, given.repo, given.registry, given.write, given.network)
+    with nothing_commands(os.environ, unless=given.step == "run" and given.commands):
+        match given.step:
+            case "predict":
+                predict(given.image, given.work)
+            case "load":
+                load(given.image, given.work)
+            case "judge":
+                return judge(given.suite, given.image, given.repo, given.contract, given.work, given.out)
+            case "run":
+                where = (given.image, given.repo, given.registry, given.write, given.network)
+                return run_program(given.arguments, *where)
     return 0
+
+
+@contextlib.contextmanager
+def nothing_commands(environment: Mapping[str, str], *, unless: bool) -> Iterator[None]:
+    """Let nothing that is printed meanwhile be a command to the workflow: trainings, models and suites print too.
+
+    Source: GitHub's documentation of workflow commands, `stop-commands`.
+    """
+    if unless or environment.get("GITHUB_ACTIONS") != "true":
+        yield
+        return
+    token = uuid.uuid4().hex
+    print(f"::stop-commands::{token}", flush=True)
+    try:
+        yield
+    finally:
+        # On a line of its own, whatever a container printed last.
+        print(f"\n::{token}::", flush=True)
 
 
 if __name__ == "__main__":

@@ -184,12 +184,15 @@ class Plan:
     shap_rows: int = 0
 
     @staticmethod
-    def of(contract: Any, roles: tuple[str, ...], sealed: bool = False) -> Plan:
-        """The plan of a contract (a `weighin.contract.Contract`, which this module does not import)."""
+    def of(contract: Any, roles: tuple[str, ...], sealed: bool = False, own: tuple[str, ...] = ()) -> Plan:
+        """The plan of a contract (a `weighin.contract.Contract`, which this module does not import).
+
+        own  the team's own suites, which run like those of the contract's gates
+        """
         model, gate = contract.model, contract.gates.load
         load = gate and _load_plan(gate, "champion" in roles)
         explain = contract.gates.explainability
-        suites = (*contract.gates.names, "sealed") if sealed else contract.gates.names
+        suites = (*contract.gates.names, *(["sealed"] if sealed else []), *own)
         shap_rows = explain.shap if explain else 0
         return Plan(suites, roles, model.columns, model.predict_seconds, model.memory_mb, load, shap_rows)
 

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from weighin.contract import Check, checks, read_contract
+from weighin.contract.own import GATES
 from weighin.errors import NotEvaluated, WeighinError
 from weighin.outcome import Direction, Limit, Outcome, Status, Unmeasured, census, decide
 from weighin.record.decision import CUSTOM
@@ -50,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--weighin-contract", default="model_contract.yaml", help="the contract")
     group.addoption("--weighin-work", default=".weighin/work", help="what `weighin validate` resolved and predicted")
     group.addoption("--weighin-out", default=None, help="folder for outcomes.json")
+    group.addoption("--weighin-suite", default="", help="the suite that runs, where no test of it names one")
     group.addoption("--weighin-image", default=os.environ.get("WEIGHIN_IMAGE", ""), help="identity of this image")
     group.addoption("--weighin-attempt", default=os.environ.get("WEIGHIN_ATTEMPT", "1"), help="attempt of the run")
 
@@ -68,11 +70,19 @@ def suite_run(config: pytest.Config, suite: str) -> SuiteRun:
         binding = Binding(
             file.digest, subject, config.getoption("--weighin-image"), config.getoption("--weighin-attempt")
         )
-        run = SuiteRun(suite, evidence, binding, evidence.out, checks(file.contract, suite))
+        listed = checks(file.contract, suite) if suite in GATES else []
+        run = SuiteRun(suite, evidence, binding, evidence.out, listed)
         config.stash[STATE] = run
     if run.suite != suite:
         raise pytest.UsageError(f"one suite per process: {run.suite} and {suite} were both asked for")
     return run
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A team's own suite may hold nothing but plain tests; their outcomes are recorded like any others."""
+    named = session.config.getoption("--weighin-suite")
+    if named and session.items:
+        suite_run(session.config, named)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -88,7 +98,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest) -> Evidence:
     """Contract, data and predictions, for a team's own tests."""
-    return suite_run(request.config, request.module.SUITE).evidence
+    named = getattr(request.module, "SUITE", "") or request.config.getoption("--weighin-suite")
+    if not named:
+        raise pytest.UsageError(f"{request.module.__name__} names no SUITE")
+    return suite_run(request.config, named).evidence
 
 
 @pytest.fixture

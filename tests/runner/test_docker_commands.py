@@ -1,0 +1,50 @@
+"""What a training, a model or a suite prints is text in the log, and no command to the workflow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from weighin.runner.docker import nothing_commands
+
+
+def test_what_is_printed_meanwhile_is_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with nothing_commands({"GITHUB_ACTIONS": "true"}, unless=False):
+        print("::error::from a model", end="")
+    first, said, last = capsys.readouterr().out.splitlines()
+    token = first.removeprefix("::stop-commands::")
+    assert len(token) == 32
+    assert (said, last) == ("::error::from a model", f"::{token}::")
+
+
+def test_commands_come_back_after_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="x"), nothing_commands({"GITHUB_ACTIONS": "true"}, unless=False):
+        raise ValueError("x")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("::")
+
+
+@pytest.mark.parametrize(("environment", "unless"), [({}, False), ({"GITHUB_ACTIONS": "true"}, True)])
+def test_elsewhere_nothing_is_added(
+    environment: dict[str, str], unless: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with nothing_commands(environment, unless=unless):
+        print("x")
+    assert capsys.readouterr().out == "x\n"
+
+
+def test_every_step_of_the_runner_is_guarded(tmp_path: Path) -> None:
+    """Where there is no engine as well: the error's own text may come from anywhere."""
+    for step in (["predict", "--work", "x"], ["run", "--", "true"], ["load", "--work", "x"]):
+        command = [sys.executable, "-m", "weighin.runner.docker", step[0], "--image", "no-such-image", *step[1:]]
+        environment = {**os.environ, "GITHUB_ACTIONS": "true", "DOCKER_HOST": "tcp://127.0.0.1:9"}
+        ran = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        lines = ran.stdout.splitlines()
+        assert ran.returncode != 0
+        assert lines[0].startswith("::stop-commands::"), step
+        assert lines[-1] == f"::{lines[0].removeprefix('::stop-commands::')}::"

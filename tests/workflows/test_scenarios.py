@@ -1,0 +1,348 @@
+"""What happens to a team's pull request or release, from event to alias: each scenario is a run of the workflows.
+
+They run with act on a real Docker engine, two at a time, on a project small enough that a run takes well under a
+minute on two idle cores.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import act
+import scenarios
+import tiny_project
+from scenarios import (
+    LIGHT,
+    PULL_REQUEST,
+    RELEASE,
+    VALIDATE,
+    Scenario,
+    before_upload,
+    broken,
+    edited,
+    foreign_caller,
+    ours,
+    with_own_test,
+    written,
+)
+
+pytestmark = [pytest.mark.workflow, pytest.mark.docker]
+
+EVERY = tiny_project.SUITES
+SUITE_FILE = "validation_tests/test_explainability.py"
+EVIDENCE = "reports/explainability/outcomes.json"
+HOSTILE = "x`|<img src=x>@team ::error::y"
+"""A column's name that would be markup, a mention and a workflow command."""
+
+
+def hostile_column(project: Path) -> None:
+    """Give the forbidden feature a hostile name, everywhere."""
+    import pandas as pd
+
+    for path in (project / "data").glob("*.parquet"):
+        pd.read_parquet(path).rename(columns={"shadow": HOSTILE}).to_parquet(path, index=False)
+    for name in ("model_contract.yaml", "scripts/train.py"):
+        path = project / name
+        path.write_text(
+            path.read_text().replace('"shadow"', json.dumps(HOSTILE)).replace("shadow", json.dumps(HOSTILE))
+        )
+    scenarios.broken("explainability")(project)
+
+
+def relaxed(project: Path) -> None:
+    """A pull request that makes its own model pass."""
+    edited("model_contract.yaml", ("share_at_most: 0.9}", "share_at_most: 0.9, forbidden_at_most: 0.9}"))(project)
+
+
+def hands_over_a_model(project: Path) -> None:
+    """A job of the caller leaves a model, which is then the candidate, in place of a registered version."""
+    edited(
+        PULL_REQUEST,
+        (
+            "jobs:\n  validate:\n",
+            "jobs:\n  make:\n    runs-on: ubuntu-24.04\n    steps:\n"
+            "      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1\n"
+            "      - env: {IMAGE: '${{ vars.WEIGHIN_IMAGE }}'}\n        run: |\n"
+            '          docker run --rm --user 0 --volume "$PWD:/repo" "$IMAGE" sh -euc \'python3 scripts/train.py;'
+            " cp -r .weighin/registry/artifacts/models/*/artifacts made; rm -rf .weighin'\n"
+            "      - uses: actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a\n"
+            "        with: {name: made, path: made}\n"
+            "  validate:\n    needs: make\n",
+        ),
+        ("      build: true\n", "      build: true\n      model-artifact: made\n"),
+    )(project)
+
+
+ALL: tuple[Scenario, ...] = (
+    Scenario(
+        "a good candidate on a pull request",
+        "passed",
+        "pull request",
+        EVERY,
+        says=("passed", "version 2", "version 1"),
+        passing_suites=EVERY,
+        trains=True,
+    ),
+    Scenario("a good candidate in a merge group", "passed", "merge group", passing_suites=LIGHT),
+    Scenario(
+        "a good candidate on a release branch, without a registry",
+        "passed",
+        "release",
+        passing_suites=LIGHT,
+        says=("The registry is a file of this machine or run", "version 1 -> version 2"),
+        champion="2",
+    ),
+    Scenario("a bad candidate on a pull request", "failed", "pull request", change=broken("explainability")),
+    Scenario("a bad candidate in a merge group", "failed", "merge group", change=broken("explainability")),
+    *(
+        Scenario(
+            f"only {suite} fails, on a release branch",
+            "failed",
+            "release",
+            (*beside, suite),
+            change=broken(suite),
+            blocking=(f"{suite}/",),
+            passing_suites=beside,
+        )
+        for suite in (*EVERY, "load")
+        for beside in [("drift",) if suite == "explainability" else LIGHT]
+    ),
+    Scenario(
+        "two suites fail",
+        "failed",
+        "release",
+        ("drift", "explainability"),
+        change=broken("drift", "explainability"),
+        blocking=("drift/", "explainability/"),
+        says=("drift/d", "explainability/forbidden/shadow"),
+    ),
+    Scenario(
+        "the container of a suite is killed",
+        "not_evaluated",
+        change=written(SUITE_FILE, "import os, signal\n\nos.kill(os.getppid(), signal.SIGKILL)\nos._exit(0)\n"),
+        sentences=("suite explainability:", "job suites ended as failure"),
+    ),
+    Scenario(
+        "the job of the suites is skipped",
+        "not_evaluated",
+        change=edited(VALIDATE, ("    name: suite ${{ matrix.suite }}\n", "    if: false\n    name: suite\n")),
+        sentences=("job suites ended as skipped", "suite explainability:"),
+    ),
+    Scenario(
+        "a suite runs not one test",
+        "not_evaluated",
+        change=written(SUITE_FILE, 'SUITE = "explainability"\n'),
+        sentences=("suite explainability:",),
+    ),
+    Scenario(
+        "a suite skips its tests",
+        "not_evaluated",
+        change=edited(SUITE_FILE, ("def test_", "import pytest\n\n\n@pytest.mark.skip\ndef test_")),
+        sentences=("skipped",),
+    ),
+    Scenario(
+        "a suite's artifact is missing",
+        "not_evaluated",
+        change=before_upload(f"rm {EVIDENCE}"),
+        sentences=("suite explainability:",),
+    ),
+    Scenario(
+        "a suite's artifact is of another attempt",
+        "not_evaluated",
+        change=before_upload(f"""sed -i 's/"attempt": *"1"/"attempt":"7"/' {EVIDENCE}"""),
+        sentences=("its evidence is of another attempt (7, expected 1). Re-run all jobs.",),
+    ),
+    Scenario(
+        "a suite's artifact is about another model",
+        "not_evaluated",
+        change=before_upload(f"""sed -i 's/"subject": *"sha256:..../"subject":"sha256:0000/' {EVIDENCE}"""),
+        sentences=("its evidence is of another subject",),
+    ),
+    Scenario(
+        "a suite's artifact says passed where its numbers do not",
+        "failed",
+        change=lambda p: (
+            broken("explainability")(p),
+            before_upload(f"""sed -i 's/"failed"/"passed"/g' {EVIDENCE}""")(p),
+        )[0],
+        blocking=("explainability/",),
+        sentences=("the suite says passed, its numbers say failed",),
+    ),
+    Scenario(
+        "a caller in another repository, whose own extra test fails",
+        "failed",
+        change=with_own_test("assert evidence.contract.model.name == 'other'"),
+        workflow="weigh-in.yml",
+        trains=True,
+        repositories=ours,
+        blocking=("custom/",),
+        passing_suites=LIGHT,
+    ),
+    Scenario(
+        "a caller in another repository, whose own extra test passes",
+        "passed",
+        change=with_own_test("assert 0.01 < (evidence.predictions('candidate', 'holdout') > 0.5).mean() < 0.99"),
+        workflow="weigh-in.yml",
+        trains=True,
+        repositories=ours,
+        passing_suites=(*LIGHT, "extra"),
+        champion="2",
+    ),
+    Scenario(
+        "a caller in another repository, whose own extra suite is empty",
+        "not_evaluated",
+        change=lambda p: (foreign_caller(p), written("gate/validation_tests/test_extra.py", "")(p))[0],
+        workflow="weigh-in.yml",
+        trains=True,
+        repositories=ours,
+        sentences=("suite extra:",),
+        passing_suites=LIGHT,
+    ),
+    Scenario(
+        "a pull request from a fork, where a registry is configured",
+        "not_evaluated",
+        "pull request",
+        payload={"pull_request": {"head": {"ref": "topic", "repo": {"full_name": "stranger/tiny"}}}},
+        variables={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
+        says=("a maintainer must run this",),
+        champion="",
+    ),
+    Scenario(
+        "a registry that is away",
+        "not_evaluated",
+        variables={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
+        champion="",
+        sentences=("subject.json",),
+    ),
+    Scenario(
+        "a hostile column name",
+        "failed",
+        change=hostile_column,
+        trains=True,
+        blocking=("explainability/",),
+    ),
+    Scenario(
+        "a hostile branch name, title and input",
+        "not_evaluated",
+        "pull request",
+        payload={
+            "pull_request": {"title": "$(touch /tmp/owned)", "head": {"ref": "a`touch /tmp/owned`;$(touch /tmp/owned)"}}
+        },
+        change=edited(
+            PULL_REQUEST,
+            (
+                "      build: true\n",
+                '      build: true\n      candidate: \'--work=/tmp "; touch "$GITHUB_WORKSPACE/owned" #$(id)\'\n',
+            ),
+        ),
+        sentences=("subject.json",),
+    ),
+    Scenario("a second attempt after a failure", "passed", "release", attempt=2, champion="2"),
+    Scenario(
+        "an image that is named by a tag",
+        "",
+        variables={"WEIGHIN_IMAGE": "weighin:local"},
+        says=("There is no decision: The input image names no digest",),
+        champion="",
+    ),
+    Scenario(
+        "a workflow that cannot tell which commit it is of",
+        "",
+        variables={"WEIGHIN_IMAGE": ""},
+        change=edited(RELEASE, ("      build: true\n", "")),
+        says=("There is no decision: The workflow cannot tell which commit it is of",),
+        champion="",
+    ),
+    Scenario(
+        "a suite that nobody knows",
+        "not_evaluated",
+        change=edited("model_contract.yaml", ("  explainability:", "  explainabilty:")),
+        says=("unknown key", "explainability"),
+        sentences=("Did you mean `explainability`?",),
+    ),
+    Scenario(
+        "a pull request that relaxes the limit which its model breaks",
+        "failed",
+        "pull request",
+        change=broken("explainability"),
+        proposed=relaxed,
+        blocking=("explainability/forbidden",),
+        says=("0.9",),
+    ),
+    Scenario(
+        "a model that an earlier job left",
+        "passed",
+        "pull request",
+        change=hands_over_a_model,
+        trains=True,
+        champion="1",
+    ),
+)
+
+
+@pytest.fixture(scope="session")
+def runs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[act.Ran]]]:
+    """Scenario -> its run, for those that were asked for; two at a time, in the order of the tests."""
+    asked = [
+        i.callspec.params["scenario"] for i in request.session.items if "scenario" in getattr(i, "fixturenames", ())
+    ]
+    folders = {s.name: tmp_path_factory.mktemp("scenario") for s in asked}
+    pool = ThreadPoolExecutor(max_workers=2)
+    yield {s.name: pool.submit(scenarios.run, s, folders[s.name]) for s in asked}
+    pool.shutdown(cancel_futures=True)
+    for folder in folders.values():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("scenario", ALL, ids=lambda s: s.name)
+def test_scenario(scenario: Scenario, runs: dict[str, Future[act.Ran]]) -> None:
+    ran = runs[scenario.name].result()
+    a = scenario.attempt
+    shown = f"{ran.summary}\n{ran.log[-6000:]}"
+    # The exit.
+    assert (ran.code == 0) is (scenario.status == "passed"), shown
+    # The artifacts: the verdict is there whatever happened, and a promotion only where the alias moved.
+    moved = scenario.champion == "2"
+    assert f"weighin-verdict-{a}" in ran.artifacts, shown
+    assert (f"weighin-promotion-{a}" in ran.artifacts) is moved, shown
+    assert (f"weighin-promoted-registry-{a}" in ran.artifacts) is moved
+    assert not [name for name in ran.artifacts if not name.endswith(f"-{a}") and name != "made"]
+    # The alias.
+    if scenario.champion:
+        registry = ran.artifacts[f"weighin-promoted-registry-{a}" if moved else f"weighin-registry-{a}"]
+        assert scenarios.aliases(registry)["champion"] == scenario.champion
+    # The verdict.
+    verdict_folder = ran.artifacts[f"weighin-verdict-{a}"]
+    for text in scenario.says:
+        assert text in ran.summary, ran.summary
+    if not scenario.status:
+        assert not (verdict_folder / "record.json").exists()
+        return
+    verdict = json.loads((verdict_folder / "verdict.json").read_text())
+    assert verdict["status"] == scenario.status, shown
+    for text in scenario.sentences:
+        assert any(text in sentence for sentence in verdict["sentences"]), verdict["sentences"][:5]
+    # The summary is that of the verdict, and says so in its first line.
+    summary = (verdict_folder / "summary.md").read_text()
+    assert summary.strip() in ran.summary
+    assert scenario.status.replace("_", " ") in summary.splitlines()[0].lower(), summary
+    assert not [line for line in ran.summary.splitlines() if line.startswith("::") or "<img" in line]
+    if scenario.blocking or scenario.passing_suites:
+        record = json.loads((verdict_folder / "record.json").read_text())
+        assert record["image"] == scenarios.image()
+        blocks = [o["check"] for s in record["suites"] for o in s["outcomes"] if o["blocks"]]
+        assert all(any(check.startswith(b) for check in blocks) for b in scenario.blocking), blocks
+        assert all(check.startswith(scenario.blocking) for check in blocks), blocks
+        statuses = {s["suite"]: s["status"] for s in record["suites"]}
+        for suite in scenario.passing_suites:
+            assert statuses[suite] == "passed"
+            left = ran.artifacts[f"weighin-suite-{suite}-{a}"] / suite
+            assert {p.name for p in left.iterdir()} >= {"junit.xml", "outcomes.json", "report.html"}
