@@ -39,7 +39,6 @@ ORDER = {
     "rollback": 8,
     "report": 7,
     "changes": 7,
-    "monitor": 8,
     "judge": 8,
     "doctor": 8,
     "cli": 9,
