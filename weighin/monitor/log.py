@@ -194,7 +194,7 @@ class Log:
                 return Look(_empty(self.tables), Faults(unreadable=part.unreadable))
             reading = _Reading(self.tables, store, part.expression)
             rows = reading.chosen(first, until, version, role, kind)
-            taken = reading.fetched(rows.order_by(rows.at.desc()).limit(limit))
+            taken = reading.fetched(_newest_first(rows, version).limit(limit))
             unique, faults = _unique(taken)
             if unique.num_rows >= n:
                 break
@@ -215,11 +215,13 @@ class Log:
         """Labels of rows that were fetched, whenever they came."""
         if not taken.num_rows:
             return _no_labels(self.tables)
-        oldest = pc.min(taken["at"]).as_py()
+        oldest, newest = pc.min(taken["at"]).as_py(), pc.max(taken["at"]).as_py()
         labels = _Labels(self.tables, store, oldest - AHEAD, until)
         if labels.expression is None:
             return _no_labels(self.tables)
-        same = rows.filter(rows.at >= _moment(rows.at, oldest)).select("request", "row")
+        # Both ends: rows of a version that is gone are found by an index as well.
+        same = rows.filter(rows.at >= _moment(rows.at, oldest), rows.at <= _moment(rows.at, newest))
+        same = same.select("request", "row")
         return labels.fetched(labels.expression.semi_join(same, ["request", "row"]))
 
     def _labelled(
@@ -232,7 +234,7 @@ class Log:
                 return Look(_empty(self.tables))
             came = newest.expression
             came = came.filter(came.label.notnull())
-            taken = newest.fetched(came.order_by(came.at.desc()).limit(limit))
+            taken = newest.fetched(_newest_first(came).limit(limit))
             if not taken.num_rows:
                 return Look(_empty(self.tables))
             since = pc.min(taken["at"]).as_py()
@@ -243,7 +245,9 @@ class Log:
             limit *= 4
         if not found.rows.num_rows:
             return found
-        labels = _Labels(self.tables, store, pc.min(found.rows["at"]).as_py() - AHEAD, until)
+        # By their requests where those are indexed, else by the time before which they cannot have come.
+        since = None if store.searches else pc.min(found.rows["at"]).as_py() - AHEAD
+        labels = _Labels(self.tables, store, since, until)
         assert labels.expression is not None
         said = labels.fetched(labels.expression.semi_join(keys, ["request", "row"]))
         rows, contradictions = _with_labels(found.rows, said)
@@ -318,7 +322,8 @@ class _Reading:
             if value is None:
                 continue
             if column in rows.columns:
-                wanted.append(rows[column] == value)
+                # A range of one, so that the order by version is not taken for none (see `_newest_first`).
+                wanted += [rows[column] >= value, rows[column] <= value]
             elif column == "version":
                 raise NotEvaluated(
                     f"the table {self._tables.predictions} does not say the version", self._store.place, "Add it."
@@ -359,6 +364,16 @@ class _Labels:
     def fetched(self, rows: Any) -> pa.Table:
         """In the types of the log."""
         return _collected(self._store, rows, self._schema)
+
+
+def _newest_first(rows: Any, version: str | None = None) -> Any:
+    """There are no nulls; but an index of PostgreSQL, read backwards, begins with them, and serves no other order.
+
+    The version comes first where one is asked for: ordered by time alone PostgreSQL reads the index of `at` backwards
+    until enough rows of the version were met, which of one that is gone is half of the table.
+    """
+    by = ("at",) if version is None else ("version", "at")
+    return rows.order_by([rows[c].desc(nulls_first=True) for c in by])
 
 
 def _moment(column: Any, moment: datetime) -> Any:
