@@ -60,6 +60,8 @@ def mlflow_server(*, users: bool = False, workers: int = 2) -> Iterator[Server]:
             (folder / "users.ini").write_text(
                 f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{folder}/users.db\n"
                 f"admin_username = {ADMIN}\nadmin_password = {server.password}\n"
+                # A password is made slow to try on purpose, and would be tried at every request.
+                "auth_cache_ttl_seconds = 60\n"
             )
             environment |= {"MLFLOW_AUTH_CONFIG_PATH": str(folder / "users.ini")}
             environment |= {"MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16)}

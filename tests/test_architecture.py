@@ -33,6 +33,7 @@ ORDER = {
     "policy": 7,
     "serving": 7,
     "deploy": 7,
+    "monitor": 8,
     "accept": 8,
     "promote": 8,
     "rollback": 8,

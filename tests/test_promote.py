@@ -212,6 +212,14 @@ def test_an_alias_that_has_moved_meanwhile_is_left_alone(case: Case, registry: R
     refused(case, registry, "`champion` is version 3 now, the candidate was compared with version 1", "3")
 
 
+def test_a_profile_that_is_missing_moves_nothing(case: Case, registry: Registry, tmp_path: Path) -> None:
+    case.subject.write(tmp_path / "work/subject.json")
+    with pytest.raises(WeighinError, match=r"profiles/reference\.json: the file is missing"):
+        go(case, registry, work=tmp_path / "work")
+    assert aliases(registry) == ("1", None)
+    assert Titles(registry, NAME, "champion", "previous").ledger.entries() == []
+
+
 def test_a_candidate_that_is_no_registered_version_moves_nothing(case: Case, registry: Registry) -> None:
     candidate = ModelVersion(NAME, "", "", case.subject.candidate.digest, "some/folder")
     about(case, replace(case.subject, candidate=candidate))

@@ -17,6 +17,7 @@ from typing import Any
 
 from weighin.approval import FOLDER, approvals, listed
 from weighin.contract.reading import ContractFile
+from weighin.data.profile import Profile
 from weighin.errors import EvidenceError, PromotionError, WeighinError
 from weighin.outcome import Measurement, Status
 from weighin.policy import demand
@@ -147,6 +148,7 @@ def promote(
             candidate.name,
             "Somebody changed or re-created it: look into the registry.",
         )
+    profile = None if already and not unfinished else _profile(contract_file, subject, work)
     if not already and candidate.run_id:
         # Whoever may not write to the run is to be told before the ledger says anything.
         registry.tag_run(candidate.run_id, {"weighin.judged": record.digest})
@@ -160,8 +162,10 @@ def promote(
             "weighin.attested": record.attested_by or "no",
         }
         _publish(decision, subject, reports, registry, evidence)
-        if work is not None:
-            _store_profile(contract_file, subject, work, registry)
+        if profile is not None:
+            with tempfile.TemporaryDirectory() as scratch:
+                profile.write(Path(scratch) / STORED)
+                registry.log_files(candidate.run_id, (Path(scratch) / STORED).parent, str(Path(STORED).parent))
         # The record's digest last: whoever finds it there need not do the rest again.
         registry.tag(candidate.name, candidate.version, tags | _suites(decision) | {RECORD: record.digest})
     if entry:
@@ -285,20 +289,19 @@ def _publish(
             registry.log_files(run_id, Path(scratch), "weighin")
 
 
-def _store_profile(contract_file: ContractFile, subject: Subject, work: Path, registry: Registry) -> None:
-    """Store the reference's profile with the candidate, so that later drift checks need no row of it."""
-    if contract_file.contract.gates.drift is None or not subject.candidate.run_id:
-        return
+def _profile(contract_file: ContractFile, subject: Subject, work: Path | None) -> Profile | None:
+    """The reference's profile, which is stored with the candidate so that later drift checks need no row of it.
+
+    Errors: `EvidenceError` where drift was judged, and the profile it was judged with is not there.
+    """
+    if work is None or contract_file.contract.gates.drift is None or not subject.candidate.run_id:
+        return None
     evidence = Evidence(contract_file, work)
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            stored = stored_with_model(evidence)
-        except WeighinError:
-            # Predictions need not have come along to where a version is promoted; the profile of the data has.
-            stored = evidence.profile("reference")
-        path = Path(scratch) / STORED
-        stored.write(path)
-        registry.log_files(subject.candidate.run_id, path.parent, str(Path(STORED).parent))
+    try:
+        return stored_with_model(evidence)
+    except WeighinError:
+        # Predictions need not have come along to where a version is promoted; the profile of the data has.
+        return evidence.profile("reference")
 
 
 def _close_epoch(contract_file: ContractFile, subject: Subject, registry: Registry, *, dry_run: bool) -> None:

@@ -162,6 +162,10 @@ def parser() -> Parser:
     profile.add_argument("--out", type=Path, metavar="FILE", help="write the profile")
     profile.add_argument("--store", metavar="MODEL", help="store it with models:/NAME/VERSION")
 
+    labels = commands.add_parser("labels", help="append labels that came to the prediction log")
+    labels.add_argument("file", type=Path, help="Parquet or CSV: request, label, and row and at where they are known")
+    _contract(labels)
+
     looks = commands.add_parser("looks", help="show the looks at the sealed holdout: taken, left, closed")
     _contract(looks)
     looks.add_argument("--json", action="store_true", help="as JSON")

@@ -331,6 +331,22 @@ def profile(given: argparse.Namespace) -> int:
     return store(given)
 
 
+def labels(given: argparse.Namespace) -> int:
+    """Append labels that came to the prediction log."""
+    from datetime import UTC, datetime
+
+    from weighin.contract import read_contract
+    from weighin.data.prediction_log import LogTables
+    from weighin.serving.labels import append_labels, read_labels
+    from weighin.serving.sinks import sink_for
+
+    tables = LogTables.of(read_contract(given.contract))
+    with contextlib.closing(sink_for(tables)) as sink:
+        number = append_labels(sink, read_labels(given.file, tables), datetime.now(UTC))
+    print(f"{number} labels appended to {tables.labels}")
+    return 0
+
+
 def looks(given: argparse.Namespace) -> int:
     """Show the looks at the sealed holdout."""
     from weighin.contract import read_contract

@@ -81,9 +81,16 @@ def accept(given: argparse.Namespace) -> int:
 
 def serve_champion(given: argparse.Namespace) -> int:
     """Serve the champion, and at SIGHUP the champion of then."""
+    from weighin.data.prediction_log import LogTables
     from weighin.serving.follow import follow
+    from weighin.serving.sinks import sink_for
 
-    return follow(titles_of(given), given.host, given.port, given.pid_file)
+    file = read_contract(given.contract)
+    log = None if file.contract.monitor is None else LogTables.of(file)
+    if log is not None:
+        # Now, while somebody looks, rather than in a worker's log.
+        sink_for(log)
+    return follow(titles_of(given), given.host, given.port, given.pid_file, log)
 
 
 def history(given: argparse.Namespace) -> int:

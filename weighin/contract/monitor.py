@@ -95,8 +95,38 @@ class Evidence(Part):
         default=0.5, description="Expected number in 30 days of looks, all checks together, while every limit is kept."
     )
     every_minutes: Positive = Field(default=5, description="Between looks.")
-    looks: int = Field(default=3, ge=1, le=20, description="Looks in a row, each with fresh rows, that must fail.")
-    fresh_rows: Count = Field(default=50, description="New rows without which a look says nothing new.")
+    looks: int = Field(
+        default=3, ge=1, le=10, description="Windows in a row, side by side and not overlapping, that must all fail."
+    )
+
+
+class Alert(Part):
+    """Where people are told. Addresses and secrets stand in environment variables, and nowhere else."""
+
+    to: Literal["slack", "webhook", "github"]
+    address: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
+        None, description="The variable that holds the address of a webhook."
+    )
+    secret: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
+        None, description="The variable that holds the secret with which a generic webhook is signed."
+    )
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = Field(
+        None, description="Whose issue is kept up to date, OWNER/REPO; the token is in WEIGHIN_GITHUB_TOKEN."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Alert:
+        wanted = {"slack": ("address",), "webhook": ("address", "secret"), "github": ("repository",)}[self.to]
+        given = [k for k in ("address", "secret", "repository") if getattr(self, k) is not None]
+        if sorted(given) != sorted(wanted):
+            raise ValueError(f"an alert to {self.to} needs {' and '.join(wanted)}, and nothing else")
+        return self
+
+
+class Retrain(Part):
+    """Which repository is asked to train, by an event `weighin-retrain` with model, version and data."""
+
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
 
 
 class Monitor(Part):
@@ -105,4 +135,6 @@ class Monitor(Part):
     log: PredictionLog
     watch: tuple[Watch, ...] = Field(min_length=1)
     evidence: Evidence = Evidence()
+    alerts: tuple[Alert, ...] = ()
+    retrain: Retrain | None = None
     age_days_at_most: Positive | None = Field(None, description="Since the version became champion.")

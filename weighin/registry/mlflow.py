@@ -22,7 +22,8 @@ REMEDIES = {
     "UNAUTHENTICATED": "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
     "PERMISSION_DENIED": "This user needs another permission: docs/access.md says which.",
 }
-BUSY = ("database is locked", "Giving up after")  # what SQLite says, and MLflow when others took its number
+LOCKED = "database is locked"
+BUSY = (LOCKED, "Giving up after")  # what SQLite says, and MLflow when others took its number
 MODEL, KEPT = "model", "weighin"
 """Folders in a run: the model's files, and what weighin keeps with them."""
 
@@ -63,19 +64,26 @@ class Registry:
         self._client = self._call(lambda: MlflowClient(tracking_uri=self.uri))
 
     def _call(self, what: Any) -> Any:
+        """Errors: `RegistryError`, without a password; what a SQLite file was too busy for is tried again before."""
         from mlflow.exceptions import MlflowException
         from requests.exceptions import RequestException
         from sqlalchemy.exc import SQLAlchemyError
 
-        try:
-            return what()
-        except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-            first = without_password((str(error).splitlines() or [type(error).__name__])[0])[:300]
-            remedy = REMEDIES.get(str(getattr(error, "error_code", "")), "Check the address and that it answers.")
-            # A cause whose text names a password must not be shown either, as tracebacks would.
-            text = "".join(traceback.format_exception(error))
-            cause = error if without_password(text) == text else None
-            raise RegistryError(first, without_password(self.uri), remedy) from cause
+        for pause in (*PAUSES, None):
+            try:
+                return what()
+            except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+                # SQLite says so before it commits anything.
+                if pause is None or LOCKED not in str(error):
+                    raise self._said(error) from _shown(error)
+            time.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _said(self, error: Exception) -> RegistryError:
+        lines = str(error).splitlines() or [type(error).__name__]
+        fact = without_password(next((line for line in lines if LOCKED in line), lines[0]))[:300]
+        remedy = REMEDIES.get(str(getattr(error, "error_code", "")), "Check the address and that it answers.")
+        return RegistryError(fact, without_password(self.uri), remedy)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version that it names now; empty when the model does not exist."""
@@ -250,6 +258,12 @@ class Registry:
     def fetch(self, run_id: str, name: str, folder: Path) -> Path:
         """One file of a run, copied into `folder`."""
         return Path(self._call(lambda: self._client.download_artifacts(run_id, name, str(folder))))
+
+
+def _shown(error: Exception) -> Exception | None:
+    """An error as the cause of another, or None where a traceback of it would show a password."""
+    text = "".join(traceback.format_exception(error))
+    return error if without_password(text) == text else None
 
 
 def _unnest(folder: Path) -> None:

@@ -89,7 +89,7 @@ class GitHub:
                 data = answer.read(LARGEST + 1)
             if len(data) > LARGEST:
                 raise ValueError("too long")
-            return json.loads(data)
+            return json.loads(data) if data else None
         except urllib.error.HTTPError as error:
             with error:
                 raise Unanswered(path, error.code, _message(error)) from None

@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from weighin.data.prediction_log import LogTables
 from weighin.errors import RegistryError, WeighinError
 from weighin.registry.champion import Titles
-from weighin.serving.scoring import MODEL, READY, VERSION
+from weighin.serving.scoring import LOG, MODEL, READY, VERSION
 
 SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "WEIGHIN_SIGNING_KEY")
-"""What the process that loads a model is not given."""
+"""What the process that loads a model is not given. The address of the prediction log it needs, and has."""
 LOAD_SECONDS = 120.0
 GRACE_SECONDS = 10
 
@@ -51,11 +52,12 @@ class Worker:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def follow(titles: Titles, host: str, port: int, pid_file: Path | None = None) -> int:
+def follow(titles: Titles, host: str, port: int, pid_file: Path | None = None, log: LogTables | None = None) -> int:
     """Serve until SIGTERM or SIGINT; returns 0, or 3 when the worker ended by itself.
 
     port      0 lets the system choose; the address is printed on the first line
     pid_file  gets the number of this process, to which SIGHUP is sent
+    log       where predictions are logged
     Errors: `WeighinError` when the champion of the start cannot be served.
     """
     asked: list[int] = []
@@ -66,13 +68,13 @@ def follow(titles: Titles, host: str, port: int, pid_file: Path | None = None) -
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, note)
     with socket.create_server((host, port), backlog=256) as listening, _written(pid_file):
-        worker = _started(titles, listening)
+        worker = _started(titles, listening, log)
         print(f"http://{host}:{listening.getsockname()[1]} serves version {worker.version} {worker.digest}", flush=True)
         try:
             while not {signal.SIGTERM, signal.SIGINT} & set(asked):
                 if signal.SIGHUP in asked:
                     asked.clear()
-                    worker = _replaced(titles, listening, worker)
+                    worker = _replaced(titles, listening, worker, log)
                 if worker.process.poll() is not None:
                     print(
                         f"weighin: the worker ended with code {worker.process.returncode}", file=sys.stderr, flush=True
@@ -84,9 +86,9 @@ def follow(titles: Titles, host: str, port: int, pid_file: Path | None = None) -
     return 0
 
 
-def _replaced(titles: Titles, listening: socket.socket, old: Worker) -> Worker:
+def _replaced(titles: Titles, listening: socket.socket, old: Worker, log: LogTables | None) -> Worker:
     try:
-        new = _started(titles, listening)
+        new = _started(titles, listening, log)
     except WeighinError as error:
         print(f"weighin: still version {old.version}: {error}", file=sys.stderr, flush=True)
         return old
@@ -95,7 +97,7 @@ def _replaced(titles: Titles, listening: socket.socket, old: Worker) -> Worker:
     return new
 
 
-def _started(titles: Titles, listening: socket.socket) -> Worker:
+def _started(titles: Titles, listening: socket.socket, log: LogTables | None) -> Worker:
     """A worker that has loaded the champion. Errors: `WeighinError`; nothing of it is then left."""
     head, version = titles.settle(look_only=True)
     if not version:
@@ -113,7 +115,7 @@ def _started(titles: Titles, listening: socket.socket) -> Worker:
         process = subprocess.Popen(
             [*_uvicorn(listening.fileno())],
             pass_fds=[listening.fileno()],
-            env=_variables(home, version),
+            env=_variables(home, version, log),
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
         )
@@ -137,8 +139,11 @@ def _uvicorn(descriptor: int) -> list[str]:
     return [sys.executable, "-m", "uvicorn", "--factory", "weighin.serving.scoring:app", *options]
 
 
-def _variables(home: Path, version: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+def _variables(
+    home: Path, version: str, log: LogTables | None, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
     own = {MODEL: str(home / "model"), VERSION: version, READY: str(home / "ready")}
+    own |= {} if log is None else {LOG: log.to_json()}
     return {k: v for k, v in environment.items() if k not in SECRETS and k != "MLFLOW_TRACKING_URI"} | own
 
 

@@ -1,4 +1,4 @@
-"""MLflow's own scoring application with the model's identity in each answer.
+"""MLflow's own scoring application with the model's identity in each answer, and a log of what it answers.
 
 WEIGHIN_SERVE_MODEL=DIR uvicorn --factory weighin.serving.scoring:app
 """
@@ -6,9 +6,16 @@ WEIGHIN_SERVE_MODEL=DIR uvicorn --factory weighin.serving.scoring:app
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
+from weighin.data.prediction_log import LogTables
+from weighin.errors import WeighinError
+from weighin.serving.exchange import Served
 from weighin.serving.identity import App, Identity
+from weighin.serving.log import LogWriter
+from weighin.serving.logged import Logged
+from weighin.serving.sinks import sink_for
 from weighin.subject import artifact_digest
 
 MODEL = "WEIGHIN_SERVE_MODEL"
@@ -17,6 +24,10 @@ VERSION = "WEIGHIN_SERVE_VERSION"
 """Environment variable: its version in the registry, where it has one."""
 READY = "WEIGHIN_SERVE_READY"
 """Environment variable: a file that is made when the model has been loaded."""
+LOG = "WEIGHIN_SERVE_LOG"
+"""Environment variable: the tables of the prediction log (`LogTables.to_json`); without it nothing is logged."""
+ROLE = "WEIGHIN_SERVE_ROLE"
+"""Environment variable: champion (default), shadow or canary, as it stands in the log."""
 
 
 def app() -> App:
@@ -28,7 +39,21 @@ def app() -> App:
     application: App = init(load_model_with_mlflow_config(str(folder)))
     if artifact_digest(folder) != digest:
         raise RuntimeError(f"the files in {folder} changed while they were loaded")
-    served = Identity(application, digest, os.environ.get(VERSION, ""))
+    version = os.environ.get(VERSION, "")
+    served = _logged(Identity(application, digest, version), digest, version)
     if os.environ.get(READY):
         Path(os.environ[READY]).touch()
     return served
+
+
+def _logged(application: App, digest: str, version: str) -> App:
+    """The same with a log, where one is wanted. One that cannot be written is no reason not to answer."""
+    if not os.environ.get(LOG):
+        return application
+    try:
+        tables = LogTables.from_json(os.environ[LOG])
+        writer = LogWriter(sink_for(tables))
+    except (WeighinError, ValueError, TypeError, KeyError) as error:
+        print(f"weighin: predictions are not logged: {error}", file=sys.stderr, flush=True)
+        return application
+    return Logged(application, writer, Served(tables.model, digest, version, os.environ.get(ROLE) or "champion"))

@@ -45,6 +45,9 @@ class Engine(ABC):
         """The rows of a query, a part at a time."""
         yield from expression.to_pyarrow_batches(chunk_size=BATCH)
 
+    def close(self) -> None:  # noqa: B027 - not every engine holds something
+        """Let go of what is held; nothing can be asked afterwards."""
+
     @abstractmethod
     def failures(self) -> tuple[type[BaseException], ...]:
         """What this engine raises when a query or a source is at fault."""

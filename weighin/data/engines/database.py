@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from weighin.contract.sources import Files, Query
@@ -26,6 +27,38 @@ class Database(Engine):
             self._connection = ibis.connect(address)
             if self._connection.name == "postgres":
                 self._connection.raw_sql("SET TIME ZONE 'UTC'").close()
+
+    @staticmethod
+    def sqlite(path: Path) -> Database:
+        """A file of SQLite. Errors: `FileNotFoundError`."""
+        import ibis
+
+        if not path.is_file():
+            raise FileNotFoundError(str(path))
+        found = Database.__new__(Database)
+        found._connection = ibis.sqlite.connect(str(path))
+        return found
+
+    def has(self, table: str) -> bool:
+        """Whether a table is seen without naming a schema."""
+        from ibis.common.exceptions import TableNotFound
+
+        try:
+            self._connection.table(table)
+        except TableNotFound:
+            return False
+        return True
+
+    def batches(self, expression: Any) -> Iterator[Any]:
+        """A part at a time where that is known to work, else at once."""
+        if self._connection.name == "postgres":
+            yield from super().batches(expression)
+        else:
+            yield from expression.to_pyarrow().to_batches()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.disconnect()
 
     def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
         """Files are read by DuckDB or Spark."""
@@ -53,7 +86,9 @@ class Database(Engine):
         return numbered.filter(kept).drop(number)
 
     def failures(self) -> tuple[type[BaseException], ...]:
-        """PostgreSQL's driver's errors; other drivers raise through Ibis."""
+        """Errors of the drivers of PostgreSQL and SQLite; other drivers raise through Ibis."""
+        import sqlite3
+
         import psycopg
 
-        return (psycopg.Error,)
+        return (psycopg.Error, sqlite3.Error)

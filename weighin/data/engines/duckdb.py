@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -31,11 +31,11 @@ class DuckDB(Engine):
     name = "DuckDB"
     reads_once = False
 
-    def __init__(self) -> None:
+    def __init__(self, memory: str = MEMORY) -> None:
         import ibis
 
         self._connection = ibis.duckdb.connect(
-            memory_limit=os.environ.get("WEIGHIN_MEMORY", MEMORY),
+            memory_limit=os.environ.get("WEIGHIN_MEMORY", memory),
             temp_directory=f"{tempfile.gettempdir()}/weighin-duckdb-{os.getpid()}",
             autoinstall_known_extensions=False,
             TimeZone="UTC",
@@ -51,6 +51,10 @@ class DuckDB(Engine):
             known = _header(pattern) & set(types)
             return self._connection.read_csv(pattern, types={c: TYPES[types[c]] for c in sorted(known)})
         return self._known(self._connection.read_parquet(pattern, hive_partitioning=found.is_dir()))
+
+    def parquet(self, paths: Sequence[str]) -> Any:
+        """Some Parquet files, whose columns need not be the same: what one of them has not is missing there."""
+        return self._known(self._connection.read_parquet(list(paths), union_by_name=True, hive_partitioning=False))
 
     def _known(self, table: Any) -> Any:
         """The same with nanoseconds cut to microseconds: Ibis does not know DuckDB's type for those with a zone."""
@@ -116,6 +120,10 @@ class DuckDB(Engine):
             f"SELECT {names} FROM (SELECT *, row_number() OVER () AS weighin_row FROM ({rows})) "  # noqa: S608
             f"WHERE hash(weighin_row) % 1000003 < {int(share * 1_000_003)}"
         )
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.disconnect()
 
     def failures(self) -> tuple[type[BaseException], ...]:
         """DuckDB's errors."""

@@ -1,0 +1,85 @@
+"""A monitor goes back once, to a version that was gated and never left, and never over somebody else's change."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from registry_versions import SAYS, make, promoted, titles
+from weighin.data.profile import Profile
+from weighin.errors import PromotionError
+from weighin.monitor.back import OWNER, go_back, target
+from weighin.monitor.look import Champion, Look
+from weighin.rollback import rollback
+
+EMPTY = Profile(0, None, "none", True, {}, {})
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("registry")
+    make(folder, *(SAYS.format(value=v) for v in (0.1, 0.2, 0.3, 0.4)))
+    shutil.copyfile(folder / "mlflow.db", folder / "template.db")
+    return folder
+
+
+@pytest.fixture
+def uri(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Versions 2 and then 3 were promoted over the first champion, which was never gated."""
+    (template / "mlflow.db").write_bytes((template / "template.db").read_bytes())
+    address = f"sqlite:///{template}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    promoted(address, "2", tmp_path)
+    promoted(address, "3", tmp_path)
+    return address
+
+
+def seen(version: str) -> Look:
+    from datetime import UTC, datetime
+
+    return Look(datetime.now(UTC), Champion(version, "sha256:x", EMPTY, {}), (), (), ())
+
+
+def test_it_goes_to_the_version_before_and_says_why(uri: str) -> None:
+    done = go_back(titles(uri), seen("3"), ["monitor/b", "monitor/a"], None)
+    assert (done.before, done.after) == ("3", "2")
+    assert done.entry is not None
+    assert (done.entry.owner, done.entry.reason) == (OWNER, "monitor/a, monitor/b broke their limits")
+    assert not done.entry.emergency
+
+
+def test_a_second_monitor_finds_another_champion_and_does_nothing(uri: str) -> None:
+    go_back(titles(uri), seen("3"), ["monitor/a"], None)
+    with pytest.raises(PromotionError, match="version 2 is champion now, the look was at version 3"):
+        go_back(titles(uri), seen("3"), ["monitor/a"], None)
+    assert len(titles(uri).ledger.entries()) == 4
+
+
+def test_it_never_goes_in_circles_nor_to_what_was_never_gated(uri: str) -> None:
+    go_back(titles(uri), seen("3"), ["monitor/a"], None)
+    # Version 2 fails as well: before it was the first, which was adopted and never gated.
+    with pytest.raises(PromotionError, match="People have to decide"):
+        go_back(titles(uri), seen("2"), ["monitor/a"], None)
+    entries = titles(uri).ledger.entries()
+    assert target(entries, "2") == ""
+    # And where somebody goes forward to 3 again, a monitor does not undo it.
+    rollback(titles(uri), "3", owner="a", reason="it was the data")
+    assert target(titles(uri).ledger.entries(), "3") == ""
+
+
+def test_a_version_that_was_left_is_none_to_go_back_to_until_it_is_promoted_again(uri: str, tmp_path: Path) -> None:
+    go_back(titles(uri), seen("3"), ["monitor/a"], None)
+    rollback(titles(uri), "3", owner="a", reason="forward again")
+    promoted(uri, "4", tmp_path)
+    entries = titles(uri).ledger.entries()
+    assert target(entries, "4") == ""  # its predecessor, version 3, was rolled back from
+    gated = [replace(e, action="promote") if e is entries[-2] else e for e in entries]
+    assert target(gated, "4") == "3"
+
+
+def test_the_first_champion_has_nothing_before_it(uri: str) -> None:
+    assert target(titles(uri).ledger.entries(), "1") == ""
+    assert target([], "1") == ""

@@ -1,0 +1,318 @@
+"""What a look at the prediction log gives, whatever it lies in; and what it leaves out and counts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from postgres_server import postgres
+from weighin.contract.sources import Span
+from weighin.data.prediction_log import LogTables
+from weighin.errors import NotEvaluated
+from weighin.monitor.log import Log
+from weighin.serving.sinks import Sink, sink_for
+
+NOW = datetime(2026, 11, 27, 12, 0, 30, tzinfo=UTC)
+BASE = LogTables.sketch(["a", "Größe"], kind="float")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres() as address:
+        yield address
+
+
+@pytest.fixture(params=["parquet", "sqlite", "postgres", "duckdb"])
+def tables(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LogTables]:
+    """A log of its own in each kind of place; DuckDB stands for any database that a team fills by itself."""
+    kind = request.param
+    if kind == "postgres":
+        address = request.getfixturevalue("server")
+        monkeypatch.setenv("TEST_LOG", address)
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        yield replace(BASE, path=None, connection="TEST_LOG")
+    elif kind == "duckdb":
+        monkeypatch.setenv("TEST_LOG", f"duckdb://{tmp_path}/log.db")
+        yield replace(BASE, path=None, connection="TEST_LOG")
+    else:
+        yield replace(BASE, path=str(tmp_path / ("log" if kind == "parquet" else "log.sqlite")))
+
+
+class OwnDuckDB(Sink):
+    """How a team would write tables of its own."""
+
+    def write(self, table: str, rows: pa.Table) -> None:
+        import duckdb
+
+        with duckdb.connect(os.environ["TEST_LOG"].removeprefix("duckdb://")) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.register("given", rows)
+            connection.execute(f'CREATE TABLE IF NOT EXISTS "{table}" AS SELECT * FROM given LIMIT 0')  # noqa: S608
+            connection.execute(f'INSERT INTO "{table}" SELECT * FROM given')  # noqa: S608
+
+    def retain(self, since: datetime) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def sink(tables: LogTables) -> Iterator[Sink]:
+    if tables.connection and os.environ["TEST_LOG"].startswith("duckdb"):
+        yield OwnDuckDB(tables)
+        return
+    with contextlib.closing(sink_for(tables)) as found:
+        yield found
+
+
+Add = Callable[..., None]
+
+
+@pytest.fixture
+def add(sink: Sink) -> Add:
+    """Log rows, each `minutes` before NOW, newest last."""
+
+    def rows(*minutes: float, prefix: str = "r", **given: object) -> None:
+        own = {
+            "model": "m",
+            "version": "3",
+            "digest": "sha256:d",
+            "role": "champion",
+            "status": 200,
+            "milliseconds": 2.5,
+            "row": 0,
+            "f_a": 1.5,
+            "f_Größe": None,
+            "prediction": 0.25,
+        }
+        made = [{**own, "at": NOW - timedelta(minutes=m), "request": f"{prefix}{m:g}", **given} for m in minutes]
+        sink.write(sink.tables.predictions, pa.Table.from_pylist(made, schema=sink.tables.schema))
+
+    return rows
+
+
+@pytest.fixture
+def label(sink: Sink) -> Callable[..., None]:
+    def rows(*given: tuple[str, int, float], row: int = 0) -> None:
+        made = [{"at": NOW - timedelta(minutes=m), "request": r, "row": row, "label": value} for r, value, m in given]
+        sink.write(sink.tables.labels, pa.Table.from_pylist(made, schema=sink.tables.label_schema))
+
+    return rows
+
+
+def requests(look) -> list[str]:
+    return look.rows["request"].to_pylist()
+
+
+def test_what_was_written_is_read_back(tables: LogTables, add: Add) -> None:
+    add(3, 2, 1)
+    look = Log(tables).last_rows(2, NOW)
+    assert look.faults.sentences == ()
+    assert look.rows.schema.names == [*tables.schema.names, "label", "label_at"]
+    assert look.rows.schema.types[:-2] == tables.schema.types
+    assert look.rows.drop_columns(["label", "label_at"]).to_pylist()[1] == {
+        "at": NOW - timedelta(minutes=1),
+        "request": "r1",
+        "row": 0,
+        "model": "m",
+        "version": "3",
+        "digest": "sha256:d",
+        "role": "champion",
+        "status": 200,
+        "milliseconds": 2.5,
+        "prediction": 0.25,
+        "f_a": 1.5,
+        "f_Größe": None,
+    }
+    assert requests(look) == ["r2", "r1"]
+
+
+def test_the_rows_of_a_version_a_role_and_a_kind(tables: LogTables, add: Add) -> None:
+    add(*range(200, 100, -1), version="2", prefix="old")
+    add(90, role="shadow", version="4")
+    add(80, status=500, prediction=None, f_a=None)
+    add(70, 60)
+    log = Log(tables)
+    assert requests(log.last_rows(9, NOW, version="3")) == ["r80", "r70", "r60"]
+    assert requests(log.last_rows(9, NOW, version="3", kind="predicted")) == ["r70", "r60"]
+    assert requests(log.last_rows(9, NOW, role="shadow")) == ["r90"]
+    assert requests(log.last_rows(2, NOW, version="2")) == ["old102", "old101"]
+    assert log.last_rows(9, NOW, version="7").rows.num_rows == 0
+
+
+def test_the_last_hours_and_their_number(tables: LogTables, add: Add) -> None:
+    # Also across midnight, of a day with many files.
+    for minutes in (0.5, 30, 59, 61, 600, 800, 900):
+        add(minutes)
+    add(20, status=503, prediction=None)
+    add(21, status=400, prediction=None)
+    log = Log(tables)
+    look = log.last_hours(1, NOW, 100)
+    assert requests(look) == ["r59", "r30", "r21", "r20", "r0.5"]
+    assert not look.cut
+    cut = log.last_hours(14, NOW, 3)
+    assert (requests(cut), cut.cut) == (["r21", "r20", "r0.5"], True)
+    assert requests(log.last_hours(13.5, NOW, 100))[:2] == ["r800", "r600"]
+    counted = log.count(Span(NOW - timedelta(hours=1), NOW))
+    assert (counted.rows, counted.requests, counted.errors, counted.refused) == (5, 5, 1, 1)
+    assert log.count(Span(NOW - timedelta(minutes=30), NOW)).rows == 4
+    assert log.count(Span(NOW, NOW + timedelta(hours=1))).rows == 0
+
+
+def test_labels_are_joined_also_late_ones(tables: LogTables, add: Add, label) -> None:
+    add(5000, 4000, 30, 20, 10)
+    add(10, row=1)
+    label(("r5000", 1, 3), ("r4000", 0, 900), ("r20", 0, 1), ("unknown", 1, 1))
+    log = Log(tables)
+    rows = log.last_rows(4, NOW).rows
+    assert rows["request"].to_pylist() == ["r30", "r20", "r10", "r10"]
+    assert rows["label"].to_pylist() == [None, 0, None, None]
+    assert rows["label_at"].to_pylist()[1] == NOW - timedelta(minutes=1)
+    came = log.last_rows(2, NOW, kind="labelled").rows
+    assert list(zip(came["request"].to_pylist(), came["label"].to_pylist(), strict=True)) == [("r5000", 1), ("r20", 0)]
+    assert requests(log.last_rows(9, NOW, kind="labelled")) == ["r4000", "r5000", "r20"]
+    assert requests(log.last_hours(1, NOW, 9, kind="labelled")) == ["r5000", "r20"]
+    assert log.last_rows(9, NOW, version="9", kind="labelled").rows.num_rows == 0
+
+
+def test_without_labels_there_are_none(tables: LogTables, add: Add) -> None:
+    add(1)
+    assert Log(tables).last_rows(1, NOW).rows["label"].to_pylist() == [None]
+    assert Log(tables).last_rows(1, NOW, kind="labelled").rows.num_rows == 0
+
+
+def test_of_rows_with_one_id_the_first_counts(tables: LogTables, add: Add, label) -> None:
+    add(30, 20, 10)
+    add(9, request="r20", prediction=0.9)
+    add(8, request="r20", row=1)
+    add(7, request="r20", role="shadow")
+    label(("r20", 1, 1))
+    look = Log(tables).last_rows(4, NOW)
+    assert requests(look) == ["r30", "r20", "r10", "r20"]
+    assert look.rows["prediction"].to_pylist()[1] == 0.25
+    assert look.rows["label"].to_pylist() == [None, 1, None, None]
+    assert look.faults.duplicates == 1
+    assert "twice" in look.faults.sentences[0]
+    came = Log(tables).last_rows(4, NOW, kind="labelled")
+    assert (requests(came), came.faults.duplicates) == (["r20"], 1)
+
+
+def test_many_duplicates_do_not_hide_other_rows(tables: LogTables, add: Add) -> None:
+    add(300, 299)
+    add(*range(200, 0, -1), request="again")
+    look = Log(tables).last_rows(3, NOW)
+    assert requests(look) == ["r300", "r299", "again"]
+    assert look.faults.duplicates == 199
+
+
+def test_labels_that_contradict_are_unknown(tables: LogTables, add: Add, label) -> None:
+    add(30, 20, 10)
+    label(("r30", 1, 5), ("r20", 1, 5), ("r20", 0, 4), ("r10", 0, 5))
+    label(("r30", 1, 4))
+    look = Log(tables).last_rows(3, NOW)
+    assert look.rows["label"].to_pylist() == [1, None, 0]
+    assert look.faults.contradictions == 1
+    assert "contradict" in look.faults.sentences[0]
+    came = Log(tables).last_rows(3, NOW, kind="labelled")
+    assert sorted(requests(came)) == ["r10", "r30"]
+    assert came.faults.contradictions == 1
+
+
+def test_rows_of_the_future_are_left_out(tables: LogTables, add: Add, label) -> None:
+    add(10, -2, -6, -3000)
+    label(("r10", 1, -60))
+    look = Log(tables).last_rows(9, NOW)
+    assert requests(look) == ["r10", "r-2"]
+    assert look.faults.ahead == 3
+    assert "clock" in look.faults.sentences[0]
+    assert look.rows["label"].to_pylist() == [None, None]
+
+
+def test_a_log_that_is_not_there_says_so(tables: LogTables) -> None:
+    if tables.connection:
+        if "duckdb" in os.environ["TEST_LOG"]:
+            pytest.skip("the file is made by opening it")
+        assert Log(tables).last_rows(1, NOW).rows.num_rows == 0
+        return
+    with pytest.raises(NotEvaluated, match="nothing was logged yet"):
+        Log(tables).last_rows(1, NOW)
+
+
+# --- what is particular to one place
+
+
+def test_half_of_a_file_is_left_out_and_counted(tmp_path: Path) -> None:
+    tables = replace(BASE, path=str(tmp_path / "log"))
+    sink = sink_for(tables)
+    row = {"at": NOW, "request": "r", "row": 0, "role": "champion", "prediction": 0.5}
+    sink.write(tables.predictions, pa.Table.from_pylist([row], schema=tables.schema))
+    (whole,) = (tmp_path / "log").rglob("*.parquet")
+    (whole.parent / "copied-by-hand.parquet").write_bytes(whole.read_bytes()[:-100])
+    (whole.parent / f".{whole.name}.part").write_bytes(whole.read_bytes()[:50])
+    look = Log(tables).last_rows(5, NOW)
+    assert requests(look) == ["r"]
+    assert look.faults.sentences == ("1 files are not whole, and are left out",)
+
+
+def test_a_file_of_another_writer_and_older_columns(tmp_path: Path) -> None:
+    tables = replace(BASE, path=str(tmp_path / "log"))
+    folder = tmp_path / "log" / tables.predictions / "day=2026-11-27"
+    folder.mkdir(parents=True)
+    own = pa.table({"at": pa.array([NOW.replace(tzinfo=None)]), "request": ["x"], "row": [0], "prediction": [0.5]})
+    pq.write_table(own, folder / "part-0.parquet")
+    rows = Log(tables).last_rows(5, NOW).rows.to_pylist()
+    assert [(r["at"], r["request"], r["prediction"], r["f_a"]) for r in rows] == [(NOW, "x", 0.5, None)]
+    with pytest.raises(NotEvaluated, match="does not say the version"):
+        Log(tables).last_rows(5, NOW, version="3")
+
+
+def test_rows_written_by_half_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE weighin_predictions (at TEXT, request TEXT, row INTEGER, prediction REAL)")
+        values = [("2026-11-27 12:00:00", "r", 0, 0.5), ("2026-11-27 12:00:01", None, 0, 0.5)]
+        connection.executemany("INSERT INTO weighin_predictions VALUES (?, ?, ?, ?)", values)
+    connection.close()
+    look = Log(replace(BASE, path=str(path))).last_rows(5, NOW)
+    assert (requests(look), look.faults.broken) == (["r"], 1)
+
+
+def test_a_table_without_its_columns_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE weighin_predictions (at TEXT, request TEXT)")
+    connection.close()
+    with pytest.raises(NotEvaluated, match="weighin_predictions has no column row, prediction"):
+        Log(replace(BASE, path=str(path))).last_rows(5, NOW)
+
+
+def test_a_database_that_is_away_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_LOG", "postgres://user:the-secret@127.0.0.1:9/db")
+    with pytest.raises(NotEvaluated, match="TEST_LOG") as raised:
+        Log(replace(BASE, path=None, connection="TEST_LOG")).last_rows(5, NOW)
+    assert "the-secret" not in str(raised.value)
+
+
+def test_a_look_opens_only_files_of_its_time(tmp_path: Path) -> None:
+    tables = replace(BASE, path=str(tmp_path / "log"))
+    sink = sink_for(tables)
+    for hours in range(72):
+        row = {"at": NOW - timedelta(hours=hours), "request": f"r{hours}", "row": 0, "role": "champion"}
+        sink.write(tables.predictions, pa.Table.from_pylist([row], schema=tables.schema))
+    for path in (tmp_path / "log").rglob("*.parquet"):
+        if path.parent.name < "day=2026-11-26":
+            path.write_bytes(b"PAR1 whoever reads this fails PAR1")
+    assert requests(Log(tables).last_hours(2.5, NOW, 100)) == ["r2", "r1", "r0"]
+    assert requests(Log(tables).last_rows(2, NOW)) == ["r1", "r0"]

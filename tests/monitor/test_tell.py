@@ -1,0 +1,123 @@
+"""People are told once for one trouble, in words that do nothing, and no secret is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+
+from loopback import Answer, Asked, listening
+from weighin.contract.monitor import Alert, Retrain
+from weighin.monitor.tell import MOMENT, RETRAIN, SIGNATURE, News, ask_to_train, tell
+from weighin.runner.github import TOKENS
+
+NEWS = News("flight-delay/3/a", "flight-delay version 3: <!channel> broke", ("drift/<b>@team: 0.4", "x"), {"n": 1})
+
+
+def test_slack_gets_text_that_mentions_nobody() -> None:
+    asked: list[Asked] = []
+    with listening(lambda request: asked.append(request) or Answer()) as address:
+        alert = Alert(to="slack", address="CHAT")
+        assert tell([alert], NEWS, {"CHAT": f"{address}/hook/secret"}) == []
+    said = json.loads(asked[0].body)["text"]
+    assert said.startswith("*flight-delay version 3: &lt;!channel&gt; broke*\n")
+    assert "<" not in said
+
+
+def test_a_generic_webhook_is_signed_over_time_and_body() -> None:
+    asked: list[Asked] = []
+    with listening(lambda request: asked.append(request) or Answer()) as address:
+        alert = Alert(to="webhook", address="HOOK", secret="KEY")
+        assert tell([alert], NEWS, {"HOOK": address, "KEY": "a-secret"}) == []
+    headers = {name.lower(): value for name, value in asked[0].headers.items()}
+    over = headers[MOMENT].encode() + b"." + asked[0].body
+    assert headers[SIGNATURE] == "sha256=" + hmac.new(b"a-secret", over, hashlib.sha256).hexdigest()
+    assert json.loads(asked[0].body)["key"] == NEWS.key
+    assert b"a-secret" not in asked[0].body
+
+
+class Issues:
+    """Open issues, as GitHub's documentation of these calls shows them."""
+
+    def __init__(self) -> None:
+        self.open: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+
+    def answer(self, request: Asked) -> Answer:
+        body = json.loads(request.body) if request.body else {}
+        if request.path.endswith("/dispatches"):
+            self.events.append(body)
+            return Answer(204, b"null")
+        if request.method == "GET":
+            assert "state=open&labels=weighin-monitor" in request.path
+            return Answer(200, json.dumps(self.open).encode())
+        if request.method == "POST":
+            url = f"https://github.com/o/r/issues/{len(self.open) + 1}"
+            self.open.append({"number": len(self.open) + 1, "html_url": url, **body})
+            return Answer(201, json.dumps(self.open[-1]).encode())
+        found = self.open[int(request.path.rpartition("/")[2]) - 1]
+        found |= body
+        return Answer(200, json.dumps(found).encode())
+
+
+def test_an_issue_is_kept_up_to_date_and_not_repeated() -> None:
+    github = Issues()
+    with listening(github.answer) as address:
+        environment = {"GITHUB_API_URL": address, TOKENS[0]: "a-secret"}
+        alerts = [Alert(to="github", repository="o/r")]
+        assert tell(alerts, NEWS, environment) == []
+        again = News(NEWS.key, NEWS.title, ("worse",), {})
+        assert tell(alerts, again, environment) == []
+        assert tell(alerts, News("another", "t", ("y",), {}), environment) == []
+    assert [i["labels"] for i in github.open] == [["weighin-monitor"]] * 2
+    assert "- worse" in github.open[0]["body"]
+    assert "0.4" not in github.open[0]["body"]
+
+
+def test_what_does_not_arrive_is_said_without_addresses_and_stops_nothing() -> None:
+    alerts = [
+        Alert(to="slack", address="CHAT"),
+        Alert(to="slack", address="UNSET"),
+        Alert(to="slack", address="PLAIN"),
+        Alert(to="webhook", address="CHAT", secret="KEY"),
+        Alert(to="github", repository="o/r"),
+    ]
+    environment = {
+        "CHAT": "http://127.0.0.1:9/hook/a-secret", "PLAIN": "http://example.org/a-secret", "KEY": "a-secret",
+        "GITHUB_API_URL": "http://127.0.0.1:9", TOKENS[0]: "a-secret",
+    }  # fmt: skip
+    said = tell(alerts, NEWS, environment)
+    assert [s.partition(" (")[0] for s in said] == [
+        f"the alert to {to} did not arrive" for to in ("slack", "slack", "slack", "webhook", "github")
+    ]
+    assert "UNSET is not set" in said[1]
+    assert "not https" in said[2]
+    assert "a-secret" not in "".join(said)
+
+
+def test_a_training_is_asked_for_with_what_it_should_know() -> None:
+    github = Issues()
+    with listening(github.answer) as address:
+        environment = {"GITHUB_API_URL": address, TOKENS[0]: "a-secret"}
+        assert ask_to_train(Retrain(repository="o/r"), {"model": "m", "version": "3"}, environment) == ""
+    assert github.events == [{"event_type": RETRAIN, "client_payload": {"model": "m", "version": "3"}}]
+    gone = {"GITHUB_API_URL": "http://127.0.0.1:9", TOKENS[0]: "a-secret"}
+    assert "did not arrive" in ask_to_train(Retrain(repository="o/r"), {}, gone)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"to": "slack"},
+        {"to": "slack", "address": "A", "secret": "B"},
+        {"to": "webhook", "address": "A"},
+        {"to": "github", "address": "A"},
+        {"to": "slack", "address": "https://hooks.example.org/secret"},
+    ],
+)
+def test_an_alert_is_complete_and_holds_no_secret(given: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"needs|pattern"):
+        Alert.model_validate(given)

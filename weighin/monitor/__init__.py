@@ -1,0 +1,9 @@
+"""Watching after the release: the same rule, applied again and again to what the champion answers.
+
+log      reads the prediction log that a server writes (`weighin.serving.log`)
+watched  what the contract wants watched, as checks with limits
+alarm    how sure a window has to be, so that looking every five minutes raises few false alarms in a month
+look     one look: windows of the log in, outcomes and alarms out
+back     whether a monitor may roll back, and to which version
+tell     people are told, a training is asked for
+"""

@@ -1,0 +1,62 @@
+"""How sure a window has to be: false alarms per month instead of false alarms per look.
+
+Looks overlap and are many, so nothing is assumed of how they depend on each other: the expected number of false alarms
+is at most the sum over the looks of their probabilities (linearity of expectation). An alarm at a look needs `looks`
+windows to fail that lie side by side, without a row in common, and each fails with probability at most alpha while the
+limit is kept. If the rows of one window say nothing of those of another, the look alarms falsely with at most
+alpha ** looks. With
+
+    alpha = (false alarms per month * minutes between looks / minutes of a month / checks) ** (1 / looks)
+
+the expected number of false alarms of all checks in 30 days of looks is at most what the contract states. `looks: 1`
+needs no assumption about windows, and intervals that are right very far out; three windows need alpha near 1 %, where
+the methods have been measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from weighin.contract.monitor import Evidence
+from weighin.outcome import Outcome, Status
+
+MINUTES = 30 * 24 * 60
+"""Of a month."""
+
+
+def window_alpha(evidence: Evidence, checks: int) -> float:
+    """The one-sided error of each check in each window; never above 0.05.
+
+    checks  how many can raise an alarm
+
+    >>> round(window_alpha(Evidence(false_alarms_per_month=0.5, every_minutes=5, looks=3), 20), 4)
+    0.0142
+    >>> round(window_alpha(Evidence(false_alarms_per_month=0.5, every_minutes=5, looks=1), 20) * 1e6, 2)
+    2.89
+    """
+    if checks < 1:
+        raise ValueError("without checks there is nothing to be sure of")
+    share = evidence.false_alarms_per_month * evidence.every_minutes / MINUTES / checks
+    return min(0.05, float(share ** (1 / evidence.looks)))
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A limit that was broken in every one of the windows, the newest first."""
+
+    check: str
+    windows: tuple[Outcome, ...]
+
+    @property
+    def newest(self) -> Outcome:
+        """What the newest window said."""
+        return self.windows[0]
+
+
+def alarm(windows: Sequence[Outcome], evidence: Evidence) -> Alarm | None:
+    """Whether windows, the newest first, are an alarm. Nothing but `failed` counts: to be unsure is no alarm."""
+    row = tuple(windows[: evidence.looks])
+    if len(row) < evidence.looks or any(o.status is not Status.FAILED for o in row):
+        return None
+    return Alarm(row[0].check, row)

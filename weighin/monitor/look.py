@@ -1,0 +1,196 @@
+"""One look: windows of the prediction log in, one outcome a check out, and the alarms.
+
+Rows of a window are independent of each other here, whatever the contract's `group`: the question is whether what now
+answers still keeps the limit, and an hour has no days to count. A limit on drift has to leave room for what an ordinary
+day does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from weighin.contract import Check
+from weighin.contract.checks import ChangedRule
+from weighin.contract.models import Contract
+from weighin.contract.monitor import Window
+from weighin.data.profile import Profile
+from weighin.data.profiling import profile
+from weighin.data.relation import Relation
+from weighin.errors import WeighinError
+from weighin.monitor.alarm import Alarm, alarm
+from weighin.monitor.watched import Watched, columns_of, watched
+from weighin.outcome import Measurement, Outcome, Unmeasured, decide
+from weighin.predict import COLUMN
+from weighin.stats.contrast import contrast
+from weighin.stats.intervals import Interval, Undefined, clopper_pearson
+from weighin.stats.metrics import METRICS, Scored
+from weighin.suites.drift import compared
+from weighin.suites.sample import sample
+
+STATUS, MILLISECONDS, LABEL, OTHER = "status", "milliseconds", "label", "other"
+"""Columns of a window besides features and `prediction`; `other` is the shadow's prediction for the same row."""
+
+
+class Log(Protocol):
+    """The prediction log as a look needs it."""
+
+    def window(self, window: Window, now: datetime, back: int) -> pa.Table:
+        """The rows of a window that ends at `now`, or of the one `back` places before it, without a row in common.
+
+        Columns: features by name, `prediction`, `status`, `milliseconds`, and where they are known `label` and `other`;
+        a request that failed has one row, without features.
+        """
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What the log is compared with.
+
+    version, digest  of the registry
+    profile          of the reference data and of the version's predictions on them
+    baseline         metric -> value of its decision record
+    """
+
+    version: str
+    digest: str
+    profile: Profile
+    baseline: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look saw.
+
+    outcomes  of the newest window of each check
+    alarms    checks that failed in as many windows as the contract asks for
+    """
+
+    moment: datetime
+    champion: Champion
+    outcomes: tuple[Outcome, ...]
+    alarms: tuple[Alarm, ...]
+    watched: tuple[Watched, ...]
+
+
+def look(contract: Contract, log: Log, champion: Champion, now: datetime) -> Look:
+    """Look at the log once. What cannot be measured is `not_evaluated`, and no alarm.
+
+    Errors: `ContractError` for a contract that cannot be watched by this champion.
+    """
+    monitor = contract.monitor
+    assert monitor is not None
+    listed = watched(contract, champion.baseline, columns_of(contract, champion.profile.columns))
+    seen: dict[tuple[Window, int], Seen] = {}
+    outcomes, alarms = [], []
+    for item in listed:
+        row: list[Outcome] = []
+        for back in range(monitor.evidence.looks):
+            key = (item.window, back)
+            if key not in seen:
+                seen[key] = Seen(contract, log, champion, item.window, now, back)
+            row.append(decide(seen[key].measured(item), item.limit))
+            # An older window is looked at only where the newer ones failed.
+            if alarm([*row] * monitor.evidence.looks, monitor.evidence) is None:
+                break
+        outcomes.append(row[0])
+        found = alarm(row, monitor.evidence)
+        alarms += [found] if found else []
+    return Look(now, champion, tuple(outcomes), tuple(alarms), tuple(listed))
+
+
+class Seen:
+    """One window, read once for all checks."""
+
+    def __init__(
+        self, contract: Contract, log: Log, champion: Champion, window: Window, now: datetime, back: int
+    ) -> None:
+        self._contract, self._champion, self._window = contract, champion, window
+        self._problem, self._rows = "", pa.table({})
+        try:
+            self._rows = log.window(window, now, back)
+        except WeighinError as error:
+            self._problem = str(error)
+        self._profile: Profile | None = None
+
+    def measured(self, item: Watched) -> Measurement | Unmeasured:
+        """What a check finds here. Never an error: a window that cannot be read is no pass, and no alarm either."""
+        if self._problem:
+            return Unmeasured(item.id, self._problem)
+        if self._rows.num_rows < self._window.rows_at_least:
+            least = self._window.rows_at_least
+            return Unmeasured(item.id, f"{self._rows.num_rows} rows in the window, {least} are needed")
+        try:
+            if item.kind == "drift":
+                return self._drift(item)
+            interval, unit, detail = self._interval(item)
+        except (WeighinError, Undefined) as error:
+            return Unmeasured(item.id, str(error))
+        check = Check(item.id, "monitor", item.limit, item.rule or ChangedRule())
+        return sample(check, interval, unit, "rows", detail)
+
+    @property
+    def _answered(self) -> pa.Table:
+        return self._rows.filter(pc.is_valid(self._rows[COLUMN]))
+
+    def _drift(self, item: Watched) -> Measurement:
+        assert item.rule is not None
+        before = self._champion.profile
+        if self._profile is None:
+            rows = self._answered
+            bins = dict.fromkeys(before.columns, 1)
+            self._profile = profile(Relation.over(rows), bins, None, like=before)
+        check = Check(item.id, "monitor", item.limit, item.rule)
+        known = self._contract.data.columns.get(item.column)
+        hidden = known is not None and known.sensitive
+        return compared(check, before, self._profile, 1 - item.limit.alpha, "rows", hidden=hidden)
+
+    def _interval(self, item: Watched) -> tuple[Interval, str, dict[str, object]]:
+        level = 1 - item.limit.alpha
+        if item.kind == "errors":
+            failed = int(pc.sum(pc.greater_equal(self._rows[STATUS], 400)).as_py() or 0)
+            return clopper_pearson(failed, self._rows.num_rows, level), "share", {}
+        if item.kind == "latency":
+            quick = int(pc.sum(pc.less_equal(self._rows[MILLISECONDS], item.milliseconds)).as_py() or 0)
+            return clopper_pearson(quick, self._rows.num_rows, level), f"share within {item.milliseconds:g} ms", {}
+        rows = self._answered
+        if item.kind == "disagreement":
+            if OTHER not in rows.column_names:
+                raise Undefined("no shadow answers the same rows")
+            both = rows.filter(pc.is_valid(rows[OTHER]))
+            if not both.num_rows:
+                raise Undefined("no shadow answers the same rows")
+            differ = self._decisions(both, COLUMN) != self._decisions(both, OTHER)
+            return clopper_pearson(int(differ.sum()), both.num_rows, level), "share", {}
+        if LABEL not in rows.column_names:
+            raise Undefined("no label has come")
+        labelled = rows.filter(pc.is_valid(rows[LABEL]))
+        if labelled.num_rows < self._window.rows_at_least:
+            raise Undefined(f"{labelled.num_rows} labels have come, {self._window.rows_at_least} are needed")
+        found = contrast(item.metric, self._scored(labelled), None, None, level)
+        return found.interval, METRICS[item.metric].unit, {"labels": labelled.num_rows}
+
+    def _threshold(self) -> float:
+        gate = self._contract.gates.performance
+        return gate.threshold if gate else 0.5
+
+    def _decisions(self, rows: pa.Table, column: str) -> np.ndarray:
+        values = np.asarray(rows[column].to_numpy(), dtype=np.float64)
+        return values >= self._threshold() if self._contract.model.task == "binary" else values
+
+    def _scored(self, rows: pa.Table) -> Scored:
+        label = rows[LABEL].to_numpy()
+        score = np.asarray(rows[COLUMN].to_numpy(), dtype=np.float64)
+        match self._contract.model.task:
+            case "binary":
+                return Scored(np.asarray(label, dtype=np.float64) == 1, score, None, self._threshold())
+            case "regression":
+                return Scored(np.asarray(label, dtype=np.float64), score)
+            case _:
+                raise Undefined("metrics of more than two classes need every class's probability, which is not logged")

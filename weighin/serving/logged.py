@@ -1,0 +1,154 @@
+"""ASGI middleware that logs predictions: for MLflow's scoring server, and with two functions for any other.
+
+Bytes pass through as they come; nothing is read in them before the answer was sent, and then by another thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+
+from weighin.data.prediction_log import REQUEST
+from weighin.serving.exchange import (
+    Exchange,
+    ReadFeatures,
+    ReadPredictions,
+    Served,
+    mlflow_features,
+    mlflow_predictions,
+)
+from weighin.serving.identity import App, Message, Receive, Send
+from weighin.serving.log import LogWriter
+
+HEADER = b"x-request-id"
+"""Where a client says an id of its own, and learns the one that is logged: labels name it."""
+BODY_BYTES = 2**20
+"""Of a larger body neither features nor predictions are logged."""
+
+
+class Logged:
+    """Answers to POST at one path are logged, failed ones too."""
+
+    def __init__(
+        self,
+        app: App,
+        writer: LogWriter,
+        served: Served,
+        *,
+        path: str = "/invocations",
+        features: ReadFeatures = mlflow_features,
+        predictions: ReadPredictions = mlflow_predictions,
+        body_bytes: int = BODY_BYTES,
+    ) -> None:
+        """
+        served       model, version, digest and role that stand in every row
+        features     called by the writer's thread with the request's body and content type
+        predictions  called by it with the answer's body, and the numbers of an answer that count
+        """
+        self._app, self._writer, self._served = app, writer, served
+        self._path, self._features, self._predictions, self._most = path, features, predictions, body_bytes
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Pass a request on, and its answer back."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, self._closing(send))
+        elif scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == self._path:
+            await self._logged(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _closing(self, send: Send) -> Send:
+        """What waits is stored before the server ends."""
+
+        async def say(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                await asyncio.to_thread(self._writer.close)
+            await send(message)
+
+        return say
+
+    async def _logged(self, scope: Message, receive: Receive, send: Send) -> None:
+        at, began = time.time(), time.perf_counter()
+        request = _request(scope)
+        asked, answered = _Body(self._most), _Body(self._most)
+        status, plain, done = 500, True, False
+
+        async def hear() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                asked.add(message.get("body", b""))
+            return message
+
+        async def say(message: Message) -> None:
+            nonlocal request, status, plain, done
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", []))
+                own = next((value for name, value in headers if name.lower() == HEADER), None)
+                if own is None:
+                    message = {**message, "headers": [*headers, (HEADER, request.encode())]}
+                elif REQUEST.fullmatch(own.decode("latin-1")):
+                    request = own.decode("latin-1")
+                plain = not any(name.lower() == b"content-encoding" for name, _ in headers)
+                await send(message)
+            elif message["type"] == "http.response.body":
+                answered.add(message.get("body", b""))
+                await send(message)
+                if not message.get("more_body", False) and not done:
+                    done = True
+                    offer()
+            else:
+                await send(message)
+
+        def offer() -> None:
+            headers = scope.get("headers", [])
+            encoded = any(name == b"content-encoding" for name, _ in headers)
+            kind = next((value for name, value in headers if name == b"content-type"), b"")
+            exchange = Exchange(
+                at=at,
+                request=request,
+                served=self._served,
+                status=status,
+                milliseconds=1000 * (time.perf_counter() - began),
+                asked=asked.whole(),
+                content_type=kind.decode("latin-1"),
+                answered=answered.whole(),
+                whole=plain and not encoded and not asked.over and not answered.over,
+                features=self._features,
+                predictions=self._predictions,
+            )
+            self._writer.offer(exchange)
+
+        try:
+            await self._app(scope, hear, say)
+        finally:
+            if not done:
+                # It raised, was cut off, or never answered.
+                status = status if status >= 400 else 500
+                offer()
+
+
+class _Body:
+    """What passed, up to a bound."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._size, self._parts = most, 0, list[bytes]()
+        self.over = False
+
+    def add(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size > self._most:
+            self.over = True
+            self._parts.clear()
+        elif part:
+            self._parts.append(bytes(part))
+
+    def whole(self) -> bytes:
+        return b"".join(self._parts)
+
+
+def _request(scope: Message) -> str:
+    """The client's own id, where it has the form of one."""
+    given = next((value for name, value in scope.get("headers", []) if name == HEADER), b"").decode("latin-1")
+    return given if REQUEST.fullmatch(given) else uuid.uuid4().hex

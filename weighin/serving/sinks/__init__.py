@@ -1,0 +1,85 @@
+"""Where a prediction log is written: a folder of Parquet files, an SQLite file, PostgreSQL. One module for each."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from datetime import datetime
+from typing import ClassVar
+
+import pyarrow as pa
+
+from weighin.data.prediction_log import LogTables
+from weighin.errors import NotEvaluated, WeighinError, without_password
+
+POSTGRES = ("postgres://", "postgresql://")
+
+
+class SinkError(WeighinError):
+    """The log cannot be written now: it is away, full, or locked. The same rows are tried again."""
+
+    exit_code = 7
+
+
+class Unstorable(WeighinError):
+    """These rows will never be taken; others may be."""
+
+    exit_code = 7
+
+
+class Sink(ABC):
+    """A place for rows. It connects at the first use, and again after a failure; one thread uses it."""
+
+    batch_seconds: ClassVar[float] = 5.0
+    """How long rows wait for others to be stored with."""
+
+    def __init__(self, tables: LogTables) -> None:
+        self.tables = tables
+
+    @abstractmethod
+    def write(self, table: str, rows: pa.Table) -> None:
+        """Append rows to the table of that name, all or none. Errors: `SinkError`, `Unstorable`."""
+
+    @abstractmethod
+    def retain(self, since: datetime) -> int:
+        """Remove what is older, for a few seconds at most; returns how many rows or files. Errors: `SinkError`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections."""
+
+    def schema(self, table: str) -> pa.Schema:
+        """Of one of the two tables."""
+        return self.tables.schema if table == self.tables.predictions else self.tables.label_schema
+
+
+def sink_for(tables: LogTables) -> Sink:
+    """The sink that the contract names. Errors: `NotEvaluated` when nothing here can write there."""
+    if tables.path is not None:
+        if tables.path.endswith(".sqlite"):
+            from weighin.serving.sinks.sqlite import SQLite
+
+            return SQLite(tables)
+        from weighin.serving.sinks.parquet import ParquetFolder
+
+        return ParquetFolder(tables)
+    address = os.environ.get(str(tables.connection), "")
+    if not address:
+        raise NotEvaluated(
+            f"the environment has no {tables.connection}", "the prediction log", "Set it to the database's address."
+        )
+    if not address.startswith(POSTGRES):
+        raise NotEvaluated(
+            f"nothing here writes to {address.partition(':')[0]}",
+            str(tables.connection),
+            "Name PostgreSQL, or fill the tables yourself: any database that Ibis speaks to is read.",
+        )
+    from weighin.serving.sinks.postgres import Postgres
+
+    return Postgres(tables)
+
+
+def said(error: BaseException) -> str:
+    """The first line of what a driver says, without secrets."""
+    lines = str(error).strip().splitlines()
+    return without_password(lines[0] if lines else type(error).__name__)[:300]
