@@ -48,3 +48,19 @@ def test_every_step_of_the_runner_is_guarded(tmp_path: Path) -> None:
         assert ran.returncode != 0
         assert lines[0].startswith("::stop-commands::"), step
         assert lines[-1] == f"::{lines[0].removeprefix('::stop-commands::')}::"
+
+
+def test_a_summary_is_told_what_the_program_said_and_nothing_that_guards_the_log(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\nif [ "$1" = run ]; then echo "version 1 -> version 2"; exit 3; fi\n')
+    docker.chmod(0o755)
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "summary").write_text("before\n")
+    command = [sys.executable, "-m", "weighin.runner.docker", "run", "--image", "x", "--repo", str(tmp_path / "repo")]
+    command += ["--tell", str(tmp_path / "summary"), "--tell", str(tmp_path / "new"), "--", "true"]
+    environment = {**os.environ, "GITHUB_ACTIONS": "true", "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 3, ran.stderr
+    assert ran.stdout.splitlines()[1] == "version 1 -> version 2"
+    assert (tmp_path / "summary").read_text() == "before\nversion 1 -> version 2\n"
+    assert (tmp_path / "new").read_text() == "version 1 -> version 2\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -11,7 +12,6 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,15 +69,17 @@ def head(project: Path) -> str:
 
 def prepare(folder: Path) -> None:
     """Make the workflows of a folder such that act can run them; they stay what they are otherwise."""
-    own = uuid.uuid4().hex[:8]
+    own = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
     for path in (folder / ".github/workflows").glob("*.yml"):
         # act stops at keys that it does not know, and its jobs share one folder: one at a time. Its containers have the
         # names of workflow and job: in a name of its own, a workflow can run beside another one of the same name.
         text = re.sub(r"^ *queue: max\n", "", path.read_text(), flags=re.MULTILINE)
-        text = re.sub(r"^name: (.*)$", rf"name: \1 {own}", text, count=1, flags=re.MULTILINE)
+        text = re.sub(r"^name: (.*?)(?: [0-9a-f]{8})?$", rf"name: \1 {own}", text, count=1, flags=re.MULTILINE)
         # What only tells the platform something has nobody to tell; its parts are tested by themselves.
         text = re.sub(r"^  (?:comment|release-note):\n    needs:(?:.*\n)(?:    .*\n)*", "", text, flags=re.MULTILINE)
-        path.write_text(text.replace("      fail-fast: false\n", "      fail-fast: false\n      max-parallel: 1\n"))
+        if "max-parallel" not in text:
+            text = text.replace("      fail-fast: false\n", "      fail-fast: false\n      max-parallel: 1\n")
+        path.write_text(text)
 
 
 def run(

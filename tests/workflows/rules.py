@@ -141,6 +141,14 @@ def nothing_hides_a_failure(files: Files) -> Iterator[str]:
 
 
 @rule
+def what_guards_the_log_does_not_end_up_in_a_summary(files: Files) -> Iterator[str]:
+    for name, job, step in steps(files):
+        command = step.get("run", "").replace("\\\n", " ")
+        if any(re.search(r"weighin\.runner\.docker .*(\| *tee|>)", line) for line in command.splitlines()):
+            yield f"{name} {job}: {step['name']}"
+
+
+@rule
 def no_secret_is_inherited(files: Files) -> Iterator[str]:
     yield from (name for name, text in files.items() if re.search(r"secrets: *inherit", text))
 

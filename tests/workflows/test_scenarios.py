@@ -69,7 +69,8 @@ def hands_over_a_model(project: Path) -> None:
             "jobs:\n  make:\n    runs-on: ubuntu-24.04\n    steps:\n"
             "      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1\n"
             "      - env: {IMAGE: '${{ vars.WEIGHIN_IMAGE }}'}\n        run: |\n"
-            '          docker run --rm --user 0 --volume "$PWD:/repo" "$IMAGE" sh -euc \'python3 scripts/train.py;'
+            '          docker run --rm --user 0 --volume "$PWD:/repo" "$IMAGE" sh -euc '
+            "'python3 scripts/train.py --only challenger;"
             " cp -r .weighin/registry/artifacts/models/*/artifacts made; rm -rf .weighin'\n"
             "      - uses: actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a\n"
             "        with: {name: made, path: made}\n"
@@ -270,13 +271,15 @@ ALL: tuple[Scenario, ...] = (
         sentences=("Did you mean `explainability`?",),
     ),
     Scenario(
+        # Not `failed`: the suite's p-value is of the limit that the pull request has, and Holm's correction takes blame
+        # away where that is all there is. It blocks by the limit of the base.
         "a pull request that relaxes the limit which its model breaks",
-        "failed",
+        "inconclusive",
         "pull request",
         change=broken("explainability"),
         proposed=relaxed,
         blocking=("explainability/forbidden",),
-        says=("0.9",),
+        says=("**relaxed**: ≤ 0.01",),
     ),
     Scenario(
         "a model that an earlier job left",

@@ -32,6 +32,12 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("nothing_hides_a_failure", "validate.yml", "--out reports\n", "--out reports || true\n"),
     (
+        "what_guards_the_log_does_not_end_up_in_a_summary",
+        "promote.yml",
+        'weighin-work "${attested[@]}"',
+        'weighin-work "${attested[@]}" | tee -a "$GITHUB_STEP_SUMMARY"',
+    ),
+    (
         "no_secret_is_inherited",
         "release.yml",
         "    secrets:\n      mlflow-username: ${{ secrets.MLFLOW_READ",

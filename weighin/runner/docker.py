@@ -286,11 +286,18 @@ def judge(suite: str, image: str, repo: Path, contract: Path, work: Path, out: P
 
 
 def run_program(
-    arguments: Sequence[str], image: str, repo: Path, registry: Path | None, write: Sequence[str], network: bool
+    arguments: Sequence[str],
+    image: str,
+    repo: Path,
+    registry: Path | None,
+    write: Sequence[str],
+    network: bool,
+    tell: Sequence[Path] = (),
 ) -> int:
     """Run `weighin`, or another program of the image, over the repository; its output is ours.
 
     write  folders of the repository that it may write to; all else is read-only
+    tell   files at whose end its output is written as well, such as a summary: nothing else that we print is
     """
     mounts = [(readable(repo), "/repo", False)]
     for folder in write:
@@ -322,7 +329,14 @@ def run_program(
     )
     with container("run") as name:
         command = ["docker", "run", *sandbox.arguments(name), *arguments]
-        return subprocess.run(command, timeout=JUDGE_SECONDS, check=False).returncode
+        done = subprocess.run(command, timeout=JUDGE_SECONDS, check=False, stdout=subprocess.PIPE if tell else None)
+    if tell:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(done.stdout)
+        for path in tell:
+            with path.open("ab") as file:
+                file.write(done.stdout)
+    return done.returncode
 
 
 def identity(image: str) -> str:
@@ -385,6 +399,7 @@ def main() -> int:
             step.add_argument("--registry", type=Path, help="folder of the embedded registry")
             step.add_argument("--write", action="append", default=[], help="folder that may be written to")
             step.add_argument("--network", action="store_true", help="for a registry on another machine")
+            step.add_argument("--tell", action="append", default=[], type=Path, help="file that its output ends up in")
             step.add_argument("--commands", action="store_true", help="let its output be commands to the workflow")
             step.add_argument("arguments", nargs="+", help="program and arguments, after `--`")
     given = parser.parse_args()
@@ -397,7 +412,7 @@ def main() -> int:
             case "judge":
                 return judge(given.suite, given.image, given.repo, given.contract, given.work, given.out)
             case "run":
-                where = (given.image, given.repo, given.registry, given.write, given.network)
+                where = (given.image, given.repo, given.registry, given.write, given.network, given.tell)
                 return run_program(given.arguments, *where)
     return 0
 
