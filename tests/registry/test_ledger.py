@@ -132,7 +132,8 @@ def test_of_many_processes_at_once_exactly_one_wins(uri: str, tmp_path: Path, mo
         worker.join(timeout=60)
     assert sorted(said) == ["lost"] * 5 + ["won"]
     assert len(titles(uri).ledger.entries()) == 3
-    assert len(titles(uri).registry.entries(f"{MODEL}.ledger")) == 2 + 6
+    # Who saw in time that another had come first has left none.
+    assert 3 <= len(titles(uri).registry.entries(f"{MODEL}.ledger")) <= 2 + 6
 
 
 # --- what somebody did by hand

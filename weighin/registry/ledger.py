@@ -152,17 +152,20 @@ class Ledger:
         Errors: `PromotionError` when another came first, `RegistryError`.
         """
         written, chain = self._find(wish)
-        if written is None:
+        # Who has lost already need not leave an entry that everybody has to read from then on.
+        if written is None and (chain[-1].sum if chain else "") == wish.parent:
             location = artifact_location(self._registry.uri)
             run_id = self._registry.log_run(EXPERIMENT, location, evidence, {"model": self.name, "sum": wish.sum})
             # What arrived twice does no harm: the second names a parent that is no longer the last.
             there = lambda: self._find(wish)[0] is not None  # noqa: E731 - shorter than a function
             self._registry.append(self.name, run_id, wish.tags(), there, str(wish))
             written, chain = self._find(wish)
-        if written is None:
-            raise RegistryError("the ledger does not show the entry that was written", self.name, "Run it again.")
-        if written.number not in {e.number for e in chain}:
-            first = next(e for e in chain if e.parent == wish.parent)
+            if written is None:
+                raise RegistryError("the ledger does not show the entry that was written", self.name, "Run it again.")
+        if written is None or written.number not in {e.number for e in chain}:
+            first = next((e for e in chain if e.parent == wish.parent), None)
+            if first is None:
+                raise RegistryError("the entry that was the last does not count any more", self.name, TAMPERED)
             raise PromotionError(
                 f"another came first: {first.action} to version {first.after} (entry {first.number}, {first.who}, "
                 f"{first.created})",
