@@ -1,4 +1,7 @@
-"""Promotion and rollback over HTTP, to an MLflow server on PostgreSQL, through a proxy that lets things go wrong."""
+"""Promotion and rollback over HTTP, to an MLflow server on PostgreSQL, through a proxy that lets things go wrong.
+
+A kill before and after every request takes minutes: benchmarks/promotion_races.py goes through all of them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from forked import Child, in_child
-from interruptions import Tally, over_http, shared
+from interruptions import Tally, shared
 from mlflow_server import Server, mlflow_server
 from promotion_trials import DEEDS, Stock, Trial, warmed_up
 from registry_proxy import Fault, Kind, Proxy
@@ -67,14 +70,6 @@ def kinds(requests: list[str]) -> list[int]:
         first.setdefault(kind, n)
         last[kind] = n
     return sorted({*first.values(), *last.values()})
-
-
-@pytest.mark.parametrize("deed", DEEDS)
-def test_killed_before_any_request_that_writes_the_next_command_finishes_or_backs_out(deed: str, stock: Stock) -> None:
-    found = shared(lambda part, parts: over_http(stock, deed, ["before"], part, parts, every=False))
-    assert found.wrong == []
-    assert found.killed == found.recovered == found.steps > 9
-    assert {"finished", "backed out"} <= set(found.ended)
 
 
 def test_killed_after_the_last_request_nothing_is_left_to_do(stock: Stock, proxy: Proxy) -> None:
