@@ -22,6 +22,7 @@ def copy(folder: Path) -> Path:
         check=True,
         timeout=60,
     )
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)  # pytest closes its folders to others, and containers run as another user
     for name in listed.stdout.decode().split("\0"):
         if name and (ROOT / name).is_file():

@@ -170,7 +170,9 @@ ALL: tuple[Scenario, ...] = (
         "failed",
         change=lambda p: (
             broken("explainability")(p),
-            before_upload(f"""sed -i 's/"failed"/"passed"/g' {EVIDENCE}""")(p),
+            before_upload(
+                f"""sed -i 's/"status":"failed"/"status":"passed"/; s/"blocks":true/"blocks":false/' {EVIDENCE}"""
+            )(p),
         )[0],
         blocking=("explainability/",),
         sentences=("the suite says passed, its numbers say failed",),
