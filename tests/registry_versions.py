@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 from weighin.registry.champion import Titles
@@ -49,21 +51,39 @@ def make(folder: Path, *codes: str) -> str:
     return uri
 
 
-def titles(uri: str) -> Titles:
-    """Of the model in a registry."""
-    return Titles(Registry(uri), NAME, "champion", "previous")
+def template(folder: Path, *codes: str) -> Path:
+    """The same, to come back to: `restored` makes it again as it was."""
+    make(folder, *codes)
+    shutil.copyfile(folder / "mlflow.db", folder / "template.db")
+    return folder
 
 
-def promoted(uri: str, version: str, scratch: Path, record: str = "") -> Entry:
+def restored(folder: Path, scratch: Path, *versions: str) -> str:
+    """A registry of `template`, in which these versions were promoted one after the other; returns its address."""
+    # Into the same file: this process keeps it open.
+    (folder / "mlflow.db").write_bytes((folder / "template.db").read_bytes())
+    uri = f"sqlite:///{folder}/mlflow.db"
+    os.environ["MLFLOW_TRACKING_URI"] = uri  # conftest.py sets the environment back
+    for version in versions:
+        promoted(uri, version, scratch)
+    return uri
+
+
+def titles(uri: str, model: str = NAME) -> Titles:
+    """Of a model in a registry."""
+    return Titles(Registry(uri), model, "champion", "previous")
+
+
+def promoted(uri: str, version: str, scratch: Path, model: str = NAME) -> Entry:
     """What promotion does, but for the evidence: enter and mirror."""
-    of = titles(uri)
+    of = titles(uri, model)
     evidence = scratch / "evidence"
     evidence.mkdir(parents=True, exist_ok=True)
     head, before = of.settle()
     if head is None:
-        digest = of.registry.digest(NAME, before, scratch / "model")
+        digest = of.registry.digest(model, before, scratch / "model")
         head = of.enter("adopt", None, "", before, digest, evidence, reason="began")
-    digest = of.registry.digest(NAME, version, scratch / "model")
-    entry = of.enter("promote", head, before, version, digest, evidence, record=record or f"sha256:{version}")
+    digest = of.registry.digest(model, version, scratch / "model")
+    entry = of.enter("promote", head, before, version, digest, evidence, record=f"sha256:record{version}")
     of.mirror(entry)
     return entry

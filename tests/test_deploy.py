@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from loopback import Answer, listening
-from registry_versions import BROKEN, NAME, SAYS, make, promoted, titles
+from registry_versions import BROKEN, NAME, SAYS, promoted, restored, template, titles
 from weighin.cli import main
 from weighin.contract.release import Deploy, Identity
 from weighin.deploy import deploy, prove, served
@@ -29,24 +28,14 @@ CALM = {"owner": "team-a", "reason": "it answers wrongly"}
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Versions 1, 2, 3 say 0.1, 0.2, 0.3; version 4 cannot be loaded."""
-    folder = tmp_path_factory.mktemp("registry")
-    make(folder, *(SAYS.format(value=v) for v in (0.1, 0.2, 0.3)), BROKEN)
-    shutil.copyfile(folder / "mlflow.db", folder / "template.db")
-    return folder
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return template(tmp_path_factory.mktemp("registry"), *(SAYS.format(value=v) for v in (0.1, 0.2, 0.3)), BROKEN)
 
 
 @pytest.fixture
-def uri(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def uri(registry: Path, tmp_path: Path) -> str:
     """Version 3 is champion, version 2 was before."""
-    # Into the same file: this process keeps it open.
-    (template / "mlflow.db").write_bytes((template / "template.db").read_bytes())
-    address = f"sqlite:///{template}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    promoted(address, "2", tmp_path)
-    promoted(address, "3", tmp_path)
-    return address
+    return restored(registry, tmp_path, "2", "3")
 
 
 @pytest.fixture

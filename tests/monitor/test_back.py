@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from registry_versions import SAYS, make, promoted, titles
+from registry_versions import SAYS, promoted, restored, template, titles
 from weighin.data.profile import Profile
 from weighin.errors import PromotionError
 from weighin.monitor.back import OWNER, go_back, target
@@ -19,22 +18,14 @@ EMPTY = Profile(0, None, "none", True, {}, {})
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("registry")
-    make(folder, *(SAYS.format(value=v) for v in (0.1, 0.2, 0.3, 0.4)))
-    shutil.copyfile(folder / "mlflow.db", folder / "template.db")
-    return folder
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return template(tmp_path_factory.mktemp("registry"), *(SAYS.format(value=v) for v in (0.1, 0.2, 0.3, 0.4)))
 
 
 @pytest.fixture
-def uri(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def uri(registry: Path, tmp_path: Path) -> str:
     """Versions 2 and then 3 were promoted over the first champion, which was never gated."""
-    (template / "mlflow.db").write_bytes((template / "template.db").read_bytes())
-    address = f"sqlite:///{template}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    promoted(address, "2", tmp_path)
-    promoted(address, "3", tmp_path)
-    return address
+    return restored(registry, tmp_path, "2", "3")
 
 
 def seen(version: str) -> Look:

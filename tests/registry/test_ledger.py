@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import registry_versions
 from interruptions import in_database
 from promotion_trials import DEEDS, Stock, warmed_up
 from weighin.cli import main
@@ -44,7 +45,7 @@ def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def titles(uri: str) -> Titles:
-    return Titles(Registry(uri), MODEL, "champion", "previous")
+    return registry_versions.titles(uri, MODEL)
 
 
 def aliases(uri: str) -> tuple[str | None, str | None]:
@@ -56,18 +57,8 @@ def digest_of(uri: str, version: str, folder: Path) -> str:
     return Registry(uri).digest(MODEL, version, folder)
 
 
-def promoted(uri: str, version: str, tmp_path: Path, record: str = "sha256:record") -> Entry:
-    """What promotion does, but for the evidence: enter and mirror."""
-    of = titles(uri)
-    head, before = of.settle()
-    evidence = tmp_path / "evidence"
-    evidence.mkdir(exist_ok=True)
-    if head is None:
-        head = of.enter("adopt", None, "", before, digest_of(uri, before, tmp_path / "s"), evidence, reason="began")
-    artifact = digest_of(uri, version, tmp_path / "s")
-    entry = of.enter("promote", head, before, version, artifact, evidence, record=record + version)
-    of.mirror(entry)
-    return entry
+def promoted(uri: str, version: str, tmp_path: Path) -> Entry:
+    return registry_versions.promoted(uri, version, tmp_path, MODEL)
 
 
 def test_entries_chain_and_the_aliases_follow(uri: str, tmp_path: Path) -> None:

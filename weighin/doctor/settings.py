@@ -59,6 +59,13 @@ class Unread(Exception):
     """An input whose value only a run knows."""
 
 
+def _unanswered(*answers: object) -> None:
+    """Errors: `Unanswered`, the first of them: what is demanded may stand in what was not answered."""
+    for answer in answers:
+        if isinstance(answer, Unanswered):
+            raise answer
+
+
 def _told(check: str, needs: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
@@ -126,9 +133,7 @@ class Settings:
             demanded |= {str(c["context"]) for c in checks.get("checks", [])} | set(checks.get("contexts", []))
         if not (absent := sorted(wanted - demanded)):
             return ok("main-check", f"`{self.main}` demands `{'`, `'.join(sorted(wanted))}`")
-        for answer in (rules, classic):
-            if isinstance(answer, Unanswered):
-                raise answer
+        _unanswered(rules, classic)
         remedy = f"Require the check `{'`, `'.join(absent)}` in a ruleset for `{self.main}`."
         return missing("main-check", f"`{self.main}` demands {sorted(demanded) or 'no check'}", remedy)
 
@@ -140,9 +145,7 @@ class Settings:
         reviews = classic.get("required_pull_request_reviews") if isinstance(classic, Mapping) else None
         if by_rule or (reviews and reviews.get("require_code_owner_reviews")):
             return ok("main-owners", f"`{self.main}` demands a review by code owners")
-        for answer in (rules, classic):
-            if isinstance(answer, Unanswered):
-                raise answer
+        _unanswered(rules, classic)
         remedy = f"Demand a pull request with a review by code owners for `{self.main}`."
         return missing("main-owners", f"`{self.main}` changes without its code owners", remedy)
 

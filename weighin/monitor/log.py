@@ -72,7 +72,7 @@ class Faults:
 
 
 @dataclass(frozen=True)
-class Look:
+class Found:
     """Rows of the log, oldest first, with the columns of its table and `label`, `label_at` (null where none came).
     What belongs to a request, such as its status and time, stands in each of its rows; that with `row` 0 stands for it.
 
@@ -107,7 +107,7 @@ class Log:
 
     def last_rows(
         self, n: int, now: datetime, *, version: str | None = None, role: str = "champion", kind: Kind = "all"
-    ) -> Look:
+    ) -> Found:
         """The newest n rows, or fewer where there are no more.
 
         kind  `all`: failed requests too; `predicted`: rows with a prediction; `labelled`: the n rows with a prediction
@@ -125,7 +125,7 @@ class Log:
         version: str | None = None,
         role: str = "champion",
         kind: Kind = "all",
-    ) -> Look:
+    ) -> Found:
         """The rows of the last hours (`labelled`: whose labels came in them), at most the newest `most_rows`.
 
         Errors: as `last_rows`.
@@ -133,7 +133,7 @@ class Log:
         found = self._look(most_rows + 1, now, now - timedelta(hours=hours), version, role, kind)
         if found.rows.num_rows <= most_rows:
             return found
-        return Look(found.rows.slice(found.rows.num_rows - most_rows), found.faults, cut=True)
+        return Found(found.rows.slice(found.rows.num_rows - most_rows), found.faults, cut=True)
 
     def count(self, span: Span, *, version: str | None = None, role: str = "champion") -> Counted:
         """How many rows and requests lie in a span; duplicates count. Errors: as `last_rows`."""
@@ -153,7 +153,7 @@ class Log:
             ).to_pyarrow()
         return Counted(*(int(found[c][0].as_py() or 0) for c in ("rows", "requests", "errors", "refused")))
 
-    def _look(self, n: int, now: datetime, first: datetime | None, version: str | None, role: str, kind: Kind) -> Look:
+    def _look(self, n: int, now: datetime, first: datetime | None, version: str | None, role: str, kind: Kind) -> Found:
         until = now.astimezone(UTC) + AHEAD
         with _opened(self.tables) as store:
             ahead = self._ahead(store, until)
@@ -161,7 +161,7 @@ class Log:
                 found = self._labelled(store, n, first, until, version, role)
             else:
                 found = self._newest(store, n, first, until, version, role, kind)
-        return Look(found.rows, found.faults + ahead)
+        return Found(found.rows, found.faults + ahead)
 
     def _part(self, store: Store, first: datetime | None, until: datetime, newest: int | None = None) -> Part:
         return store.part(self.tables.predictions, first, until, newest)
@@ -185,13 +185,13 @@ class Log:
         version: str | None,
         role: str,
         kind: Kind,
-    ) -> Look:
+    ) -> Found:
         # Some more, as some of them may stand there twice; files for some more again, as some are of other versions.
         limit = files = n + n // 20 + 20
         while True:
             part = self._part(store, first, until, files)
             if part.expression is None:
-                return Look(_empty(self.tables), Faults(unreadable=part.unreadable))
+                return Found(_empty(self.tables), Faults(unreadable=part.unreadable))
             reading = _Reading(self.tables, store, part.expression)
             rows = reading.chosen(first, until, version, role, kind)
             taken = reading.fetched(_newest_first(rows, version).limit(limit))
@@ -209,7 +209,7 @@ class Log:
         labels = self._labels_of(store, rows, unique, until)
         joined, contradictions = _with_labels(unique, labels)
         faults = faults + Faults(contradictions=contradictions, unreadable=part.unreadable)
-        return Look(joined, faults)
+        return Found(joined, faults)
 
     def _labels_of(self, store: Store, rows: Any, taken: pa.Table, until: datetime) -> pa.Table:
         """Labels of rows that were fetched, whenever they came."""
@@ -226,17 +226,17 @@ class Log:
 
     def _labelled(
         self, store: Store, n: int, first: datetime | None, until: datetime, version: str | None, role: str
-    ) -> Look:
+    ) -> Found:
         limit = n + n // 20 + 20
         while True:
             newest = _Labels(self.tables, store, first, until, limit)
             if newest.expression is None:
-                return Look(_empty(self.tables))
+                return Found(_empty(self.tables))
             came = newest.expression
             came = came.filter(came.label.notnull())
             taken = newest.fetched(_newest_first(came).limit(limit))
             if not taken.num_rows:
-                return Look(_empty(self.tables))
+                return Found(_empty(self.tables))
             since = pc.min(taken["at"]).as_py()
             keys = came.filter(came.at >= _moment(came.at, since)).select("request", "row").distinct()
             found = self._answers_to(store, keys, until, version, role)
@@ -256,13 +256,13 @@ class Log:
             rows = rows.filter(pc.greater_equal(rows["label_at"], pa.scalar(first, rows["label_at"].type)))
         rows = rows.sort_by([(c, "ascending") for c in ("label_at", "at", "request", "row")])
         rows = rows.slice(max(0, rows.num_rows - n))
-        return Look(rows, found.faults + Faults(contradictions=contradictions))
+        return Found(rows, found.faults + Faults(contradictions=contradictions))
 
-    def _answers_to(self, store: Store, keys: Any, until: datetime, version: str | None, role: str) -> Look:
+    def _answers_to(self, store: Store, keys: Any, until: datetime, version: str | None, role: str) -> Found:
         """Predictions that labels were given for."""
         part = self._part(store, None, until)
         if part.expression is None:
-            return Look(_empty(self.tables), Faults(unreadable=part.unreadable))
+            return Found(_empty(self.tables), Faults(unreadable=part.unreadable))
         first = None
         if not store.searches:
             # First by the few columns that tell which rows they are, then the stretch of time in which they lie.
@@ -270,14 +270,14 @@ class Log:
             lie = rows.select("request", "row", "at").semi_join(keys, ["request", "row"])
             span = lie.aggregate(first=lie.at.min(), last=lie.at.max()).to_pyarrow()
             if span["first"][0].as_py() is None:
-                return Look(_empty(self.tables), Faults(unreadable=part.unreadable))
+                return Found(_empty(self.tables), Faults(unreadable=part.unreadable))
             first, until = (pd.Timestamp(span[c][0].as_py()).to_pydatetime() for c in ("first", "last"))
             first, until = (m.replace(tzinfo=UTC) if m.tzinfo is None else m for m in (first, until))
             part = self._part(store, first, until)
         reading = _Reading(self.tables, store, part.expression)
         rows = reading.chosen(first, until, version, role, "predicted")
         unique, faults = _unique(reading.fetched(rows.semi_join(keys, ["request", "row"])))
-        return Look(unique, faults + Faults(unreadable=part.unreadable))
+        return Found(unique, faults + Faults(unreadable=part.unreadable))
 
 
 @contextlib.contextmanager

@@ -38,8 +38,8 @@ STATUS, MILLISECONDS, LABEL, OTHER = "status", "milliseconds", "label", "other"
 """Columns of a window besides features and `prediction`; `other` is the shadow's prediction for the same row."""
 
 
-class Log(Protocol):
-    """The prediction log as a look needs it."""
+class Windows(Protocol):
+    """The prediction log, cut as a look needs it."""
 
     def window(self, window: Window, now: datetime, back: int) -> pa.Table:
         """The rows of a window that ends at `now`, or of the one `back` places before it, without a row in common.
@@ -79,7 +79,7 @@ class Look:
     watched: tuple[Watched, ...]
 
 
-def look(contract: Contract, log: Log, champion: Champion, now: datetime) -> Look:
+def look(contract: Contract, log: Windows, champion: Champion, now: datetime) -> Look:
     """Look at the log once. What cannot be measured is `not_evaluated`, and no alarm.
 
     Errors: `ContractError` for a contract that cannot be watched by this champion.
@@ -109,7 +109,7 @@ class Seen:
     """One window, read once for all checks."""
 
     def __init__(
-        self, contract: Contract, log: Log, champion: Champion, window: Window, now: datetime, back: int
+        self, contract: Contract, log: Windows, champion: Champion, window: Window, now: datetime, back: int
     ) -> None:
         self._contract, self._champion, self._window = contract, champion, window
         self._problem, self._rows = "", pa.table({})

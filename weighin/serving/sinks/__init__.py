@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from datetime import datetime
 from typing import ClassVar
@@ -12,6 +13,8 @@ import pyarrow as pa
 from weighin.data.prediction_log import LogTables
 from weighin.errors import NotEvaluated, WeighinError, without_password
 
+CHUNK = 10_000
+RETAIN_SECONDS = 5
 POSTGRES = ("postgres://", "postgresql://")
 
 
@@ -51,6 +54,24 @@ class Sink(ABC):
     def schema(self, table: str) -> pa.Schema:
         """Of one of the two tables."""
         return self.tables.schema if table == self.tables.predictions else self.tables.label_schema
+
+
+class TableSink(Sink):
+    """A database: rows are removed a part at a time, so that whoever writes meanwhile waits for one part."""
+
+    def retain(self, since: datetime) -> int:
+        """Until nothing is older, or a few seconds are over."""
+        gone, until = 0, time.monotonic() + RETAIN_SECONDS
+        for table in (self.tables.predictions, self.tables.labels):
+            part = CHUNK
+            while part == CHUNK and time.monotonic() < until:
+                part = self.remove(table, since, CHUNK)
+                gone += part
+        return gone
+
+    @abstractmethod
+    def remove(self, table: str, since: datetime, most: int) -> int:
+        """Remove at most so many older rows of a table; returns how many. Errors: `SinkError`."""
 
 
 def sink_for(tables: LogTables) -> Sink:

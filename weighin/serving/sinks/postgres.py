@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from weighin.data.prediction_log import LogTables
-from weighin.serving.sinks import Sink, SinkError, Unstorable, said
+from weighin.serving.sinks import SinkError, TableSink, Unstorable, said
 
 TYPES = {
     pa.int64(): "bigint",
@@ -33,11 +32,9 @@ INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
 """What a look needs so that its cost does not grow with the table."""
 CONNECT_SECONDS = 5
 STATEMENT_MS = 20_000
-CHUNK = 10_000
-RETAIN_SECONDS = 5
 
 
-class Postgres(Sink):
+class Postgres(TableSink):
     """Two tables of a database, in the search path of its user."""
 
     def __init__(self, tables: LogTables) -> None:
@@ -68,21 +65,17 @@ class Postgres(Sink):
                 kind = type(error).__name__
                 raise Unstorable(f"PostgreSQL refuses rows ({kind})", str(self.tables.connection)) from error
 
-    def retain(self, since: datetime) -> int:
-        """A part at a time, oldest first."""
-        gone, until = 0, time.monotonic() + RETAIN_SECONDS
-        for table in (self.tables.predictions, self.tables.labels):
-            part = CHUNK
-            while part == CHUNK and time.monotonic() < until:
-                with self._open() as connection:
-                    name = _quoted(table)
-                    part = connection.execute(
-                        f"DELETE FROM {name} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {name} WHERE at < %s "  # noqa: S608 - names, quoted
-                        f"ORDER BY at LIMIT {CHUNK}))",
-                        (since,),
-                    ).rowcount
-                gone += part
-        return gone
+    def remove(self, table: str, since: datetime, most: int) -> int:
+        """Oldest first."""
+        name = _quoted(table)
+        with self._open() as connection:
+            return int(
+                connection.execute(
+                    f"DELETE FROM {name} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {name} WHERE at < %s "  # noqa: S608 - names, quoted
+                    f"ORDER BY at LIMIT {most}))",
+                    (since,),
+                ).rowcount
+            )
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from weighin.serving.sinks import Sink, SinkError, Unstorable, said
+from weighin.serving.sinks import SinkError, TableSink, Unstorable, said
 
 TYPES = {
     pa.int64(): "INTEGER",
@@ -22,11 +21,9 @@ TYPES = {
     pa.timestamp("us", tz="UTC"): "TEXT",
     pa.date32(): "TEXT",
 }
-CHUNK = 10_000
-RETAIN_SECONDS = 5
 
 
-class SQLite(Sink):
+class SQLite(TableSink):
     """Two tables in one file, made where they are missing."""
 
     _connection: sqlite3.Connection | None = None
@@ -42,20 +39,14 @@ class SQLite(Sink):
                 zip(*columns, strict=True),
             )
 
-    def retain(self, since: datetime) -> int:
-        """A part at a time: whoever writes meanwhile waits for one part."""
-        gone, until = 0, time.monotonic() + RETAIN_SECONDS
-        for table in (self.tables.predictions, self.tables.labels):
-            part = CHUNK
-            while part == CHUNK and time.monotonic() < until:
-                with self._open() as connection:
-                    name = _quoted(table)
-                    part = connection.execute(
-                        f"DELETE FROM {name} WHERE rowid IN (SELECT rowid FROM {name} WHERE at < ? LIMIT {CHUNK})",  # noqa: S608 - names, quoted
-                        (_value(since),),
-                    ).rowcount
-                gone += part
-        return gone
+    def remove(self, table: str, since: datetime, most: int) -> int:
+        """In any order."""
+        name = _quoted(table)
+        with self._open() as connection:
+            return connection.execute(
+                f"DELETE FROM {name} WHERE rowid IN (SELECT rowid FROM {name} WHERE at < ? LIMIT {most})",  # noqa: S608 - names, quoted
+                (_value(since),),
+            ).rowcount
 
     def close(self) -> None:
         """Let go of the file."""
