@@ -114,7 +114,11 @@ def aliases(registry: Registry) -> tuple[str | None, str | None]:
     return registry.aliased(NAME, "champion"), registry.aliased(NAME, "previous")
 
 
-def test_what_passed_becomes_champion_and_says_from_where(case: Case, registry: Registry) -> None:
+def test_what_passed_becomes_champion_and_says_from_where(
+    case: Case, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTOR", "octocat")
+    monkeypatch.setenv("WEIGHIN_RUN_URL", "https://example.org/runs/7")
     done = go(case, registry)
     assert (done.before, done.after, done.already) == ("1", "2", False)
     assert aliases(registry) == ("2", "1")
@@ -126,6 +130,9 @@ def test_what_passed_becomes_champion_and_says_from_where(case: Case, registry: 
     assert tags["weighin.record"] == done.record
     assert tags["weighin.signed"] == "no"
     assert tags["validation_status"] == "passed"
+    assert (tags["weighin.contract"], tags["weighin.replaces"]) == (case.file.digest, "1")
+    assert (tags["weighin.by"], tags["weighin.run"]) == ("octocat", "https://example.org/runs/7")
+    assert tags["weighin.emergency"] == "no"
 
 
 def test_whoever_promotes_signs_and_the_key_is_nowhere(case: Case, registry: Registry, tmp_path: Path) -> None:

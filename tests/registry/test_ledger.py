@@ -306,6 +306,12 @@ def test_back_to_a_version_that_was_never_gated_is_refused_but_for_an_emergency(
     done = rollback(titles(uri), "1", emergency=True, **CALM)
     assert done.entry is not None
     assert (done.entry.emergency, done.entry.owner, done.entry.record) == (True, "team-a", "")
+    # Whoever looks at the version, or at the ledger, in MLflow's own pages reads it there.
+    registry = Registry(uri)
+    assert registry.tags(MODEL, "1")["weighin.emergency"] == "team-a: it answers wrongly"
+    newest = max(registry.entries(f"{MODEL}.ledger"), key=lambda e: int(e.version))
+    assert newest.description.startswith("**EMERGENCY** rollback: version 2 to 1, by `")
+    assert "reason: `it answers wrongly`" in newest.description
     assert aliases(uri) == ("1", "2")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import load_work
 import pytest
 
 from weighin.record.encode import canonical, digest, file_digest
-from weighin.runner import local
+from weighin.runner import docker, local
 from weighin.runner.artifact import changed, manifest_digest
 
 
@@ -42,8 +43,11 @@ def test_a_link_has_no_digest(tmp_path: Path) -> None:
         manifest_digest(tmp_path)
 
 
+@pytest.mark.parametrize("runner", [local, docker], ids=["processes", "containers"])
 @pytest.mark.parametrize("what", ["a file more", "no subject", "no such role"])
-def test_what_is_not_what_was_resolved_is_not_started(what: str, tmp_path: Path) -> None:
+def test_what_is_not_what_was_resolved_is_not_started(what: str, runner: Any, tmp_path: Path) -> None:
+    """The engine is not even asked: where it is away, the sentence is the same."""
+    image = ("no-such-image",) if runner is docker else ()
     work = load_work.write(tmp_path)
     assert changed(work, "candidate") == ""
     match what:
@@ -53,10 +57,10 @@ def test_what_is_not_what_was_resolved_is_not_started(what: str, tmp_path: Path)
             (work / "subject.json").unlink()
         case "no such role":
             (work / "subject.json").write_text(json.dumps({"candidate": None}))
-    local.load(work)
+    runner.load(*image, work)
     said = load_work.problems(work)
     assert set(said) == {"candidate-0", "candidate-1"}
     assert all("the files of the candidate" in s for s in said.values())
     assert not list((work / "load").glob("*/requests.*"))
-    local.predict(work)
+    runner.predict(*image, work)
     assert "the files of the candidate" in "".join(p.read_text() for p in (work / "predictions").rglob("*.problem"))
