@@ -127,7 +127,9 @@ def test_a_folder_that_changes_while_it_is_measured_is_measured(tmp_path: Path) 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_whoever_ends_the_step_ends_its_containers(sign: signal.Signals, tmp_path: Path) -> None:
     work = written(tmp_path, sessions=(Session("candidate", 0, (Phase("load", 5, 120),)),))
-    command = f"import sys; sys.path[:0] = {sys.path!r}; from pathlib import Path; from weighin.runner import docker; "
+    # What a script starts in the background ignores Ctrl-C, and so would all that it starts.
+    command = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command += f"import sys; sys.path[:0] = {sys.path!r}; from pathlib import Path; from weighin.runner import docker; "
     command += f"docker.load({IMAGE!r}, Path({str(work)!r}))"
     process = subprocess.Popen([sys.executable, "-c", command], start_new_session=True)
     until(lambda: len(ours()) == 2, 60)
