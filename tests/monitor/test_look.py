@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,8 @@ class Log:
     def __init__(self, broken: int = 0, **changes: Any) -> None:
         self.broken, self.changes, self.asked = broken, changes, []
 
-    def window(self, window_: Window, now: datetime, back: int) -> pa.Table:
-        self.asked.append(back)
+    def window(self, window_: Window, now: datetime, back: int, *, labelled: bool) -> pa.Table:
+        self.asked.append((back, labelled))
         rows = window(100 + back, **(self.changes if back < self.broken else {}))
         if self.changes.get("away"):
             raise NotEvaluated("no connection", "the log", "Is the database there?")
@@ -78,6 +79,15 @@ def champion() -> Champion:
 
 def looked(champion: Champion, log: Log, *watch: dict[str, Any], **evidence: Any) -> Look:
     return look(monitor(*watch, **evidence), log, champion, NOW)
+
+
+def test_a_champion_that_is_too_old_is_an_alarm_whatever_the_log_says(champion: Champion) -> None:
+    contract = monitor({"errors_at_most": 0.05}, {"window": None, "age_days_at_most": 30, "then": "retrain"})
+    for days, alarms in ((30, []), (31, ["monitor/age"])):
+        old = replace(champion, since=NOW - timedelta(days=days))
+        assert [a.check for a in look(contract, Log(3, away=True), old, NOW).alarms] == alarms
+    unknown = look(contract, Log(), champion, NOW)
+    assert unknown.outcomes[1].status is Status.NOT_EVALUATED
 
 
 EVERYTHING: list[dict[str, Any]] = [
@@ -102,7 +112,7 @@ def test_what_is_as_it_was_raises_no_alarm_and_one_window_is_enough_to_see_it(ch
         "passed",
     )  # fmt: skip
     assert found.alarms == ()
-    assert log.asked == [0]
+    assert log.asked == [(0, False), (0, True)]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +197,8 @@ def test_the_same_thing_is_not_watched_twice(champion: Champion) -> None:
         {"metric": "f1"},
         {"errors_at_most": 0.1, "metric": "f1"},
         {"errors_at_most": 0.1, "columns": ["a"]},
+        {"errors_at_most": 0.1, "window": None},
+        {"age_days_at_most": 30},
     ],
 )
 def test_a_watch_has_one_limit(watch: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ class Window(Part):
 class Watch(Part):
     """One thing that must hold in a window. Exactly one of the limits is given, besides what says of what."""
 
-    window: Window
+    window: Window | None = Field(None, description="Needed by every limit but that on age.")
     then: Action = "alert"
     drift_at_most: Positive | None = Field(None, description="Distance of each column from the version's profile.")
     columns: tuple[Name, ...] = Field((), description="Which ones, `prediction` among them; default all.")
@@ -73,16 +73,19 @@ class Watch(Part):
     milliseconds_at_most: Positive | None = Field(None, description="Of `quantile` of the latency.")
     quantile: float = Field(default=0.95, gt=0, lt=1)
     disagreement_at_most: Share | None = Field(None, description="Share of rows that the shadow answers otherwise.")
+    age_days_at_most: Positive | None = Field(None, description="Since the version became champion.")
 
     @model_validator(mode="after")
     def _one_limit(self) -> Watch:
         of_metric = ("at_least", "at_most", "times_baseline_at_most", "relative_decline_at_most")
-        alone = ("drift_at_most", "errors_at_most", "milliseconds_at_most", "disagreement_at_most")
+        alone = ("drift_at_most", "errors_at_most", "milliseconds_at_most", "disagreement_at_most", "age_days_at_most")
         given = [k for k in (*of_metric, *alone) if getattr(self, k) is not None]
         if len(given) != 1:
             raise ValueError(f"give exactly one limit, not {len(given)}: {', '.join((*of_metric, *alone))}")
         if (given[0] in of_metric) != (self.metric is not None):
             raise ValueError(f"`{given[0]}` {'needs a' if self.metric is None else 'goes without'} `metric`")
+        if (self.window is None) != (given[0] == "age_days_at_most"):
+            raise ValueError(f"`{given[0]}` {'goes without' if self.window else 'needs'} a `window`")
         if self.columns and self.drift_at_most is None:
             raise ValueError("`columns` go with `drift_at_most`")
         return self
@@ -97,6 +100,10 @@ class Evidence(Part):
     every_minutes: Positive = Field(default=5, description="Between looks.")
     looks: int = Field(
         default=3, ge=1, le=10, description="Windows in a row, side by side and not overlapping, that must all fail."
+    )
+    verify_minutes: Positive = Field(
+        default=60,
+        description="After a rollback: so long until fresh traffic has to pass what failed. Then people are told.",
     )
 
 
@@ -137,4 +144,3 @@ class Monitor(Part):
     evidence: Evidence = Evidence()
     alerts: tuple[Alert, ...] = ()
     retrain: Retrain | None = None
-    age_days_at_most: Positive | None = Field(None, description="Since the version became champion.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +26,7 @@ from weighin.data.relation import Relation
 from weighin.errors import WeighinError
 from weighin.monitor.alarm import Alarm, alarm
 from weighin.monitor.watched import Watched, columns_of, watched
-from weighin.outcome import Measurement, Outcome, Unmeasured, decide
+from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
 from weighin.predict import COLUMN
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Interval, Undefined, clopper_pearson
@@ -41,9 +41,10 @@ STATUS, MILLISECONDS, LABEL, OTHER = "status", "milliseconds", "label", "other"
 class Windows(Protocol):
     """The prediction log, cut as a look needs it."""
 
-    def window(self, window: Window, now: datetime, back: int) -> pa.Table:
+    def window(self, window: Window, now: datetime, back: int, *, labelled: bool) -> pa.Table:
         """The rows of a window that ends at `now`, or of the one `back` places before it, without a row in common.
 
+        labelled  those whose labels came last, or came in these hours: labels come late, and not for all rows
         Columns: features by name, `prediction`, `status`, `milliseconds`, and where they are known `label` and `other`;
         a request that failed has one row, without features.
         """
@@ -56,12 +57,14 @@ class Champion:
     version, digest  of the registry
     profile          of the reference data and of the version's predictions on them
     baseline         metric -> value of its decision record
+    since            when it became champion, this time; None where nobody knows
     """
 
     version: str
     digest: str
     profile: Profile
     baseline: Mapping[str, float]
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -87,14 +90,17 @@ def look(contract: Contract, log: Windows, champion: Champion, now: datetime) ->
     monitor = contract.monitor
     assert monitor is not None
     listed = watched(contract, champion.baseline, columns_of(contract, champion.profile.columns))
-    seen: dict[tuple[Window, int], Seen] = {}
+    seen: dict[tuple[Window, int, bool], Seen] = {}
     outcomes, alarms = [], []
     for item in listed:
         row: list[Outcome] = []
         for back in range(monitor.evidence.looks):
-            key = (item.window, back)
+            if item.window is None:
+                row.append(decide(_age(item, champion, now), item.limit))
+                continue
+            key = (item.window, back, item.kind == "metric")
             if key not in seen:
-                seen[key] = Seen(contract, log, champion, item.window, now, back)
+                seen[key] = Seen(contract, log, champion, now, *key)
             row.append(decide(seen[key].measured(item), item.limit))
             # An older window is looked at only where the newer ones failed.
             if alarm([*row] * monitor.evidence.looks, monitor.evidence) is None:
@@ -105,16 +111,30 @@ def look(contract: Contract, log: Windows, champion: Champion, now: datetime) ->
     return Look(now, champion, tuple(outcomes), tuple(alarms), tuple(listed))
 
 
+def _age(item: Watched, champion: Champion, now: datetime) -> Measurement | Unmeasured:
+    if champion.since is None:
+        return Unmeasured(item.id, "nobody knows since when the version is champion")
+    days = (now - champion.since) / timedelta(days=1)
+    return census(item.id, days, n=1, unit="days", method="since it became champion", n_unit="champion")
+
+
 class Seen:
     """One window, read once for all checks."""
 
     def __init__(
-        self, contract: Contract, log: Windows, champion: Champion, window: Window, now: datetime, back: int
+        self,
+        contract: Contract,
+        log: Windows,
+        champion: Champion,
+        now: datetime,
+        window: Window,
+        back: int,
+        labelled: bool,
     ) -> None:
         self._contract, self._champion, self._window = contract, champion, window
         self._problem, self._rows = "", pa.table({})
         try:
-            self._rows = log.window(window, now, back)
+            self._rows = log.window(window, now, back, labelled=labelled)
         except WeighinError as error:
             self._problem = str(error)
         self._profile: Profile | None = None

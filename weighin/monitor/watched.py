@@ -16,20 +16,21 @@ from weighin.outcome import Direction, Limit
 from weighin.predict import COLUMN
 from weighin.stats.metrics import METRICS
 
-Kind = Literal["drift", "metric", "errors", "latency", "disagreement"]
+Kind = Literal["drift", "metric", "errors", "latency", "disagreement", "age"]
 
 
 @dataclass(frozen=True)
 class Watched:
     """One check of one window.
 
+    window    of all but `kind` age
     metric    of `kind` metric; `quantile` of kind latency; `column` and `rule` of kind drift
     baseline  what the limit was made from, in words; empty where the contract says it itself
     """
 
     id: str
     kind: Kind
-    window: Window
+    window: Window | None
     limit: Limit
     then: Action
     metric: str = ""
@@ -63,7 +64,7 @@ def watched(contract: Contract, baseline: Mapping[str, float], columns: tuple[st
 def _of(
     watch: Watch, contract: Contract, baseline: Mapping[str, float], columns: tuple[str, ...], alpha: float
 ) -> Iterator[Watched]:
-    place = f"monitor/{watch.window.name}"
+    place = f"monitor/{watch.window.name}" if watch.window else "monitor"
 
     def limit(value: float, *, at_least: bool = False) -> Limit:
         return Limit(Direction.AT_LEAST if at_least else Direction.AT_MOST, float(value), alpha)
@@ -98,6 +99,8 @@ def _of(
         yield Watched(
             f"{place}/disagreement", "disagreement", watch.window, limit(watch.disagreement_at_most), watch.then
         )
+    elif watch.age_days_at_most is not None:
+        yield Watched(f"{place}/age", "age", None, limit(watch.age_days_at_most), watch.then)
 
 
 def _metric_limit(watch: Watch, metric: str, baseline: Mapping[str, float]) -> tuple[float, bool, str]:
