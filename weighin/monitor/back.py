@@ -18,8 +18,11 @@ def target(entries: Sequence[Entry], champion: str) -> str:
     """The version to go back to from `champion`, or nothing where people have to decide.
 
     The one that was champion before it was promoted; not one that was itself rolled back from since its own promotion,
-    or the monitor would go from one faulty version to another and back.
+    or the monitor would go from one faulty version to another and back. And from a version that came by a rollback
+    nowhere: where two in a row fail, it may be the data.
     """
+    if entries and entries[-1].action == "rollback":
+        return ""
     promoted = [e for e in entries if e.after == champion and e.action == "promote"]
     if not promoted or not promoted[-1].before:
         return ""

@@ -1,10 +1,6 @@
-"""Who was champion, since when, on what evidence: a chain of entries that only grows, kept in the registry itself.
+"""Who was champion, since when, on what evidence: a chain of entries (weighin/registry/chain.py), `<model>.ledger`.
 
-An entry is one version of a companion registered model, `<model>.ledger`, written in one call: a kill leaves a
-whole entry or none. MLflow assigns version numbers atomically, and nothing else here is atomic: so every entry names
-the entry that its writer saw as the last (`parent`), and whoever reads replays the numbers in order. An entry counts if
-its parent is the last that counted; of two that name the same parent the lower number counts, and the other has lost.
-That is a compare-and-swap. The aliases of the model are mirrors of the last entry that counts.
+The aliases of the model are mirrors of the last entry that counts.
 """
 
 from __future__ import annotations
@@ -12,12 +8,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
-from weighin.errors import PromotionError, RegistryError, without_password
+from weighin.errors import PromotionError
 from weighin.record.encode import canonical, digest
-from weighin.registry.location import artifact_location
+from weighin.registry.chain import Chain, summed
 from weighin.registry.mlflow import Registry
 
 SCHEMA = "weighin/ledger/v1"
@@ -90,7 +85,7 @@ class Entry:
 
     def tags(self) -> dict[str, str]:
         """What is written."""
-        return {PREFIX + k: v for k, v in {**self._values(), "sum": self.sum}.items()}
+        return summed(self._values(), PREFIX)
 
     @property
     def essence(self) -> str:
@@ -129,50 +124,19 @@ class Entry:
         return [("owner", self.owner), ("reason", self.reason), ("run", self.url), ("since the anchor", self.change)]
 
 
-class Ledger:
+class Ledger(Chain[Entry]):
     """The ledger of one model."""
 
     def __init__(self, registry: Registry, model: str) -> None:
-        self._registry = registry
-        self.name = f"{model}.ledger"
+        super().__init__(registry, f"{model}.ledger", EXPERIMENT, Entry.of)
 
-    def entries(self) -> list[Entry]:
-        """All entries that count, in order. Errors: `RegistryError` when one is missing or was changed."""
-        return self._replayed(self._all())
-
-    def head(self) -> Entry | None:
-        """The last entry that counts."""
-        entries = self.entries()
-        return entries[-1] if entries else None
-
-    def append(self, wish: Entry, evidence: Path) -> Entry:
-        """Write an entry; returns it as it stands, which it may have done already.
-
-        evidence  folder of the files that speak for it; they are kept in a run of their own
-        Errors: `PromotionError` when another came first, `RegistryError`.
-        """
-        written, chain = self._find(wish)
-        # Who has lost already need not leave an entry that everybody has to read from then on.
-        if written is None and (chain[-1].sum if chain else "") == wish.parent:
-            location = artifact_location(self._registry.uri)
-            run_id = self._registry.log_run(EXPERIMENT, location, evidence, {"model": self.name, "sum": wish.sum})
-            # What arrived twice does no harm: the second names a parent that is no longer the last.
-            there = lambda: self._find(wish)[0] is not None  # noqa: E731 - shorter than a function
-            self._registry.append(self.name, run_id, wish.tags(), there, str(wish))
-            written, chain = self._find(wish)
-            if written is None:
-                raise RegistryError("the ledger does not show the entry that was written", self.name, "Run it again.")
-        if written is None or written.number not in {e.number for e in chain}:
-            first = next((e for e in chain if e.parent == wish.parent), None)
-            if first is None:
-                raise RegistryError("the entry that was the last does not count any more", self.name, TAMPERED)
-            raise PromotionError(
-                f"another came first: {first.action} to version {first.after} (entry {first.number}, {first.who}, "
-                f"{first.created})",
-                self.name,
-                "Validate again, against the champion of today.",
-            )
-        return written
+    def _lost(self, first: Entry) -> PromotionError:
+        return PromotionError(
+            f"another came first: {first.action} to version {first.after} (entry {first.number}, {first.who}, "
+            f"{first.created})",
+            self.name,
+            "Validate again, against the champion of today.",
+        )
 
     def begin_mirroring(self, entry: Entry) -> str:
         """Note that the aliases are about to be moved to what an entry says; returns the tag that says so."""
@@ -188,42 +152,6 @@ class Ledger:
         """Note what the servers proved."""
         self._registry.tag(self.name, str(entry.number), {SERVED: said})
 
-    def kept(self, entry: Entry, name: str, folder: Path) -> Path:
-        """A file that is kept for an entry, copied into `folder`. Errors: `RegistryError`."""
-        return self._registry.fetch(entry.run_id, name, folder)
-
-    def _find(self, wish: Entry) -> tuple[Entry | None, list[Entry]]:
-        """The entry of a wish, and those that count."""
-        every = self._all()
-        chain = self._replayed(every)
-        counted = {e.number for e in chain}
-        same = [e for e in every if e.essence == wish.essence]
-        return next((e for e in same if e.number in counted), same[0] if same else None), chain
-
-    def _replayed(self, entries: list[Entry]) -> list[Entry]:
-        chain: list[Entry] = []
-        for entry in entries:
-            if entry.parent == (chain[-1].sum if chain else ""):
-                chain.append(entry)
-        return chain
-
-    def _all(self) -> list[Entry]:
-        where = f"{self.name}, {without_password(self._registry.uri)}"
-        found: dict[int, Entry] = {}  # pages that are read while others write repeat an entry
-        for version in self._registry.entries(self.name):
-            try:
-                found[int(version.version)] = Entry.of(version)
-            except (KeyError, ValueError, TypeError) as error:
-                why = f"no tag {error.args[0]}" if isinstance(error, KeyError) else str(error)
-                raise RegistryError(f"entry {version.version} was changed: {why}", where, TAMPERED) from error
-        missing = sorted(set(range(1, max(found, default=0))) - set(found))
-        if missing:
-            raise RegistryError(f"entry {missing[0]} is missing", where, TAMPERED)
-        return [found[number] for number in sorted(found)]
-
 
 def _inert(text: str) -> str:
     return " ".join("".join(c if c.isprintable() and c != "`" else " " for c in text).split())
-
-
-TAMPERED = "Somebody changed the ledger. Restore the registry's database, or go on under a new model name."

@@ -147,13 +147,8 @@ class Registry:
             self._call(lambda key=key, value=value: self._client.set_tag(run_id, key, value))
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        """Log numbers to the run of a version, in batches that MLflow takes; names are made ones that it allows."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        every = [Metric(re.sub(r"[^\w./: -]", "_", name), value, now, 0) for name, value in metrics.items()]
-        for start in range(0, len(every), 500):
-            self._call(lambda start=start: self._client.log_batch(run_id, metrics=every[start : start + 500]))
+        """Log numbers to the run of a version."""
+        self.log_points(run_id, metrics, time.time(), 0)
 
     def log_files(self, run_id: str, folder: Path, place: str) -> None:
         """Log a folder of files to the run of a version, under `place`."""
@@ -226,6 +221,48 @@ class Registry:
         self._call(lambda: self._client.set_terminated(run_id))
         return run_id
 
+    def run_named(self, experiment: str, name: str) -> str:
+        """The oldest run of that name in an experiment, which is made where there is none; returns its id."""
+        location = artifact_location(self.uri)
+        found = self._call(lambda: self._client.get_experiment_by_name(experiment))
+        if found is None:
+            from mlflow.exceptions import MlflowException
+
+            # Another process may make it first.
+            with contextlib.suppress(MlflowException):
+                self._client.create_experiment(experiment, artifact_location=location)
+            found = self._call(lambda: self._client.get_experiment_by_name(experiment))
+        runs = self.runs_of(experiment, f"tags.mlflow.runName = '{_quoted(name)}'")
+        if runs:
+            return str(runs[0].info.run_id)
+        run = self._call(lambda: self._client.create_run(found.experiment_id, run_name=name))
+        return str(run.info.run_id)
+
+    def runs_of(self, experiment: str, query: str = "", most: int = 100) -> list[Any]:
+        """Runs of an experiment, the oldest first; none where there is no such experiment."""
+        found = self._call(lambda: self._client.get_experiment_by_name(experiment))
+        if found is None:
+            return []
+        ids, order = [found.experiment_id], ["attributes.start_time ASC"]
+        return list(self._call(lambda: self._client.search_runs(ids, query, max_results=most, order_by=order)))
+
+    def run_tags(self, run_id: str) -> dict[str, str]:
+        """The tags of a run."""
+        return dict(self._call(lambda: self._client.get_run(run_id)).data.tags)
+
+    def log_points(self, run_id: str, metrics: Mapping[str, float], moment: float, step: int) -> None:
+        """Add a point to each series of a run. `moment` in seconds since 1970; names are made ones that it allows."""
+        from mlflow.entities import Metric
+
+        every = [Metric(metric_name(n), v, int(moment * 1000), step) for n, v in metrics.items()]
+        for start in range(0, len(every), 500):
+            self._call(lambda start=start: self._client.log_batch(run_id, metrics=every[start : start + 500]))
+
+    def points(self, run_id: str, metric: str) -> list[tuple[float, float]]:
+        """The points of one series, (seconds since 1970, value), the oldest first."""
+        found = self._call(lambda: self._client.get_metric_history(run_id, metric_name(metric)))
+        return sorted((m.timestamp / 1000, float(m.value)) for m in found)
+
     def copy_version(self, address: Address, name: str) -> str:
         """Copy a version to another registered model of this registry; returns its number there."""
         copied = self._call(lambda: self._client.copy_model_version(f"models:/{address.name}/{address.version}", name))
@@ -258,6 +295,15 @@ class Registry:
     def fetch(self, run_id: str, name: str, folder: Path) -> Path:
         """One file of a run, copied into `folder`."""
         return Path(self._call(lambda: self._client.download_artifacts(run_id, name, str(folder))))
+
+
+def metric_name(name: str) -> str:
+    """A name that MLflow allows.
+
+    >>> metric_name("monitor/last-1000/roc_auc@origin=JFK")
+    'monitor/last-1000/roc_auc_origin_JFK'
+    """
+    return re.sub(r"[^\w./: -]", "_", name)
 
 
 def _shown(error: Exception) -> Exception | None:
