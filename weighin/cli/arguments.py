@@ -166,6 +166,16 @@ def parser() -> Parser:
     labels.add_argument("file", type=Path, help="Parquet or CSV: request, label, and row and at where they are known")
     _contract(labels)
 
+    monitor = commands.add_parser("monitor", help="look at the prediction log, and alert, ask to train, or roll back")
+    _contract(monitor)
+    monitor.add_argument("--out", type=Path, default=Path("reports"), help="folder of monitor.json and monitor.html")
+    monitor.add_argument("--every", action="store_true", help="again and again, as often as the contract says")
+    monitor.add_argument("--health-port", type=int, metavar="PORT", help="with --every: answer /alive and /ready")
+    monitor.add_argument("--textfile", type=Path, metavar="FILE", help="write metrics for Prometheus' node exporter")
+    monitor.add_argument("--pushgateway", metavar="URL", help="push them to a Prometheus Pushgateway")
+    monitor.add_argument("--pulse-at-most", type=float, metavar="MINUTES", help="only say when the last look was")
+    monitor.add_argument("--dry-run", action="store_true", help="look, and neither do nor note anything")
+
     looks = commands.add_parser("looks", help="show the looks at the sealed holdout: taken, left, closed")
     _contract(looks)
     looks.add_argument("--json", action="store_true", help="as JSON")

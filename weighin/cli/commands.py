@@ -286,6 +286,13 @@ def approve(given: argparse.Namespace) -> int:
     return 0
 
 
+def monitor(given: argparse.Namespace) -> int:
+    """Look at the prediction log, and do what follows."""
+    from weighin.cli.monitor import monitor as watch
+
+    return watch(given)
+
+
 def verify(given: argparse.Namespace) -> int:
     """Say whether a record holds."""
     from weighin.cli.trust import verify as say

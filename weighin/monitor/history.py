@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from weighin.contract.monitor import Monitor
-from weighin.monitor.journal import EXPERIMENT, Event
+from weighin.monitor.journal import Event
 from weighin.monitor.look import Look
 from weighin.outcome import Measurement
 from weighin.registry.ledger import Entry
 from weighin.registry.mlflow import Registry
 
-PULSE, AWAY, STATE = "weighin.pulse", "weighin.away_since", "weighin.state"
-"""Tags of a run: the moment of the last look, since when the log cannot be read (or empty), and what it said."""
+EXPERIMENT = "weighin-monitor"
+PULSE, AWAY, STATE, OF = "weighin.pulse", "weighin.away_since", "weighin.state", "weighin.model"
+"""Tags of a run: the moment of the last look, since when the log cannot be read (or empty), what it said, and of
+which model."""
 ENDS = ("", "/low", "/high")
 
 
@@ -51,12 +53,13 @@ class Pulse:
     """The MLflow run of a reign."""
 
     registry: Registry
+    model: str
     run_id: str
 
     @staticmethod
     def of(registry: Registry, model: str, head: Entry) -> Pulse:
         """Errors: `RegistryError`."""
-        return Pulse(registry, registry.run_named(EXPERIMENT, name(model, head)))
+        return Pulse(registry, model, registry.run_named(EXPERIMENT, name(model, head)))
 
     def tags(self) -> dict[str, str]:
         """What earlier looks left. Errors: `RegistryError`."""
@@ -74,7 +77,7 @@ class Pulse:
         step = int((found.moment - since).total_seconds() // (60 * monitor.evidence.every_minutes))
         self.registry.log_points(self.run_id, metrics, seconds, max(0, step))
         moment = found.moment.astimezone(UTC).isoformat(timespec="seconds")
-        self.registry.tag_run(self.run_id, {PULSE: moment, AWAY: away_since, STATE: state})
+        self.registry.tag_run(self.run_id, {PULSE: moment, AWAY: away_since, STATE: state, OF: self.model})
 
 
 def history(registry: Registry, model: str, entries: Sequence[Entry], events: Sequence[Event]) -> History:
@@ -85,6 +88,13 @@ def history(registry: Registry, model: str, entries: Sequence[Entry], events: Se
             for check in sorted(k for k in run.data.metrics if f"{k}/low" in run.data.metrics):
                 found.append(_series(registry, str(run.info.run_id), check, entry.after))
     return History(tuple(found), tuple(events))
+
+
+def last_pulse(registry: Registry, model: str) -> datetime | None:
+    """When anybody looked last; None where nobody ever did. Errors: `RegistryError`."""
+    runs = registry.runs_of(EXPERIMENT, f"tags.`{OF}` = '{model}'", newest=True)
+    pulses = [run.data.tags[PULSE] for run in runs if PULSE in run.data.tags]
+    return max(map(datetime.fromisoformat, pulses), default=None)
 
 
 def _series(registry: Registry, run_id: str, check: str, version: str) -> Series:

@@ -20,7 +20,7 @@ from weighin.registry.chain import Chain, summed
 from weighin.registry.mlflow import Registry
 
 SCHEMA = "weighin/monitor-event/v1"
-EXPERIMENT = "weighin-monitor"
+EXPERIMENT = "weighin-monitor-events"
 PREFIX = "weighin.monitor."
 Kind = Literal["alarm", "recovered", "rollback", "verified", "escalated", "asking", "asked", "telling", "told"]
 FACTS = ("alarm", "recovered", "rollback", "verified", "escalated")
@@ -164,6 +164,13 @@ class State:
         """Facts that people have not been told of, or not all of them."""
         told = max((e.about for e in self.events if e.kind == "told" and not e.failed), default=0)
         return [e for e in self.events if e.kind in FACTS and e.number > told and e.then != "nothing"]
+
+    def root(self, event: Event) -> Event:
+        """The first of the events that an event follows from."""
+        by_number = {e.number: e for e in self.events}
+        while event.about in by_number and by_number[event.about].number < event.number:
+            event = by_number[event.about]
+        return event
 
     def last(self, kinds: Iterable[Kind], about: int) -> tuple[int, Event | None]:
         """How many events of these kinds are about another one, and the newest of them."""

@@ -34,12 +34,14 @@ class News:
     key     the same for the same trouble of the same version: an issue is found again by it
     title, lines  for people; the lines are plain text
     values  for programs
+    before  lines of the same trouble that people were told earlier: an issue keeps them
     """
 
     key: str
     title: str
     lines: tuple[str, ...]
     values: Mapping[str, Any]
+    before: tuple[str, ...] = ()
 
 
 def tell(alerts: Sequence[Alert], news: News, environment: Mapping[str, str]) -> list[str]:
@@ -97,7 +99,7 @@ def _slack(line: str) -> str:
 def issue(github: GitHub, repository: str, news: News) -> str:
     """Open an issue, or rewrite and comment the open one about the same trouble; returns its address."""
     place, marker = f"/repos/{repository}/issues", f"<!-- weighin {hashlib.sha256(news.key.encode()).hexdigest()} -->"
-    body = "\n".join([marker, "", *(f"- {text(line, 600)}" for line in news.lines)])
+    body = "\n".join([marker, "", *(f"- {text(line, 600)}" for line in (*news.before, *news.lines))])
     for one in github.listed(place, "", state="open", labels=LABEL):
         if str(one.get("body", "")).startswith(marker):
             return str(github.send("PATCH", f"{place}/{int(one['number'])}", {"body": body})["html_url"])

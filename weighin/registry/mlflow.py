@@ -238,13 +238,13 @@ class Registry:
         run = self._call(lambda: self._client.create_run(found.experiment_id, run_name=name))
         return str(run.info.run_id)
 
-    def runs_of(self, experiment: str, query: str = "", most: int = 100) -> list[Any]:
-        """Runs of an experiment, the oldest first; none where there is no such experiment."""
+    def runs_of(self, experiment: str, query: str, *, newest: bool = False) -> list[Any]:
+        """A hundred runs of an experiment, the oldest (or the newest) first; none where there is no such experiment."""
         found = self._call(lambda: self._client.get_experiment_by_name(experiment))
         if found is None:
             return []
-        ids, order = [found.experiment_id], ["attributes.start_time ASC"]
-        return list(self._call(lambda: self._client.search_runs(ids, query, max_results=most, order_by=order)))
+        ids, order = [found.experiment_id], [f"attributes.start_time {'DESC' if newest else 'ASC'}"]
+        return list(self._call(lambda: self._client.search_runs(ids, query, max_results=100, order_by=order)))
 
     def run_tags(self, run_id: str) -> dict[str, str]:
         """The tags of a run."""

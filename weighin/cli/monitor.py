@@ -1,0 +1,112 @@
+"""`weighin monitor`: one look at the prediction log, or a look every few minutes until it is told to end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+from weighin.cli.titles import titles_of
+from weighin.contract import read_contract
+from weighin.data.prediction_log import LogTables
+from weighin.errors import ContractError, RegistryError, WeighinError
+from weighin.monitor.document import EXIT_CODES, Run, document
+from weighin.monitor.health import Health
+from weighin.monitor.history import history, last_pulse
+from weighin.monitor.run import Watcher
+from weighin.monitor.upkeep import keep
+from weighin.record.encode import write_json
+
+HOUR = timedelta(hours=1)
+
+
+def monitor(given: argparse.Namespace) -> int:
+    """Look, and do what follows."""
+    titles, file = titles_of(given), read_contract(given.contract)
+    if file.contract.monitor is None:
+        raise ContractError("the contract has no `monitor`", str(file.path), "Say what is to be watched.")
+    if given.pulse_at_most is not None:
+        return _pulse(given, last_pulse(titles.registry, titles.model))
+    watcher = Watcher(file, titles, os.environ)
+    if not given.every:
+        return EXIT_CODES[_look(watcher, given).state]
+    return _loop(watcher, given)
+
+
+def _pulse(given: argparse.Namespace, last: datetime | None) -> int:
+    minutes = (datetime.now(UTC) - last) / timedelta(minutes=1) if last else None
+    said = "nobody ever looked" if minutes is None else f"the last look was {minutes:.1f} minutes ago"
+    print(said)
+    if minutes is None or minutes > given.pulse_at_most:
+        print(f"weighin: {said}, at most {given.pulse_at_most:g} are allowed. Is the monitor running?", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _look(watcher: Watcher, given: argparse.Namespace) -> Run:
+    """One look, said and written. A page or a document of an earlier look never stands for this one."""
+    out: Path = given.out
+    for name in ("monitor.json", "monitor.html"):
+        (out / name).unlink(missing_ok=True)
+    run = watcher.run(datetime.now(UTC), dry_run=given.dry_run)
+    value = document(run)
+    write_json(out / "monitor.json", value)
+    titles = watcher.titles
+    seen = history(titles.registry, titles.model, titles.ledger.entries(), run.journal.events)
+    (out / "monitor.html").write_text(page(value, seen), encoding="utf-8")
+    if given.textfile:
+        write_textfile(given.textfile, exposition(value))
+    if given.pushgateway:
+        problem = push(given.pushgateway, exposition(value), titles.model)
+        print(f"weighin: {problem}", file=sys.stderr) if problem else None
+    for line in said(run):
+        print(line, flush=True)
+    return run
+
+
+def said(run: Run) -> list[str]:
+    """For people, at most a few lines for each check that does not pass."""
+    found = run.found
+    passed = sum(o.status.value == "passed" for o in found.outcomes)
+    moment = found.moment.astimezone(UTC).isoformat(timespec="seconds")
+    lines = [f"{run.state}: {run.model} version {found.champion.version}, {moment}"]
+    lines[0] += f", {passed} of {len(found.outcomes)} checks pass, in {run.seconds:.1f} s"
+    alarms = {a.check for a in found.alarms}
+    for outcome in found.outcomes:
+        if outcome.status.value != "passed":
+            word = "alarm" if outcome.check in alarms else outcome.status.value
+            lines.append(f"  {word}: {outcome.check}: {outcome.reason}")
+    lines += [f"  {e.kind}: {e.said}" for e in run.new if e.said]
+    return [*lines, *(f"  note: {p}" for p in run.problems)]
+
+
+def _loop(watcher: Watcher, given: argparse.Namespace) -> int:
+    """Look every few minutes; what goes wrong at one look is said, and the next comes all the same."""
+    every = timedelta(minutes=watcher.monitor.evidence.every_minutes)
+    ended = threading.Event()
+
+    def end(_: int, __: FrameType | None) -> None:
+        ended.set()
+
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, end)
+    health = Health(every)
+    kept = datetime.now(UTC)
+    with health.answering(given.health_port):
+        while not ended.is_set():
+            began = health.begin()
+            try:
+                _look(watcher, given)
+                health.looked()
+                if began - kept >= HOUR and not given.dry_run:
+                    kept = began
+                    keep(LogTables.of(watcher.file), began)
+            except WeighinError as error:
+                print(f"weighin: {error}", file=sys.stderr, flush=True)
+            ended.wait(max(0.0, (began + every - datetime.now(UTC)).total_seconds()))
+    return 0
