@@ -50,6 +50,7 @@ def window(seed: int, **changes: Any) -> pa.Table:
             "prediction": pa.array(score, mask=~ok),
             "label": pa.array(label, mask=~ok | (np.arange(ROWS) < changes.get("unlabelled", 0))),
             "other": pa.array(other, mask=~ok),
+            "row": pa.array(np.zeros(ROWS, dtype=np.int64)),
             "status": pa.array(np.where(ok, 200, 500)),
             "milliseconds": pa.array(np.where(np.arange(ROWS) < slow, 900.0, rng.gamma(2, 20, ROWS))),
         }
@@ -142,7 +143,8 @@ def test_one_thing_broken_raises_its_alarm_after_three_windows(
 @pytest.mark.parametrize(
     ("changes", "check", "says"),
     [
-        ({"rows": 100}, "errors", "100 rows in the window, 200 are needed"),
+        ({"rows": 100}, "errors", "100 requests in the window, 200 are needed"),
+        ({"rows": 100}, "roc_auc", "100 rows in the window, 200 are needed"),
         ({"unlabelled": 900}, "roc_auc", "100 labels have come, 200 are needed"),
         ({"unlabelled": 1000}, "roc_auc", "0 labels have come"),
         ({"away": True}, "errors", "the log: no connection"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -95,6 +95,21 @@ class Counted:
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """Which rows: as `Log.last_rows`."""
+
+    version: str | None
+    role: str
+    kind: Kind = "all"
+    since: datetime | None = None
+
+    def after(self, first: datetime | None, early: timedelta = timedelta()) -> datetime | None:
+        """The later of `first` and `since` less `early`; None where neither is given."""
+        given = [m for m in (first, None if self.since is None else self.since - early) if m is not None]
+        return max(given, default=None)
+
+
+@dataclass(frozen=True)
 class Log:
     """The prediction log of a contract. Every method reads anew; all moments have a zone."""
 
@@ -106,15 +121,25 @@ class Log:
         return Log(LogTables.of(file))
 
     def last_rows(
-        self, n: int, now: datetime, *, version: str | None = None, role: str = "champion", kind: Kind = "all"
+        self,
+        n: int,
+        now: datetime,
+        *,
+        version: str | None = None,
+        role: str = "champion",
+        kind: Kind = "all",
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Found:
         """The newest n rows, or fewer where there are no more.
 
-        kind  `all`: failed requests too; `predicted`: rows with a prediction; `labelled`: the n rows with a prediction
-              whose labels came last, in the order in which they came
+        kind   `all`: failed requests too; `predicted`: rows with a prediction; `labelled`: the n rows with a prediction
+               whose labels came last, in the order in which they came
+        since  no row of a request that came earlier
+        until  no row (`labelled`: no label) that came later
         Errors: `NotEvaluated` when the log is away or its table cannot be used.
         """
-        return self._look(n, now, None, version, role, kind)
+        return self._look(n, now, _Wanted(version, role, kind, since), None, until)
 
     def last_hours(
         self,
@@ -125,12 +150,19 @@ class Log:
         version: str | None = None,
         role: str = "champion",
         kind: Kind = "all",
+        since: datetime | None = None,
+        back: int = 0,
     ) -> Found:
         """The rows of the last hours (`labelled`: whose labels came in them), at most the newest `most_rows`.
 
+        since  as `last_rows`
+        back   so many times these hours earlier, up to where the hours after them begin
         Errors: as `last_rows`.
         """
-        found = self._look(most_rows + 1, now, now - timedelta(hours=hours), version, role, kind)
+        first = now - timedelta(hours=hours * (back + 1))
+        # Both ends of a span belong to it, and moments are of microseconds.
+        last = now - timedelta(hours=hours * back, microseconds=1) if back else None
+        found = self._look(most_rows + 1, now, _Wanted(version, role, kind, since), first, last)
         if found.rows.num_rows <= most_rows:
             return found
         return Found(found.rows.slice(found.rows.num_rows - most_rows), found.faults, cut=True)
@@ -142,7 +174,7 @@ class Log:
             if part.expression is None:
                 return Counted(0, 0, 0, 0)
             reading = _Reading(self.tables, store, part.expression)
-            rows = reading.chosen(span.first, span.before, version, role, "all", ends=False)
+            rows = reading.chosen(span.first, span.before, _Wanted(version, role), ends=False)
             first = rows.row == 0
             status = rows.status if "status" in rows.columns else rows.row * 0
             found = rows.aggregate(
@@ -153,14 +185,42 @@ class Log:
             ).to_pyarrow()
         return Counted(*(int(found[c][0].as_py() or 0) for c in ("rows", "requests", "errors", "refused")))
 
-    def _look(self, n: int, now: datetime, first: datetime | None, version: str | None, role: str, kind: Kind) -> Found:
+    def beside(
+        self, rows: pa.Table, now: datetime, *, version: str | None, role: str = "champion", other: str = "shadow"
+    ) -> Found:
+        """What another role answered to the rows that were found of a version and a role.
+
+        A shadow answers a copy of a request, under the request's id, at about the same time. Searched are the stretch
+        of time in which the rows lie, and a little around it.
+        Errors: as `last_rows`.
+        """
+        if not rows.num_rows:
+            return Found(_empty(self.tables))
+        oldest, newest = pc.min(rows["at"]).as_py(), pc.max(rows["at"]).as_py()
+        until = min(newest + AHEAD, now.astimezone(UTC) + AHEAD)
+        with _opened(self.tables) as store:
+            part = self._part(store, oldest - AHEAD, until)
+            if part.expression is None:
+                return Found(_empty(self.tables), Faults(unreadable=part.unreadable))
+            reading = _Reading(self.tables, store, part.expression)
+            same = reading.chosen(oldest, newest, _Wanted(version, role, "predicted")).select("request", "row")
+            answers = reading.chosen(oldest - AHEAD, until, _Wanted(None, other, "predicted"))
+            unique, faults = _unique(reading.fetched(answers.semi_join(same, ["request", "row"])))
+        joined, _ = _with_labels(unique, _no_labels(self.tables))
+        return Found(joined, faults + Faults(unreadable=part.unreadable))
+
+    def _look(
+        self, n: int, now: datetime, wanted: _Wanted, first: datetime | None = None, last: datetime | None = None
+    ) -> Found:
+        """first, last: of the rows, or of labels where those count."""
         until = now.astimezone(UTC) + AHEAD
+        last = until if last is None else min(last, until)
         with _opened(self.tables) as store:
             ahead = self._ahead(store, until)
-            if kind == "labelled":
-                found = self._labelled(store, n, first, until, version, role)
+            if wanted.kind == "labelled":
+                found = self._labelled(store, n, first, last, until, wanted)
             else:
-                found = self._newest(store, n, first, until, version, role, kind)
+                found = self._newest(store, n, wanted.after(first), last, until, wanted)
         return Found(found.rows, found.faults + ahead)
 
     def _part(self, store: Store, first: datetime | None, until: datetime, newest: int | None = None) -> Part:
@@ -181,20 +241,19 @@ class Log:
         store: Store,
         n: int,
         first: datetime | None,
+        last: datetime,
         until: datetime,
-        version: str | None,
-        role: str,
-        kind: Kind,
+        wanted: _Wanted,
     ) -> Found:
         # Some more, as some of them may stand there twice; files for some more again, as some are of other versions.
         limit = files = n + n // 20 + 20
         while True:
-            part = self._part(store, first, until, files)
+            part = self._part(store, first, last, files)
             if part.expression is None:
                 return Found(_empty(self.tables), Faults(unreadable=part.unreadable))
             reading = _Reading(self.tables, store, part.expression)
-            rows = reading.chosen(first, until, version, role, kind)
-            taken = reading.fetched(_newest_first(rows, version).limit(limit))
+            rows = reading.chosen(first, last, wanted)
+            taken = reading.fetched(_newest_first(rows, wanted.version).limit(limit))
             unique, faults = _unique(taken)
             if unique.num_rows >= n:
                 break
@@ -225,11 +284,13 @@ class Log:
         return labels.fetched(labels.expression.semi_join(same, ["request", "row"]))
 
     def _labelled(
-        self, store: Store, n: int, first: datetime | None, until: datetime, version: str | None, role: str
+        self, store: Store, n: int, first: datetime | None, last: datetime, until: datetime, wanted: _Wanted
     ) -> Found:
         limit = n + n // 20 + 20
+        # No label comes before its prediction, but for clocks that differ.
+        begin = wanted.after(first, AHEAD)
         while True:
-            newest = _Labels(self.tables, store, first, until, limit)
+            newest = _Labels(self.tables, store, begin, last, limit)
             if newest.expression is None:
                 return Found(_empty(self.tables))
             came = newest.expression
@@ -239,7 +300,7 @@ class Log:
                 return Found(_empty(self.tables))
             since = pc.min(taken["at"]).as_py()
             keys = came.filter(came.at >= _moment(came.at, since)).select("request", "row").distinct()
-            found = self._answers_to(store, keys, until, version, role)
+            found = self._answers_to(store, keys, until, wanted)
             if found.rows.num_rows >= n or taken.num_rows < limit or limit > LONGEST_SEARCH * n:
                 break
             limit *= 4
@@ -258,15 +319,15 @@ class Log:
         rows = rows.slice(max(0, rows.num_rows - n))
         return Found(rows, found.faults + Faults(contradictions=contradictions))
 
-    def _answers_to(self, store: Store, keys: Any, until: datetime, version: str | None, role: str) -> Found:
+    def _answers_to(self, store: Store, keys: Any, until: datetime, wanted: _Wanted) -> Found:
         """Predictions that labels were given for."""
-        part = self._part(store, None, until)
+        part = self._part(store, wanted.since, until)
         if part.expression is None:
             return Found(_empty(self.tables), Faults(unreadable=part.unreadable))
-        first = None
+        first = wanted.since
         if not store.searches:
             # First by the few columns that tell which rows they are, then the stretch of time in which they lie.
-            rows = _Reading(self.tables, store, part.expression).chosen(None, until, version, role, "all")
+            rows = _Reading(self.tables, store, part.expression).chosen(first, until, replace(wanted, kind="all"))
             lie = rows.select("request", "row", "at").semi_join(keys, ["request", "row"])
             span = lie.aggregate(first=lie.at.min(), last=lie.at.max()).to_pyarrow()
             if span["first"][0].as_py() is None:
@@ -275,7 +336,7 @@ class Log:
             first, until = (m.replace(tzinfo=UTC) if m.tzinfo is None else m for m in (first, until))
             part = self._part(store, first, until)
         reading = _Reading(self.tables, store, part.expression)
-        rows = reading.chosen(first, until, version, role, "predicted")
+        rows = reading.chosen(first, until, wanted)
         unique, faults = _unique(reading.fetched(rows.semi_join(keys, ["request", "row"])))
         return Found(unique, faults + Faults(unreadable=part.unreadable))
 
@@ -302,23 +363,14 @@ class _Reading:
             )
         self._rows = expression.select(*[c for c in tables.schema.names if c in expression.columns])
 
-    def chosen(
-        self,
-        first: datetime | None,
-        until: datetime,
-        version: str | None,
-        role: str,
-        kind: Kind,
-        *,
-        ends: bool = True,
-    ) -> Any:
-        """Rows of a span, of a version, a role and a kind. `ends`: whether the last moment belongs to it."""
+    def chosen(self, first: datetime | None, until: datetime, given: _Wanted, *, ends: bool = True) -> Any:
+        """Rows of a span. `ends`: whether the last moment belongs to it."""
         rows = self._rows
         last = _moment(rows.at, until)
         wanted = [rows.at <= last if ends else rows.at < last]
         if first is not None:
             wanted.append(rows.at >= _moment(rows.at, first))
-        for column, value in (("role", role), ("version", version)):
+        for column, value in (("role", given.role), ("version", given.version)):
             if value is None:
                 continue
             if column in rows.columns:
@@ -328,7 +380,7 @@ class _Reading:
                 raise NotEvaluated(
                     f"the table {self._tables.predictions} does not say the version", self._store.place, "Add it."
                 )
-        if kind != "all":
+        if given.kind != "all":
             wanted += [rows[c].notnull() for c in self._tables.outputs]
         return rows.filter(wanted)
 

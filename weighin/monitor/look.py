@@ -27,15 +27,17 @@ from weighin.errors import WeighinError
 from weighin.monitor.alarm import Alarm, alarm
 from weighin.monitor.watched import Watched, columns_of, watched
 from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
-from weighin.predict import COLUMN
+from weighin.predict import COLUMN, prediction_columns
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Interval, Undefined, clopper_pearson
 from weighin.stats.metrics import METRICS, Scored
 from weighin.suites.drift import compared
 from weighin.suites.sample import sample
 
-STATUS, MILLISECONDS, LABEL, OTHER = "status", "milliseconds", "label", "other"
-"""Columns of a window besides features and `prediction`; `other` is the shadow's prediction for the same row."""
+ROW, STATUS, MILLISECONDS, LABEL, OTHER = "row", "status", "milliseconds", "label", "other"
+ABOUT = (ROW, STATUS, MILLISECONDS, LABEL)
+OWN = (*ABOUT, OTHER, COLUMN)
+"""Columns of a window besides features; a feature of such a name has `f_` before it."""
 
 
 class Windows(Protocol):
@@ -45,8 +47,15 @@ class Windows(Protocol):
         """The rows of a window that ends at `now`, or of the one `back` places before it, without a row in common.
 
         labelled  those whose labels came last, or came in these hours: labels come late, and not for all rows
-        Columns: features by name, `prediction`, `status`, `milliseconds`, and where they are known `label` and `other`;
-        a request that failed has one row, without features.
+        Columns: features by name, and
+
+        row           within the request; that with 0 stands for the request
+        status, milliseconds  of the request, the same in all of its rows
+        prediction    of several classes the name of the most probable one, and each one's in prediction_0, ...
+        label         where one is known
+        other         where there is a shadow: its prediction for the same row
+
+        A request that failed has one row, without features and prediction.
         """
 
 
@@ -143,17 +152,23 @@ class Seen:
         """What a check finds here. Never an error: a window that cannot be read is no pass, and no alarm either."""
         if self._problem:
             return Unmeasured(item.id, self._problem)
-        if self._rows.num_rows < self._window.rows_at_least:
-            least = self._window.rows_at_least
-            return Unmeasured(item.id, f"{self._rows.num_rows} rows in the window, {least} are needed")
+        about = {"errors": STATUS, "latency": MILLISECONDS}.get(item.kind)
+        unit = "requests" if about else "rows"
+        there, least = (self._requests(about) if about else self._rows).num_rows, self._window.rows_at_least
+        if there < least:
+            return Unmeasured(item.id, f"{there} {unit} in the window, {least} are needed")
         try:
             if item.kind == "drift":
                 return self._drift(item)
-            interval, unit, detail = self._interval(item)
+            interval, measured_in, detail = self._interval(item)
         except (WeighinError, Undefined) as error:
             return Unmeasured(item.id, str(error))
         check = Check(item.id, "monitor", item.limit, item.rule or ChangedRule())
-        return sample(check, interval, unit, "rows", detail)
+        return sample(check, interval, measured_in, unit, detail)
+
+    def _requests(self, about: str) -> pa.Table:
+        """One row for each request of which something is known."""
+        return self._rows.filter(pc.and_(pc.equal(self._rows[ROW], 0), pc.is_valid(self._rows[about])))
 
     @property
     def _answered(self) -> pa.Table:
@@ -164,6 +179,9 @@ class Seen:
         before = self._champion.profile
         if self._profile is None:
             rows = self._answered
+            features = {f"f_{name}": name for name in OWN if f"f_{name}" in rows.column_names}
+            rows = rows.drop_columns([n for n in features.values() if n in rows.column_names])
+            rows = rows.rename_columns(features) if features else rows
             bins = dict.fromkeys(before.columns, 1)
             self._profile = profile(Relation.over(rows), bins, None, like=before)
         check = Check(item.id, "monitor", item.limit, item.rule)
@@ -174,11 +192,13 @@ class Seen:
     def _interval(self, item: Watched) -> tuple[Interval, str, dict[str, object]]:
         level = 1 - item.limit.alpha
         if item.kind == "errors":
-            failed = int(pc.sum(pc.greater_equal(self._rows[STATUS], 400)).as_py() or 0)
-            return clopper_pearson(failed, self._rows.num_rows, level), "share", {}
+            status = self._requests(STATUS)[STATUS]
+            failed = int(pc.sum(pc.greater_equal(status, 400)).as_py() or 0)
+            return clopper_pearson(failed, len(status), level), "share", {}
         if item.kind == "latency":
-            quick = int(pc.sum(pc.less_equal(self._rows[MILLISECONDS], item.milliseconds)).as_py() or 0)
-            return clopper_pearson(quick, self._rows.num_rows, level), f"share within {item.milliseconds:g} ms", {}
+            took = self._requests(MILLISECONDS)[MILLISECONDS]
+            quick = int(pc.sum(pc.less_equal(took, item.milliseconds)).as_py() or 0)
+            return clopper_pearson(quick, len(took), level), f"share within {item.milliseconds:g} ms", {}
         rows = self._answered
         if item.kind == "disagreement":
             if OTHER not in rows.column_names:
@@ -201,16 +221,17 @@ class Seen:
         return gate.threshold if gate else 0.5
 
     def _decisions(self, rows: pa.Table, column: str) -> np.ndarray:
-        values = np.asarray(rows[column].to_numpy(), dtype=np.float64)
-        return values >= self._threshold() if self._contract.model.task == "binary" else values
+        values = np.asarray(rows[column].to_numpy())
+        return np.asarray(values >= self._threshold()) if self._contract.model.task == "binary" else values
 
     def _scored(self, rows: pa.Table) -> Scored:
-        label = rows[LABEL].to_numpy()
-        score = np.asarray(rows[COLUMN].to_numpy(), dtype=np.float64)
-        match self._contract.model.task:
-            case "binary":
-                return Scored(np.asarray(label, dtype=np.float64) == 1, score, None, self._threshold())
-            case "regression":
-                return Scored(np.asarray(label, dtype=np.float64), score)
-            case _:
-                raise Undefined("metrics of more than two classes need every class's probability, which is not logged")
+        model, label = self._contract.model, rows[LABEL].to_pylist()
+        score = np.column_stack([rows[name].to_numpy() for name in prediction_columns(model.columns)])
+        if model.task == "regression":
+            return Scored(np.array(label, dtype=np.float64), score[:, 0])
+        classes = model.classes or (0, 1)
+        unknown = sum(value not in classes for value in label)
+        if unknown:
+            raise Undefined(f"{unknown} labels are none of {'`model.classes`' if model.classes else '0 and 1'}")
+        codes = np.array([classes.index(value) for value in label], dtype=np.int64)
+        return Scored(codes, score) if model.classes else Scored(codes == 1, score[:, 0], None, self._threshold())
