@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
+from weighin.record.encode import file_digest, write_json
 from weighin.registry.champion import Titles
 from weighin.registry.ledger import Entry
 from weighin.registry.mlflow import Registry
@@ -74,8 +76,8 @@ def titles(uri: str, model: str = NAME) -> Titles:
     return Titles(Registry(uri), model, "champion", "previous")
 
 
-def promoted(uri: str, version: str, scratch: Path, model: str = NAME) -> Entry:
-    """What promotion does, but for the evidence: enter and mirror."""
+def promoted(uri: str, version: str, scratch: Path, model: str = NAME, record: dict[str, Any] | None = None) -> Entry:
+    """What promotion does, but for the evidence: enter and mirror. `record` is kept, where there is one."""
     of = titles(uri, model)
     evidence = scratch / "evidence"
     evidence.mkdir(parents=True, exist_ok=True)
@@ -84,6 +86,9 @@ def promoted(uri: str, version: str, scratch: Path, model: str = NAME) -> Entry:
         digest = of.registry.digest(model, before, scratch / "model")
         head = of.enter("adopt", None, "", before, digest, evidence, reason="began")
     digest = of.registry.digest(model, version, scratch / "model")
-    entry = of.enter("promote", head, before, version, digest, evidence, record=f"sha256:record{version}")
+    if record is not None:
+        write_json(evidence / "record.json", record)
+    said = file_digest(evidence / "record.json") if record is not None else f"sha256:record{version}"
+    entry = of.enter("promote", head, before, version, digest, evidence, record=said)
     of.mirror(entry)
     return entry

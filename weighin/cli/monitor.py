@@ -14,10 +14,10 @@ from types import FrameType
 from weighin.cli.titles import titles_of
 from weighin.contract import read_contract
 from weighin.data.prediction_log import LogTables
-from weighin.errors import ContractError, RegistryError, WeighinError
+from weighin.errors import ContractError, WeighinError
 from weighin.monitor.document import EXIT_CODES, Run, document
 from weighin.monitor.health import Health
-from weighin.monitor.history import history, last_pulse
+from weighin.monitor.history import last_pulse
 from weighin.monitor.run import Watcher
 from weighin.monitor.upkeep import keep
 from weighin.record.encode import write_json
@@ -56,14 +56,6 @@ def _look(watcher: Watcher, given: argparse.Namespace) -> Run:
     run = watcher.run(datetime.now(UTC), dry_run=given.dry_run)
     value = document(run)
     write_json(out / "monitor.json", value)
-    titles = watcher.titles
-    seen = history(titles.registry, titles.model, titles.ledger.entries(), run.journal.events)
-    (out / "monitor.html").write_text(page(value, seen), encoding="utf-8")
-    if given.textfile:
-        write_textfile(given.textfile, exposition(value))
-    if given.pushgateway:
-        problem = push(given.pushgateway, exposition(value), titles.model)
-        print(f"weighin: {problem}", file=sys.stderr) if problem else None
     for line in said(run):
         print(line, flush=True)
     return run

@@ -15,7 +15,7 @@ from weighin.record.encode import encode_outcome
 
 SCHEMA = "weighin/monitor/v1"
 CALM, ALARM, UNDECIDED, BLIND = "calm", "alarm", "undecided", "blind"
-"""Every check passed; an alarm is open; neither; the log could not be read."""
+"""Every check passed; an alarm is open or was acted on; neither; the log could not be read."""
 EXIT_CODES = {CALM: 0, ALARM: 1, UNDECIDED: 6, BLIND: 7}
 
 
@@ -76,12 +76,12 @@ def document(run: Run) -> dict[str, Any]:
     }
 
 
-def state_of(found: Look, open_alarms: Sequence[str], away: str) -> str:
-    """What the look says in one word; the worst."""
+def state_of(found: Look, journal: State, new: Sequence[Event], away: str) -> str:
+    """What a look and what followed say in one word; the worst."""
+    if journal.open or any(e.kind in ("alarm", "rollback", "escalated") for e in new):
+        return ALARM
     if away:
         return BLIND
-    if open_alarms:
-        return ALARM
     return CALM if all(o.status is Status.PASSED for o in found.outcomes) else UNDECIDED
 
 

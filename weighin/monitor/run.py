@@ -90,10 +90,10 @@ class Watcher:
             acting = _Acting(self, journal, found, head, noticing.problem if long else "", now)
             state = acting.go_on(state)
             problems += acting.problems
-        said = state_of(found, sorted(state.open), noticing.problem)
+        new = tuple(e for e in state.events if e.number not in {b.number for b in before})
+        said = state_of(found, state, new, noticing.problem)
         if pulse is not None:
             pulse.beat(found, self.monitor, len(state.open), said, away_since)
-        new = tuple(e for e in state.events if e.number > len(before) and e.number not in {b.number for b in before})
         seconds = time.monotonic() - started
         return Run(self.titles.model, self.monitor, found, said, state, new, tuple(problems), seconds)
 

@@ -30,13 +30,14 @@ class Database(Engine):
 
     @staticmethod
     def sqlite(path: Path) -> Database:
-        """A file of SQLite. Errors: `FileNotFoundError`."""
+        """A file of SQLite. Errors: `FileNotFoundError`; `NotEvaluated` for a file of something else."""
         import ibis
 
         if not path.is_file():
             raise FileNotFoundError(str(path))
         found = Database.__new__(Database)
-        found._connection = ibis.sqlite.connect(str(path))
+        with found.reading(str(path)):
+            found._connection = ibis.sqlite.connect(str(path))
         return found
 
     def has(self, table: str) -> bool:

@@ -1,0 +1,312 @@
+"""Looks that act: a real registry, a real log, receivers that listen. Each test breaks one thing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loopback import Answer, Asked, listening
+from registry_versions import SAYS, promoted, restored, template
+from watched_model import RECORD, Watched
+from weighin.errors import EvidenceError, NotEvaluated, PromotionError
+from weighin.monitor.document import Run, document
+from weighin.monitor.history import history, last_pulse
+from weighin.rollback import rollback
+
+MINUTE = timedelta(minutes=1)
+N = 100
+ERRORS = {"window": {"rows": N, "rows_at_least": N}, "errors_at_most": 0.1}
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return template(tmp_path_factory.mktemp("registry"), *(SAYS.format(value=v) for v in (0.1, 0.2, 0.3, 0.4)))
+
+
+@pytest.fixture
+def uri(registry: Path, tmp_path: Path) -> str:
+    """Version 3 is champion, version 2 was before."""
+    found = restored(registry, tmp_path)
+    for version in ("2", "3"):
+        promoted(found, version, tmp_path, record=RECORD)
+    return found
+
+
+def watching(uri: str, folder: Path, *watch: dict[str, Any], **more: Any) -> Watched:
+    given = {"log": {"path": "log.sqlite"}, "watch": [*watch], **more}
+    return Watched.make(uri, folder, given)
+
+
+@contextlib.contextmanager
+def receiving(*statuses: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An address, and what was sent to it; the first are answered with these statuses."""
+    got: list[dict[str, Any]] = []
+
+    def hear(asked: Asked) -> Answer:
+        got.append({"path": asked.path, **json.loads(asked.body)})
+        return Answer(statuses[len(got) - 1] if len(got) <= len(statuses) else 200)
+
+    with listening(hear) as url:
+        yield url, got
+
+
+def kinds(run: Run) -> list[str]:
+    return [e.kind for e in run.new]
+
+
+def faulty(place: Watched, then: str = "alert") -> Any:
+    """The champion answers 40 % of its requests with an error; returns a moment at which three windows are full."""
+    return place.answers(place.since + MINUTE, 3 * N, "3", failing=0.4)
+
+
+def test_a_calm_log_is_calm_and_is_noted_in_mlflow(uri: str, tmp_path: Path) -> None:
+    place = watching(uri, tmp_path, ERRORS | {"then": "rollback"})
+    last = place.answers(place.since + MINUTE, N, "3")
+    run = place.run(last)
+    assert (run.state, run.new, run.problems) == ("calm", (), ())
+    again = place.run(last + 5 * MINUTE)
+    assert again.state == "calm"
+    seen = history(place.titles.registry, place.titles.model, place.titles.ledger.entries(), again.journal.events)
+    (series,) = seen.series
+    assert series.check == "monitor/last-100/errors"
+    assert series.estimates == (0.0, 0.0)
+    assert series.moments[1] - series.moments[0] == 5 * MINUTE
+    assert series.highs[0] == pytest.approx(run.found.outcomes[0].evidence.high)
+    pulse = last_pulse(place.titles.registry, place.titles.model)
+    assert pulse is not None
+    assert abs(pulse - (last + 5 * MINUTE)) <= timedelta(seconds=1)
+    value = json.loads(json.dumps(document(again)))
+    assert (value["state"], value["alarms"], value["version"]) == ("calm", [], "3")
+
+
+def test_too_few_rows_are_undecided_and_nothing_is_done(uri: str, tmp_path: Path) -> None:
+    place = watching(uri, tmp_path, ERRORS | {"then": "rollback"})
+    last = place.answers(place.since + MINUTE, N - 1, "3", failing=1.0)
+    run = place.run(last)
+    assert (run.state, run.new) == ("undecided", ())
+    assert "99 requests in the window, 100 are needed" in run.found.outcomes[0].reason
+
+
+def test_a_broken_limit_is_told_once_and_its_recovery_once(uri: str, tmp_path: Path) -> None:
+    with receiving() as (url, got):
+        alerts = [{"to": "slack", "address": "HOOK"}]
+        place = watching(uri, tmp_path, ERRORS, alerts=alerts)
+        env = {"HOOK": url}
+        last = faulty(place)
+        assert kinds(place.run(last, env)) == ["alarm", "telling", "told"]
+        assert kinds(place.run(last + 5 * MINUTE, env)) == []
+        assert place.run(last + 6 * MINUTE, env).state == "alarm"
+        assert len(got) == 1
+        last = place.answers(last + MINUTE, N, "3")
+        assert kinds(place.run(last, env)) == ["recovered", "telling", "told"]
+        assert place.run(last, env).state == "calm"
+    assert len(got) == 2
+    assert "a limit is broken" in got[0]["text"]
+    assert "monitor/last-100/errors" in got[0]["text"]
+    assert "limits are kept again" in got[1]["text"]
+    assert place.titles.settle()[1] == "3"
+
+
+def test_an_alert_that_did_not_arrive_is_sent_again_later(uri: str, tmp_path: Path) -> None:
+    with receiving(500, 500) as (url, got):
+        place = watching(uri, tmp_path, ERRORS, alerts=[{"to": "slack", "address": "HOOK"}])
+        env = {"HOOK": url}
+        last = faulty(place)
+        first = place.run(last, env)
+        assert kinds(first) == ["alarm", "telling"]
+        assert first.problems == ("the alert to slack did not arrive (HTTPError)",)
+        assert kinds(place.run(last + MINUTE, env)) == []  # somebody may be at it
+        assert kinds(place.run(last + 6 * MINUTE, env)) == ["telling"]
+        assert kinds(place.run(last + 10 * MINUTE, env)) == []  # it waits longer each time
+        assert kinds(place.run(last + 17 * MINUTE, env)) == ["telling", "told"]
+        assert kinds(place.run(last + 60 * MINUTE, env)) == []
+    assert len(got) == 3
+
+
+def test_a_rollback_is_done_told_and_verified_on_fresh_traffic(uri: str, tmp_path: Path) -> None:
+    with receiving() as (url, got):
+        alerts = [{"to": "webhook", "address": "HOOK", "secret": "SECRET"}]
+        place = watching(uri, tmp_path, ERRORS | {"then": "rollback"}, alerts=alerts)
+        env = {"HOOK": url, "SECRET": "s"}
+        # Version 2 has failed when it was champion before: that is not fresh.
+        place.answers(place.since - 60 * MINUTE, N, "2", failing=0.9)
+        last = faulty(place)
+        run = place.run(last, env)
+        assert kinds(run) == ["alarm", "rollback", "telling", "told"]
+        assert place.titles.settle()[1] == "2"
+        assert run.state == "alarm"  # of this look, though nothing is open of the champion of now
+        assert kinds(place.run(last + MINUTE, env)) == []
+        last = place.answers(place.since + MINUTE, N, "2")
+        assert kinds(place.run(last, env)) == ["verified", "telling", "told"]
+        assert kinds(place.run(last + MINUTE, env)) == []
+    assert [g["state"] for g in got] == ["rollback", "verified"]
+    assert {g["key"] for g in got} == {f"{place.titles.model}/3/3"}
+    assert [e["kind"] for e in got[0]["events"]] == ["alarm", "rollback"]
+
+
+def test_fresh_traffic_that_fails_too_is_for_people_and_no_second_rollback(uri: str, tmp_path: Path) -> None:
+    place = watching(uri, tmp_path, ERRORS | {"then": "rollback"})
+    place.run(faulty(place))
+    last = place.answers(place.since + MINUTE, 3 * N, "2", failing=0.4)
+    run = place.run(last)
+    assert kinds(run) == ["alarm", "escalated", "escalated"]
+    assert "there is no version to go back to" in run.new[1].said
+    assert "breaks monitor/last-100/errors too: look at the data" in run.new[2].said
+    assert kinds(place.run(last + MINUTE)) == []
+    assert place.titles.settle()[1] == "2"
+
+
+def test_no_fresh_traffic_within_the_time_is_for_people(uri: str, tmp_path: Path) -> None:
+    place = watching(uri, tmp_path, ERRORS | {"then": "rollback"}, evidence={"verify_minutes": 30})
+    run = place.run(faulty(place))
+    done = run.new[-1].moment
+    assert kinds(place.run(done + 29 * MINUTE)) == []
+    late = place.run(done + 31 * MINUTE)
+    assert kinds(late) == ["escalated"]
+    assert "did not pass within 30 minutes" in late.new[0].said
+    assert kinds(place.run(done + 60 * MINUTE)) == []
+
+
+def test_a_training_is_asked_for_once_and_told_on_what_data(uri: str, tmp_path: Path) -> None:
+    with receiving() as (url, asked):
+        place = watching(uri, tmp_path, ERRORS | {"then": "retrain"}, retrain={"repository": "a/b"})
+        env = {"GITHUB_API_URL": url, "WEIGHIN_GITHUB_TOKEN": "t", "GITHUB_TOKEN": "t"}
+        last = faulty(place)
+        assert kinds(place.run(last, env)) == ["alarm", "asking", "asked"]
+        assert kinds(place.run(last + 20 * MINUTE, env)) == []
+    (one,) = asked
+    assert one["path"] == "/repos/a/b/dispatches"
+    assert one["event_type"] == "weighin-retrain"
+    assert one["client_payload"]["data"]["windows"] == ["last-100"]
+    assert one["client_payload"]["checks"] == ["monitor/last-100/errors"]
+
+
+def test_what_is_watched_for_nothing_is_noted_and_not_told(uri: str, tmp_path: Path) -> None:
+    place = watching(uri, tmp_path, ERRORS | {"then": "nothing"}, alerts=[{"to": "slack", "address": "HOOK"}])
+    assert kinds(place.run(faulty(place), {})) == ["alarm"]
+
+
+def test_a_log_that_is_away_is_no_alarm_of_a_check_and_people_are_told_when_it_stays_away(
+    uri: str, tmp_path: Path
+) -> None:
+    place = watching(uri, tmp_path, ERRORS | {"then": "rollback"})
+    last = faulty(place)
+    log = tmp_path / "log.sqlite"
+    log.rename(tmp_path / "aside")
+    log.write_bytes(b"this is no database" * 100)
+    first = place.run(last)
+    assert (first.state, kinds(first)) == ("blind", [])
+    assert first.problems[0].startswith("the log cannot be read: ")
+    assert kinds(place.run(last + 5 * MINUTE)) == []
+    third = place.run(last + 10 * MINUTE)
+    assert kinds(third) == ["alarm"]
+    assert third.new[0].checks == ("monitor/log",)
+    assert kinds(place.run(last + 15 * MINUTE)) == []
+    (tmp_path / "aside").rename(log)
+    back = place.run(last + 20 * MINUTE)
+    assert kinds(back) == ["alarm", "rollback"]  # the champion of now has no open alarm of the log
+    assert back.state == "alarm"
+
+
+def _one(uri: str, contract: str, moment: Any, barrier: Any) -> list[str]:
+    place = Watched(uri, Path(contract))
+    watcher = place.watcher()
+    barrier.wait(60)
+    return kinds(watcher.run(moment))
+
+
+def test_of_monitors_at_once_one_does_each_thing(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving() as (url, got):
+        monkeypatch.setenv("HOOK", url)
+        alerts = [{"to": "slack", "address": "HOOK"}]
+        place = watching(uri, tmp_path, ERRORS | {"then": "rollback"}, alerts=alerts)
+        last = faulty(place)
+        context = multiprocessing.get_context("spawn")
+        with context.Manager() as manager, context.Pool(3) as pool:
+            barrier = manager.Barrier(3)
+            arguments = [(uri, str(place.contract), last, barrier)] * 3
+            pool.starmap_async(_one, arguments).get(timeout=180)
+    assert [e.kind for e in place.journal()] == ["alarm", "rollback", "telling", "told"]
+    assert [e.action for e in place.titles.ledger.entries()] == ["adopt", "promote", "promote", "rollback"]
+    assert len(got) == 1
+
+
+@pytest.mark.parametrize("step", ["_write", "_go_back", "_tell"])
+def test_who_is_killed_leaves_what_the_next_look_goes_on_with(
+    step: str, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from weighin.monitor import run as module
+
+    with receiving() as (url, got):
+        place = watching(uri, tmp_path, ERRORS | {"then": "rollback"}, alerts=[{"to": "slack", "address": "HOOK"}])
+        last = faulty(place)
+        whole = getattr(module._Acting, step)
+
+        def killed(*given: Any) -> None:
+            whole(*given)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as m:
+            m.setattr(module._Acting, step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                place.run(last, {"HOOK": url})
+        place.run(last + MINUTE, {"HOOK": url})
+        place.run(last + 10 * MINUTE, {"HOOK": url})
+    noted = [e.kind for e in place.journal()]
+    assert [k for k in noted if k in ("alarm", "rollback", "told")] == ["alarm", "rollback", "told"]
+    assert place.titles.settle()[1] == "2"
+    assert len(got) == (2 if step == "_tell" else 1)  # twice is better than never
+
+
+def test_aliases_that_somebody_moved_by_hand_are_not_moved_back(uri: str, tmp_path: Path) -> None:
+    place = watching(uri, tmp_path, ERRORS | {"then": "rollback"})
+    last = faulty(place)
+    place.titles.registry.move_alias(place.titles.model, "champion", "4")
+    with pytest.raises(PromotionError, match="somebody moved it by hand"):
+        place.run(last)
+    assert place.journal() == []
+
+
+def test_a_champion_by_an_earlier_rollback_by_hand_is_not_left(uri: str, tmp_path: Path) -> None:
+    rollback(Watched(uri, tmp_path).titles, "2", owner="a", reason="b")
+    place = watching(uri, tmp_path, ERRORS | {"then": "rollback"})
+    last = place.answers(place.since + MINUTE, 3 * N, "2", failing=0.4)
+    run = place.run(last)
+    assert kinds(run) == ["alarm", "escalated"]
+    assert "People have to decide" in run.new[1].said
+
+
+def test_a_record_that_is_not_the_one_of_the_promotion_is_no_baseline(uri: str, tmp_path: Path, registry: Path) -> None:
+    place = watching(uri, tmp_path, {**ERRORS, "errors_at_most": 0.1})
+    place.answers(place.since + MINUTE, N, "3")
+    entry = place.titles.ledger.head()
+    assert entry is not None
+    kept = place.titles.ledger.kept(entry, "record.json", tmp_path)
+    assert kept.is_file()
+    for path in registry.rglob(f"*{entry.run_id}*/artifacts/record.json"):
+        path.write_text(path.read_text().replace("0.75", "0.05"))
+    with pytest.raises(EvidenceError, match="not the one that it was promoted with"):
+        place.run(place.since + 5 * MINUTE)
+
+
+def test_a_model_that_was_never_promoted_is_not_watched(registry: Path, tmp_path: Path) -> None:
+    place = watching(restored(registry, tmp_path), tmp_path, ERRORS)
+    with pytest.raises(NotEvaluated, match="nothing was promoted yet"):
+        place.run(datetime.now(UTC))
+
+
+def test_a_dry_run_leaves_nothing(uri: str, tmp_path: Path) -> None:
+    place = watching(uri, tmp_path, ERRORS | {"then": "rollback"})
+    last = faulty(place)
+    run = place.watcher().run(last, dry_run=True)
+    assert len(run.found.alarms) == 1
+    assert place.journal() == []
+    assert last_pulse(place.titles.registry, place.titles.model) is None
+    assert place.titles.settle()[1] == "3"
