@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from weighin.contract.parts import Count, Metric, Name, Part, Positive, Share
+from weighin.contract.stream import Streams
 
 Action = Literal["nothing", "alert", "retrain", "rollback"]
 
@@ -141,6 +142,7 @@ class Monitor(Part):
 
     log: PredictionLog
     watch: tuple[Watch, ...] = Field(min_length=1)
+    streams: Streams = Field((), description="Detectors of concept drift that are fed row by row.")
     evidence: Evidence = Evidence()
     alerts: tuple[Alert, ...] = ()
     retrain: Retrain | None = None

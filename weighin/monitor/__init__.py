@@ -5,6 +5,7 @@ watched  what the contract wants watched, as checks with limits
 alarm    how sure a window has to be, so that looking every five minutes raises few false alarms in a month
 windows  cuts the log as a look needs it, and puts a shadow's answers beside the champion's
 look     one look: windows of the log in, outcomes and alarms out
+stream   detectors of concept drift, fed row by row
 back     whether a monitor may roll back, and to which version
 tell     people are told, a training is asked for
 """

@@ -25,7 +25,7 @@ from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.errors import WeighinError
 from weighin.monitor.alarm import Alarm, alarm
-from weighin.monitor.watched import Watched, columns_of, watched
+from weighin.monitor.watched import Watched, columns_of, threshold, watched
 from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
 from weighin.predict import COLUMN, prediction_columns
 from weighin.stats.contrast import contrast
@@ -216,13 +216,9 @@ class Seen:
         found = contrast(item.metric, self._scored(labelled), None, None, level)
         return found.interval, METRICS[item.metric].unit, {"labels": labelled.num_rows}
 
-    def _threshold(self) -> float:
-        gate = self._contract.gates.performance
-        return gate.threshold if gate else 0.5
-
     def _decisions(self, rows: pa.Table, column: str) -> np.ndarray:
         values = np.asarray(rows[column].to_numpy())
-        return np.asarray(values >= self._threshold()) if self._contract.model.task == "binary" else values
+        return np.asarray(values >= threshold(self._contract)) if self._contract.model.task == "binary" else values
 
     def _scored(self, rows: pa.Table) -> Scored:
         model, label = self._contract.model, rows[LABEL].to_pylist()
@@ -234,4 +230,6 @@ class Seen:
         if unknown:
             raise Undefined(f"{unknown} labels are none of {'`model.classes`' if model.classes else '0 and 1'}")
         codes = np.array([classes.index(value) for value in label], dtype=np.int64)
-        return Scored(codes, score) if model.classes else Scored(codes == 1, score[:, 0], None, self._threshold())
+        return (
+            Scored(codes, score) if model.classes else Scored(codes == 1, score[:, 0], None, threshold(self._contract))
+        )

@@ -145,3 +145,9 @@ def columns_of(contract: Contract, profiled: Mapping[str, Any]) -> tuple[str, ..
     known = contract.data.columns
     names = [n for n in contract.features if not known[n].sensitive]
     return tuple(n for n in (*names, COLUMN) if n in profiled)
+
+
+def threshold(contract: Contract) -> float:
+    """A binary prediction counts as positive at or above it."""
+    gate = contract.gates.performance
+    return gate.threshold if gate else 0.5

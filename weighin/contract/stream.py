@@ -1,0 +1,67 @@
+"""Concept drift on the stream: which detector is fed with what. Parameters have the names and defaults of river."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from weighin.contract.parts import Count, Name, Part, Positive
+
+
+class _Fed(Part):
+    """What a detector is fed with, and what is done about a change that it finds.
+
+    Never a rollback: a detector has no interval and no limit, and its false alarms have no stated rate.
+    """
+
+    of: Name = Field(
+        description="`error` of rows whose labels have come (1 for a wrong decision, else 0; of a regression the "
+        "absolute error), `prediction`, or a feature that is a number."
+    )
+    scale: Positive | None = Field(
+        None,
+        description="What is fed is divided by it. Parameters are made for values between 0 and 1, so a feature and a "
+        "regression need it: about the width of the range in which nearly all values lie.",
+    )
+    rows: Count = Field(default=20_000, description="So many of the newest rows are fed at most.")
+    then: Literal["nothing", "alert", "retrain"] = "alert"
+
+
+class PageHinkley(_Fed):
+    """The cumulated distance from the mean so far, less `delta` for each row, grew by `threshold` (Page 1954)."""
+
+    detector: Literal["page_hinkley"]
+    min_instances: Count = Field(default=30, description="Rows before which no change is found.")
+    delta: float = Field(default=0.005, ge=0, description="Distance from the mean that is tolerated in each row.")
+    threshold: Positive = Field(default=50.0, description="Larger: fewer false alarms, later detection.")
+    alpha: float = Field(default=1 - 0.0001, gt=0, le=1, description="What was cumulated is forgotten by this factor.")
+    mode: Literal["up", "down", "both"] = Field(default="both", description="Which changes of the mean are looked for.")
+
+
+class Adwin(_Fed):
+    """Two parts of a window that adapts itself have different means (Bifet and Gavalda 2007)."""
+
+    detector: Literal["adwin"]
+    delta: float = Field(default=0.002, gt=0, lt=1, description="Significance. Smaller: fewer false alarms.")
+    clock: Count = Field(default=32, description="A change is looked for at each so-manieth row.")
+    max_buckets: Count = 5
+    min_window_length: Count = Field(default=5, description="Rows of the smaller part.")
+    grace_period: Count = Field(default=10, description="Rows before which no change is found.")
+
+
+def _distinct(streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
+    named = [(s.detector, s.of) for s in streams]
+    twice = sorted({f"{detector} of {of}" for detector, of in named if named.count((detector, of)) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands here twice: keep one of each")
+    return streams
+
+
+Stream = Annotated[PageHinkley | Adwin, Field(discriminator="detector")]
+Streams = Annotated[tuple[Stream, ...], AfterValidator(_distinct)]
+PARAMETERS = {
+    kind: tuple(name for name in kind.model_fields if name not in (*_Fed.model_fields, "detector"))
+    for kind in (PageHinkley, Adwin)
+}
+"""Names of a detector's own parameters."""
