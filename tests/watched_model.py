@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -81,7 +81,16 @@ class Watched:
         assert head is not None
         return datetime.fromisoformat(head.created).astimezone(UTC)
 
-    def answers(self, first: datetime, n: int, version: str, *, failing: float = 0.0, every: float = 1.0) -> datetime:
+    def answers(
+        self,
+        first: datetime,
+        n: int,
+        version: str,
+        *,
+        failing: float = 0.0,
+        every: float = 1.0,
+        prediction: float = 0.3,
+    ) -> datetime:
         """Log n requests, one `every` seconds, of which a share has failed; returns the moment of the last.
 
         All of equal chance lie alike: each hundred has its share of failures.
@@ -100,7 +109,7 @@ class Watched:
             "role": ["champion"] * n,
             "status": np.where(bad, 500, 200),
             "milliseconds": [12.0] * n,
-            "prediction": pa.array(np.full(n, 0.3), mask=bad),
+            "prediction": pa.array(np.full(n, prediction), mask=bad),
         }
         columns = [
             pa.array(rows[f.name], type=f.type) if f.name in rows else pa.nulls(n, f.type) for f in tables.schema
@@ -108,9 +117,3 @@ class Watched:
         with contextlib.closing(sink_for(tables)) as sink:
             sink.write(tables.predictions, pa.table(columns, schema=tables.schema))
         return moments[-1]
-
-
-@contextlib.contextmanager
-def environment(**values: str) -> Iterator[dict[str, str]]:
-    """The process's own with these."""
-    yield {**os.environ, **values}

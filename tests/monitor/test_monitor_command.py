@@ -140,7 +140,7 @@ def test_a_loop_looks_again_and_again_and_says_whether_it_does(place: Watched, t
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     text = log.read_text()
-    assert text.count("blind: flight-delay version 2") >= 2
+    assert text.count(": flight-delay version 2, ") >= 2
     assert "somebody moved it by hand" in text
 
 

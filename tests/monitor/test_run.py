@@ -188,6 +188,27 @@ def test_a_training_is_asked_for_once_and_told_on_what_data(uri: str, tmp_path: 
     assert one["client_payload"]["checks"] == ["monitor/last-100/errors"]
 
 
+def test_a_change_on_the_stream_is_told_once_and_trains_once(uri: str, tmp_path: Path) -> None:
+    with receiving() as (url, got):
+        streams = [{"detector": "page_hinkley", "of": "prediction", "threshold": 5, "then": "retrain"}]
+        alerts = [{"to": "slack", "address": "HOOK"}]
+        place = watching(uri, tmp_path, ERRORS, streams=streams, alerts=alerts, retrain={"repository": "a/b"})
+        env = {"GITHUB_API_URL": url, "WEIGHIN_GITHUB_TOKEN": "t", "GITHUB_TOKEN": "t", "HOOK": url}
+        last = place.answers(place.since + MINUTE, 300, "3")
+        assert kinds(place.run(last, env)) == []
+        last = place.answers(last + MINUTE, 300, "3", prediction=0.9)
+        run = place.run(last, env)
+        assert kinds(run) == ["signal", "asking", "asked", "telling", "told"]
+        assert run.state == "alarm"
+        assert "the mean of `prediction` went from 0.3 to 0.9" in run.new[0].said
+        assert kinds(place.run(last + 5 * MINUTE, env)) == []
+        assert place.run(last + 6 * MINUTE, env).state == "calm"
+        last = place.answers(last + 7 * MINUTE, 300, "3")
+        assert kinds(place.run(last, env)) == ["signal", "asking", "asked", "telling", "told"]
+    assert [g["path"] for g in got] == ["/repos/a/b/dispatches", "/"] * 2
+    assert got[0]["client_payload"]["checks"] == ["monitor/stream/page_hinkley/prediction"]
+
+
 def test_what_is_watched_for_nothing_is_noted_and_not_told(uri: str, tmp_path: Path) -> None:
     place = watching(uri, tmp_path, ERRORS | {"then": "nothing"}, alerts=[{"to": "slack", "address": "HOOK"}])
     assert kinds(place.run(faulty(place), {})) == ["alarm"]

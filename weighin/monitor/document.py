@@ -10,6 +10,7 @@ from typing import Any
 from weighin.contract.monitor import Monitor
 from weighin.monitor.journal import Event, State
 from weighin.monitor.look import Look
+from weighin.monitor.stream import Followed
 from weighin.outcome import Status
 from weighin.record.encode import encode_outcome
 
@@ -26,6 +27,7 @@ class Run:
     state      `calm`, `alarm`, `undecided` or `blind`
     journal    the events and what they say, after it
     new        events that this run wrote
+    streams    what detectors were fed, and found
     problems   in sentences: what was left out of the log, what did not arrive
     seconds    that it took
     """
@@ -36,6 +38,7 @@ class Run:
     state: str
     journal: State
     new: tuple[Event, ...]
+    streams: tuple[Followed, ...]
     problems: tuple[str, ...]
     seconds: float
 
@@ -44,6 +47,7 @@ def document(run: Run) -> dict[str, Any]:
     """The whole run.
 
     checks    one for each, as in a decision record, with `window`, `then`, `baseline` and `open` (whether its alarm is)
+    streams   of each, how many rows its detector was fed, why it says nothing, and how many new signals there are
     events    those that this run wrote, and `recent` the last fifty of all
     """
     found, evidence = run.found, run.monitor.evidence
@@ -71,6 +75,7 @@ def document(run: Run) -> dict[str, Any]:
         "alarms": sorted(run.journal.open),
         "events": [_event(e) for e in run.new],
         "recent": [_event(e) for e in run.journal.events[-50:]],
+        "streams": [{"check": s.check, "fed": s.fed, "reason": s.reason, "new": len(s.signals)} for s in run.streams],
         "problems": list(run.problems),
         "seconds": round(run.seconds, 3),
     }
@@ -78,7 +83,7 @@ def document(run: Run) -> dict[str, Any]:
 
 def state_of(found: Look, journal: State, new: Sequence[Event], away: str) -> str:
     """What a look and what followed say in one word; the worst."""
-    if journal.open or any(e.kind in ("alarm", "rollback", "escalated") for e in new):
+    if journal.open or any(e.kind in ("alarm", "signal", "rollback", "escalated") for e in new):
         return ALARM
     if away:
         return BLIND
@@ -86,7 +91,7 @@ def state_of(found: Look, journal: State, new: Sequence[Event], away: str) -> st
 
 
 def _event(event: Event) -> dict[str, Any]:
-    names = ("number", "kind", "version", "then", "said", "failed", "about", "who", "created")
+    names = ("number", "kind", "version", "then", "said", "about", "who", "created")
     return {name: getattr(event, name) for name in names} | {"checks": list(event.checks)}
 
 

@@ -9,8 +9,9 @@ from typing import Literal
 
 from weighin.contract.monitor import Action, Monitor
 from weighin.monitor.back import OWNER
-from weighin.monitor.journal import Event, State
+from weighin.monitor.journal import Event, State, place
 from weighin.monitor.look import Look
+from weighin.monitor.stream import Signal
 from weighin.outcome import Outcome, Status
 from weighin.registry.ledger import Entry
 
@@ -41,6 +42,7 @@ class Now:
     """All that a decision needs.
 
     head   the ledger's last entry
+    signals  changes of streams that the look found
     found  what was seen of the champion of `looked` (the number of its entry)
     away   why the log cannot be read, and has not been for as long as an alarm needs; empty otherwise
     """
@@ -51,6 +53,7 @@ class Now:
     state: State
     found: Look
     looked: int
+    signals: tuple[Signal, ...] = ()
     away: str = ""
 
     @property
@@ -102,6 +105,18 @@ def _alarmed(now: Now) -> Step | None:
         if checks:
             said = "; ".join(f"{c}: {new[c]}" for c in checks)
             return Step("note", replace(now.event("alarm", said), checks=tuple(checks), then=action))
+    return None
+
+
+def _signalled(now: Now) -> Step | None:
+    """Signals after the last that was noted; those of one stream come in the order of time."""
+    if not now.same:
+        return None
+    noted = {e.place for e in now.state.of_now("signal")}
+    for signal in now.signals:
+        if place(signal.position) not in noted:
+            event = Event("signal", now.head.after, now.head.number, (signal.check,), signal.then, signal.text)
+            return Step("note", replace(event, place=place(signal.position)))
     return None
 
 
@@ -197,6 +212,7 @@ RULES: tuple[Callable[[Now], Step | None], ...] = (
     _rolled_back,
     _alarmed,
     _go_back,
+    _signalled,
     _verified,
     _recovered,
     _train,

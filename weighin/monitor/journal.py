@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from weighin.contract.monitor import Action
 from weighin.errors import PromotionError
+from weighin.monitor.stream import Position
 from weighin.record.encode import canonical, digest
 from weighin.registry.chain import Chain, summed
 from weighin.registry.mlflow import Registry
@@ -22,8 +23,10 @@ from weighin.registry.mlflow import Registry
 SCHEMA = "weighin/monitor-event/v1"
 EXPERIMENT = "weighin-monitor-events"
 PREFIX = "weighin.monitor."
-Kind = Literal["alarm", "recovered", "rollback", "verified", "escalated", "asking", "asked", "telling", "told"]
-FACTS = ("alarm", "recovered", "rollback", "verified", "escalated")
+Kind = Literal[
+    "alarm", "signal", "recovered", "rollback", "verified", "escalated", "asking", "asked", "telling", "told"
+]
+FACTS = ("alarm", "signal", "recovered", "rollback", "verified", "escalated")
 """What people are told of; the other kinds say how far that, and asking for a training, has come."""
 WRITTEN_LATER = ("number", "run_id")
 
@@ -32,15 +35,15 @@ WRITTEN_LATER = ("number", "run_id")
 class Event:
     """One thing that was found or done.
 
-    kind     `alarm`: checks broke their limit; `recovered`: they keep it again; `rollback`; `verified`, `escalated`:
-             fresh traffic passes after it, or people have to decide; `asking`, `asked`: for a training; `telling`,
-             `told`: people, of all facts up to `about`
+    kind     `alarm`: checks broke their limit; `recovered`: they keep it again; `signal`: the mean of a stream has
+             changed; `rollback`; `verified`, `escalated`: fresh traffic passes after it, or people have to decide;
+             `asking`, `asked`: for a training; `telling`, `told`: people, of all facts up to `about`
     version, reign  the champion, and the number of the ledger's entry by which it is champion
     checks   ids
     then     what the contract says is to be done
     said     for people
     about    number of the event that it follows from; 0 where there is none
-    failed   what did not succeed, in words
+    place    of a signal the row at which it was found: `moment request row`
     key      tells the wish of one monitor from the same wish of another
     """
 
@@ -51,7 +54,7 @@ class Event:
     then: Action = "alert"
     said: str = ""
     about: int = 0
-    failed: str = ""
+    place: str = ""
     who: str = ""
     created: str = ""
     parent: str = ""
@@ -96,7 +99,7 @@ class Event:
 
     def __str__(self) -> str:
         """For people who read the registry's own pages."""
-        said = "".join(c if c.isprintable() and c != "`" else " " for c in f"{self.said} {self.failed}")
+        said = "".join(c if c.isprintable() and c != "`" else " " for c in self.said)
         return f"{self.kind}, version {self.version}: `{' '.join(said.split())}`"
 
 
@@ -146,9 +149,14 @@ class State:
                     found.pop(check, None)
         return found
 
+    @property
+    def signals(self) -> Mapping[str, Position]:
+        """Check -> the last of its signals of this reign."""
+        return {e.checks[0]: _position(e.place) for e in self.of_now("signal")}
+
     def unanswered(self, then: Action, *answers: Kind) -> list[Event]:
-        """Open alarms that ask for something, and have none of these answers."""
-        asked = {e.number: e for e in self.open.values() if e.then == then}
+        """Open alarms, and signals of this reign, that ask for something and have none of these answers."""
+        asked = {e.number: e for e in (*self.open.values(), *self.of_now("signal")) if e.then == then}
         done = {e.about for e in self.events if e.kind in answers}
         return [e for number, e in sorted(asked.items()) if number not in done]
 
@@ -161,8 +169,8 @@ class State:
 
     @property
     def untold(self) -> list[Event]:
-        """Facts that people have not been told of, or not all of them."""
-        told = max((e.about for e in self.events if e.kind == "told" and not e.failed), default=0)
+        """Facts that people have not been told of, or not all of them: what failed has no `told`."""
+        told = max((e.about for e in self.events if e.kind == "told"), default=0)
         return [e for e in self.events if e.kind in FACTS and e.number > told and e.then != "nothing"]
 
     def root(self, event: Event) -> Event:
@@ -176,3 +184,13 @@ class State:
         """How many events of these kinds are about another one, and the newest of them."""
         found = [e for e in self.events if e.kind in kinds and e.about == about]
         return len(found), found[-1] if found else None
+
+
+def place(of: Position) -> str:
+    """As an event has it."""
+    return f"{of.moment.astimezone(UTC).isoformat(timespec='microseconds')} {of.request} {of.row}"
+
+
+def _position(text: str) -> Position:
+    moment, request, row = text.split(" ")
+    return Position(datetime.fromisoformat(moment), request, int(row))

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 
@@ -29,6 +30,7 @@ from weighin.monitor.history import AWAY, Pulse
 from weighin.monitor.journal import FACTS, Event, Journal, State
 from weighin.monitor.log import Log
 from weighin.monitor.look import Champion, Look, Windows, look
+from weighin.monitor.stream import Followed, Signal, follow
 from weighin.monitor.watched import baseline_of
 from weighin.monitor.windows import LoggedWindows
 from weighin.record.encode import canonical, digest, write_json
@@ -74,20 +76,22 @@ class Watcher:
         windows = LoggedWindows.of(self.file.contract, Log.of(self.file), champion.version, champion.since)
         noticing = _Noticing(windows)
         found = look(self.file.contract, noticing, champion, now)
+        journal = Journal(self.titles.registry, self.titles.model)
+        before = tuple(journal.entries())
+        state = State(before, head.number)
+        streams, left_out = self._streams(champion, now, state)
         pulse = None if dry_run else Pulse.of(self.titles.registry, self.titles.model, head)
         away_since = self._away_since(noticing.problem, pulse, now)
         evidence = self.monitor.evidence
         long = bool(away_since) and now - datetime.fromisoformat(away_since) >= timedelta(
             minutes=evidence.every_minutes * (evidence.looks - 1)
         )
-        journal = Journal(self.titles.registry, self.titles.model)
-        before = tuple(journal.entries())
-        state = State(before, head.number)
-        problems = list(windows.sentences)
+        problems = [*windows.sentences, *left_out]
         if noticing.problem:
             problems.append(f"the log cannot be read: {noticing.problem}")
         if not dry_run:
-            acting = _Acting(self, journal, found, head, noticing.problem if long else "", now)
+            signals = tuple(s for stream in streams for s in stream.signals)
+            acting = _Acting(self, journal, found, signals, head, noticing.problem if long else "", now)
             state = acting.go_on(state)
             problems += acting.problems
         new = tuple(e for e in state.events if e.number not in {b.number for b in before})
@@ -95,7 +99,7 @@ class Watcher:
         if pulse is not None:
             pulse.beat(found, self.monitor, len(state.open), said, away_since)
         seconds = time.monotonic() - started
-        return Run(self.titles.model, self.monitor, found, said, state, new, tuple(problems), seconds)
+        return Run(self.titles.model, self.monitor, found, said, state, new, streams, tuple(problems), seconds)
 
     def _head(self, *, look_only: bool = False) -> tuple[Entry, str]:
         head, version = self.titles.settle(look_only=look_only)
@@ -136,6 +140,18 @@ class Watcher:
         since = datetime.fromisoformat(head.created).astimezone(UTC)
         return Champion(head.after, head.artifact, profile, baseline, since)
 
+    def _streams(self, champion: Champion, now: datetime, state: State) -> tuple[tuple[Followed, ...], list[str]]:
+        """What the streams say, and what was left out."""
+        if not self.monitor.streams:
+            return (), []
+        log = Log.of(self.file)
+        try:
+            streams, faults = follow(self.file.contract, log, champion.version, champion.since, now, told=state.signals)
+        except NotEvaluated as error:
+            return (), [f"no stream was followed: {error}"]
+        silent = [f"{s.check}: {s.reason}" for s in streams if s.reason]
+        return streams, [*faults.sentences, *silent]
+
     def _away_since(self, problem: str, pulse: Pulse | None, now: datetime) -> str:
         if not problem:
             return ""
@@ -150,6 +166,7 @@ class _Acting:
     watcher: Watcher
     journal: Journal
     found: Look
+    signals: tuple[Signal, ...]
     head: Entry
     away: str
     moment: datetime
@@ -159,7 +176,7 @@ class _Acting:
         """Take steps until none is due; returns the state then."""
         looked = self.head.number
         for _ in range(STEPS):
-            now = Now(self.moment, self.watcher.monitor, self.head, state, self.found, looked, self.away)
+            now = Now(self.moment, self.watcher.monitor, self.head, state, self.found, looked, self.signals, self.away)
             step = due(now)
             if step is None:
                 return state
@@ -185,17 +202,17 @@ class _Acting:
     def _write(self, event: Event, state: State) -> bool:
         with tempfile.TemporaryDirectory() as scratch:
             if event.kind in FACTS:
-                seen = Run(self.watcher.titles.model, self.watcher.monitor, self.found, "", state, (), (), 0.0)
+                seen = Run(self.watcher.titles.model, self.watcher.monitor, self.found, "", state, (), (), (), 0.0)
                 write_json(Path(scratch) / "look.json", document(seen))
             return self.journal.add(event, state.events, who(self.watcher.environment), self.moment, Path(scratch))
 
-    def _ended(self, kind: str, begun: Event, failed: str) -> None:
+    def _ended(self, kind: Literal["asked", "told"], begun: Event, failed: str) -> None:
         """Note how it ended, after whatever another monitor wrote meanwhile; a failure is tried again later."""
         if failed:
             self.problems.append(failed)
             return
         for _ in range(STEPS):
-            event = replace(begun, kind="asked" if kind == "asked" else "told", failed=failed)
+            event = replace(begun, kind=kind)
             state = State(tuple(self.journal.entries()), begun.reign)
             if state.last([event.kind], begun.about)[1] or self._write(event, state):
                 return
@@ -264,6 +281,7 @@ _TITLES = {
     "escalated": "people have to decide",
     "rollback": "rolled back to it",
     "alarm": "a limit is broken",
+    "signal": "a mean has changed",
     "verified": "fresh traffic passes",
     "recovered": "limits are kept again",
 }
