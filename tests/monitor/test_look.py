@@ -19,7 +19,7 @@ from weighin.data.relation import Relation
 from weighin.errors import ContractError, NotEvaluated
 from weighin.monitor.look import Champion, Look, look
 from weighin.monitor.watched import baseline_of, watched
-from weighin.outcome import Status
+from weighin.outcome import Measurement, Status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 1000
@@ -217,3 +217,67 @@ def test_the_baseline_is_what_the_record_says_of_the_candidate() -> None:
         of("roc_auc/vs-champion/origin=JFK", candidate=0.1), of("changed"), of("mae/vs-champion", candidate=2.0),
     ]  # fmt: skip
     assert baseline_of({"suites": [{"suite": "performance", "outcomes": listed}]}) == {"roc_auc": 0.7, "mae": 2.0}
+
+
+# --- before labels come
+
+
+METRICS_WATCHED: list[dict[str, Any]] = [
+    {"metric": "roc_auc", "at_least": 0.6, "then": "rollback"},
+    {"metric": "accuracy", "at_least": 0.6},
+    {"metric": "log_loss", "at_most": 0.7},
+]
+NAMES = [f"monitor/last-1000/{m}/estimate" for m in ("roc_auc", "accuracy", "log_loss")]
+
+
+def test_before_labels_come_there_is_an_estimate_that_says_it_is_one(champion: Champion) -> None:
+    found = looked(champion, Log(3, unlabelled=900), *METRICS_WATCHED)
+    assert [o.status for o in found.outcomes] == [Status.NOT_EVALUATED] * 3
+    assert [o.check for o in found.estimates] == NAMES
+    assert [o.status for o in found.estimates] == [Status.PASSED] * 3
+    for outcome, metric in zip(found.estimates, ("roc_auc", "accuracy", "log_loss"), strict=True):
+        assert isinstance(outcome.evidence, Measurement)
+        assert outcome.evidence.method == "expected from the predicted probabilities, if they are calibrated"
+        assert outcome.evidence.detail == {"estimate_of": metric}
+        assert outcome.evidence.low < outcome.evidence.estimate < outcome.evidence.high
+
+
+def test_with_labels_there_is_none(champion: Champion) -> None:
+    assert looked(champion, Log(), *METRICS_WATCHED, {"errors_at_most": 0.05}).estimates == ()
+
+
+def test_an_estimate_that_fails_in_every_window_is_no_alarm(champion: Champion) -> None:
+    impossible = [{**w, **({"at_least": 0.99} if "at_least" in w else {"at_most": 0.01})} for w in METRICS_WATCHED]
+    for looks in (1, 3):
+        found = looked(champion, Log(3, unlabelled=900), *impossible, looks=looks)
+        assert [o.status for o in found.estimates] == [Status.FAILED] * 3
+        assert found.alarms == ()
+        assert not {o.check for o in found.estimates} & {o.check for o in found.outcomes}
+    # The same with labels is one.
+    assert len(looked(champion, Log(3), *impossible).alarms) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"rows": 100, "unlabelled": 1000}, "no estimate: 100 predictions in the window, 200 are needed"),
+        ({"error": 900, "unlabelled": 1000}, "no estimate: 100 predictions in the window, 200 are needed"),
+        ({"away": True}, "no estimate: the log: no connection"),
+    ],
+)
+def test_without_predictions_there_is_no_estimate(changes: dict[str, Any], says: str, champion: Champion) -> None:
+    log = Log(3, **changes)
+    found = looked(champion, log, *METRICS_WATCHED)
+    assert [o.status for o in found.estimates] == [Status.NOT_EVALUATED] * 3
+    assert all(says in o.reason for o in found.estimates)
+    assert len(log.asked) == len(set(log.asked)) == (1 if "away" in changes else 2)
+
+
+@pytest.mark.parametrize("task", ["regression", "multiclass"])
+def test_only_a_binary_model_has_an_estimate(task: str, champion: Champion) -> None:
+    contract = monitor({"metric": "accuracy", "at_least": 0.6})
+    model = contract.model.model_copy(update={"task": task})
+    found = look(contract.model_copy(update={"model": model}), Log(3, unlabelled=1000), champion, NOW)
+    (outcome,) = found.estimates
+    assert outcome.status is Status.NOT_EVALUATED
+    assert outcome.reason.startswith(f"no estimate: a {task} model")

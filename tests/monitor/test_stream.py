@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 
 from evidence_files import ROOT
 from log_places import NOW, Add
@@ -234,3 +236,19 @@ def test_streams_are_read_from_the_log(tables: LogTables, add: Add, label: Calla
     told = {error.check: signal.position}
     assert follow(contract(streams[0]), Log(tables), "3", None, NOW, told)[0][0].signals == ()
     assert follow(contract(), Log(tables), "3", None, NOW)[0] == ()
+
+
+def test_the_examples_of_the_documentation_are_contracts() -> None:
+    text = (ROOT / "docs" / "monitoring.md").read_text()
+    kept: dict[str, Any] = {"log": {"path": "log"}, "watch": [{"window": {"hours": 1}, "errors_at_most": 0.1}]}
+    for title, key in (("## Concept drift on the stream", "streams"), ("## Shadow", "watch")):
+        section = text.split(title)[1].split("\n## ")[0]
+        (example,) = re.findall("```yaml\n(.*?)```", section, re.DOTALL)
+        given = yaml.safe_load(example)["monitor"]
+        assert list(given) == [key]
+        monitor = Monitor.model_validate(kept | given)
+        if key == "streams":
+            assert len(monitor.streams) == 3
+            followed(BASE.model_copy(update={"monitor": monitor}), TABLES, rows(STEP), rows(STEP))
+        else:
+            assert monitor.watch[0].disagreement_at_most == 0.1

@@ -25,6 +25,7 @@ from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.errors import WeighinError
 from weighin.monitor.alarm import Alarm, alarm
+from weighin.monitor.estimate import estimate
 from weighin.monitor.watched import Watched, columns_of, threshold, watched
 from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
 from weighin.predict import COLUMN, prediction_columns
@@ -80,8 +81,10 @@ class Champion:
 class Look:
     """What one look saw.
 
-    outcomes  of the newest window of each check
-    alarms    checks that failed in as many windows as the contract asks for
+    outcomes   of the newest window of each check
+    alarms     checks that failed in as many windows as the contract asks for
+    estimates  of the newest window of each metric for which too few labels have come: what the probabilities let
+               expect. They stand apart from the outcomes, of which alarms are made
     """
 
     moment: datetime
@@ -89,6 +92,7 @@ class Look:
     outcomes: tuple[Outcome, ...]
     alarms: tuple[Alarm, ...]
     watched: tuple[Watched, ...]
+    estimates: tuple[Outcome, ...] = ()
 
 
 def look(contract: Contract, log: Windows, champion: Champion, now: datetime) -> Look:
@@ -99,7 +103,14 @@ def look(contract: Contract, log: Windows, champion: Champion, now: datetime) ->
     monitor = contract.monitor
     assert monitor is not None
     listed = watched(contract, champion.baseline, columns_of(contract, champion.profile.columns))
-    seen: dict[tuple[Window, int, bool], Seen] = {}
+    held: dict[tuple[Window, int, bool], Seen] = {}
+
+    def seen(window: Window, back: int, labelled: bool) -> Seen:
+        key = (window, back, labelled)
+        if key not in held:
+            held[key] = Seen(contract, log, champion, now, *key)
+        return held[key]
+
     outcomes, alarms = [], []
     for item in listed:
         row: list[Outcome] = []
@@ -107,17 +118,22 @@ def look(contract: Contract, log: Windows, champion: Champion, now: datetime) ->
             if item.window is None:
                 row.append(decide(_age(item, champion, now), item.limit))
                 continue
-            key = (item.window, back, item.kind == "metric")
-            if key not in seen:
-                seen[key] = Seen(contract, log, champion, now, *key)
-            row.append(decide(seen[key].measured(item), item.limit))
+            row.append(decide(seen(item.window, back, item.kind == "metric").measured(item), item.limit))
             # An older window is looked at only where the newer ones failed.
             if alarm([*row] * monitor.evidence.looks, monitor.evidence) is None:
                 break
         outcomes.append(row[0])
         found = alarm(row, monitor.evidence)
         alarms += [found] if found else []
-    return Look(now, champion, tuple(outcomes), tuple(alarms), tuple(listed))
+    estimates = []
+    for item in listed:
+        if item.kind == "metric" and item.window is not None:
+            labelled = seen(item.window, 0, True)
+            if not labelled.labels_are_there:
+                # Where the log is away it is not asked again.
+                source = labelled if labelled.problem else seen(item.window, 0, False)
+                estimates.append(decide(source.estimated(item), item.limit))
+    return Look(now, champion, tuple(outcomes), tuple(alarms), tuple(listed), tuple(estimates))
 
 
 def _age(item: Watched, champion: Champion, now: datetime) -> Measurement | Unmeasured:
@@ -128,7 +144,7 @@ def _age(item: Watched, champion: Champion, now: datetime) -> Measurement | Unme
 
 
 class Seen:
-    """One window, read once for all checks."""
+    """One window, read once for all checks. `problem`: why it could not be read; empty where it was."""
 
     def __init__(
         self,
@@ -141,17 +157,17 @@ class Seen:
         labelled: bool,
     ) -> None:
         self._contract, self._champion, self._window = contract, champion, window
-        self._problem, self._rows = "", pa.table({})
+        self.problem, self._rows = "", pa.table({})
         try:
             self._rows = log.window(window, now, back, labelled=labelled)
         except WeighinError as error:
-            self._problem = str(error)
+            self.problem = str(error)
         self._profile: Profile | None = None
 
     def measured(self, item: Watched) -> Measurement | Unmeasured:
         """What a check finds here. Never an error: a window that cannot be read is no pass, and no alarm either."""
-        if self._problem:
-            return Unmeasured(item.id, self._problem)
+        if self.problem:
+            return Unmeasured(item.id, self.problem)
         about = {"errors": STATUS, "latency": MILLISECONDS}.get(item.kind)
         unit = "requests" if about else "rows"
         there, least = (self._requests(about) if about else self._rows).num_rows, self._window.rows_at_least
@@ -165,6 +181,34 @@ class Seen:
             return Unmeasured(item.id, str(error))
         check = Check(item.id, "monitor", item.limit, item.rule or ChangedRule())
         return sample(check, interval, measured_in, unit, detail)
+
+    def estimated(self, item: Watched) -> Measurement | Unmeasured:
+        """What a metric will be, from the predictions alone. Never an error."""
+        name, task = f"{item.id}/estimate", self._contract.model.task
+        if task != "binary":
+            return Unmeasured(name, f"no estimate: a {task} model gives no probability of one class")
+        if self.problem:
+            return Unmeasured(name, f"no estimate: {self.problem}")
+        rows, least = self._answered, self._window.rows_at_least
+        if rows.num_rows < least:
+            return Unmeasured(name, f"no estimate: {rows.num_rows} predictions in the window, {least} are needed")
+        values = np.asarray(rows[COLUMN].to_numpy(), dtype=np.float64)
+        try:
+            found = estimate(item.metric, values, threshold(self._contract), 1 - item.limit.alpha)
+        except Undefined as error:
+            return Unmeasured(name, str(error))
+        check = Check(name, "monitor", item.limit, ChangedRule())
+        return sample(check, found, METRICS[item.metric].unit, "rows", {"estimate_of": item.metric})
+
+    @property
+    def labels_are_there(self) -> bool:
+        """Whether there are as many rows with a prediction and a label as are needed."""
+        return not self.problem and self._labelled.num_rows >= self._window.rows_at_least
+
+    @property
+    def _labelled(self) -> pa.Table:
+        rows = self._answered
+        return rows.filter(pc.is_valid(rows[LABEL])) if LABEL in rows.column_names else rows.slice(0, 0)
 
     def _requests(self, about: str) -> pa.Table:
         """One row for each request of which something is known."""
@@ -208,9 +252,7 @@ class Seen:
                 raise Undefined("no shadow answers the same rows")
             differ = self._decisions(both, COLUMN) != self._decisions(both, OTHER)
             return clopper_pearson(int(differ.sum()), both.num_rows, level), "share", {}
-        if LABEL not in rows.column_names:
-            raise Undefined("no label has come")
-        labelled = rows.filter(pc.is_valid(rows[LABEL]))
+        labelled = self._labelled
         if labelled.num_rows < self._window.rows_at_least:
             raise Undefined(f"{labelled.num_rows} labels have come, {self._window.rows_at_least} are needed")
         found = contrast(item.metric, self._scored(labelled), None, None, level)
