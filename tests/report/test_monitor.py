@@ -41,7 +41,7 @@ def figures(html: str) -> dict[str, str]:
 
 def test_the_state_comes_first_then_what_is_open_then_charts_then_events() -> None:
     html = page(*told())
-    order = ["alarm of monitor/last-1-hours/drift/temp is open", 'id="open"', 'id="checks"', 'id="events"']
+    order = ["The alarm of monitor/last-1-hours/drift/temp is open.", 'id="open"', 'id="checks"', 'id="events"']
     order += ['id="problems"', 'id="promise"']
     assert sorted(order, key=html.index) == order
     assert "at most <b>0.5</b> false alarms are expected in 30 days" in html

@@ -91,8 +91,7 @@ def _sentence(document: Mapping[str, Any], cards: Sequence[Card]) -> str:
             return "The check keeps its limit." if len(cards) == 1 else f"All {count} keep their limits."
         case "alarm":
             first, *others = document["alarms"]
-            more = f", and {len(others)} more {'is' if len(others) == 1 else 'are'} open" if others else ""
-            return f"The alarm of {first} is open{more}; {count} are watched."
+            return f"The alarm of {first} is open" + (f", and {len(others)} more." if others else ".")
         case "blind":
             return "The log cannot be read: nothing is known of what the champion answers now."
     words = {
