@@ -38,6 +38,7 @@ ORDER = {
     "promote": 8,
     "rollback": 8,
     "report": 7,
+    "report.monitor": 8,
     "changes": 7,
     "judge": 8,
     "doctor": 8,

@@ -17,7 +17,7 @@ def report(record: Mapping[str, Any]) -> str:
     candidate, champion = versions(record)
     # What blocks comes first, and a long list of counts does not stand before a short list of intervals.
     suites = sorted((_suite(s) for s in record["suites"]), key=lambda s: (s["status"] == "passed", len(s["views"])))
-    text: str = _template().render(
+    text: str = template().render(
         title=f"{record['model']}: {WORDS[record['verdict']['status']]}",
         record=record,
         candidate=candidate,
@@ -33,7 +33,7 @@ def report(record: Mapping[str, Any]) -> str:
 def suite_report(suite: Mapping[str, Any]) -> str:
     """`<suite>/report.html`: one suite of a record."""
     one = _suite(suite)
-    text: str = _template().render(
+    text: str = template().render(
         title=f"{suite['suite']}: {WORDS[suite['status']]}",
         record=None,
         status=suite["status"],
@@ -46,7 +46,7 @@ def suite_report(suite: Mapping[str, Any]) -> str:
 
 def no_decision(reason: str) -> str:
     """`report.html` of a run that came to no decision."""
-    text: str = _template().render(
+    text: str = template().render(
         title="not evaluated", record=None, status="not_evaluated", problems=[reason], blocking=[], suites=[]
     )
     return text
@@ -85,9 +85,10 @@ def _table(table: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     return {**table, "rows": rows}, plots.information(table.get("plot") or {})
 
 
-def _template() -> Any:
+def template(name: str = "report.html.j2") -> Any:
+    """A template in which every text is escaped, and a name that is missing is an error."""
     environment = Environment(
         loader=PackageLoader("weighin.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.globals |= {"words": WORDS, "interval": plots.interval, "seconds": seconds}
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)

@@ -1,0 +1,173 @@
+"""What a look said, as Prometheus reads it: a text, in a file for node_exporter or pushed to a Pushgateway.
+
+Whatever goes wrong here is returned in words, and stops nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import os
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from weighin.errors import without_password
+from weighin.monitor.document import EXIT_CODES
+from weighin.outcome import Status
+
+PREFIX = "weighin_monitor_"
+SECONDS = 10
+"""That a Pushgateway has, all in all."""
+
+
+def exposition(document: Mapping[str, Any]) -> str:
+    """The metrics of a look, in the text format.
+
+    document  as `weighin.monitor.document.document` makes it
+    What was not measured has no value, which is not the same as zero; an end of an interval may be infinite.
+    """
+    return generate_latest(_Collected(document)).decode()
+
+
+class _Collected:
+    """A registry that holds one look."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+
+    def collect(self) -> Iterator[Metric]:
+        document = self._document
+        own = {"model": str(document["model"]), "version": str(document["version"])}
+
+        def gauge(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:
+            return GaugeMetricFamily(PREFIX + name, help_text, labels=[*own, *labels])
+
+        def one(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+            family = gauge(name, help_text)
+            family.add_metric([*own.values()], value)
+            return family
+
+        moment = datetime.fromisoformat(document["moment"]).timestamp()
+        yield one("last_look_timestamp_seconds", "When the last look was.", moment)
+        yield one("look_seconds", "How long the last look took.", float(document["seconds"]))
+        states = gauge("state", "1 for the state that the last look found.", "state")
+        for state in EXIT_CODES:
+            states.add_metric([*own.values(), state], float(state == document["state"]))
+        yield states
+        yield from self._checks(own)
+        yield from self._events(own)
+
+    def _checks(self, own: Mapping[str, str]) -> Iterator[Metric]:
+        def family(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:
+            return GaugeMetricFamily(PREFIX + name, help_text, labels=[*own, "check", *labels])
+
+        values = {
+            "estimate": family("check_estimate", "What was measured."),
+            "low": family("check_low", "Lower end of its interval."),
+            "high": family("check_high", "Upper end of its interval."),
+        }
+        limits = family("check_limit", "What the contract allows.")
+        statuses = family("check_status", "1 for what was decided in the newest window.", "status")
+        alarms = family("alarm_open", "1 where an alarm is open.")
+        opened = set(self._document["alarms"])
+        for check in self._document["checks"]:
+            labels = [*own.values(), str(check["check"])]
+            for end, metric in values.items():
+                if end in check["evidence"]:
+                    metric.add_metric(labels, float(check["evidence"][end]))
+            limits.add_metric(labels, float(check["limit"]["value"]))
+            for status in Status:
+                statuses.add_metric([*labels, status.value], float(status.value == check["status"]))
+        # An alarm may be about the log itself, which is no check.
+        for name in sorted({str(c["check"]) for c in self._document["checks"]} | opened):
+            alarms.add_metric([*own.values(), name], float(name in opened))
+        yield from (*values.values(), limits, statuses, alarms)
+
+    def _events(self, own: Mapping[str, str]) -> Iterator[Metric]:
+        """The journal is the model's, so its number has no version; each event has that of its champion."""
+        events = sorted((*self._document["recent"], *self._document["events"]), key=lambda e: int(e["number"]))
+        total = CounterMetricFamily(PREFIX + "events", "Events of the model so far.", labels=["model"])
+        total.add_metric([own["model"]], float(events[-1]["number"]) if events else 0.0)
+        last = GaugeMetricFamily(
+            PREFIX + "last_event_timestamp_seconds", "When the newest event of a kind was.", labels=[*own, "kind"]
+        )
+        for kind, event in {e["kind"]: e for e in events}.items():
+            moment = datetime.fromisoformat(event["created"]).timestamp()
+            last.add_metric([own["model"], str(event["version"]), str(kind)], moment)
+        yield from (total, last)
+
+
+def write_textfile(path: Path, text: str) -> str:
+    """Write the metrics where node_exporter's textfile collector reads `*.prom`; returns what went wrong, or nothing.
+
+    Nobody reads half a file: it is written beside its place and renamed, in a name of this process' own.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.chmod(0o644)
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        return f"{path}: the metrics were not written ({error.strerror or type(error).__name__})"
+    return ""
+
+
+def push(url: str, text: str, job: str, seconds: float = SECONDS) -> str:
+    """Replace what a Pushgateway holds of this job; returns what went wrong, or nothing.
+
+    url      http(s)://[user:password@]host[:port][/path]; http is what a gateway inside a cluster speaks
+    job      one for each model, or they replace each other
+    seconds  for all of it, however slowly the gateway answers
+    """
+    said = [f"the gateway did not answer within {seconds:g} s"]
+
+    def ask() -> None:
+        said[0] = _put(url, text, job, seconds)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return f"the metrics were not pushed to {_shown(url)} ({said[0]})" if said[0] else ""
+
+
+def _put(url: str, text: str, job: str, seconds: float) -> str:
+    """Returns why it did not succeed, or nothing."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            return "its address is not http://host or https://host"
+        host = parts.netloc.rpartition("@")[2]
+        place = f"{parts.path.rstrip('/')}/metrics/job@base64/{base64.urlsafe_b64encode(job.encode()).decode()}"
+        headers = {"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+        if parts.username is not None:
+            user = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+            headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
+        address = urllib.parse.urlunsplit((parts.scheme, host, place, "", ""))
+        request = urllib.request.Request(address, text.encode(), headers, method="PUT")  # noqa: S310 - http or https
+        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310
+            return "" if answer.status in (200, 202) else f"it answered {answer.status}"
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read(200).decode("utf-8", "replace")
+        return f"it answered {error.code}: {' '.join(''.join(c if c.isprintable() else ' ' for c in said).split())}"
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        return without_password(f"{type(reason).__name__}: {reason}")
+
+
+def _shown(url: str) -> str:
+    return without_password(url.split("?")[0])[:200]

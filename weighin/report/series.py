@@ -1,0 +1,232 @@
+"""A check over time as inline SVG: estimate and interval of each look, the limit, and what happened.
+
+However many looks there are, a chart stays small: they are put in buckets, and of each bucket the smallest and the
+largest value are drawn. Nothing that lay beyond a limit disappears.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT, LEFT, TOP, BELOW = 380, 120, 44, 16, 18
+"""Of what is drawn in, and of the margins for numbers, marks and days."""
+BUCKETS = 150
+HUGE = 1e300
+MARKS = {"alarm": "▼", "rollback": "◀", "verified": "✔", "recovered": "●", "escalated": "◆"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What looks saw of a check under one version; arrays (n,), sorted by time.
+
+    moments     seconds since 1970
+    low, high   NaN where an end of the interval is infinite
+    """
+
+    version: str
+    moments: NDArray[np.float64]
+    estimate: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @staticmethod
+    def of(version: str, moments: Sequence[float], *values: Sequence[float]) -> Line:
+        """Sorted, and without what has no estimate."""
+        columns = [np.asarray(v, dtype=np.float64) for v in (moments, *values)]
+        known = np.isfinite(columns[0]) & np.isfinite(columns[1])
+        order = np.argsort(columns[0][known], kind="stable")
+        at, estimate, low, high = (np.clip(c[known][order], -HUGE, HUGE) for c in columns)
+        return Line(version, at, estimate, low, high)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that happened."""
+
+    kind: str
+    moment: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The part of time and values that is drawn."""
+
+    start: float
+    end: float
+    bottom: float
+    top: float
+
+    def x(self, moment: float) -> float:
+        """Where a moment lies."""
+        return LEFT + (moment - self.start) / (self.end - self.start) * (WIDTH - LEFT)
+
+    def y(self, value: float) -> float:
+        """Where a value lies; what is beyond the frame, on its edge."""
+        share = (value - self.bottom) / (self.top - self.bottom)
+        return TOP + (1 - min(max(share, 0.0), 1.0)) * HEIGHT
+
+
+def over_time(
+    title: str,
+    lines: Sequence[Line],
+    marks: Sequence[Mark],
+    limit: float,
+    *,
+    at_least: bool,
+    version: str,
+    now: float,
+    every: float,
+) -> Markup:
+    """The chart of one check. Empty where there is nothing to draw.
+
+    lines    the oldest first
+    version  that is champion now; lines of others are drawn paler
+    now      when the newest look was; every: seconds between looks
+    """
+    lines = [line for line in lines if line.moments.size]
+    if not lines or not math.isfinite(limit):
+        return Markup("")
+    frame = _frame(lines, limit, now, every)
+    bound, edge = frame.y(limit), (TOP + HEIGHT if at_least else TOP)
+    drawn = Markup('<rect class="forbidden" x="{}" y="{:.1f}" width="{}" height="{:.1f}"/>').format(
+        LEFT, min(bound, edge), WIDTH - LEFT, abs(edge - bound)
+    )
+    drawn += _axes(frame)
+    drawn += Markup('<line class="limit" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(LEFT, WIDTH, y=bound)
+    for line in lines:
+        drawn += _line(line, frame, every, newest=line.version == version)
+    drawn += _changes(lines, frame) + _marks(marks, frame)
+    return Markup('<svg class="over-time" role="img" viewBox="0 0 {} {}"><title>{}</title>{}</svg>').format(
+        WIDTH, TOP + HEIGHT + BELOW, title, drawn
+    )
+
+
+def _frame(lines: Sequence[Line], limit: float, now: float, every: float) -> Frame:
+    """All of the newest version, and before it as much again, or a day; all estimates, and most of the intervals."""
+    newest = lines[-1].moments
+    end = max(float(newest[-1]), now)
+    before = float(newest[0]) - max(end - float(newest[0]), 86_400.0)
+    start = max(min(float(line.moments[0]) for line in lines), before)
+    start = min(start, end - 6 * every)
+    shown = [line.moments >= start for line in lines]
+    limit = min(max(limit, -HUGE), HUGE)
+    values = np.concatenate([[limit], *(line.estimate[s] for line, s in zip(lines, shown, strict=True))])
+    bottom, top = float(values.min()), float(values.max())
+    for name, share in (("low", 0.02), ("high", 0.98)):
+        ends = np.concatenate([getattr(line, name)[s] for line, s in zip(lines, shown, strict=True)])
+        ends = ends[np.isfinite(ends)]
+        if ends.size:
+            one = float(np.quantile(ends, share))
+            bottom, top = min(bottom, one), max(top, one)
+    pad = (top - bottom) * 0.08 or abs(limit) * 0.1 or 1.0
+    return Frame(start, end, bottom - pad, top + pad)
+
+
+def _buckets(line: Line, frame: Frame, every: float) -> Iterator[list[tuple[float, ...]]]:
+    """Unbroken parts of a line, as (moment, estimate, low, high). A gap of several looks breaks it."""
+    shown = line.moments >= frame.start
+    at, low, high = line.moments[shown], line.low[shown], line.high[shown]
+    estimate = line.estimate[shown]
+    if not at.size:
+        return
+    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+    bucket = np.floor((at - frame.start) / (frame.end - frame.start) * BUCKETS)
+    steps = np.diff(at)
+    usual = max(every, float(np.median(steps)) if steps.size else 0.0)
+    gaps = steps > 3 * usual
+    cuts = np.flatnonzero((np.diff(bucket) > 0) | gaps) + 1
+    part: list[tuple[float, ...]] = []
+    for first, last in zip([0, *cuts], [*cuts, at.size], strict=True):
+        if part and gaps[first - 1]:
+            yield part
+            part = []
+        own = estimate[first:last]
+        ends = (float(low[first:last].min()), float(high[first:last].max()))
+        for place in sorted({int(own.argmin()), int(own.argmax())}):
+            part.append((float(at[first + place]), float(own[place]), *ends))
+    yield part
+
+
+def _line(line: Line, frame: Frame, every: float, *, newest: bool) -> Markup:
+    """Bands, estimates, and points where a look stands alone; the newest look of all has a point."""
+    drawn = Markup("")
+    for part in _buckets(line, frame, every):
+        xs = [f"{frame.x(p[0]):.1f}" for p in part]
+        estimates, lows, highs = (
+            [f"{x},{frame.y(p[i]):.1f}" for x, p in zip(xs, part, strict=True)] for i in (1, 2, 3)
+        )
+        if len(part) > 1:
+            drawn += Markup('<polygon class="band" points="{}"/><polyline class="curve" points="{}"/>').format(
+                " ".join([*lows, *reversed(highs)]), " ".join(estimates)
+            )
+        else:
+            drawn += Markup('<line class="range" x1="{x}" x2="{x}" y1="{:.1f}" y2="{:.1f}"/>').format(
+                frame.y(part[0][2]), frame.y(part[0][3]), x=xs[0]
+            )
+        if len(part) == 1 or (newest and part[-1][0] == line.moments[-1]):
+            x, y = estimates[-1].split(",")
+            drawn += Markup('<circle class="estimate" cx="{}" cy="{}" r="3"/>').format(x, y)
+    return Markup('<g class="{}">{}</g>').format("now" if newest else "before", drawn)
+
+
+def _axes(frame: Frame) -> Markup:
+    drawn = Markup("")
+    for value in _round_numbers(frame.bottom, frame.top):
+        y = frame.y(value)
+        drawn += Markup('<line class="grid" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(LEFT, WIDTH, y=y)
+        drawn += Markup('<text class="number" x="{}" y="{:.1f}">{}</text>').format(LEFT - 4, y + 4, f"{value:.4g}")
+    for moment, anchor in ((frame.start, "start"), ((frame.start + frame.end) / 2, "middle"), (frame.end, "end")):
+        drawn += Markup('<text text-anchor="{}" x="{:.1f}" y="{}">{}</text>').format(
+            anchor, frame.x(moment), TOP + HEIGHT + 13, _day(moment, frame.end - frame.start)
+        )
+    return drawn
+
+
+def _round_numbers(bottom: float, top: float) -> list[float]:
+    """Two to five round numbers between."""
+    raw = (top - bottom) / 3
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(s * power for s in (1, 2, 5, 10) if s * power >= raw * 0.999)
+    return [i * step for i in range(math.ceil(bottom / step), math.floor(top / step) + 1)]
+
+
+def _day(moment: float, span: float) -> str:
+    days = span / 86_400
+    form = "%H:%M" if days < 0.8 else "%-d %b %H:%M" if days < 8 else "%-d %b %Y"
+    return datetime.fromtimestamp(moment, UTC).strftime(form)
+
+
+def _changes(lines: Sequence[Line], frame: Frame) -> Markup:
+    """Where another version became champion."""
+    drawn = Markup("")
+    for line in lines[1:]:
+        x = frame.x(float(line.moments[0]))
+        drawn += Markup(
+            '<line class="change" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{end}"><title>{title}</title></line>'
+        ).format(x=x, top=TOP, end=TOP + HEIGHT, title=f"version {line.version} from here")
+    return drawn
+
+
+def _marks(marks: Sequence[Mark], frame: Frame) -> Markup:
+    """Those in the frame; several of a kind at one place are one mark that says how many."""
+    places: dict[tuple[int, str], list[Mark]] = {}
+    for mark in marks:
+        if mark.kind in MARKS and frame.start <= mark.moment <= frame.end:
+            places.setdefault((round(frame.x(mark.moment) / 6), mark.kind), []).append(mark)
+    drawn = Markup("")
+    for (_, kind), found in places.items():
+        x = frame.x(found[-1].moment)
+        said = found[-1].said if len(found) == 1 else f"{len(found)} here, the last: {found[-1].said}"
+        drawn += Markup(
+            '<g class="mark {kind}"><title>{said}</title><line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{end}"/>'
+            '<text text-anchor="middle" x="{x:.1f}" y="{above}">{sign}</text></g>'
+        ).format(kind=kind, said=said, x=x, top=TOP, end=TOP + HEIGHT, above=TOP - 4, sign=MARKS[kind])
+    return drawn
