@@ -64,8 +64,9 @@ def run(
     outcomes = tuple(decide(e, w.limit) for w, e in evidence)
     look = Look(NOW, champion, outcomes, (), tuple(w for w, _ in evidence))
     journal = State(tuple(events), 3)
-    state = state_of(look, sorted(journal.open), away)
-    return Run(model, MONITOR, look, state, journal, tuple(events[len(events) - new :]), tuple(problems), 1.34)
+    state = state_of(look, journal, events[len(events) - new :], away)
+    written = tuple(events[len(events) - new :])
+    return Run(model, MONITOR, look, state, journal, written, (), tuple(problems), 1.34)
 
 
 def series(check: str, version: str, values: np.ndarray, half: float, end: datetime, minutes: float = 5) -> Series:
@@ -101,7 +102,7 @@ def told(points: int = 600, later: int = 240) -> tuple[dict[str, Any], History]:
     events = [
         event(1, "alarm", 1500, checks=(ERRORS,), then="rollback", said=f"{ERRORS}: 0.021 is beyond ≤ 0.01", **was),
         event(2, "telling", 1499, about=1, **was),
-        event(3, "told", 1499, about=1, failed="the alert to slack did not arrive (TimeoutError)", **was),
+        event(3, "told", 1499, about=1, **was),
         event(4, "rollback", 1200, checks=(ERRORS,), then="rollback", about=1, said="rolled back from 4 to 3"),
         event(5, "verified", 1140, checks=(ERRORS,), about=4, said=f"fresh traffic passes: {ERRORS} passed"),
         event(6, "alarm", 700, checks=(AUC,), said=f"{AUC}: 0.70 is beyond the limit ≥ 0.72"),

@@ -13,12 +13,14 @@ import pytest
 from monitor_pages import AUC, DRIFT, ERRORS, MONITOR, NOW, event, item, measured, run, series, told
 from weighin.monitor.document import document
 from weighin.monitor.history import History, Series
-from weighin.outcome import Direction, Limit, Measurement, Unmeasured
+from weighin.outcome import Direction, Limit, Measurement, Unmeasured, decide
+from weighin.record.encode import encode_outcome
 from weighin.report.monitor import page
 from weighin.report.series import BUCKETS, HEIGHT, TOP
 
 HOSTILE = '</td></title><script>alert(1)</script><img src="http://x/y" onerror=alert(1)>&"\' {{ 7777 * 7777 }}'
 AT_MOST = Limit(Direction.AT_MOST, 0.01, 0.01)
+AT_LEAST = Limit(Direction.AT_LEAST, 0.6, 0.01)
 NOTHING = History((), ())
 
 
@@ -167,7 +169,7 @@ def test_a_thousand_events_at_one_place_are_one_mark_and_one_short_table() -> No
 def test_nothing_in_it_runs_or_loads_whatever_the_log_and_the_registry_say() -> None:
     check = f"monitor/last-1000/drift/{HOSTILE}"
     events = [
-        event(1, "alarm", 30, checks=(check,), said=HOSTILE, failed=HOSTILE, version=HOSTILE, who=HOSTILE),
+        event(1, "alarm", 30, checks=(check,), said=HOSTILE, version=HOSTILE, who=HOSTILE),
         event(2, "rollback", 20, checks=(check,), said=HOSTILE, version=HOSTILE),
     ]
     evidence = [
@@ -192,3 +194,22 @@ def test_the_rule_of_the_contract_is_the_one_that_is_promised() -> None:
     value = document(run([(item(ERRORS, AT_MOST), measured(ERRORS, 0.004, 0.001))]))
     value["evidence"]["looks"] = one.evidence.looks
     assert "windows in a row" not in page(value, NOTHING)
+
+
+def test_what_was_done_without_an_open_alarm_is_the_sentence() -> None:
+    events = [
+        event(1, "alarm", 1, checks=(ERRORS,), then="rollback", version="4", reign=2),
+        event(2, "rollback", 1, checks=(ERRORS,), said="from 4 to 3", about=1),
+    ]
+    text = page(document(run([(item(ERRORS, AT_MOST), measured(ERRORS, 0.5, 0.1))], events, new=2)), NOTHING)
+    assert "Rolled back: from 4 to 3." in text
+
+
+def test_an_estimate_is_marked_as_one_and_streams_say_why_they_are_silent() -> None:
+    value = document(run([(item(AUC, AT_LEAST), Unmeasured(AUC, "no label has come"))]))
+    expected = decide(measured(f"{AUC}/estimate", 0.7, 0.05), AT_LEAST)
+    streams = [{"check": "monitor/stream/adwin/error", "fed": 3, "reason": "3 rows have come", "new": 0}]
+    text = page({**value, "estimates": [encode_outcome(expected)], "streams": streams}, NOTHING)
+    assert "Before labels come: about <b>0.7</b>" in text
+    assert "if the probabilities are right" in text
+    assert "3 rows have come" in text

@@ -17,10 +17,12 @@ from weighin.data.prediction_log import LogTables
 from weighin.errors import ContractError, WeighinError
 from weighin.monitor.document import EXIT_CODES, Run, document
 from weighin.monitor.health import Health
-from weighin.monitor.history import last_pulse
+from weighin.monitor.history import history, last_pulse
+from weighin.monitor.metrics import exposition, push, write_textfile
 from weighin.monitor.run import Watcher
 from weighin.monitor.upkeep import keep
 from weighin.record.encode import write_json
+from weighin.report.monitor import page
 
 HOUR = timedelta(hours=1)
 
@@ -56,6 +58,16 @@ def _look(watcher: Watcher, given: argparse.Namespace) -> Run:
     run = watcher.run(datetime.now(UTC), dry_run=given.dry_run)
     value = document(run)
     write_json(out / "monitor.json", value)
+    titles = watcher.titles
+    seen = history(titles.registry, titles.model, titles.ledger.entries(), run.journal.events)
+    (out / "monitor.html").write_text(page(value, seen), encoding="utf-8")
+    metrics = exposition(value)
+    for problem in (
+        write_textfile(given.textfile, metrics) if given.textfile else "",
+        push(given.pushgateway, metrics, titles.model) if given.pushgateway else "",
+    ):
+        if problem:
+            print(f"weighin: {problem}", file=sys.stderr, flush=True)
     for line in said(run):
         print(line, flush=True)
     return run

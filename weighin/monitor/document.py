@@ -46,6 +46,7 @@ class Run:
 def document(run: Run) -> dict[str, Any]:
     """The whole run.
 
+    estimates  as `checks`, of metrics whose labels have not come: shown, and never acted on
     checks    one for each, as in a decision record, with `window`, `then`, `baseline` and `open` (whether its alarm is)
     streams   of each, how many rows its detector was fed, why it says nothing, and how many new signals there are
     events    those that this run wrote, and `recent` the last fifty of all
@@ -75,6 +76,7 @@ def document(run: Run) -> dict[str, Any]:
         "alarms": sorted(run.journal.open),
         "events": [_event(e) for e in run.new],
         "recent": [_event(e) for e in run.journal.events[-50:]],
+        "estimates": [encode_outcome(o) for o in found.estimates],
         "streams": [{"check": s.check, "fed": s.fed, "reason": s.reason, "new": len(s.signals)} for s in run.streams],
         "problems": list(run.problems),
         "seconds": round(run.seconds, 3),
@@ -83,10 +85,10 @@ def document(run: Run) -> dict[str, Any]:
 
 def state_of(found: Look, journal: State, new: Sequence[Event], away: str) -> str:
     """What a look and what followed say in one word; the worst."""
-    if journal.open or any(e.kind in ("alarm", "signal", "rollback", "escalated") for e in new):
-        return ALARM
     if away:
         return BLIND
+    if journal.open or any(e.kind in ("alarm", "signal", "rollback", "escalated") for e in new):
+        return ALARM
     return CALM if all(o.status is Status.PASSED for o in found.outcomes) else UNDECIDED
 
 

@@ -14,10 +14,12 @@ from weighin.report.html import template
 from weighin.report.series import MARKS, Line, Mark, over_time
 from weighin.report.view import RANK, CheckView, check_view
 
+ESTIMATE = "/estimate"
 EVENTS = 100
 """Rows of the table of events."""
 KINDS = {
     "alarm": "alarm",
+    "signal": "a mean has changed",
     "recovered": "recovered",
     "rollback": "rolled back",
     "verified": "verified",
@@ -73,6 +75,7 @@ def page(document: Mapping[str, Any], history: History) -> str:
         open=_open(document, events, cards),
         waiting=_waiting(document, events),
         cards=cards,
+        expected={e["check"].removesuffix(ESTIMATE): check_view(e) for e in document["estimates"]},
         versions=_versions(document, history),
         level=_level(document["checks"]),
         marks=[(MARKS[k], k, KINDS[k]) for k in MARKS],
@@ -90,6 +93,8 @@ def _sentence(document: Mapping[str, Any], cards: Sequence[Card]) -> str:
         case "calm":
             return "The check keeps its limit." if len(cards) == 1 else f"All {count} keep their limits."
         case "alarm":
+            if not document["alarms"]:
+                return " ".join(_sentences(document["events"]))
             first, *others = document["alarms"]
             return f"The alarm of {first} is open" + (f", and {len(others)} more." if others else ".")
         case "blind":
@@ -106,6 +111,12 @@ def _sentence(document: Mapping[str, Any], cards: Sequence[Card]) -> str:
         if number:
             parts.append(f"{number} {single.get(status, several) if number == 1 else several}")
     return f"No alarm, and no all-clear: of {count} {', '.join(parts) or 'none was made'}."
+
+
+def _sentences(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was done at this look that leaves no alarm open."""
+    said = {"rollback": "Rolled back", "escalated": "People have to decide", "signal": "A mean has changed"}
+    return [f"{said[e['kind']]}: {e['said']}." for e in events if e["kind"] in said]
 
 
 def _card(
