@@ -22,7 +22,7 @@ MEANING = {
     1: "An alarm is open, or the pulse is too old.",
     4: "The contract, or an argument, cannot be used as written.",
     6: "Not enough evidence: no alarm, and no all-clear.",
-    7: "The log or the registry could not be read, or nothing was evaluated.",
+    7: "The log or the registry could not be read.",
 }
 """Of the exit codes of `weighin monitor`."""
 FINE = (0, 6)
