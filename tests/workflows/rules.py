@@ -44,15 +44,16 @@ SECRETS: dict[str, tuple[str, ...]] = {
     "validate.yml": ("resolve",),
     "promote.yml": ("promote",),
     "rollback.yml": ("rollback",),
+    "monitor.yml": ("monitor",),
     "pull-request.yml": ("validate",),
     "release.yml": ("validate", "promote"),
 }
 """Jobs that see a secret: none of them runs a model, a suite or a training."""
 REUSABLE = tuple(
-    f"{n}.yml" for n in ("validate", "promote", "rollback", "attest", "reviews", "comment", "release-note")
+    f"{n}.yml" for n in ("validate", "promote", "rollback", "monitor", "attest", "reviews", "comment", "release-note")
 )
 PASSED = ("!cancelled()", "needs.validate.result == 'success'", "needs.validate.outputs.verdict == 'passed'")
-OWN_COMMIT = {("validate.yml", "image"), ("rollback.yml", "rollback")}
+OWN_COMMIT = {("validate.yml", "image"), ("rollback.yml", "rollback"), ("monitor.yml", "monitor")}
 """Jobs that ask which commit the workflow is of: only in the `env` of a step is that allowed everywhere."""
 
 
@@ -351,6 +352,25 @@ def promotions_of_one_model_wait_for_each_other_and_a_rollback_for_none(files: F
         yield "release.yml"
     if "concurrency:" in files["rollback.yml"]:
         yield "rollback.yml"
+
+
+@rule
+def looks_wait_for_each_other_and_are_not_cancelled(files: Files) -> Iterator[str]:
+    found = load(files["monitor.yml"])["jobs"]["monitor"].get("concurrency") or {}
+    if found.get("cancel-in-progress") is not False or "inputs.contract" not in found.get("group", ""):
+        yield "they run at once, or end each other"
+    # A check of the pulse in the same group would wait for a look that hangs, and take the place of one that waits.
+    if "inputs.pulse-at-most > 0 && 'pulse' || 'look'" not in found.get("group", ""):
+        yield "the pulse waits for the look"
+
+
+@rule
+def what_a_look_found_is_said_and_kept_before_it_fails(files: Files) -> Iterator[str]:
+    done = load(files["monitor.yml"])["jobs"]["monitor"]["steps"]
+    if "weighin.runner.pulse" not in done[-1].get("run", "") or "-artifact@" not in done[-2].get("uses", ""):
+        yield "order"
+    if "|| code=$?" not in done[-3].get("run", ""):
+        yield "the look fails by itself"
 
 
 @rule

@@ -14,7 +14,7 @@ from rules import FOLDER, load
 
 DIGEST = "sha256:" + "d" * 64
 COMMIT = "c" * 40
-FILES = ("validate.yml", "rollback.yml")
+FILES = ("validate.yml", "rollback.yml", "monitor.yml")
 NAMES = ("Say which image judges, or why none can", "Verify who built the image, before anything of it runs")
 OWN = {"OWN": "Team/weigh-in", "COMMIT": COMMIT}
 
@@ -76,7 +76,7 @@ def step(tmp_path: Path):
     return run
 
 
-def test_both_workflows_have_the_same_steps() -> None:
+def test_all_workflows_have_the_same_steps() -> None:
     for name in NAMES:
         assert len({script(file, name) for file in FILES}) == 1
 

@@ -126,6 +126,19 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
         "permissions: {}\nconcurrency: promote\n",
     ),
     (
+        "looks_wait_for_each_other_and_are_not_cancelled",
+        "monitor.yml",
+        "cancel-in-progress: false",
+        "cancel-in-progress: true",
+    ),
+    (
+        "looks_wait_for_each_other_and_are_not_cancelled",
+        "monitor.yml",
+        "${{ inputs.pulse-at-most > 0 && 'pulse' || 'look' }}-",
+        "",
+    ),
+    ("what_a_look_found_is_said_and_kept_before_it_fails", "monitor.yml", " || code=$?", ""),
+    (
         "no_job_that_queues_without_end_is_cancelled_by_the_next",
         "promote.yml",
         "queue: max",
@@ -154,6 +167,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
         "if: inputs.image-built-by != ''",
     ),
     ("a_published_image_is_verified_before_it_runs", "rollback.yml", "gh attestation verify", "echo"),
+    ("a_published_image_is_verified_before_it_runs", "monitor.yml", "gh attestation verify", "echo"),
     (
         "what_is_attested_is_the_record_that_was_judged_again",
         "attest.yml",
@@ -190,6 +204,7 @@ def test_the_workflows_are_those_that_are_documented() -> None:
         "comment.yml",
         "figures.yml",
         "image.yml",
+        "monitor.yml",
         "promote.yml",
         "pull-request.yml",
         "release-note.yml",
