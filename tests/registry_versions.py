@@ -28,6 +28,18 @@ class Says(PythonModel):
 
 mlflow.models.set_model(Says())
 """
+FAILS = """\
+import mlflow
+from mlflow.pyfunc import PythonModel
+
+
+class Fails(PythonModel):
+    def predict(self, context, model_input, params=None):
+        raise RuntimeError("it was trained on other columns")
+
+
+mlflow.models.set_model(Fails())
+"""
 BROKEN = "raise RuntimeError('this model cannot be loaded')\n"
 
 
