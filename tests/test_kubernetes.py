@@ -11,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from weighin.cli.arguments import parser
 from weighin.contract.release import Deploy
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples/kubernetes"
@@ -97,6 +98,7 @@ def test_a_monitor_writes_only_where_something_is_mounted_and_tells_a_gateway(na
     assert given["--contract"] == "/contract/model_contract.yaml"
     assert given["--pushgateway"].startswith("http://")
     assert {m["name"] for m in pod["containers"][0]["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
+    assert parser().parse_args(arguments(pod)[1:]).command == "monitor"
 
 
 def test_reload_writes_the_digest_where_a_change_restarts_the_pods(tmp_path: Path) -> None:

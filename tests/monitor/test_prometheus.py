@@ -64,13 +64,15 @@ def shifted(value: dict[str, Any], to: datetime) -> dict[str, Any]:
 
 
 def troubled(now: datetime) -> dict[str, Any]:
-    """The story of two versions, twenty minutes old, with people having to decide since."""
+    """The story of two versions, with a signal and people having to decide since; the look was twenty minutes ago."""
     value, found = told()
-    value = shifted(value, now - timedelta(minutes=20))
-    last = event(len(found.events) + 1, "escalated", 0, checks=(ERRORS,), said="People have to decide.")
-    value["recent"] = [*value["recent"], {**value["recent"][-1], "kind": "escalated", "number": last.number}]
-    value["recent"][-1]["created"] = (now - timedelta(minutes=20)).isoformat(timespec="milliseconds")
-    return value
+    number = len(found.events)
+    more = [
+        event(number + 1, "signal", 0, checks=("stream/prediction",), said="its mean has changed"),
+        event(number + 2, "escalated", 0, checks=(ERRORS,), said="People have to decide."),
+    ]
+    value["recent"] += document(run([(item(ERRORS, AT_MOST), measured(ERRORS, 0.004, 0.001))], more))["recent"]
+    return shifted(value, now - timedelta(minutes=20))
 
 
 def calm(now: datetime) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_it_reads_what_the_monitor_writes() -> None:
     ("code", "ends", "said"),
     [
         (0, 0, ""),
-        (1, 1, "::error title=weigh-in monitor::An alarm is open"),
+        (1, 1, "::error title=weigh-in monitor::People have to look"),
         (4, 4, "::error title=weigh-in monitor::The contract, or an argument, cannot be used"),
         (6, 0, "::notice title=weigh-in monitor::Not enough evidence: no alarm, and no all-clear."),
         (7, 7, "::error title=weigh-in monitor::The log or the registry could not be read"),
@@ -90,10 +90,7 @@ def test_what_strangers_wrote_is_text(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_without_a_document_the_last_line_is_what_is_known(tmp_path: Path, value: Any) -> None:
     code, page = ran(tmp_path, value, 1, "first\nthe last look was 44.0 minutes ago\n\n")
     assert code == 1
-    assert (
-        page
-        == "before\n## Monitor\n\nAn alarm is open, or the pulse is too old.\n\nthe last look was 44.0 minutes ago\n"
-    )
+    assert page == f"before\n## Monitor\n\n{pulse.MEANING[1]}\n\nthe last look was 44.0 minutes ago\n"
 
 
 def test_a_document_that_is_a_link_or_too_large_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

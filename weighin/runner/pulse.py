@@ -19,10 +19,10 @@ from weighin.runner.inert import plain_line, text
 SCHEMA = "weighin/monitor/v1"
 MEANING = {
     0: "Nothing has to be done.",
-    1: "An alarm is open, or the pulse is too old.",
+    1: "People have to look: an alarm is open, something was done, or the last look was too long ago.",
     4: "The contract, or an argument, cannot be used as written.",
     6: "Not enough evidence: no alarm, and no all-clear.",
-    7: "The log or the registry could not be read, or nothing was evaluated.",
+    7: "The log or the registry could not be read.",
 }
 """Of the exit codes of `weighin monitor`."""
 FINE = (0, 6)
