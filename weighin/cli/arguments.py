@@ -10,7 +10,7 @@ from typing import NoReturn
 from weighin import __version__
 
 MEASURES = ("psi", "jensen_shannon", "total_variation", "kolmogorov_smirnov")
-SUITES = ("data_quality", "performance", "drift", "explainability", "load")
+SUITES = ("data_quality", "performance", "drift", "explainability", "load", "shadow")
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,6 +63,7 @@ def parser() -> Parser:
     load.add_argument("--url", help="the server; not for --worker, whom the master tells")
     load.add_argument("--role", default="candidate", help="whose server this is (%(default)s)")
     load.add_argument("--start", type=int, default=0, help="which start of the server, counted from 0")
+    load.add_argument("--step", choices=("load", "shadow"), default="load", help="or the logged requests (%(default)s)")
     load.add_argument("--locustfile", type=Path, help="run the tasks of this file instead of asking for predictions")
     spread = load.add_mutually_exclusive_group()
     spread.add_argument("--master", type=int, metavar="N", help="let N workers run the locustfile, and write the log")
