@@ -1,4 +1,4 @@
-"""A contract with a shadow gate, two small models behind a server of a team's own, and a log that the real writer left."""
+"""A contract with a shadow gate, two models behind a server of a team's own, and a log that the real writer left."""
 
 from __future__ import annotations
 

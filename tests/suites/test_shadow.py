@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from shadow_work import CHECKS, Work
+from weighin.contract.shadow import LIMITS
 from weighin.data.requests import Requests
 from weighin.errors import ContractError
 from weighin.load.schedule import rows_as_json
@@ -254,7 +255,7 @@ def test_rows_of_a_request_are_not_independent() -> None:
         ({"quantile": 0.95}, "`quantile` can never pass with 200 requests: 590 are needed"),
         ({"tolerance": 1.0}, "`tolerance` goes with `disagreement_at_most` of a regression"),
         ({"requests": 5}, "greater than or equal to 20"),
-        (dict.fromkeys(("disagreement_at_most", "errors_at_most", "slower_at_most", "milliseconds_at_most")), "at least one of"),
+        (dict.fromkeys(LIMITS), "at least one of"),
     ],
 )  # fmt: skip
 def test_a_gate_that_makes_no_sense_is_refused(changes: dict[str, Any], says: str, work: Work) -> None:

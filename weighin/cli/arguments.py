@@ -167,6 +167,13 @@ def parser() -> Parser:
     labels.add_argument("file", type=Path, help="Parquet or CSV: request, label, and row and at where they are known")
     _contract(labels)
 
+    canary = commands.add_parser("canary", help="look at a canary once: move on, go back, or wait")
+    canary.add_argument("--version", required=True, help="of the canary")
+    canary.add_argument("--share", type=float, required=True, help="of the traffic that it has now: a step")
+    canary.add_argument("--since", required=True, metavar="MOMENT", help="when it got it, ISO 8601; UTC without a zone")
+    canary.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    _contract(canary)
+
     looks = commands.add_parser("looks", help="show the looks at the sealed holdout: taken, left, closed")
     _contract(looks)
     looks.add_argument("--json", action="store_true", help="as JSON")

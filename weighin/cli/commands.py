@@ -410,6 +410,13 @@ def expectations(given: argparse.Namespace) -> int:
     return 0
 
 
+def canary(given: argparse.Namespace) -> int:
+    """Look at a canary once."""
+    from weighin.cli.canary import look
+
+    return look(given)
+
+
 def doctor(given: argparse.Namespace) -> int:
     """Say whether a repository is set up as docs/adopting.md says."""
     from weighin.cli.doctor import doctor as check

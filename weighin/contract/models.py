@@ -267,6 +267,13 @@ class Contract(Part):
                 problems.append("gates.shadow needs monitor.log, where the requests are")
             if self.server.url is not None:
                 problems.append("gates.shadow cannot let a server with a `url` serve candidate and champion")
+        canary = self.monitor.canary if self.monitor else None
+        if canary and canary.metric is not None:
+            known = METRICS.get(canary.metric)
+            if known is None or task not in known.tasks or task == "multiclass":
+                problems.append(f"monitor.canary.metric: `{canary.metric}` of a {task} task is not made from the log")
+            if data.columns[self.model.target].sensitive:
+                problems.append("monitor.canary.metric needs labels, and those of a sensitive target are never logged")
         explain = gates.explainability
         strange = [c for c in explain.forbidden if c not in self.features] if explain else []
         problems += [f"gates.explainability.forbidden names `{c}`, which is no feature" for c in strange]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from weighin.contract.canary import Canary
 from weighin.contract.parts import Count, Metric, Name, Part, Positive, Share
 
 Action = Literal["nothing", "alert", "retrain", "rollback"]
@@ -144,3 +145,4 @@ class Monitor(Part):
     evidence: Evidence = Evidence()
     alerts: tuple[Alert, ...] = ()
     retrain: Retrain | None = None
+    canary: Canary | None = Field(None, description="How traffic moves to a new version, step by step.")

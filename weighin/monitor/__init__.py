@@ -5,5 +5,6 @@ watched  what the contract wants watched, as checks with limits
 alarm    how sure a window has to be, so that looking every five minutes raises few false alarms in a month
 look     one look: windows of the log in, outcomes and alarms out
 back     whether a monitor may roll back, and to which version
+canary   one look at a canary: whether its share of the traffic grows, goes, or waits
 tell     people are told, a training is asked for
 """
