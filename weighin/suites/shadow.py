@@ -181,4 +181,5 @@ def information(evidence: Evidence) -> list[dict[str, Any]]:
     known = evidence.subject.data.get("requests", {})
     rows = [["requests", known.get("requests", 0)], ["rows", known.get("rows", 0)]]
     rows += [["left out", said] for said in known.get("left_out", ())]
-    return [{"title": "Logged requests", "columns": ["what", "value"], "rows": rows}]
+    note = "The newest whole requests of the log, asked again of candidate and champion, one by one."
+    return [{"title": "Logged requests", "columns": ["what", "value"], "rows": rows, "note": note}]
