@@ -15,6 +15,7 @@ approved_data := {
 	"holdout": set(),
 	"sealed_holdout": set(),
 	"current": set(),
+	"requests": set(),
 }
 
 required_suites := {"data_quality", "performance", "drift", "explainability", "load"}

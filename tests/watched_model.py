@@ -49,7 +49,8 @@ class Watched:
         # JSON is YAML.
         added = {"monitor": monitor, **more}
         lines = [f"{name}: {json.dumps(value)}" for name, value in added.items()]
-        path.write_text("\n".join([(ROOT / "model_contract.yaml").read_text(), *lines, ""]))
+        own = (ROOT / "model_contract.yaml").read_text().partition("\nmonitor:")[0]
+        path.write_text("\n".join([own, *lines, ""]))
         return Watched(uri, path)
 
     @property

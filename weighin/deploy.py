@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -40,7 +40,8 @@ def deploy(spec: Deploy, model: str, version: str, digest: str, alias: str) -> P
     """
     started = time.monotonic()
     if spec.reload:
-        _reload(spec, {"model": model, "version": version, "digest": digest, "alias": alias})
+        values = {"model": model, "version": version, "digest": digest, "alias": alias}
+        run("reload", spec.reload, values, spec.seconds_at_most)
     return prove(spec, digest, started)
 
 
@@ -93,19 +94,26 @@ def served(identity: Identity) -> str:
         return f"nothing ({type(error).__name__})"
 
 
-def _reload(spec: Deploy, values: Mapping[str, str]) -> None:
+def run(
+    name: str, words: Sequence[str], values: Mapping[str, str], seconds: float, without: Collection[str] = ()
+) -> None:
+    """Run a command of the contract, word by word and without a shell.
+
+    name     what the contract calls it
+    values   {word} -> what takes its place
+    without  variables that it does not get, besides our signing key
+    Errors: `DeployError` when it does not end well, or not in so many seconds.
+    """
     command = []
-    for word in spec.reload:
-        for name, value in values.items():
-            word = word.replace(f"{{{name}}}", value)
+    for word in words:
+        for key, value in values.items():
+            word = word.replace(f"{{{key}}}", value)
         command.append(word)
-    environment = {k: v for k, v in os.environ.items() if k != KEY}
+    environment = {k: v for k, v in os.environ.items() if k != KEY and k not in without}
     try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, timeout=spec.seconds_at_most, check=False, text=True
-        )
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=seconds, check=False, text=True)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise DeployError(f"`reload` did not end ({type(error).__name__})", command[0], "Run it by hand.") from error
+        raise DeployError(f"`{name}` did not end ({type(error).__name__})", command[0], "Run it by hand.") from error
     if done.returncode:
         said = (done.stderr.strip().splitlines() or [""])[-1][:200]
-        raise DeployError(f"`reload` ended with code {done.returncode}: {said}", command[0], "Run it by hand.")
+        raise DeployError(f"`{name}` ended with code {done.returncode}: {said}", command[0], "Run it by hand.")

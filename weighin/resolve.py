@@ -3,6 +3,7 @@
 Everything after this step works on the folder that it leaves (`WORK`):
 
     subject.json   plan.json   models/<role>/   features/<dataset>.parquet   data/<dataset>.parquet   profiles/
+    requests/logged.parquet
 
 `features/permuted.parquet` holds rows of the holdout with one feature permuted at a time: a model answers them like any
 other rows, and its judge learns what it relies on.
@@ -27,6 +28,7 @@ from weighin.registry.location import is_embedded, tracking_uri
 from weighin.registry.looks import Looks, row_hashes
 from weighin.registry.mlflow import Registry
 from weighin.runner.plan import LOCUSTFILE, Plan
+from weighin.shadow import resolve_requests
 from weighin.subject import ModelVersion, SealedLook, Subject, artifact_digest
 
 STORED = "weighin/profile/reference.json"
@@ -56,7 +58,7 @@ def resolve(
             "MLFLOW_TRACKING_URI",
             "A maintainer must run this: pull requests from forks get neither variables nor secrets.",
         )
-    for part in ("models", "features", "predictions", "load", "data", "profiles"):
+    for part in ("models", "features", "requests", "predictions", "load", "shadow", "data", "profiles"):
         shutil.rmtree(work / part, ignore_errors=True)
     for part in ("subject.json", "plan.json"):
         (work / part).unlink(missing_ok=True)
@@ -71,6 +73,9 @@ def resolve(
     moment = contract.as_of or datetime.now(UTC)
     rows = resolve_rows(contract_file, work, sealed, moment)
     profiles = resolve_profiles(contract_file, work, moment, lambda role: stored_profile(subject.role(role), role))
+    if contract.gates.shadow:
+        # By the clock and not `as_of`: the log is what was asked until now.
+        rows["requests"] = resolve_requests(contract_file, work, datetime.now(UTC), subject.champion is not None)
     subject = replace(subject, data=merged(rows, profiles))
     _input_example(work)
     _locustfile(contract_file, work)

@@ -10,7 +10,7 @@ from typing import NoReturn
 from weighin import __version__
 
 MEASURES = ("psi", "jensen_shannon", "total_variation", "kolmogorov_smirnov")
-SUITES = ("data_quality", "performance", "drift", "explainability", "load")
+SUITES = ("data_quality", "performance", "drift", "explainability", "load", "shadow")
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,6 +63,7 @@ def parser() -> Parser:
     load.add_argument("--url", help="the server; not for --worker, whom the master tells")
     load.add_argument("--role", default="candidate", help="whose server this is (%(default)s)")
     load.add_argument("--start", type=int, default=0, help="which start of the server, counted from 0")
+    load.add_argument("--step", choices=("load", "shadow"), default="load", help="or the logged requests (%(default)s)")
     load.add_argument("--locustfile", type=Path, help="run the tasks of this file instead of asking for predictions")
     spread = load.add_mutually_exclusive_group()
     spread.add_argument("--master", type=int, metavar="N", help="let N workers run the locustfile, and write the log")
@@ -175,6 +176,13 @@ def parser() -> Parser:
     monitor.add_argument("--pushgateway", metavar="URL", help="push them to a Prometheus Pushgateway")
     monitor.add_argument("--pulse-at-most", type=float, metavar="MINUTES", help="only say when the last look was")
     monitor.add_argument("--dry-run", action="store_true", help="look, and neither do nor note anything")
+
+    canary = commands.add_parser("canary", help="look at a canary once: move on, go back, or wait")
+    canary.add_argument("--version", required=True, help="of the canary")
+    canary.add_argument("--share", type=float, required=True, help="of the traffic that it has now: a step")
+    canary.add_argument("--since", required=True, metavar="MOMENT", help="when it got it, ISO 8601; UTC without a zone")
+    canary.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    _contract(canary)
 
     looks = commands.add_parser("looks", help="show the looks at the sealed holdout: taken, left, closed")
     _contract(looks)

@@ -47,9 +47,10 @@ def _validate(given: argparse.Namespace) -> int:
         resolve_subject(file, given.work, given.candidate, given.champion, given.sealed)
     with _step("predict"):
         docker.predict(given.image, given.work) if in_docker else local.predict(given.work)
-    if "load" in suites:
-        with _step("serve and send load"):
-            docker.load(given.image, given.work) if in_docker else local.load(given.work)
+    for step, said in (("load", "serve and send load"), ("shadow", "serve both and ask what was logged")):
+        if step in suites:
+            with _step(said):
+                docker.load(given.image, given.work, step) if in_docker else local.load(given.work, step)
 
     def judge_one(suite: str) -> None:
         with _step(f"suite {suite}"):
@@ -128,20 +129,21 @@ def load(given: argparse.Namespace) -> int:
     if not given.url:
         raise ContractError("no server", "--url", "Name its address.")
     plan = Plan.read(path)
-    if plan.load is None:
-        raise ContractError("the contract has no load gate", str(path), "Add `gates.load`.")
-    session = next((s for s in plan.load.sessions if (s.role, s.start) == (given.role, given.start)), None)
+    planned = plan.of_step(given.step)
+    if planned is None:
+        raise ContractError(f"the contract has no {given.step} gate", str(path), f"Add `gates.{given.step}`.")
+    session = next((s for s in planned.sessions if (s.role, s.start) == (given.role, given.start)), None)
     if session is None:
         raise ContractError(f"the plan has no start {given.start} of the {given.role}", str(path))
-    asked = plan.load.at(session)
+    asked = planned.at(session)
     if given.locustfile or asked.locustfile:
         asked = replace(asked, locustfile=str(given.locustfile or given.work / asked.locustfile))
     workers = Workers(given.master, given.bind, given.port) if given.master else None
     if workers and not asked.locustfile:
         raise ContractError("workers run a locustfile, and there is none", "--master", "Name it with --locustfile.")
-    out = given.work / "load" / session.name
+    out = given.work / asked.step / session.name
     out.mkdir(parents=True, exist_ok=True)
-    features = given.work / "features" / "holdout.parquet"
+    features = given.work / (asked.requests or "features/holdout.parquet")
     generate(
         given.url,
         features,
@@ -413,6 +415,13 @@ def expectations(given: argparse.Namespace) -> int:
     same = write_suite(file.contract, file.folder, check=given.check)
     print("great_expectations/expectations/contract.json is " + ("as the contract says" if same else "written"))
     return 0
+
+
+def canary(given: argparse.Namespace) -> int:
+    """Look at a canary once."""
+    from weighin.cli.canary import look
+
+    return look(given)
 
 
 def doctor(given: argparse.Namespace) -> int:

@@ -126,7 +126,30 @@ class SealedRule:
     """How many of the performance gate's blocking checks do not pass on the sealed holdout, as none or some."""
 
 
-Rule = ColumnRule | MetricRule | FairnessRule | ChangedRule | DriftRule | LoadRule | ImportanceRule | SealedRule
+@dataclass(frozen=True)
+class ShadowRule:
+    """How candidate and champion answer the same logged requests.
+
+    tolerance  of a regression, within which answers are the same
+    quantile   of latency
+    """
+
+    kind: Literal["disagreement", "errors", "slower", "milliseconds"]
+    tolerance: float = 0.0
+    quantile: float = 0.0
+
+
+Rule = (
+    ColumnRule
+    | MetricRule
+    | FairnessRule
+    | ChangedRule
+    | DriftRule
+    | LoadRule
+    | ImportanceRule
+    | ShadowRule
+    | SealedRule
+)
 
 
 @dataclass(frozen=True)
@@ -155,6 +178,7 @@ def checks(contract: Contract, suite: str | None = None, now: datetime | None = 
         "explainability": _explainability(contract) if gates.explainability else (),
         "sealed": _sealed(contract) if gates.sealed else (),
         "load": _load(contract) if gates.load else (),
+        "shadow": _shadow(contract) if gates.shadow else (),
     }
     moment = contract.as_of or now or datetime.now(UTC)
     wanted = [suite] if suite else list(gates.names)
@@ -386,3 +410,19 @@ def _load(contract: Contract) -> Iterator[Check]:
         ("clean-environment", "clean_environment", 0 if gate.clean_environment else None),
     )
     yield from (check(name, LoadRule(kind), value) for name, kind, value in resources if value is not None)
+
+
+def _shadow(contract: Contract) -> Iterator[Check]:
+    gate = contract.gates.shadow
+    assert gate is not None
+    quantile = f"p{100 * gate.quantile:g}"
+    limits = (
+        ("disagreement", ShadowRule("disagreement", gate.tolerance or 0.0), gate.disagreement_at_most),
+        ("errors", ShadowRule("errors"), gate.errors_at_most),
+        (f"{quantile}/vs-champion", ShadowRule("slower", quantile=gate.quantile), gate.slower_at_most),
+        (quantile, ShadowRule("milliseconds", quantile=gate.quantile), gate.milliseconds_at_most),
+    )
+    for name, rule, value in limits:
+        if value is not None:
+            limit = Limit(Direction.AT_MOST, value, contract.alpha, gate.severity, gate.when_inconclusive)
+            yield Check(f"shadow/{name}", "shadow", limit, rule)

@@ -9,6 +9,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from weighin.contract.load import Load
 from weighin.contract.parts import Count, Graded, Metric, Name, Part, Positive, Severity, Share
 from weighin.contract.quality import DataQuality
+from weighin.contract.shadow import Shadow
 
 
 class AbsoluteCheck(Graded):
@@ -233,6 +234,7 @@ class Gates(Part):
     drift: Drift | None = None
     explainability: Explainability | None = None
     load: Load | None = None
+    shadow: Shadow | None = None
     sealed: Sealed | None = None
 
     @model_validator(mode="after")

@@ -53,6 +53,10 @@ def _places(root: yaml.Node, suite: str, parts: list[str]) -> Iterator[yaml.Node
         yield _key(root, "gates", suite, named.get(parts[0], ""))
     if suite == "load":
         yield from _load(root, parts)
+    if suite == "shadow":
+        latency = "slower_at_most" if parts[-1] == "vs-champion" else "milliseconds_at_most"
+        named = {"disagreement": "disagreement_at_most", "errors": "errors_at_most"}
+        yield _key(root, "gates", suite, named.get(parts[0], latency))
     yield _key(root, "gates", suite)
 
 

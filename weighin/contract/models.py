@@ -11,6 +11,7 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from weighin.contract.columns import Column
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
+from weighin.contract.load import Server
 from weighin.contract.monitor import Monitor
 from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive
 from weighin.contract.quality import DataQuality, TrainingRows
@@ -260,6 +261,19 @@ class Contract(Part):
             problems.append("gates.sealed needs data.sealed_holdout and gates.performance, whose limits it judges by")
         if gates.load:
             problems += [f"gates.load: {said}" for said in gates.load.unprovable(self.alpha)]
+        if gates.shadow:
+            problems += [f"gates.shadow: {said}" for said in gates.shadow.unfit(self.alpha, task)]
+            if self.monitor is None:
+                problems.append("gates.shadow needs monitor.log, where the requests are")
+            if self.server.url is not None:
+                problems.append("gates.shadow cannot let a server with a `url` serve candidate and champion")
+        canary = self.monitor.canary if self.monitor else None
+        if canary and canary.metric is not None:
+            known = METRICS.get(canary.metric)
+            if known is None or task not in known.tasks or task == "multiclass":
+                problems.append(f"monitor.canary.metric: `{canary.metric}` of a {task} task is not made from the log")
+            if data.columns[self.model.target].sensitive:
+                problems.append("monitor.canary.metric needs labels, and those of a sensitive target are never logged")
         explain = gates.explainability
         strange = [c for c in explain.forbidden if c not in self.features] if explain else []
         problems += [f"gates.explainability.forbidden names `{c}`, which is no feature" for c in strange]
@@ -282,6 +296,16 @@ class Contract(Part):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def server(self) -> Server:
+        """What serves a model that is asked over HTTP."""
+        return self.gates.load.server if self.gates.load else Server()
+
+    @property
+    def threshold(self) -> float:
+        """At which a probability is a positive decision."""
+        return self.gates.performance.threshold if self.gates.performance else 0.5
 
     @property
     def group_column(self) -> str | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from weighin.contract.canary import Canary
 from weighin.contract.parts import Count, Metric, Name, Part, Positive, Share
 from weighin.contract.stream import Streams
 
@@ -146,3 +147,4 @@ class Monitor(Part):
     evidence: Evidence = Evidence()
     alerts: tuple[Alert, ...] = ()
     retrain: Retrain | None = None
+    canary: Canary | None = Field(None, description="How traffic moves to a new version, step by step.")

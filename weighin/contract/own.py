@@ -8,7 +8,7 @@ from pathlib import Path
 from weighin.errors import ContractError
 
 FOLDER = "validation_tests"
-GATES = ("data_quality", "performance", "drift", "explainability", "load", "sealed")
+GATES = ("data_quality", "performance", "drift", "explainability", "load", "shadow", "sealed")
 TAKEN = ("approvals",)
 """Names of other folders beside the reports of the suites."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,60}")

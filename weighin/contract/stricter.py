@@ -32,6 +32,7 @@ _CHECKS = {
     "drift": ("columns",),
     "explainability": ("forbidden", "severity"),
     "load": ("quantiles", "within", "against_champion", "tolerance"),
+    "shadow": ("quantile", "tolerance"),
     "sealed": (),
 }
 """Parts of a gate that are checks, which are compared as such."""
@@ -128,6 +129,9 @@ def essence(check: Check) -> object:
 def basis(contract: Contract) -> dict[str, Any]:
     """What is measured, and on what: everything of a contract that is neither a limit nor about what comes after."""
     whole = contract.model_dump(mode="json", exclude={"waivers", "alpha", "promotion", "deploy", "monitor", "version"})
+    if contract.gates.shadow and contract.monitor:
+        # The requests that are asked again are data, too.
+        whole["log"] = contract.monitor.log.model_dump(mode="json", exclude={"retain_days"})
     whole["data"].pop("public_data")
     whole["data"]["columns"] = {n: (c["role"], c["sensitive"]) for n, c in whole["data"]["columns"].items()}
     for name, own in _CHECKS.items():

@@ -6,6 +6,7 @@ leaves one row per request in `responses-<role>-<start>.arrow`, and says how lat
 
     schedule  phases become requests: a moment, rows of the data, a body
     send      asks a server by that schedule
+    replay    asks it logged requests instead, one by one
     answer    what an answer says, or what is wrong with it
     log       the file of what was seen
     locust    the same schedule for tasks of a team's own locustfile

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from weighin.load.log import log_name, read_log, write_histogram, write_log
 from weighin.load.probes import probe
+from weighin.load.replay import replay
 from weighin.load.schedule import schedule
 from weighin.load.send import send, wait_until_healthy
 from weighin.runner.plan import LoadPlan
@@ -43,7 +44,8 @@ def generate(
     ones (`write_histogram`); `session.json` what else was noted: `healthy_at` and `began_at` (seconds since 1970),
     `phases` (seconds), `predictions` (rows that were answered), `probes` (see `probe`).
 
-    features  Parquet file whose rows are sent; beside it lies the model's input example, if it has one
+    features  Parquet file whose rows are sent; beside it lies the model's input example, if it has one. For a plan of
+              logged requests the file of these
     columns   the numbers of a prediction that count
     start     which start of the server, counted from 0: each draws requests of its own, for every role the same
     workers   other processes that run the locustfile of the plan; by default this one does
@@ -57,6 +59,9 @@ def generate(
 
         facts["began_at"] = time.time()
         responses = run(url, plan, (seed, start), workers)
+    elif plan.requests:
+        facts["began_at"] = time.time()
+        responses = replay(url, features, plan, columns, start)
     else:
         made = schedule(features, plan, (seed, start))
         facts["began_at"] = time.time()

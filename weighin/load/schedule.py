@@ -18,6 +18,7 @@ from weighin.runner.plan import Interface, LoadPlan, Phase
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 Floats = NDArray[np.float64]
 ROWS = "{{rows}}"
@@ -101,8 +102,11 @@ def bodies(frame: pd.DataFrame, interface: Interface, numbers: Sequence[int] | N
     import pyarrow as pa
 
     numbers = range(len(frame)) if numbers is None else numbers
+    return rows_as_json(pa.Table.from_pandas(frame, preserve_index=False), interface, numbers)
 
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+
+def rows_as_json(table: pa.Table, interface: Interface, numbers: Sequence[int]) -> Bodies:
+    """The same of a table: its types are kept, so that an integer that is missing makes no others floats."""
     names = table.column_names
     columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
     rows = zip(*columns, strict=True)

@@ -8,5 +8,6 @@ estimate what a metric will be, before labels come
 look     one look: windows of the log in, outcomes and alarms out
 stream   detectors of concept drift, fed row by row
 back     whether a monitor may roll back, and to which version
+canary   one look at a canary: whether its share of the traffic grows, goes, or waits
 tell     people are told, a training is asked for
 """

@@ -2,6 +2,7 @@
 
     python3 -m weighin.runner.docker predict --image IMAGE --work DIR
     python3 -m weighin.runner.docker load    --image IMAGE --work DIR
+    python3 -m weighin.runner.docker shadow  --image IMAGE --work DIR
     python3 -m weighin.runner.docker judge SUITE --image IMAGE --repo DIR --contract FILE --work DIR --out DIR
     python3 -m weighin.runner.docker run --image IMAGE [--registry DIR] [--write DIR ...] -- PROGRAM ...
 
@@ -187,13 +188,13 @@ def _unexpected(out: Path) -> str:
     return f"the model left files that nobody asked for: {sorted(strange)[:5]}" if strange else ""
 
 
-def load(image: str, work: Path) -> None:
-    """At each planned start: serve a model in one container, send the load from another that shares its loopback."""
+def load(image: str, work: Path, step: str = "load") -> None:
+    """At each planned start: serve a model in one container, ask it from another that shares its loopback."""
 
     def start(plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
         return _start(image, work, plan, session, out, record)
 
-    every_start(Plan.read(work / "plan.json"), work, _writable, start)
+    every_start(Plan.read(work / "plan.json"), step, work, _writable, start)
 
 
 def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
@@ -201,11 +202,14 @@ def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, 
     mounts: tuple[tuple[Path, str, bool], ...] = (
         (work / "features", "/work/features", False),
         (work / "plan.json", "/work/plan.json", False),
-        (out, f"/work/load/{session.name}", True),
+        (out, f"/work/{plan.step}/{session.name}", True),
     )
+    if plan.requests:
+        mounts = (*mounts, ((work / plan.requests).parent, f"/work/{Path(plan.requests).parent}", False))
     if plan.locustfile:
         mounts = (*mounts, (work / plan.locustfile, f"/work/{plan.locustfile}", False))
     command = ["weighin", "load", "--work", "/work", "--role", session.role, "--start", str(session.start)]
+    command += ["--step", plan.step]
     seconds = plan.most_seconds + PROBE_SECONDS
     if plan.url:
         outside = Sandbox(image, mounts, GENERATOR_MB, network="bridge")
@@ -384,7 +388,7 @@ def main() -> int:
     """Parse the command line of this module; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python3 -m weighin.runner.docker", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
-    for name in ("predict", "load", "judge", "run"):
+    for name in ("predict", "load", "shadow", "judge", "run"):
         step = steps.add_parser(name)
         step.add_argument("--image", required=True, help="image id, digest or tag")
         if name != "run":
@@ -407,8 +411,8 @@ def main() -> int:
         match given.step:
             case "predict":
                 predict(given.image, given.work)
-            case "load":
-                load(given.image, given.work)
+            case "load" | "shadow":
+                load(given.image, given.work, given.step)
             case "judge":
                 return judge(given.suite, given.image, given.repo, given.contract, given.work, given.out)
             case "run":

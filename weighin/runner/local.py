@@ -43,13 +43,13 @@ def predict(work: Path) -> None:
         list(pool.map(predict_role, plan.roles))
 
 
-def load(work: Path) -> None:
-    """At each planned start: serve a model, send the load, note what the server took."""
+def load(work: Path, step: str = "load") -> None:
+    """At each planned start: serve a model, send the load, or the logged requests, note what the server took."""
 
     def start(plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
         return _start(work, plan, session, record)
 
-    every_start(Plan.read(work / "plan.json"), work, _emptied, start)
+    every_start(Plan.read(work / "plan.json"), step, work, _emptied, start)
 
 
 def _emptied(folder: Path) -> Path:
@@ -63,6 +63,7 @@ def _start(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
     if plan.image:
         return f"the server is the image {plan.image}: it needs --runner docker"
     arguments = ["load", "--work", str(work.resolve()), "--role", session.role, "--start", str(session.start)]
+    arguments += ["--step", plan.step]
     seconds = plan.most_seconds + PROBE_SECONDS
     with _scratch() as folder:
         if plan.url:

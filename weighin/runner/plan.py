@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-SCHEMA = "weighin/plan/v2"
+SCHEMA = "weighin/plan/v3"
 RECOVERED_SECONDS = 5.0
 """How long a server is watched after the time in which it must have recovered."""
 CLEAN_SECONDS = 5.0
 LOCUSTFILE = "locustfile.py"
 """Where in the work folder the team's own lies."""
+REQUESTS = "requests/logged.parquet"
+"""Where in the work folder the requests lie that are asked again."""
 MARGIN_SECONDS = 5.0
 """What a generator may need besides the time that its plan gives: encoding, sending late, writing."""
 
@@ -22,7 +24,7 @@ class Phase:
     """A stretch of load: requests per second for so many seconds."""
 
     name: str
-    """warm_up, load, peak, stress-1, stress-2, ... or recovery."""
+    """warm_up, load, peak, stress-1, stress-2, ... or recovery; replay has no rate, and `seconds` are the most."""
     rate: float
     seconds: float
 
@@ -91,6 +93,13 @@ def sessions(gate: Any, champion: bool) -> tuple[Session, ...]:
     return tuple(found)
 
 
+def replays(gate: Any) -> tuple[Session, ...]:
+    """What a shadow gate asks for: at each start both models, and the one that came second comes first at the next."""
+    phases = (Phase("replay", 0.0, gate.seconds_at_most),)
+    order = ("candidate", "champion")
+    return tuple(Session(r, s, phases) for s in range(gate.starts) for r in (order if s % 2 == 0 else order[::-1]))
+
+
 def _ramp(gate: Any) -> list[Phase]:
     """Rates that grow by a factor from the expected one to the last."""
     rates, last = [], gate.stress.rate_at_most
@@ -115,6 +124,7 @@ class LoadPlan:
                  the team's own server; "" and none for MLflow's
     url          of a server that runs already; "" for none
     locustfile   tasks of this file are run instead of asking for predictions; "" for none
+    requests     file of the work folder whose requests are asked one by one, in place of a schedule; "" for none
     sessions     the starts of the server; `at` gives the plan of one
     """
 
@@ -133,11 +143,17 @@ class LoadPlan:
     command: tuple[str, ...] = ()
     url: str = ""
     locustfile: str = ""
+    requests: str = ""
     sessions: tuple[Session, ...] = ()
 
     def at(self, session: Session) -> LoadPlan:
         """The plan of one start."""
         return replace(self, phases=session.phases)
+
+    @property
+    def step(self) -> str:
+        """The step that does this, and the folder that it leaves."""
+        return "shadow" if self.requests else "load"
 
     @property
     def most_seconds(self) -> float:
@@ -182,6 +198,7 @@ class Plan:
     memory_mb: int
     load: LoadPlan | None
     shap_rows: int = 0
+    shadow: LoadPlan | None = None
 
     @staticmethod
     def of(contract: Any, roles: tuple[str, ...], sealed: bool = False, own: tuple[str, ...] = ()) -> Plan:
@@ -194,7 +211,8 @@ class Plan:
         explain = contract.gates.explainability
         suites = (*contract.gates.names, *(["sealed"] if sealed else []), *own)
         shap_rows = explain.shap if explain else 0
-        return Plan(suites, roles, model.columns, model.predict_seconds, model.memory_mb, load, shap_rows)
+        shadow = _shadow_plan(contract) if contract.gates.shadow else None
+        return Plan(suites, roles, model.columns, model.predict_seconds, model.memory_mb, load, shap_rows, shadow)
 
     def predict_arguments(self) -> list[str]:
         """What `weighin predict` is told of the model's answers."""
@@ -215,7 +233,7 @@ class Plan:
             raise ValueError(f"{path}: no readable plan ({error}). Run `weighin resolve` first.") from error
         if value.pop("schema", None) != SCHEMA:
             raise ValueError(f"{path}: not a plan of schema {SCHEMA}. Run `weighin resolve` again.")
-        load = value["load"] and LoadPlan.of(value["load"])
+        load, shadow = (value[k] and LoadPlan.of(value[k]) for k in ("load", "shadow"))
         return Plan(
             tuple(value["suites"]),
             tuple(value["roles"]),
@@ -224,26 +242,46 @@ class Plan:
             value["memory_mb"],
             load,
             value["shap_rows"],
+            shadow,
         )
+
+    def of_step(self, step: str) -> LoadPlan | None:
+        """What the step `load` or `shadow` asks of servers, if anything."""
+        return self.shadow if step == "shadow" else self.load
 
 
 def _load_plan(gate: Any, champion: bool) -> LoadPlan:
-    server = gate.server
-    return LoadPlan(
-        phases=(),
+    return replace(
+        _served(gate.server, gate.timeout_seconds),
         arrivals=gate.arrivals,
         batch_rows=gate.sizes,
-        timeout_seconds=gate.timeout_seconds,
+        break_ms=gate.within.milliseconds,
+        lateness_ms=gate.lateness_ms_at_most,
+        locustfile=LOCUSTFILE if gate.locustfile else "",
+        sessions=sessions(gate, champion),
+    )
+
+
+def _shadow_plan(contract: Any) -> LoadPlan:
+    """Served as the load gate serves, or by MLflow's scoring server."""
+    served = _served(contract.server, contract.gates.shadow.timeout_seconds)
+    return replace(served, requests=REQUESTS, sessions=replays(contract.gates.shadow))
+
+
+def _served(server: Any, timeout_seconds: float) -> LoadPlan:
+    return LoadPlan(
+        phases=(),
+        arrivals="constant",
+        batch_rows=(1,),
+        timeout_seconds=timeout_seconds,
         server_cpus=server.cpus,
         server_memory_mb=server.memory_mb,
         start_seconds=server.start_seconds,
         interface=Interface(server.health, server.path, server.request, server.template, server.predictions),
-        break_ms=gate.within.milliseconds,
+        break_ms=0.0,
         break_share=0.5,
-        lateness_ms=gate.lateness_ms_at_most,
+        lateness_ms=0.0,
         image=server.image or "",
         command=server.command,
         url=server.url or "",
-        locustfile=LOCUSTFILE if gate.locustfile else "",
-        sessions=sessions(gate, champion),
     )

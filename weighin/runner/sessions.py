@@ -21,26 +21,29 @@ PROBE_SECONDS = 60
 PREPARE_SECONDS = 600
 
 
-def every_start(plan: Plan, work: Path, made: Callable[[Path], Path], start: Start) -> None:
-    """Go through all planned starts, in `work/load`; what goes wrong is noted beside the folder of each.
+def every_start(plan: Plan, step: str, work: Path, made: Callable[[Path], Path], start: Start) -> None:
+    """Go through all planned starts of a step, `load` or `shadow`; what goes wrong is noted beside the folder of each.
 
     made  gives an empty folder that the generator may write to
     """
-    out = work / "load"
+    out, asked = work / step, plan.of_step(step)
     made(out)
-    note_problem(out, "" if plan.load else "the contract has no load gate")
-    if plan.load is None:
+    note_problem(out, "" if asked else f"the contract has no {step} gate")
+    if asked is None:
         return
-    refused = refusal(plan.load.url, os.environ) if plan.load.url else ""
-    for session in plan.load.sessions:
+    if asked.requests and not (work / asked.requests).is_file():
+        note_problem(out, "there are no requests to ask")
+        return
+    refused = refusal(asked.url, os.environ) if asked.url else ""
+    for session in asked.sessions:
         folder = made(out / session.name)
         record: Record = {}
         try:
-            other = "" if plan.load.url else changed(work, model_of(session, work).name)
-            problem = refused or other or start(plan.load.at(session), session, folder, record)
+            other = "" if asked.url else changed(work, model_of(session, work).name)
+            problem = refused or other or start(asked.at(session), session, folder, record)
         finally:
             # Also when it is interrupted: a part of a run must not look like a whole one.
-            note_problem(folder, "the load step was interrupted")
+            note_problem(folder, f"the {step} step was interrupted")
             write_record(folder, record)
         note_problem(folder, problem)
 

@@ -16,7 +16,7 @@ from weighin.outcome import Measurement, Unmeasured
 from weighin.stats.intervals import Undefined
 from weighin.suites.evidence import Evidence
 
-SUITES = ("data_quality", "performance", "drift", "explainability", "load", "sealed")
+SUITES = ("data_quality", "performance", "drift", "explainability", "load", "shadow", "sealed")
 
 
 def measured(check: Check, evidence: Evidence) -> Measurement | Unmeasured:

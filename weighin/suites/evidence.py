@@ -175,9 +175,8 @@ class Evidence:
     @cache  # noqa: B019
     def scored(self, role: str, dataset: str) -> Scored:
         """Labels, predictions and weights of a role on a dataset."""
-        gate = self.contract.gates.performance
-        threshold = gate.threshold if gate else 0.5
-        return Scored(self.truth(dataset), self.predictions(role, dataset), self.weights(dataset), threshold)
+        known = self.truth(dataset), self.predictions(role, dataset), self.weights(dataset)
+        return Scored(*known, self.contract.threshold)
 
     @cache  # noqa: B019
     def rows(self, dataset: str) -> Rows:

@@ -1,0 +1,49 @@
+"""How traffic moves from the champion to a new version: step by step, by the prediction log of both."""
+
+from __future__ import annotations
+
+from pydantic import Field, FiniteFloat, model_validator
+
+from weighin.contract.parts import Count, Metric, Part, Positive, Share
+
+LIMITS = ("errors_more_at_most", "worse_at_most", "slower_at_most", "milliseconds_at_most")
+
+
+class Canary(Part):
+    """Rows of the role `canary` against those of the role `champion`, over the same span of the log."""
+
+    steps: tuple[Share, ...] = Field(min_length=1, description="Shares of the traffic, growing, such as 0.05, 0.25, 1.")
+    command: tuple[str, ...] = Field(
+        min_length=1, description="Moves the traffic, word by word; {share}, {version} and {model} are replaced."
+    )
+    seconds_at_most: Positive = Field(60, description="Until the command has ended.")
+    rows_at_least: Count = Field(
+        1000, ge=100, description="Requests of the canary, and labels of them, before a step can pass; then twice that."
+    )
+    errors_more_at_most: Share | None = Field(
+        None, description="Share of requests answered with an error, less the champion's."
+    )
+    metric: Metric | None = None
+    worse_at_most: FiniteFloat | None = Field(
+        None, ge=0, description="By how much `metric` may be worse than the champion's, in its own unit."
+    )
+    slower_at_most: Positive | None = Field(
+        None, description="`quantile` of the latency, as a multiple of the champion's."
+    )
+    milliseconds_at_most: Positive | None = Field(None, description="`quantile` of the latency.")
+    quantile: float = Field(0.5, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Canary:
+        problems = []
+        if list(self.steps) != sorted(set(self.steps)) or self.steps[0] == 0:
+            problems.append("`steps` grow, from above 0")
+        if not any("{share}" in word for word in self.command):
+            problems.append("`command` has no {share}, so that it would move nothing")
+        if (self.metric is None) != (self.worse_at_most is None):
+            problems.append("`metric` and `worse_at_most` go together")
+        if all(getattr(self, name) is None for name in LIMITS):
+            problems.append(f"give at least one of {', '.join(LIMITS)}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
