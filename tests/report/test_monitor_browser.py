@@ -26,7 +26,7 @@ NOTHING = History((), ())
 def strange(name: str) -> tuple[dict[str, object], History]:
     """Everything that a log or a registry may say is `name`."""
     check = f"monitor/last-1000/drift/{name}"
-    events = (event(1, "alarm", 30, checks=(check,), said=name, failed=name, version=name, who=name),)
+    events = (event(1, "alarm", 30, checks=(check,), said=name, version=name, who=name),)
     evidence = [(item(check, Limit(Direction.AT_MOST, 0.2, 0.01), baseline=name), measured(check, 0.3, 0.02))]
     found = History((series(check, name, np.full(9, 0.3), 0.02, NOW),), events)
     return document(run(evidence, events, model=name, version=name, problems=[name])), found
