@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from following_server import FollowingServer
 from loopback import Answer, listening
 from registry_versions import BROKEN, NAME, SAYS, promoted, restored, template, titles
 from weighin.cli import main
@@ -45,43 +43,14 @@ def contract(tmp_path: Path) -> Path:
     return path
 
 
-class Server:
-    """`weighin serve --follow`."""
+class Server(FollowingServer):
+    """One row in, one number out."""
 
-    def __init__(self, folder: Path, contract: Path) -> None:
-        command = [sys.executable, "-m", "weighin", "serve", "--follow", "--contract", str(contract)]
-        self.pid_file = folder / "server.pid"
-        self.log = (folder / "server.log").open("wb")
-        self.process = subprocess.Popen(
-            [*command, "--port", "0", "--pid-file", str(self.pid_file)],
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            env={**os.environ, "MLFLOW_TRACKING_PASSWORD": "a-secret", "WEIGHIN_SIGNING_KEY": "another"},
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.first = self.process.stdout.readline()
-        self.url = self.first.split()[0]
-
-    @property
-    def spec(self) -> Deploy:
-        reload = ("pkill", "--signal", "HUP", "--pidfile", str(self.pid_file))
-        return Deploy(reload=reload, identity=Identity(url=f"{self.url}/ping"), seconds_at_most=25)
-
-    def ask(self) -> tuple[float, str]:
+    def answer(self) -> tuple[float, str]:
         """What it predicts for one row, and the version that it names."""
-        body = json.dumps({"dataframe_split": {"columns": ["a"], "data": [[1]]}}).encode()
-        request = urllib.request.Request(  # noqa: S310 - loopback
-            f"{self.url}/invocations", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-            return json.loads(answer.read())["predictions"][0], answer.headers["weighin-model-version"]
-
-    def end(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(30) == 0
-        self.log.close()
-        assert not self.pid_file.exists()
+        (value,), version, _ = self.ask()
+        assert isinstance(value, float)
+        return value, version
 
 
 @pytest.fixture
@@ -95,7 +64,7 @@ def server(uri: str, tmp_path: Path, contract: Path) -> Iterator[Server]:
 
 
 def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
-    assert server.ask() == (0.3, "3")
+    assert server.answer() == (0.3, "3")
     answers: list[tuple[float, str]] = []
     failed: list[str] = []
     done = threading.Event()
@@ -103,7 +72,7 @@ def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
     def keep_asking() -> None:
         while not done.is_set():
             try:
-                answers.append(server.ask())
+                answers.append(server.answer())
             except OSError as error:
                 failed.append(repr(error))
 
@@ -118,7 +87,7 @@ def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
     assert back.proof is not None
     assert back.entry is not None
     assert back.proof.digest == back.entry.artifact == served(server.spec.identity)
-    assert server.ask() == (0.2, "2")
+    assert server.answer() == (0.2, "2")
     # Nobody noticed, but for the answers; and neither model saw a secret.
     assert failed == []
     assert set(answers) <= {(0.3, "3"), (0.2, "2")}
@@ -141,7 +110,7 @@ def test_a_server_that_does_not_follow_is_noticed_and_told_again(uri: str, serve
     assert again.entry is None
     assert again.proof is not None
     assert len(of.ledger.entries()) == 4
-    assert server.ask() == (0.2, "2")
+    assert server.answer() == (0.2, "2")
 
 
 def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(uri: str, server: Server, tmp_path: Path) -> None:
@@ -150,13 +119,13 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(uri: str, s
     assert head is not None
     with pytest.raises(DeployError, match="the server says"):
         deploy(server.spec.model_copy(update={"seconds_at_most": 3.0}), NAME, "4", head.artifact, "champion")
-    assert server.ask() == (0.3, "3")
+    assert server.answer() == (0.3, "3")
     deadline = time.monotonic() + 60
     while "still version 3: " not in (tmp_path / "server.log").read_text() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert "still version 3: " in (tmp_path / "server.log").read_text()
     assert rollback(titles(uri), spec=server.spec, **CALM).proof is not None
-    assert server.ask() == (0.3, "3")
+    assert server.answer() == (0.3, "3")
 
 
 def test_a_champion_whose_files_have_changed_is_not_served(uri: str, tmp_path: Path, contract: Path) -> None:

@@ -34,6 +34,7 @@ AUC, LOSS = {"metric": "roc_auc", "at_least": 0.0}, {"metric": "log_loss", "at_m
 ALL = (ERRORS, LATENCY, AUC, FEATURE, PREDICTION)
 EDGE = Truth(SHARE, SLOW, PSI, PSI)
 INSIDE = Truth(0.02, 0.02, 0.02, 0.02)
+SOURCE = Truth(SHARE, SLOW, PSI, PSI, source=True)
 NOTHING = Truth(0.0, 0.02)
 
 
@@ -45,6 +46,7 @@ class Setting:
     metric     how far the limit of a metric lies beyond the truth
     rows       of the reference that the profile is made from, drawn anew for each month
     rule       whether the plain rule looks at the feature as well
+    promised   whether the stated number is promised: a limit on drift is one on the distance from the profile as it is
     """
 
     name: str
@@ -56,6 +58,7 @@ class Setting:
     metric: float = 0.0
     rows: int = 40_000
     rule: bool = False
+    promised: bool = True
 
 
 def settings() -> list[Setting]:
@@ -75,6 +78,7 @@ def settings() -> list[Setting]:
         Setting("drift of a feature, last 1,000", (FEATURE,)),
         Setting("drift of a feature, last hour", (FEATURE,), HOUR),
         Setting("drift of a feature, reference of 2,000", (FEATURE,), rows=2_000),
+        Setting("  the same against the profile's source", (FEATURE,), truth=SOURCE, rows=2_000, promised=False),
         Setting("drift of predictions, last 1,000", (PREDICTION,)),
         Setting("drift of predictions, last 200", (PREDICTION,), small),
         Setting("one window: errors", (ERRORS,), looks=1),
@@ -95,8 +99,7 @@ def base() -> Contract:
 
 def contract_of(setting: Setting, before: Profile, **evidence: Any) -> Contract:
     """With limits of metrics at the truth, or `metric` beyond it."""
-    edges = np.array(before.columns["prediction"].cells.edges)
-    share = streams.tilted(edges, setting.truth.prediction)
+    share = setting.truth.levels(before)
     limits = {
         "at_least": streams.true_auc(share) - setting.metric,
         "at_most": streams.true_log_loss(share) + setting.metric,

@@ -39,13 +39,34 @@ class Truth:
     """What is true of every row.
 
     errors, slow         share of requests that fail, or take longer than the limit
-    feature, prediction  population stability index of what comes now against the reference, in the reference's cells
+    feature, prediction  population stability index of what comes now against the profile, in its cells
+    source               the index is taken against what the profile's rows were drawn from, not against the profile
     """
 
     errors: float = 0.01
     slow: float = 0.02
     feature: float = 0.0
     prediction: float = 0.0
+    source: bool = False
+
+    def move(self, before: Profile) -> float:
+        """How far the feature has moved."""
+        return shifted(_edges(before, "temp"), self.feature, None if self.source else _shares(before, "temp"))
+
+    def levels(self, before: Profile) -> Floats:
+        """Shares of the levels of predictions."""
+        known = None if self.source else _shares(before, "prediction")
+        return tilted(_edges(before, "prediction"), self.prediction, known)
+
+
+def _edges(before: Profile, column: str) -> Floats:
+    return np.array(before.columns[column].cells.edges)
+
+
+def _shares(before: Profile, column: str) -> Floats:
+    """Of cells; nothing is missing."""
+    counts = before.columns[column].counts.sum(axis=0)[:-1]
+    return counts / counts.sum()
 
 
 def psi(p: Floats, q: Floats) -> float:
@@ -53,13 +74,17 @@ def psi(p: Floats, q: Floats) -> float:
     return float(np.sum((q - p) * np.log(q / p)))
 
 
-def shifted(edges: Floats, to: float) -> float:
-    """How far a standard normal feature has to move for this index in these cells."""
+def shifted(edges: Floats, to: float, known: Floats | None = None) -> float:
+    """How far a standard normal feature has to move for this index in these cells.
+
+    known  shares that it is taken against; by default those of the feature before it moved
+    """
 
     def shares(by: float) -> Floats:
         return np.diff(stats.norm.cdf(np.concatenate([[-np.inf], edges, [np.inf]]) - by))
 
-    return optimize.brentq(lambda by: psi(shares(0.0), shares(by)) - to, 0.0, 4.0, xtol=1e-13) if to else 0.0
+    p = shares(0.0) if known is None else known
+    return optimize.brentq(lambda by: psi(p, shares(by)) - to, 0.0, 4.0, xtol=1e-13) if to else 0.0
 
 
 def scores(tilt: float = 0.0) -> Floats:
@@ -68,14 +93,15 @@ def scores(tilt: float = 0.0) -> Floats:
     return share / share.sum()
 
 
-def tilted(edges: Floats, to: float) -> Floats:
-    """Shares of the levels at this index in these cells."""
+def tilted(edges: Floats, to: float, known: Floats | None = None) -> Floats:
+    """Shares of the levels at this index in these cells. `known` as for `shifted`."""
     cell = np.searchsorted(edges, LEVELS, side="right")
 
     def shares(tilt: float) -> Floats:
         return np.bincount(cell, weights=scores(tilt))
 
-    return scores(optimize.brentq(lambda t: psi(shares(0.0), shares(t)) - to, 0.0, 20.0, xtol=1e-13) if to else 0.0)
+    p = shares(0.0) if known is None else known
+    return scores(optimize.brentq(lambda t: psi(p, shares(t)) - to, 0.0, 20.0, xtol=1e-13) if to else 0.0)
 
 
 def true_auc(share: Floats) -> float:
@@ -110,9 +136,8 @@ class Month:
         n = int(self.rows[-1])
         self.failed = rng.random(n) < truth.errors
         self.slow = rng.random(n) < truth.slow
-        move = shifted(np.array(before.columns["temp"].cells.edges), truth.feature)
-        self.temp = rng.normal(move, 1.0, n)
-        levels = tilted(np.array(before.columns["prediction"].cells.edges), truth.prediction)
+        self.temp = rng.normal(truth.move(before), 1.0, n)
+        levels = truth.levels(before)
         self.level = np.searchsorted(np.cumsum(levels)[:-1], rng.random(n)).astype(np.int8)
         self.label = rng.random(n) < LEVELS[self.level]
         came = np.repeat(np.arange(len(slots)), slots) + rng.exponential(LATE, n)

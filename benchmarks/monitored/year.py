@@ -7,7 +7,6 @@ the departure. A look at which no row has come sees what the one before saw, and
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,16 +17,21 @@ import pandas as pd
 import pyarrow as pa
 from scipy import special
 
+from monitored.alarms import onsets
+from monitored.peers import Peers
 from monitored.screens import auc, drift_could_fail, running
 from monitored.streams import EVERY
 from weighin.contract import Check
 from weighin.contract.checks import DriftRule
-from weighin.contract.monitor import Window
+from weighin.contract.models import Contract
+from weighin.contract.monitor import Monitor, Window
+from weighin.data.cells import Cells
 from weighin.data.profile import ColumnProfile, Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.monitor.watched import Watched
-from weighin.outcome import Status, decide
+from weighin.monitor.look import Champion, look
+from weighin.monitor.watched import Watched, watched
+from weighin.outcome import Measurement, Status, decide
 from weighin.stats.contrast import contrast
 from weighin.stats.metrics import Scored
 from weighin.suites.drift import compared
@@ -38,7 +42,7 @@ BEGIN = datetime(2013, 1, 1, tzinfo=UTC)
 LATE = 72
 """Labels come so many times five minutes after the departure."""
 WINDOW = 1000
-ROWS_OF_RAMP = 14
+RAMP = 14
 """Days until a ramp is complete."""
 
 
@@ -94,6 +98,16 @@ class Year:
             }
         )
 
+    def part(self, first: int, looks: int) -> tuple[Year, np.ndarray]:
+        """The rows that so many looks from the one at `first` on can see, and these looks."""
+        at = int(np.searchsorted(self.looks, first))
+        taken = self.looks[at : at + looks]
+        # Labels are late: their windows begin that much earlier.
+        begin = max(0, int(self.labelled(taken[:1])[0]) - 4 * WINDOW)
+        rows = slice(begin, int(self.behind(taken[-1:])[0]))
+        values = {name: of[rows] for name, of in self.values.items()}
+        return replace(self, values=values, label=self.label[rows], slot=self.slot[rows]), taken
+
     def changed(self, column: str, values: np.ndarray) -> Year:
         """The same year with another column."""
         return replace(self, values={**self.values, column: values})
@@ -103,8 +117,8 @@ def _arrow(values: np.ndarray) -> pa.Array:
     return pa.array(values, from_pandas=True)
 
 
-def flights(root: object) -> Year:
-    """The year, scored by the example's model, which is fitted here."""
+def flights(rows: int) -> Year:
+    """The year, scored by the example's model, which is fitted here on so many of its rows."""
     from scripts import train
     from scripts.build_example_data import WINDOWS
     from scripts.build_example_data import flights as read
@@ -112,6 +126,7 @@ def flights(root: object) -> Year:
     table, _ = read()
     begins, ends = (pd.Timestamp(d) for d in WINDOWS["train"])
     fitted = table[(table["day"] >= begins) & (table["day"] <= ends)].astype({"late": int})
+    fitted = fitted.sample(n=min(rows, len(fitted)), random_state=0).sort_index()
     model = train.fit(fitted, "challenger", None, 0)
     table["prediction"] = np.round(model.predict_proba(table[list(train.CHALLENGER)])[:, 1], 2)
     since = (table["scheduled_departure"] - pd.Timestamp(BEGIN)) / pd.Timedelta(EVERY)
@@ -139,7 +154,7 @@ class Ours:
 
     def alarms(self, looks: np.ndarray, windows: int, *, first: bool = False) -> np.ndarray:
         """(looks,) whether the check alarms; with `first` not beyond the first one."""
-        ends = (self._year.labelled if self._item.kind == "metric" else self._year.behind)(looks)
+        ends = self._ends(looks)
         could = np.ones(len(looks), dtype=bool)
         for back in range(windows):
             left = np.flatnonzero(could)
@@ -151,14 +166,12 @@ class Ours:
                 break
         return found
 
-    def estimates(self, looks: np.ndarray) -> np.ndarray:
-        """(looks,) of the newest window."""
-        ends = (self._year.labelled if self._item.kind == "metric" else self._year.behind)(looks)
-        return np.array([self._measured(int(end)).estimate for end in ends])
+    def status(self, look: int) -> Status:
+        """Of the newest window."""
+        return decide(self._measured(int(self._ends(np.array([look]))[0])), self._item.limit).status
 
-    def fails(self, looks: np.ndarray) -> np.ndarray:
-        """(looks,) whether the newest window fails."""
-        return self.alarms(looks, 1)
+    def _ends(self, looks: np.ndarray) -> np.ndarray:
+        return (self._year.labelled if self._item.kind == "metric" else self._year.behind)(looks)
 
     def _could(self, behind: np.ndarray) -> np.ndarray:
         counts = self._counted(behind - WINDOW, behind).astype(float)
@@ -174,7 +187,7 @@ class Ours:
             self._known[behind] = decide(self._measured(behind), self._item.limit).status is Status.FAILED
         return self._known[behind]
 
-    def _measured(self, behind: int):
+    def _measured(self, behind: int) -> Measurement:
         item, year = self._item, self._year
         rows, level = slice(behind - WINDOW, behind), 1 - item.limit.alpha
         if item.kind == "metric":
@@ -185,11 +198,12 @@ class Ours:
         known = year.before.columns[item.column]
         now = ColumnProfile(known.kind, known.cells, counts, None, known.distinct, known.complete)
         after = Profile(WINDOW, None, "counts", True, year.before.table, {item.column: now})
-        check = Check(item.id, "monitor", item.limit, item.rule)
+        # Against a limit that nothing reaches: the p-value costs ten times as much as the rest, and decides nothing.
+        check = Check(item.id, "monitor", replace(item.limit, value=1e9), item.rule)
         return compared(check, year.before, after, level, "rows", hidden=False)
 
 
-def _codes(values: np.ndarray, cells) -> np.ndarray:
+def _codes(values: np.ndarray, cells: Cells) -> np.ndarray:
     """Each value's cell, as `weighin.data.cells` counts it."""
     if cells.kind == "number":
         numbers = values.astype(float)
@@ -230,7 +244,7 @@ def faulty(year: Year, fault: Fault, begins: int, *, ramp: bool) -> Year:
     day = timedelta(days=1) / EVERY
     share = np.where(year.slot >= begins, 1.0, 0.0)
     if ramp:
-        share = np.clip((year.slot - begins) / (ROWS_OF_RAMP * day), 0, 1)
+        share = np.clip((year.slot - begins) / (RAMP * day), 0, 1)
     hit = np.random.default_rng(4).random(len(values)) < share
     changed = fault.change(values)
     return year.changed(fault.column, np.where(hit, changed, values))
@@ -243,6 +257,97 @@ def begins_of(year: Year, number: int) -> np.ndarray:
     return year.looks[np.searchsorted(year.looks, wanted)]
 
 
-def say(text: str) -> None:
-    """To stderr."""
-    print(text, file=sys.stderr, flush=True)
+LIMITS = {"distance": 0.1, "temp": 5.0, "carrier": 0.1, "prediction": 1.2, "roc_auc": 0.6}
+"""A tenth more than what three windows side by side all reached within the days of the reference (0.00, 4.5, 0.00, 1.08
+and, of the area, 0.604), and no less than 0.1. A day's weather is one weather: limits of 0.2, made for weeks, are beyond
+reach for a window of a day."""
+AFTER = 21
+"""Days after a fault has begun in which it can be found; of a ramp as many after its end."""
+
+
+def watching(contract: Contract) -> Contract:
+    """With the limits above, on the last 1,000 rows or labels."""
+    window = {"rows": WINDOW}
+    watch: list[dict[str, object]] = [{"window": window, "drift_at_most": LIMITS[c], "columns": [c]} for c in COLUMNS]
+    watch.append({"window": window, "metric": "roc_auc", "at_least": LIMITS["roc_auc"]})
+    monitor = Monitor.model_validate({"log": {"path": "log"}, "watch": watch})
+    return contract.model_copy(update={"monitor": monitor})
+
+
+def items(contract: Contract) -> dict[str, Watched]:
+    """What is watched: column, or metric -> the check."""
+    return {i.column or i.metric: i for i in watched(contract, {}, COLUMNS)}
+
+
+@dataclass(frozen=True)
+class Season:
+    """One check on the year as it was, without a fault: alarms that begin, looks with one, looks."""
+
+    who: str
+    seen: str
+    begun: int
+    alarming: int
+    looks: int
+
+
+def season(year: Year, name: str, item: Watched, every: int) -> list[Season]:
+    """Ours, and what others say of the same column at the same looks: every so many of them."""
+    looks = year.looks[::every]
+    found = {"weighin": Ours(year, item).alarms(looks, 3)}
+    if item.kind == "drift":
+        found |= Peers(year.values[name], year.reference[name]).alarms(year.behind(looks))
+    return [Season(who, name, onsets(a), int(a.sum()), len(a)) for who, a in found.items()]
+
+
+@dataclass(frozen=True)
+class Delay:
+    """Rows from the change to the first look with an alarm; None where none came in time.
+
+    before  whether there was an alarm at the last look before the change: then nothing was found
+    """
+
+    who: str
+    fault: str
+    ramp: bool
+    rows: int | None
+    before: bool
+
+
+def delays(part: Year, looks: np.ndarray, number: int, item: Watched, ramp: bool) -> list[Delay]:
+    """Of one of the faults that begins at the second of the looks."""
+    fault = FAULTS[number]
+    year = faulty(part, fault, int(looks[1]), ramp=ramp)
+    begun = int(np.searchsorted(year.slot, looks[1]))
+    ends = year.behind(looks)
+    ours = Ours(year, item)
+    found = {"weighin": np.concatenate([ours.alarms(looks[:1], 3), ours.alarms(looks[1:], 3, first=True)])}
+    peers = Peers(year.values[fault.column], year.reference[fault.column])
+    found |= peers.alarms(ends)
+    told = []
+    for who, alarming in found.items():
+        first = np.flatnonzero(alarming[1:])
+        rows = int(ends[1 + first[0]]) - begun if len(first) else None
+        told.append(Delay(who, fault.name, ramp, rows, bool(alarming[0])))
+    return told
+
+
+def same(year: Year, contract: Contract, number: int) -> tuple[int, int, int]:
+    """At how many random looks each check was compared with `look`, with what it said, and with others' programs.
+
+    Returns outcomes compared, those of them that differ, and answers of scipy and Evidently that differ.
+    """
+    listed = items(contract)
+    looks = np.random.default_rng(5).choice(year.looks, number, replace=False)
+    champion = Champion("1", "sha256:x", year.before, {})
+    ours = {name: Ours(year, item) for name, item in listed.items()}
+    differ = 0
+    for at in looks:
+        found = look(contract, year, champion, year.moment(int(at)))
+        alarming = {a.check for a in found.alarms}
+        for item, outcome in zip(found.watched, found.outcomes, strict=True):
+            one = ours[item.column or item.metric]
+            status = one.status(int(at))
+            alarm = bool(one.alarms(np.array([at]), 3)[0])
+            differ += (status, alarm) != (outcome.status, item.id in alarming)
+    others = sum(Peers(year.values[c], year.reference[c]).agrees(year.behind(looks)) for c in COLUMNS)
+    return number * len(listed), differ, others
