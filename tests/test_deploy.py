@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from following_server import FollowingServer
 from loopback import Answer, listening
 from registry_versions import BROKEN, NAME, SAYS, promoted, restored, template, titles
-from served_champion import Server
 from weighin.cli import main
 from weighin.contract.release import Deploy, Identity
 from weighin.deploy import deploy, prove, served
@@ -43,6 +43,16 @@ def contract(tmp_path: Path) -> Path:
     return path
 
 
+class Server(FollowingServer):
+    """One row in, one number out."""
+
+    def answer(self) -> tuple[float, str]:
+        """What it predicts for one row, and the version that it names."""
+        (value,), version, _ = self.ask()
+        assert isinstance(value, float)
+        return value, version
+
+
 @pytest.fixture
 def server(uri: str, tmp_path: Path, contract: Path) -> Iterator[Server]:
     found = Server(tmp_path, contract)
@@ -54,7 +64,7 @@ def server(uri: str, tmp_path: Path, contract: Path) -> Iterator[Server]:
 
 
 def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
-    assert server.ask() == (0.3, "3")
+    assert server.answer() == (0.3, "3")
     answers: list[tuple[float, str]] = []
     failed: list[str] = []
     done = threading.Event()
@@ -62,7 +72,7 @@ def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
     def keep_asking() -> None:
         while not done.is_set():
             try:
-                answers.append(server.ask())
+                answers.append(server.answer())
             except OSError as error:
                 failed.append(repr(error))
 
@@ -77,7 +87,7 @@ def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
     assert back.proof is not None
     assert back.entry is not None
     assert back.proof.digest == back.entry.artifact == served(server.spec.identity)
-    assert server.ask() == (0.2, "2")
+    assert server.answer() == (0.2, "2")
     # Nobody noticed, but for the answers; and neither model saw a secret.
     assert failed == []
     assert set(answers) <= {(0.3, "3"), (0.2, "2")}
@@ -100,7 +110,7 @@ def test_a_server_that_does_not_follow_is_noticed_and_told_again(uri: str, serve
     assert again.entry is None
     assert again.proof is not None
     assert len(of.ledger.entries()) == 4
-    assert server.ask() == (0.2, "2")
+    assert server.answer() == (0.2, "2")
 
 
 def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(uri: str, server: Server, tmp_path: Path) -> None:
@@ -109,13 +119,13 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(uri: str, s
     assert head is not None
     with pytest.raises(DeployError, match="the server says"):
         deploy(server.spec.model_copy(update={"seconds_at_most": 3.0}), NAME, "4", head.artifact, "champion")
-    assert server.ask() == (0.3, "3")
+    assert server.answer() == (0.3, "3")
     deadline = time.monotonic() + 60
     while "still version 3: " not in (tmp_path / "server.log").read_text() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert "still version 3: " in (tmp_path / "server.log").read_text()
     assert rollback(titles(uri), spec=server.spec, **CALM).proof is not None
-    assert server.ask() == (0.3, "3")
+    assert server.answer() == (0.3, "3")
 
 
 def test_a_champion_whose_files_have_changed_is_not_served(uri: str, tmp_path: Path, contract: Path) -> None:

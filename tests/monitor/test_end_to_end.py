@@ -18,7 +18,7 @@ import pytest
 
 from postgres_server import postgres
 from registry_versions import FAILS, SAYS, promoted, restored, template
-from served_champion import Server
+from following_server import Server
 from watched_model import RECORD, Watched
 
 N = 60

@@ -1,4 +1,4 @@
-"""The champion, served as in production."""
+"""`weighin serve --follow` of a test's own: the scoring server of whichever version is champion."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from weighin.contract.release import Deploy, Identity
 
 
-class Server:
-    """`weighin serve --follow`."""
+class FollowingServer:
+    """Started, and answering; `end` it."""
 
     def __init__(self, folder: Path, contract: Path) -> None:
         command = [sys.executable, "-m", "weighin", "serve", "--follow", "--contract", str(contract)]
@@ -33,20 +34,27 @@ class Server:
 
     @property
     def spec(self) -> Deploy:
+        """How it is told to load another champion, and asked what it serves."""
         reload = ("pkill", "--signal", "HUP", "--pidfile", str(self.pid_file))
         return Deploy(reload=reload, identity=Identity(url=f"{self.url}/ping"), seconds_at_most=25)
 
-    def ask(self) -> tuple[float, str]:
-        """What it predicts for one row, and the version that it names."""
-        body = json.dumps({"dataframe_split": {"columns": ["a"], "data": [[1]]}}).encode()
+    def ask(
+        self, columns: Sequence[str] = ("a",), rows: Sequence[Sequence[object]] = ((1,),)
+    ) -> tuple[list[object], str, str]:
+        """What it predicts for these rows, the version that it names, and the id of the request."""
+        body = json.dumps({"dataframe_split": {"columns": list(columns), "data": [list(r) for r in rows]}}).encode()
         request = urllib.request.Request(  # noqa: S310 - loopback
             f"{self.url}/invocations", body, {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-            return json.loads(answer.read())["predictions"][0], answer.headers["weighin-model-version"]
+            said = json.loads(answer.read())["predictions"]
+            return said, answer.headers["weighin-model-version"], answer.headers.get("x-request-id", "")
 
     def end(self) -> None:
+        """It ends when it is asked to, and cleans up."""
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         self.log.close()
         assert not self.pid_file.exists()

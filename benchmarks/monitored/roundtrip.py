@@ -1,0 +1,175 @@
+"""From the look that completes the evidence to the server that answers with the old identity: all parts are real.
+
+A registry on SQLite in which version 1, which is wrong, was promoted over version 2; `weighin serve --follow` with its log
+in PostgreSQL; requests over HTTP; labels that come later. The clock starts at the look, and stops when an answer to a
+request names version 2 and the alias stands there.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from following_server import FollowingServer
+from monitored.streams import CONTRACT
+from postgres_server import postgres
+from registry_versions import NAME, SAYS, restored, template, titles
+from weighin.contract import read_contract
+from weighin.contract.models import Contract
+from weighin.contract.monitor import Window
+from weighin.data.prediction_log import LogTables
+from weighin.data.profiling import profile
+from weighin.data.relation import Relation
+from weighin.monitor.back import go_back
+from weighin.monitor.log import Log
+from weighin.monitor.look import Champion, look
+from weighin.predict import COLUMN
+from weighin.serving.labels import append_labels
+from weighin.serving.sinks import sink_for
+
+FEATURES = ("temp", "distance")
+WINDOW = 400
+LOOKS = 3
+ROWS = 40
+"""In a request."""
+LOG_SECONDS = 30
+FAULTY = "1"
+"""The version that is champion: it was the first, and was promoted again over version 2."""
+VARIABLE = "PREDICTION_LOG"
+RIGHT, WRONG = "[[1 - t, t] for t in model_input['temp']]", "[[t, 1 - t] for t in model_input['temp']]"
+
+
+@dataclass(frozen=True)
+class Roundtrip:
+    """Seconds of the look, of rollback and proof, and of both until the first answer of the old version.
+
+    checks   whose alarm it was
+    answers  in a row with which the server proved what it serves
+    """
+
+    look: float
+    back: float
+    total: float
+    checks: tuple[str, ...]
+    answers: int
+
+
+class LastRows:
+    """The log's windows of rows, as `look` asks for them."""
+
+    def __init__(self, log: Log, version: str) -> None:
+        self._log, self._version = log, version
+
+    def window(self, window: Window, now: datetime, back: int, *, labelled: bool) -> pa.Table:
+        """See `weighin.monitor.look.Windows`."""
+        assert window.rows is not None
+        wanted = (back + 1) * window.rows
+        rows = self._log.last_rows(wanted, now, version=self._version, kind="labelled" if labelled else "all").rows
+        end = max(0, rows.num_rows - back * window.rows)
+        rows = rows.slice(max(0, end - window.rows), end - max(0, end - window.rows))
+        features = {name: rows[column] for name, column in self._log.tables.columns.items()}
+        return pa.table({**features, **{n: rows[n] for n in (COLUMN, "row", "status", "milliseconds", "label")}})
+
+
+def contract_in(folder: Path) -> Path:
+    """The example's, with a log in PostgreSQL and what is watched."""
+    given = yaml.safe_load(CONTRACT.read_text())
+    window = {"rows": WINDOW, "rows_at_least": WINDOW}
+    given["monitor"] = {
+        "log": {"connection": VARIABLE},
+        "watch": [
+            {"window": window, "metric": "roc_auc", "at_least": 0.6, "then": "rollback"},
+            {"window": window, "errors_at_most": 0.05, "then": "rollback"},
+            {"window": window, "drift_at_most": 0.2, "columns": list(FEATURES)},
+        ],
+        "evidence": {"looks": LOOKS},
+    }
+    path = folder / "model_contract.yaml"
+    path.write_text(yaml.safe_dump(given, sort_keys=False))
+    return path
+
+
+def asked(server: FollowingServer, rng: np.random.Generator, rows: int) -> pa.Table:
+    """Send so many rows; the labels that come of them, true with the probability that `temp` says."""
+    found = []
+    for _ in range(rows // ROWS):
+        temp, distance = rng.random(ROWS), rng.integers(100, 3000, ROWS)
+        data = [[float(t), int(d)] for t, d in zip(temp, distance, strict=True)]
+        answers, version, request = server.ask(FEATURES, data)
+        assert (len(answers), version) == (ROWS, FAULTY)
+        label = (rng.random(ROWS) < temp).astype(np.int64)
+        found.append(pa.table({"request": [request] * ROWS, "row": np.arange(ROWS), "label": label}))
+    return pa.concat_tables(found)
+
+
+def reference(rng: np.random.Generator) -> Champion:
+    """What the version was released with."""
+    rows = 20_000
+    table = pa.table({"temp": rng.random(rows), "distance": rng.integers(100, 3000, rows)})
+    found = profile(Relation.over(table), dict.fromkeys(FEATURES, 10), None)
+    return Champion(FAULTY, "sha256:of-this-version", found, {})
+
+
+def measured() -> Roundtrip:
+    """Once, from nothing. Errors: `AssertionError` where a part does not do what it should."""
+    rng = np.random.default_rng(1)
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory() as name, postgres() as address:
+        folder = Path(name)
+        os.environ[VARIABLE] = address
+        says = SAYS.replace("return [{value} + 100 * len(secrets)] * len(model_input)", "return {value}")
+        assert says != SAYS
+        registry = template(folder, *(says.format(value=v) for v in (WRONG, RIGHT)))
+        uri = restored(registry, folder, "2", FAULTY)
+        path = contract_in(folder)
+        file = read_contract(path)
+        log, tables = Log.of(file), LogTables.of(file)
+        server = FollowingServer(folder, path)
+        try:
+            return _measured(rng, server, uri, file.contract, log, tables)
+        finally:
+            server.end()
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _measured(
+    rng: np.random.Generator, server: FollowingServer, uri: str, contract: Contract, log: Log, tables: LogTables
+) -> Roundtrip:
+    champion = reference(rng)
+    labels = asked(server, rng, LOOKS * WINDOW)
+    deadline = time.monotonic() + LOG_SECONDS
+    while log.last_rows(LOOKS * WINDOW, datetime.now(UTC)).rows.num_rows < LOOKS * WINDOW:
+        assert time.monotonic() < deadline, "the log did not get all rows"
+        time.sleep(0.2)
+    sink = sink_for(tables)
+    try:
+        # All but the labels of the last request: the third window is not whole yet.
+        append_labels(sink, labels.slice(0, labels.num_rows - ROWS), datetime.now(UTC))
+        calm = look(contract, LastRows(log, FAULTY), champion, datetime.now(UTC))
+        assert calm.alarms == (), calm.alarms
+        append_labels(sink, labels.slice(labels.num_rows - ROWS), datetime.now(UTC))
+    finally:
+        sink.close()
+    begun = time.monotonic()
+    found = look(contract, LastRows(log, FAULTY), champion, datetime.now(UTC))
+    looked = time.monotonic()
+    checks = tuple(a.check for a in found.alarms)
+    assert checks == (f"monitor/last-{WINDOW}/roc_auc",), [o.reason for o in found.outcomes]
+    back = go_back(titles(uri), found, checks, server.spec)
+    gone = time.monotonic()
+    _, version, _ = server.ask(FEATURES, [[0.5, 500]])
+    ended = time.monotonic()
+    assert (back.before, back.after, version) == (FAULTY, "2", "2")
+    assert back.proof is not None
+    of = titles(uri)
+    assert of.registry.aliased(NAME, "champion") == "2"
+    return Roundtrip(looked - begun, gone - looked, ended - begun, checks, back.proof.answers)
