@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 
 from shadow_work import CHECKS, Work
-from weighin.contract.shadow import LIMITS
+from weighin.cli.arguments import parser
+from weighin.contract.canary import Canary
+from weighin.contract.lines import lines
+from weighin.contract.shadow import LIMITS, Shadow
+from weighin.contract.stricter import compare
 from weighin.data.requests import Requests
 from weighin.errors import ContractError
 from weighin.load.schedule import rows_as_json
@@ -275,6 +281,18 @@ def test_a_gate_needs_a_log_and_servers_of_its_own(work: Work) -> None:
         _ = work.file
 
 
+def test_the_page_shows_what_a_contract_takes() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/shadow-and-canary.md").read_text()
+    shown = {}
+    for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
+        shown |= yaml.safe_load(block)
+    assert set(shown) == {"shadow", "canary"}
+    assert Shadow.model_validate(shown["shadow"]).unfit(0.05, "binary") == []
+    assert Canary.model_validate(shown["canary"]).steps == (0.05, 0.25, 1.0)
+    (line,) = re.findall(r"```shell\nweighin (.*?)\n```", page)
+    assert parser().parse_args(line.split()).share == 0.05
+
+
 def test_both_models_come_first_as_often(busy: Work) -> None:
     busy.contract["gates"]["shadow"]["starts"] = 2
     busy.resolved()
@@ -284,6 +302,28 @@ def test_both_models_come_first_as_often(busy: Work) -> None:
     assert order == ["candidate-0", "champion-0", "champion-1", "candidate-1"]
     local.load(busy.work, "shadow")
     assert {n: o.status.value for n, o in busy.judged().items() if o.status is not Status.PASSED} == {}
+
+
+def test_a_pull_request_may_neither_relax_a_limit_nor_bring_a_log_of_its_own(work: Work) -> None:
+    base = work.file.contract
+    work.contract["gates"]["shadow"]["disagreement_at_most"] = 0.2
+    work.contract["monitor"]["log"] = {"path": "friendly.sqlite"}
+    found = compare(work.file.contract, base)
+    assert [(c.check, c.how) for c in found.limits] == [("shadow/disagreement", "relaxed")]
+    assert found.checks["shadow/disagreement"].limit.value == 0.1
+    assert found.measured == ("log.path",)
+
+
+def test_a_check_leads_to_its_line(work: Work) -> None:
+    path = work.file.path
+    shown = path.read_text().splitlines()
+    found = {check: shown[line - 1].split(":")[0].strip() for check, line in lines(path, sorted(CHECKS)).items()}
+    assert found == {
+        "shadow/disagreement": "disagreement_at_most",
+        "shadow/errors": "errors_at_most",
+        "shadow/p50": "milliseconds_at_most",
+        "shadow/p50/vs-champion": "slower_at_most",
+    }
 
 
 def test_a_regression_has_a_tolerance(work: Work) -> None:

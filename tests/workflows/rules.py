@@ -172,7 +172,7 @@ def only_listed_jobs_see_a_secret(files: Files) -> Iterator[str]:
 def a_job_that_sees_a_secret_runs_no_training_no_model_and_no_suite(files: Files) -> Iterator[str]:
     for name, job, step in steps(files):
         runs = step.get("run", "")
-        foreign = re.search(r"weighin\.runner\.docker (predict|load|judge)|TRAIN", runs)
+        foreign = re.search(r"weighin\.runner\.docker (predict|load|shadow|judge)|TRAIN", runs)
         if job in SECRETS.get(name, ()) and foreign:
             yield f"{name} {job}: {step['name']}"
 
