@@ -184,7 +184,7 @@ def as_select(rows: int, dialect: str) -> tuple[str, str]:
     )
     labels = (
         f"SELECT {at} + interval '10 days' AS \"at\", md5(CAST(i AS varchar)) AS request, {bigint.format(0)} AS row, "
-        f"{bigint.format('i % 2')} AS label FROM {series} WHERE i % 50 = 0 AND i < {int(rows * (DAYS - 10) / DAYS)}"
+        f"{bigint.format('CASE WHEN i % 100 = 0 THEN 1 ELSE 0 END')} AS label FROM {series} WHERE i % 50 = 0 AND i < {int(rows * (DAYS - 10) / DAYS)}"
     )
     return predictions, labels
 
@@ -250,12 +250,46 @@ LOOKS = {
     "last_hour": "log.last_hours(1, NOW, 50_000)",
     "labelled": "log.last_rows(1000, NOW, kind='labelled')",
 }
+WATCH = [
+    {"errors_at_most": 0.01, "window": {"rows": 1000}},
+    {"milliseconds_at_most": 0.5, "window": {"hours": 1}},  # broken: all three windows are read
+    {"metric": "roc_auc", "at_least": 0.9, "window": {"rows": 1000}},  # broken as well
+    {"drift_at_most": 0.2, "window": {"hours": 1}},
+    {"disagreement_at_most": 0.1, "window": {"rows": 1000}},
+]
+"""A whole look, with two alarms."""
+COLUMNS = {**{name: {"type": "float"} for name in FEATURES[:3]}, "y": {"type": "integer", "role": "target"}}
+CONTRACT = {
+    "version": 1,
+    "model": {"name": "m", "task": "binary", "target": "y", "prediction": {"kind": "probability", "column": 1}},
+    "data": {"holdout": "holdout.parquet", "columns": COLUMNS},
+    "gates": {"performance": {"checks": [{"metric": "roc_auc", "at_least": 0.5}]}},
+    "monitor": {"log": {"path": "log"}, "watch": WATCH},
+}
+WHOLE = """
+import numpy as np
+from weighin.contract.models import Contract
+from weighin.data.profiling import profile
+from weighin.data.relation import Relation
+from weighin.monitor.look import Champion, look as whole_look
+from weighin.monitor.windows import LoggedWindows
+contract = Contract.model_validate(CONTRACT)
+names = ["x0", "x1", "x2", "prediction"]
+before = pyarrow.table({n: np.random.default_rng(i).random(20_000) for i, n in enumerate(names)})
+champion = Champion("3", "sha256:d", profile(Relation.over(before), dict.fromkeys(names, 10), None), {})
+def a_look():
+    windows = LoggedWindows.of(contract, log, "3", None)
+    found = whole_look(contract, windows, champion, NOW)
+    return {"rows": max(o.evidence.n for o in found.outcomes if hasattr(o.evidence, "n")),
+        "alarms": len(found.alarms), "left_out": list(windows.sentences),
+        "undecided": [o.reason for o in found.outcomes if o.status.value == "not_evaluated"]}
+"""
 
 
 def looks(tables: LogTables) -> dict[str, dict[str, float]]:
     """Each look in a process of its own; the first one meets a cold cache of its connection, not of the disk."""
     found = {}
-    for name, look in LOOKS.items():
+    for name, look in {**LOOKS, "whole": ""}.items():
         code = f"""
 import json, sys, time
 sys.path[:0] = [{str(ROOT)!r}]
@@ -266,11 +300,15 @@ from weighin.data.prediction_log import LogTables
 from weighin.monitor.log import Log
 NOW = datetime.fromisoformat({NOW.isoformat()!r})
 log = Log(LogTables.from_json({tables.to_json()!r}))
+CONTRACT = {CONTRACT!r}
+{"" if look else WHOLE}
 began = time.monotonic()
-look = {look}
-print(json.dumps({{"seconds": round(time.monotonic() - began, 2), "rows": look.rows.num_rows,
-    "labelled": look.rows.num_rows - look.rows["label"].null_count, "faults": list(look.faults.sentences),
-    "peak_mb": round(peak())}}))
+look = {look or "a_look()"}
+seconds = round(time.monotonic() - began, 2)
+if not isinstance(look, dict):
+    labelled = look.rows.num_rows - look.rows["label"].null_count
+    look = dict(rows=look.rows.num_rows, labelled=labelled, left_out=list(look.faults.sentences))
+print(json.dumps(dict(seconds=seconds, peak_mb=round(peak()), **look)))
 """
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
         if ran.returncode:
