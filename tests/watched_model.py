@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,3 +118,10 @@ class Watched:
         with contextlib.closing(sink_for(tables)) as sink:
             sink.write(tables.predictions, pa.table(columns, schema=tables.schema))
         return moments[-1]
+
+    def labels(self, moment: datetime, given: Sequence[tuple[str, int]]) -> None:
+        """Labels of requests that came at a moment."""
+        tables = self.tables
+        rows = [{"at": moment, "request": request, "row": 0, "label": label} for request, label in given]
+        with contextlib.closing(sink_for(tables)) as sink:
+            sink.write(tables.labels, pa.Table.from_pylist(rows, schema=tables.label_schema))

@@ -331,3 +331,29 @@ def test_a_dry_run_leaves_nothing(uri: str, tmp_path: Path) -> None:
     assert place.journal() == []
     assert last_pulse(place.titles.registry, place.titles.model) is None
     assert place.titles.settle()[1] == "3"
+
+
+def test_what_is_wrong_in_the_log_is_left_out_and_said(uri: str, tmp_path: Path) -> None:
+    watch = [ERRORS | {"then": "rollback"}, {"window": ERRORS["window"], "metric": "accuracy", "at_least": 0.2}]
+    place = Watched.make(uri, tmp_path, {"log": {"path": "log"}, "watch": watch})
+    first = place.since + MINUTE
+    last = place.answers(first, N, "3")
+    place.answers(first, N, "3")  # each batch twice: the answer to the first was lost
+    place.answers(last + 60 * MINUTE, 5, "3", failing=1.0)  # a server whose clock is an hour ahead
+    tables = place.tables
+    days = sorted((tmp_path / "log" / tables.predictions).glob("day=*"))
+    whole = next(days[0].glob("*.parquet")).read_bytes()
+    (days[0] / "copied-by-half.parquet").write_bytes(whole[: len(whole) // 2])
+    rows = [(f"3-{first.timestamp():.0f}-{i}", 0) for i in range(N)]
+    place.labels(last, [*rows, *((request, 1) for request, _ in rows[:7])])
+    run = place.run(last)
+    errors, accuracy = run.found.outcomes
+    assert (errors.status.value, errors.evidence.n) == ("passed", N)
+    # Seven labels contradict each other, so fewer than a window needs are left.
+    assert accuracy.status.value == "not_evaluated"
+    assert run.new == ()
+    said = "\n".join(run.problems)
+    assert f"{N} rows stand in the log twice" in said
+    assert "7 rows have labels that contradict each other" in said
+    assert "5 rows lie in the future" in said
+    assert "1 files are not whole" in said
