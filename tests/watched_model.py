@@ -15,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from evidence_files import ROOT
-from registry_versions import titles
+from registry_versions import NAME
 from weighin.contract import read_contract
 from weighin.data.prediction_log import LogTables
 from weighin.monitor.document import Run
 from weighin.monitor.journal import Event, Journal
 from weighin.monitor.run import Watcher
 from weighin.registry.champion import Titles
+from weighin.registry.mlflow import Registry
 from weighin.serving.sinks import sink_for
 
 RECORD = {
@@ -43,20 +44,19 @@ class Watched:
     contract: Path
 
     @staticmethod
-    def make(uri: str, folder: Path, monitor: Mapping[str, Any], **more: Any) -> Watched:
+    def make(uri: str, folder: Path, monitor: Mapping[str, Any], model: str = NAME) -> Watched:
         """Write the contract into a folder."""
         path = folder / "model_contract.yaml"
-        # JSON is YAML.
-        added = {"monitor": monitor, **more}
-        lines = [f"{name}: {json.dumps(value)}" for name, value in added.items()]
         own = (ROOT / "model_contract.yaml").read_text().partition("\nmonitor:")[0]
-        path.write_text("\n".join([own, *lines, ""]))
+        own = own.replace(f"name: {NAME}", f"name: {model}")
+        # JSON is YAML.
+        path.write_text(f"{own}\nmonitor: {json.dumps(monitor)}\n")
         return Watched(uri, path)
 
     @property
     def titles(self) -> Titles:
         """Anew, as another process has them."""
-        return titles(self.uri)
+        return Titles.of(read_contract(self.contract).contract.model, Registry(self.uri))
 
     @property
     def tables(self) -> LogTables:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from evidence_files import Case
 from forked import in_child
 from mlflow_server import ADMIN, Server, mlflow_server
 from promotion_trials import CALM, Stock, Trial, warmed_up
+from watched_model import Watched
 from weighin.contract import read_contract
 from weighin.errors import RegistryError
+from weighin.monitor.history import last_pulse
 from weighin.record.encode import write_json
 from weighin.record.signature import KEY
 from weighin.record.suite import Binding
@@ -131,6 +134,34 @@ def test_who_may_edit_promotes_and_goes_back(server: Server, stock: Stock) -> No
     assert as_user("promoter", trial.roll_back).after == "3"
     state = in_child(trial.state)
     assert (state["champion"], state["previous"], state["written"]) == ("3", "4", 5)
+
+
+def test_who_may_edit_watches_and_who_may_read_learns_when_somebody_did(
+    server: Server, stock: Stock, tmp_path: Path
+) -> None:
+    trial = Trial(stock, "watched")
+    in_child(trial.set_up, 2)
+    in_child(trial.promote, 3, 2)
+    watch = [{"window": {"rows": 100, "rows_at_least": 100}, "errors_at_most": 0.1, "then": "rollback"}]
+    place = Watched.make(server.uri, tmp_path, {"log": {"path": "log"}, "watch": watch}, trial.name)
+
+    def looked() -> list[str]:
+        last = place.since + timedelta(minutes=10)
+        return [e.kind for e in place.run(last).new]
+
+    def pulse() -> bool:
+        return last_pulse(Registry(server.uri), trial.name) is not None
+
+    in_child(lambda: place.answers(place.since, 300, "3", failing=0.5))
+    before = in_child(trial.state)
+    assert "needs another permission" in refused("reader", looked)
+    assert in_child(trial.state) == before
+    grant(server, "registered_model", trial.name, f"{trial.name}.ledger")
+    grant(server, "experiment", experiment(server, EXPERIMENT), experiment(server, "trials"))
+    # The journal, and the experiments, are not there yet: who looks first creates them, and owns them.
+    assert as_user("promoter", looked) == ["alarm", "rollback"]
+    assert in_child(trial.state)["champion"] == "2"
+    assert as_user("reader", pulse)
 
 
 def test_who_promotes_first_owns_the_ledger(server: Server, stock: Stock) -> None:

@@ -40,6 +40,8 @@ from weighin.registry.mlflow import Address
 from weighin.resolve import stored_profile
 from weighin.subject import ModelVersion
 
+WATCHED = "weighin.watched"
+"""Tag of a version that is watched: the moment of the last look."""
 STEPS = 20
 """More than a look can ever need."""
 WITHOUT = "Watch no drift, or store one: `weighin profile --store models:/NAME/VERSION`."
@@ -80,7 +82,12 @@ class Watcher:
         before = tuple(journal.entries())
         state = State(before, head.number)
         streams, left_out = self._streams(champion, now, state)
-        pulse = None if dry_run else Pulse.of(self.titles.registry, self.titles.model, head)
+        pulse = None
+        if not dry_run:
+            # First: MLflow lets everybody create what is not there yet, and who may not edit the model is told now.
+            moment = now.astimezone(UTC).isoformat(timespec="seconds")
+            self.titles.registry.tag(self.titles.model, champion.version, {WATCHED: moment})
+            pulse = Pulse.of(self.titles.registry, self.titles.model, head)
         away_since = self._away_since(noticing.problem, pulse, now)
         evidence = self.monitor.evidence
         long = bool(away_since) and now - datetime.fromisoformat(away_since) >= timedelta(
