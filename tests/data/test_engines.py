@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from data_engines import files, into_postgres, table
 from postgres_server import postgres
 from weighin.contract.models import TimeBlock
 from weighin.contract.sources import Files, Query, Span
+from weighin.data.engines.duckdb import DuckDB
 from weighin.data.profile import Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
@@ -205,3 +207,9 @@ def test_what_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for engine in ("duckdb", "spark"):
         with pytest.raises(NotEvaluated, match=r"no such file|cannot read"):
             Relation.of(Files(path="absent.parquet"), tmp_path, engine)
+
+
+def test_what_takes_long_draws_no_bar_into_the_output() -> None:
+    with contextlib.closing(DuckDB()) as engine:
+        (shown,) = engine._connection.raw_sql("SELECT current_setting('enable_progress_bar')").fetchone()
+    assert shown is False

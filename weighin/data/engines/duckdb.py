@@ -40,6 +40,8 @@ class DuckDB(Engine):
             autoinstall_known_extensions=False,
             TimeZone="UTC",
         )
+        # Else a bar is in the output of whatever takes longer than two seconds.
+        self._connection.raw_sql("SET enable_progress_bar = false")
 
     def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
         """Parquet and CSV by DuckDB's own readers; Arrow files and object stores through Arrow's."""
