@@ -104,9 +104,7 @@ def contract_of(setting: Setting, before: Profile, **evidence: Any) -> Contract:
         "at_least": streams.true_auc(share) - setting.metric,
         "at_most": streams.true_log_loss(share) + setting.metric,
     }
-    listed = [
-        {"window": setting.window, **{k: limits.get(k, v) for k, v in watch.items()}} for watch in setting.watch
-    ]
+    listed = [{"window": setting.window, **{k: limits.get(k, v) for k, v in watch.items()}} for watch in setting.watch]
     told = {"false_alarms_per_month": setting.stated, "looks": setting.looks} | evidence
     monitor = Monitor.model_validate({"log": {"path": "log"}, "watch": listed, "evidence": told})
     return base().model_copy(update={"monitor": monitor})

@@ -176,4 +176,3 @@ class Month:
                 "label": self.label[at].astype(np.int64) if labelled else pa.nulls(len(at), pa.int64()),
             }
         )
-
