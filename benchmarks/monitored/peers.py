@@ -18,7 +18,7 @@ CHUNK = 512
 
 @cache
 def critical(reference: int, window: int) -> float:
-    """The statistic above which `scipy.stats.ks_2samp` gives a p-value below 0.05; its asymptotic form for many rows."""
+    """The statistic above which `scipy.stats.ks_2samp` gives p below 0.05, by its asymptotic form for many rows."""
     assert max(reference, window) > 10_000
     rows = round(reference * window / (reference + window))
     return float(stats.kstwo.isf(P, rows))

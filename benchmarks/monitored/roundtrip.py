@@ -1,8 +1,8 @@
 """From the look that completes the evidence to the server that answers with the old identity: all parts are real.
 
-A registry on SQLite in which version 1, which is wrong, was promoted over version 2; `weighin serve --follow` with its log
-in PostgreSQL; requests over HTTP; labels that come later. The clock starts at the look, and stops when an answer to a
-request names version 2 and the alias stands there.
+A registry on SQLite in which version 1, which is wrong, was promoted over version 2; `weighin serve --follow` with its
+log in PostgreSQL; requests over HTTP; labels that come later. The clock starts at the look, and stops when an answer to
+a request names version 2; the alias stands there.
 """
 
 from __future__ import annotations

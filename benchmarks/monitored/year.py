@@ -1,8 +1,8 @@
 """The flights of a year in the order of time: seasons as they were, and faults that begin at a known row.
 
-The model is the example's, fitted on January to mid-April; what it is compared with are the days up to the end of May, as
-the example stores them with a version: counted by day. Predictions are logged with two digits. Labels come six hours after
-the departure. A look at which no row has come sees what the one before saw, and is left out.
+The model is the example's, fitted on January to mid-April; what it is compared with are the days up to the end of May,
+as the example stores them with a version: counted by day. Predictions are logged with two digits. Labels come six hours
+after the departure. A look at which no row has come sees what the one before saw, and is left out.
 """
 
 from __future__ import annotations
@@ -258,9 +258,9 @@ def begins_of(year: Year, number: int) -> np.ndarray:
 
 
 LIMITS = {"distance": 0.1, "temp": 5.0, "carrier": 0.1, "prediction": 1.2, "roc_auc": 0.6}
-"""A tenth more than what three windows side by side all reached within the days of the reference (0.00, 4.5, 0.00, 1.08
-and, of the area, 0.604), and no less than 0.1. A day's weather is one weather: limits of 0.2, made for weeks, are beyond
-reach for a window of a day."""
+"""A tenth more than what three windows side by side all reached within the days of the reference (0.00, 4.5, 0.00 and
+1.08), and no less than 0.1; for the area what they all kept (0.604). A window of 1,000 flights is about a day, which
+has one weather: limits that are made for weeks are none for it."""
 AFTER = 21
 """Days after a fault has begun in which it can be found; of a ramp as many after its end."""
 
