@@ -204,8 +204,8 @@ def roundtrip(child: subprocess.Popen[str]) -> dict[str, Any]:
         sys.exit(f"the round trip failed:\n{said[-3000:]}")
     found = json.loads(out.splitlines()[-1])
     print(
-        f"\n{', '.join(found['checks'])}: {found['look']:.1f} s the look, {found['back']:.1f} s until the server had"
-        f" proven with {found['answers']} answers that it is back, {found['total']:.1f} s until it answered a request"
+        f"\n{', '.join(found['checks'])}: {found['look']:.1f} s a calm look, {found['total']:.1f} s from the look"
+        " with the alarm until the server, which had proven that it is back, answered a request"
     )
     return {"seconds_to_rollback": round(found["total"], 1)}
 

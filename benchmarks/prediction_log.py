@@ -182,9 +182,10 @@ def as_select(rows: int, dialect: str) -> tuple[str, str]:
         f"CASE WHEN i < {rows // 2} THEN '2' ELSE '3' END AS version, 'sha256:d' AS digest, 'champion' AS role, "
         f"{bigint.format(200)} AS status, {random} AS milliseconds, {random} AS prediction, {features} FROM {series}"
     )
+    label, labelled = bigint.format("CASE WHEN i % 100 = 0 THEN 1 ELSE 0 END"), int(rows * (DAYS - 10) / DAYS)
     labels = (
         f"SELECT {at} + interval '10 days' AS \"at\", md5(CAST(i AS varchar)) AS request, {bigint.format(0)} AS row, "
-        f"{bigint.format('CASE WHEN i % 100 = 0 THEN 1 ELSE 0 END')} AS label FROM {series} WHERE i % 50 = 0 AND i < {int(rows * (DAYS - 10) / DAYS)}"
+        f"{label} AS label FROM {series} WHERE i % 50 = 0 AND i < {labelled}"
     )
     return predictions, labels
 

@@ -7,6 +7,7 @@ a request names version 2; the alias stands there.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import time
@@ -21,17 +22,15 @@ import yaml
 from following_server import FollowingServer
 from monitored.streams import CONTRACT
 from postgres_server import postgres
-from registry_versions import NAME, SAYS, restored, template, titles
+from registry_versions import NAME, SAYS, promoted, restored, template, titles
 from weighin.contract import read_contract
-from weighin.contract.models import Contract
-from weighin.contract.monitor import Window
 from weighin.data.prediction_log import LogTables
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.monitor.back import go_back
 from weighin.monitor.log import Log
-from weighin.monitor.look import Champion, look
-from weighin.predict import COLUMN
+from weighin.monitor.run import Watcher
+from weighin.registry.mlflow import Address, Registry
+from weighin.resolve import STORED
 from weighin.serving.labels import append_labels
 from weighin.serving.sinks import sink_for
 
@@ -49,38 +48,20 @@ RIGHT, WRONG = "[[1 - t, t] for t in model_input['temp']]", "[[t, 1 - t] for t i
 
 @dataclass(frozen=True)
 class Roundtrip:
-    """Seconds of the look, of rollback and proof, and of both until the first answer of the old version.
+    """Seconds of a calm look, and from the look with the alarm to the first answer of the old version.
 
-    checks   whose alarm it was
-    answers  in a row with which the server proved what it serves
+    checks  whose alarm it was
+    events  that were noted
     """
 
     look: float
-    back: float
     total: float
     checks: tuple[str, ...]
-    answers: int
-
-
-class LastRows:
-    """The log's windows of rows, as `look` asks for them."""
-
-    def __init__(self, log: Log, version: str) -> None:
-        self._log, self._version = log, version
-
-    def window(self, window: Window, now: datetime, back: int, *, labelled: bool) -> pa.Table:
-        """See `weighin.monitor.look.Windows`."""
-        assert window.rows is not None
-        wanted = (back + 1) * window.rows
-        rows = self._log.last_rows(wanted, now, version=self._version, kind="labelled" if labelled else "all").rows
-        end = max(0, rows.num_rows - back * window.rows)
-        rows = rows.slice(max(0, end - window.rows), end - max(0, end - window.rows))
-        features = {name: rows[column] for name, column in self._log.tables.columns.items()}
-        return pa.table({**features, **{n: rows[n] for n in (COLUMN, "row", "status", "milliseconds", "label")}})
+    events: tuple[str, ...]
 
 
 def contract_in(folder: Path) -> Path:
-    """The example's, with a log in PostgreSQL and what is watched."""
+    """The example's, with a log in PostgreSQL, what is watched, and a server that is told by a signal."""
     given = yaml.safe_load(CONTRACT.read_text())
     window = {"rows": WINDOW, "rows_at_least": WINDOW}
     given["monitor"] = {
@@ -110,12 +91,14 @@ def asked(server: FollowingServer, rng: np.random.Generator, rows: int) -> pa.Ta
     return pa.concat_tables(found)
 
 
-def reference(rng: np.random.Generator) -> Champion:
-    """What the version was released with."""
+def store_reference(rng: np.random.Generator, registry: Registry, folder: Path) -> None:
+    """What the version was released with, as promotion leaves it."""
     rows = 20_000
     table = pa.table({"temp": rng.random(rows), "distance": rng.integers(100, 3000, rows)})
     found = profile(Relation.over(table), dict.fromkeys(FEATURES, 10), None)
-    return Champion(FAULTY, "sha256:of-this-version", found, {})
+    found.write(folder / STORED)
+    run_id = registry.run_of(Address(NAME, FAULTY))
+    registry.log_files(run_id, (folder / STORED).parent, str(Path(STORED).parent))
 
 
 def measured() -> Roundtrip:
@@ -128,23 +111,24 @@ def measured() -> Roundtrip:
         says = SAYS.replace("return [{value} + 100 * len(secrets)] * len(model_input)", "return {value}")
         assert says != SAYS
         registry = template(folder, *(says.format(value=v) for v in (WRONG, RIGHT)))
-        uri = restored(registry, folder, "2", FAULTY)
+        uri = restored(registry, folder)
+        for version in ("2", FAULTY):
+            promoted(uri, version, folder, record={"suites": []})
+        store_reference(rng, Registry(uri), folder)
         path = contract_in(folder)
-        file = read_contract(path)
-        log, tables = Log.of(file), LogTables.of(file)
         server = FollowingServer(folder, path)
         try:
-            return _measured(rng, server, uri, file.contract, log, tables)
+            told = {"reload": list(server.spec.reload), "identity": {"url": server.spec.identity.url}}
+            path.write_text(f"{path.read_text()}\ndeploy: {json.dumps(told)}\n")
+            return _measured(rng, server, Watcher(read_contract(path), titles(uri), os.environ))
         finally:
             server.end()
             os.environ.clear()
             os.environ.update(before)
 
 
-def _measured(
-    rng: np.random.Generator, server: FollowingServer, uri: str, contract: Contract, log: Log, tables: LogTables
-) -> Roundtrip:
-    champion = reference(rng)
+def _measured(rng: np.random.Generator, server: FollowingServer, watcher: Watcher) -> Roundtrip:
+    log, tables = Log.of(watcher.file), LogTables.of(watcher.file)
     labels = asked(server, rng, LOOKS * WINDOW)
     deadline = time.monotonic() + LOG_SECONDS
     while log.last_rows(LOOKS * WINDOW, datetime.now(UTC)).rows.num_rows < LOOKS * WINDOW:
@@ -154,22 +138,19 @@ def _measured(
     try:
         # All but the labels of the last request: the third window is not whole yet.
         append_labels(sink, labels.slice(0, labels.num_rows - ROWS), datetime.now(UTC))
-        calm = look(contract, LastRows(log, FAULTY), champion, datetime.now(UTC))
-        assert calm.alarms == (), calm.alarms
+        calm = watcher.run(datetime.now(UTC))
+        assert calm.new == (), calm.new
         append_labels(sink, labels.slice(labels.num_rows - ROWS), datetime.now(UTC))
     finally:
         sink.close()
     begun = time.monotonic()
-    found = look(contract, LastRows(log, FAULTY), champion, datetime.now(UTC))
-    looked = time.monotonic()
-    checks = tuple(a.check for a in found.alarms)
-    assert checks == (f"monitor/last-{WINDOW}/roc_auc",), [o.reason for o in found.outcomes]
-    back = go_back(titles(uri), found, checks, server.spec)
-    gone = time.monotonic()
+    run = watcher.run(datetime.now(UTC))
     _, version, _ = server.ask(FEATURES, [[0.5, 500]])
     ended = time.monotonic()
-    assert (back.before, back.after, version) == (FAULTY, "2", "2")
-    assert back.proof is not None
-    of = titles(uri)
-    assert of.registry.aliased(NAME, "champion") == "2"
-    return Roundtrip(looked - begun, gone - looked, ended - begun, checks, back.proof.answers)
+    checks = tuple(a.check for a in run.found.alarms)
+    assert checks == (f"monitor/last-{WINDOW}/roc_auc",), [o.reason for o in run.found.outcomes]
+    events = tuple(e.kind for e in run.new)
+    assert (events, version) == (("alarm", "rollback"), "2")
+    assert run.new[1].said.endswith("The servers proved that they serve it")
+    assert watcher.titles.registry.aliased(NAME, "champion") == "2"
+    return Roundtrip(calm.seconds, ended - begun, checks, events)
