@@ -314,7 +314,10 @@ print(json.dumps(dict(seconds=seconds, peak_mb=round(peak()), **look)))
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
         if ran.returncode:
             raise RuntimeError(ran.stderr[-2000:])
-        found[name] = json.loads(ran.stdout)
+        try:
+            found[name] = json.loads(ran.stdout)
+        except ValueError as error:
+            raise RuntimeError(f"no JSON: {ran.stdout[-2000:]!r}") from error
         print(f"  {name}: {found[name]}", flush=True)
     return found
 
