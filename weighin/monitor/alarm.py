@@ -11,6 +11,10 @@ alpha ** looks. With
 the expected number of false alarms of all checks in 30 days of looks is at most what the contract states. `looks: 1`
 needs no assumption about windows, and intervals that are right very far out; three windows need alpha near 1 %, where
 the methods have been measured.
+
+A limit on drift is one on the distance from the version's profile as it stands. What a profile of few rows is off its
+population it is off in every window: a limit that only the population keeps, and not its profile, may be alarmed more
+often (benchmarks/RESULTS.md, "Monitor").
 """
 
 from __future__ import annotations
