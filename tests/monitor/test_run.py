@@ -82,6 +82,9 @@ def test_a_calm_log_is_calm_and_is_noted_in_mlflow(uri: str, tmp_path: Path) -> 
     pulse = last_pulse(place.titles.registry, place.titles.model)
     assert pulse is not None
     assert abs(pulse - (last + 5 * MINUTE)) <= timedelta(seconds=1)
+    days = [place.run(last + timedelta(days=day)).found.moment for day in range(1, 10)]
+    seen = history(place.titles.registry, place.titles.model, place.titles.ledger.entries(), again.journal.events)
+    assert [s.moments for s in seen.series] == [tuple(days[-7:])]
     value = json.loads(json.dumps(document(again)))
     assert (value["state"], value["alarms"], value["version"]) == ("calm", [], "3")
 

@@ -1,13 +1,14 @@
-"""What earlier looks saw: one MLflow run for each reign of a champion, with a series for each check.
+"""What earlier looks saw: MLflow runs, one for each day of a reign of a champion, with a series for each check.
 
-Name of the run: `<model> version <version>, entry <number>`, in the experiment `weighin-monitor`. Series: the check's
-id, and with `/low` and `/high` its interval; `alarms`, how many are open. Tags say when the last look was.
+Name of the run: `<model> version <version>, entry <number>, <day>`, in the experiment `weighin-monitor`. Series: the
+check's id, and with `/low` and `/high` its interval; `alarms`, how many are open. Tags say when the last look was.
+A day's run holds some hundred points of a series: what a page shows is read without reading all that there ever was.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,12 +17,15 @@ from weighin.monitor.journal import Event
 from weighin.monitor.look import Look
 from weighin.outcome import Measurement
 from weighin.registry.ledger import Entry
-from weighin.registry.mlflow import Registry
+from weighin.registry.mlflow import Registry, quoted
 
 EXPERIMENT = "weighin-monitor"
-PULSE, AWAY, STATE, OF = "weighin.pulse", "weighin.away_since", "weighin.state", "weighin.model"
-"""Tags of a run: the moment of the last look, since when the log cannot be read (or empty), what it said, and of
-which model."""
+PULSE, AWAY, STATE = "weighin.pulse", "weighin.away_since", "weighin.state"
+"""Tags of a run: the moment of the last look, since when the log cannot be read (or empty), and what it said."""
+OF, ENTRY = "weighin.model", "weighin.entry"
+"""Tags of a run: of which model, and by which entry of the ledger its version was champion."""
+DAYS = 7
+"""That are read for a page; of the reign before the last one."""
 ENDS = ("", "/low", "/high")
 
 
@@ -50,20 +54,24 @@ class History:
 
 @dataclass(frozen=True)
 class Pulse:
-    """The MLflow run of a reign."""
+    """The MLflow run of a day of a reign.
+
+    away_since  as the last look, of whichever day, left it
+    """
 
     registry: Registry
     model: str
+    entry: Entry
     run_id: str
+    away_since: str
 
     @staticmethod
-    def of(registry: Registry, model: str, head: Entry) -> Pulse:
+    def of(registry: Registry, model: str, head: Entry, now: datetime) -> Pulse:
         """Errors: `RegistryError`."""
-        return Pulse(registry, model, registry.run_named(EXPERIMENT, name(model, head)))
-
-    def tags(self) -> dict[str, str]:
-        """What earlier looks left. Errors: `RegistryError`."""
-        return self.registry.run_tags(self.run_id)
+        before = registry.runs_of(EXPERIMENT, f"tags.`{OF}` = '{quoted(model)}'", newest=True)
+        day = now.astimezone(UTC).date().isoformat()
+        run_id = registry.run_named(EXPERIMENT, f"{model} version {head.after}, entry {head.number}, {day}")
+        return Pulse(registry, model, head, run_id, before[0].data.tags.get(AWAY, "") if before else "")
 
     def beat(self, found: Look, monitor: Monitor, open_alarms: int, state: str, away_since: str) -> None:
         """Log a look. Errors: `RegistryError`."""
@@ -77,35 +85,34 @@ class Pulse:
         step = int((found.moment - since).total_seconds() // (60 * monitor.evidence.every_minutes))
         self.registry.log_points(self.run_id, metrics, seconds, max(0, step))
         moment = found.moment.astimezone(UTC).isoformat(timespec="seconds")
-        self.registry.tag_run(self.run_id, {PULSE: moment, AWAY: away_since, STATE: state, OF: self.model})
+        tags = {PULSE: moment, AWAY: away_since, STATE: state, OF: self.model, ENTRY: str(self.entry.number)}
+        self.registry.tag_run(self.run_id, tags)
 
 
 def history(registry: Registry, model: str, entries: Sequence[Entry], events: Sequence[Event]) -> History:
-    """What was logged in the last two reigns. Errors: `RegistryError`."""
+    """What was logged in the last days of this reign, and the last day of the one before. Errors: `RegistryError`."""
     found: list[Series] = []
-    for entry in entries[-2:]:
-        for run in registry.runs_of(EXPERIMENT, f"tags.mlflow.runName = '{name(model, entry)}'"):
-            for check in sorted(k for k in run.data.metrics if f"{k}/low" in run.data.metrics):
-                found.append(_series(registry, str(run.info.run_id), check, entry.after))
+    for entry, days in zip(entries[-2:], (1, DAYS)[-len(entries[-2:]) :], strict=True):
+        query = f"tags.`{OF}` = '{quoted(model)}' and tags.`{ENTRY}` = '{entry.number}'"
+        runs = registry.runs_of(EXPERIMENT, query, newest=True)[:days]
+        checks = sorted({k for run in runs for k in run.data.metrics if f"{k}/low" in run.data.metrics})
+        found += [_series(registry, [str(run.info.run_id) for run in runs], c, entry.after) for c in checks]
     return History(tuple(found), tuple(events))
 
 
 def last_pulse(registry: Registry, model: str) -> datetime | None:
     """When anybody looked last; None where nobody ever did. Errors: `RegistryError`."""
-    runs = registry.runs_of(EXPERIMENT, f"tags.`{OF}` = '{model}'", newest=True)
+    runs = registry.runs_of(EXPERIMENT, f"tags.`{OF}` = '{quoted(model)}'", newest=True)
     pulses = [run.data.tags[PULSE] for run in runs if PULSE in run.data.tags]
     return max(map(datetime.fromisoformat, pulses), default=None)
 
 
-def _series(registry: Registry, run_id: str, check: str, version: str) -> Series:
-    points = [dict(registry.points(run_id, check + end)) for end in ENDS]
+def _series(registry: Registry, run_ids: Sequence[str], check: str, version: str) -> Series:
+    points: list[dict[float, float]] = []
+    for end in ENDS:
+        points.append({m: v for run_id in run_ids for m, v in registry.points(run_id, check + end)})
     # An end that is infinite was not logged.
     moments = sorted(points[0])
-    rows: Mapping[int, list[float]] = {i: [p.get(m, math.nan) for m in moments] for i, p in enumerate(points)}
+    lists = [tuple(p.get(m, math.nan) for m in moments) for p in points]
     times = tuple(datetime.fromtimestamp(m, UTC) for m in moments)
-    return Series(check, version, times, tuple(rows[0]), tuple(rows[1]), tuple(rows[2]))
-
-
-def name(model: str, entry: Entry) -> str:
-    """Of the run of a reign."""
-    return f"{model} version {entry.after}, entry {entry.number}"
+    return Series(check, version, times, lists[0], lists[1], lists[2])

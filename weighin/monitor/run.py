@@ -26,7 +26,7 @@ from weighin.monitor import tell
 from weighin.monitor.back import go_back
 from weighin.monitor.document import Run, document, state_of
 from weighin.monitor.due import Now, Step, due
-from weighin.monitor.history import AWAY, Pulse
+from weighin.monitor.history import Pulse
 from weighin.monitor.journal import FACTS, Event, Journal, State
 from weighin.monitor.log import Log
 from weighin.monitor.look import Champion, Look, Windows, look
@@ -87,8 +87,8 @@ class Watcher:
             # First: MLflow lets everybody create what is not there yet, and who may not edit the model is told now.
             moment = now.astimezone(UTC).isoformat(timespec="seconds")
             self.titles.registry.tag(self.titles.model, champion.version, {WATCHED: moment})
-            pulse = Pulse.of(self.titles.registry, self.titles.model, head)
-        away_since = self._away_since(noticing.problem, pulse, now)
+            pulse = Pulse.of(self.titles.registry, self.titles.model, head, now)
+        away_since = _away_since(noticing.problem, pulse, now)
         evidence = self.monitor.evidence
         long = bool(away_since) and now - datetime.fromisoformat(away_since) >= timedelta(
             minutes=evidence.every_minutes * (evidence.looks - 1)
@@ -159,11 +159,12 @@ class Watcher:
         silent = [f"{s.check}: {s.reason}" for s in streams if s.reason]
         return streams, [*faults.sentences, *silent]
 
-    def _away_since(self, problem: str, pulse: Pulse | None, now: datetime) -> str:
-        if not problem:
-            return ""
-        known = pulse.tags().get(AWAY, "") if pulse else ""
-        return known or now.astimezone(UTC).isoformat(timespec="seconds")
+
+def _away_since(problem: str, pulse: Pulse | None, now: datetime) -> str:
+    """Since when the log cannot be read, as far as looks know; empty where it can."""
+    if not problem:
+        return ""
+    return (pulse.away_since if pulse else "") or now.astimezone(UTC).isoformat(timespec="seconds")
 
 
 @dataclass

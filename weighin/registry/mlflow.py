@@ -87,7 +87,7 @@ class Registry:
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version that it names now; empty when the model does not exist."""
-        models = self._call(lambda: self._client.search_registered_models(f"name = '{_quoted(name)}'"))
+        models = self._call(lambda: self._client.search_registered_models(f"name = '{quoted(name)}'"))
         # MLflow says an int or a str, depending on its store.
         return {alias: str(version) for alias, version in dict(models[0].aliases).items()} if models else {}
 
@@ -159,7 +159,7 @@ class Registry:
         found: list[Any] = []
         token = None
         while True:
-            query = f"name = '{_quoted(name)}'"
+            query = f"name = '{quoted(name)}'"
             page = self._call(
                 lambda query=query, token=token: self._client.search_model_versions(
                     query, 200, order_by=["version_number ASC"], page_token=token
@@ -232,7 +232,7 @@ class Registry:
             with contextlib.suppress(MlflowException):
                 self._client.create_experiment(experiment, artifact_location=location)
             found = self._call(lambda: self._client.get_experiment_by_name(experiment))
-        runs = self.runs_of(experiment, f"tags.mlflow.runName = '{_quoted(name)}'")
+        runs = self.runs_of(experiment, f"tags.mlflow.runName = '{quoted(name)}'")
         if runs:
             return str(runs[0].info.run_id)
         run = self._call(lambda: self._client.create_run(found.experiment_id, run_name=name))
@@ -245,10 +245,6 @@ class Registry:
             return []
         ids, order = [found.experiment_id], [f"attributes.start_time {'DESC' if newest else 'ASC'}"]
         return list(self._call(lambda: self._client.search_runs(ids, query, max_results=100, order_by=order)))
-
-    def run_tags(self, run_id: str) -> dict[str, str]:
-        """The tags of a run."""
-        return dict(self._call(lambda: self._client.get_run(run_id)).data.tags)
 
     def log_points(self, run_id: str, metrics: Mapping[str, float], moment: float, step: int) -> None:
         """Add a point to each series of a run. `moment` in seconds since 1970; names are made ones that it allows."""
@@ -322,5 +318,6 @@ def _unnest(folder: Path) -> None:
         aside.rename(folder)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A text within the quotes of a query."""
     return name.replace("'", "\\'")
