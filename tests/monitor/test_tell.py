@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
+import threading
 from typing import Any
 
 import pytest
@@ -121,3 +123,20 @@ def test_a_training_is_asked_for_with_what_it_should_know() -> None:
 def test_an_alert_is_complete_and_holds_no_secret(given: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"needs|pattern"):
         Alert.model_validate(given)
+
+
+def test_what_answers_in_no_language_of_ours_stops_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def speak() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"220 mail.example.org ESMTP\r\n")
+
+        thread = threading.Thread(target=speak, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        failed = tell([Alert(to="slack", address="CHAT")], NEWS, {"CHAT": address})
+        thread.join(10)
+    assert failed == ["the alert to slack did not arrive (BadStatusLine)"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import json
 import time
 import urllib.error
@@ -57,7 +58,7 @@ def tell(alerts: Sequence[Alert], news: News, environment: Mapping[str, str]) ->
                     _signed(alert, news, environment)
                 case "github":
                     issue(GitHub.of(environment), str(alert.repository), news)
-        except (OSError, ValueError, LookupError, TypeError, Unanswered) as error:
+        except (OSError, ValueError, LookupError, TypeError, http.client.HTTPException, Unanswered) as error:
             # Not the error's own text: it may hold the address, which is a secret of its own.
             said = str(error) if isinstance(error, Unanswered | LookupError) else type(error).__name__
             failed.append(f"the alert to {alert.to} did not arrive ({said})")
