@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+
+# Users do not set it, and what it hides they would meet: bytecode of a model's modules among the model's files.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 SCHEMA = Path(__file__).resolve().parent.parent / "docs/schema/decision-v1.schema.json"
 

@@ -16,6 +16,7 @@ def serve(model: Path, port: int, python: Path | None = None) -> None:
     """
     interpreter = str(python or sys.executable)
     folder = str(Path(interpreter).parent)
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # or modules of the model leave theirs among its files
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
     program = [interpreter, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
     os.execv(interpreter, [*program, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"])  # noqa: S606 - a fixed program, no shell wanted

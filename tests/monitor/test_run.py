@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from loopback import Answer, Asked, listening
-from registry_versions import SAYS, promoted, restored, template
+from registry_versions import SAYS, promoted, restored, template, titles
 from watched_model import RECORD, Watched
 from weighin.errors import EvidenceError, NotEvaluated, PromotionError
 from weighin.monitor.document import Run, document
@@ -299,7 +299,7 @@ def test_aliases_that_somebody_moved_by_hand_are_not_moved_back(uri: str, tmp_pa
 
 
 def test_a_champion_by_an_earlier_rollback_by_hand_is_not_left(uri: str, tmp_path: Path) -> None:
-    rollback(Watched(uri, tmp_path).titles, "2", owner="a", reason="b")
+    rollback(titles(uri), "2", owner="a", reason="b")
     place = watching(uri, tmp_path, ERRORS | {"then": "rollback"})
     last = place.answers(place.since + MINUTE, 3 * N, "2", failing=0.4)
     run = place.run(last)

@@ -85,7 +85,7 @@ def point(n: int, rows_at_least: int) -> int | None:
     """The number k of the last point that n requests complete; None before the first.
 
     >>> [point(n, 100) for n in (99, 100, 199, 200, 799, 10**9)]
-    [None, 0, 0, 1, 2, 9]
+    [None, 0, 0, 1, 2, 8]
     """
     if n < rows_at_least:
         return None

@@ -143,7 +143,9 @@ class Family:
 
 
 def _variables() -> dict[str, str]:
-    return {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GX_ANALYTICS_ENABLED": "false"}
+    # Bytecode of a model's own modules would be written among its files, which then are not those that were resolved.
+    own = {"PYTHONDONTWRITEBYTECODE": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    return {**os.environ, **own, "GX_ANALYTICS_ENABLED": "false"}
 
 
 @contextlib.contextmanager

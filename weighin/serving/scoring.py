@@ -35,6 +35,8 @@ def app() -> App:
     from mlflow.pyfunc.scoring_server import init, load_model_with_mlflow_config
 
     folder = Path(os.environ[MODEL])
+    # A model that brings modules of its own would have their bytecode written among its files.
+    sys.dont_write_bytecode = True
     digest = artifact_digest(folder)
     application: App = init(load_model_with_mlflow_config(str(folder)))
     if artifact_digest(folder) != digest:
