@@ -26,7 +26,7 @@ release: $(STAMP) ## move the alias `champion` to what was validated, if it pass
 	$(BIN)/weighin promote reports
 
 test: $(DEV_STAMP) ## run the project's own tests
-	$(BIN)/python -m pytest -m "not docker and not workflow" --ignore=$(FORKING)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not docker and not workflow" --ignore=$(FORKING)
 	$(BIN)/python -m pytest $(FORKING)
 
 lint: $(DEV_STAMP) ## formatter, linter, types

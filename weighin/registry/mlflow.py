@@ -79,6 +79,20 @@ class Registry:
             time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
+    def _set(self, what: Any) -> None:
+        """`_call` for what sets a value: where another set it first at the same moment, it is set again.
+
+        MLflow looks whether it is there, and then inserts it; of two the second is refused by the database.
+        """
+        for pause in (*PAUSES[:3], None):
+            try:
+                self._call(what)
+                return
+            except RegistryError as error:
+                if pause is None or "unique constraint" not in error.fact.lower():
+                    raise
+                time.sleep(pause)
+
     def _said(self, error: Exception) -> RegistryError:
         lines = str(error).splitlines() or [type(error).__name__]
         fact = without_password(next((line for line in lines if LOCKED in line), lines[0]))[:300]
@@ -139,12 +153,12 @@ class Registry:
     def tag(self, name: str, version: str, tags: dict[str, str]) -> None:
         """Set tags on a version."""
         for key, value in tags.items():
-            self._call(lambda key=key, value=value: self._client.set_model_version_tag(name, version, key, value))
+            self._set(lambda key=key, value=value: self._client.set_model_version_tag(name, version, key, value))
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags on the run of a version."""
         for key, value in tags.items():
-            self._call(lambda key=key, value=value: self._client.set_tag(run_id, key, value))
+            self._set(lambda key=key, value=value: self._client.set_tag(run_id, key, value))
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Log numbers to the run of a version."""
@@ -252,7 +266,7 @@ class Registry:
 
         every = [Metric(metric_name(n), v, int(moment * 1000), step) for n, v in metrics.items()]
         for start in range(0, len(every), 500):
-            self._call(lambda start=start: self._client.log_batch(run_id, metrics=every[start : start + 500]))
+            self._set(lambda start=start: self._client.log_batch(run_id, metrics=every[start : start + 500]))
 
     def points(self, run_id: str, metric: str) -> list[tuple[float, float]]:
         """The points of one series, (seconds since 1970, value), the oldest first."""

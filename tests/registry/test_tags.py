@@ -1,0 +1,34 @@
+"""Who sets a tag or logs a point at the very moment at which another does is not refused."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+from weighin.registry.mlflow import Registry
+
+PROCESSES, ROUNDS = 4, 15
+
+
+def _set(uri: str, run_id: str, number: int, barrier: Any) -> None:
+    registry = Registry(uri)
+    for turn in range(ROUNDS):
+        barrier.wait(60)
+        registry.tag_run(run_id, {f"turn-{turn}": str(number)})
+        registry.log_points(run_id, {f"metric-{turn}": number}, turn, 0)
+
+
+def test_tags_and_points_set_at_once_are_all_set(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    registry = Registry(uri)
+    run_id = registry.run_named("experiment", "run")
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, context.Pool(PROCESSES) as pool:
+        barrier = manager.Barrier(PROCESSES)
+        given = [(uri, run_id, number, barrier) for number in range(PROCESSES)]
+        pool.starmap_async(_set, given).get(timeout=240)
+    (run,) = registry.runs_of("experiment", "")
+    assert {k for k in run.data.tags if k.startswith("turn-")} == {f"turn-{turn}" for turn in range(ROUNDS)}
+    assert {v for k, v in run.data.tags.items() if k.startswith("turn-")} <= {str(n) for n in range(PROCESSES)}
+    assert len(run.data.metrics) == ROUNDS
