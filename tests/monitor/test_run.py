@@ -206,8 +206,14 @@ def test_a_change_on_the_stream_is_told_once_and_trains_once(uri: str, tmp_path:
         assert "the mean of `prediction` went from 0.3 to 0.9" in run.new[0].said
         assert kinds(place.run(last + 5 * MINUTE, env)) == []
         assert place.run(last + 6 * MINUTE, env).state == "calm"
+        # Back, and up again: one event for what one look finds.
         last = place.answers(last + 7 * MINUTE, 300, "3")
-        assert kinds(place.run(last, env)) == ["signal", "asking", "asked", "telling", "told"]
+        last = place.answers(last + MINUTE, 300, "3", prediction=0.9)
+        run = place.run(last, env)
+        assert kinds(run) == ["signal", "asking", "asked", "telling", "told"]
+        assert "from 0.3 to 0.9" in run.new[0].said
+        assert run.new[0].said.endswith("; the last of 2 changes")
+        assert kinds(place.run(last, env)) == []
     assert [g["path"] for g in got] == ["/repos/a/b/dispatches", "/"] * 2
     assert got[0]["client_payload"]["checks"] == ["monitor/stream/page_hinkley/prediction"]
 
@@ -360,3 +366,13 @@ def test_what_is_wrong_in_the_log_is_left_out_and_said(uri: str, tmp_path: Path)
     assert "7 rows have labels that contradict each other" in said
     assert "5 rows lie in the future" in said
     assert "1 files are not whole" in said
+
+
+def test_a_log_that_can_be_read_again_has_recovered_though_nothing_can_be_measured(uri: str, tmp_path: Path) -> None:
+    place = watching(uri, tmp_path, ERRORS)
+    now = place.since + MINUTE
+    assert [kinds(place.run(now + 5 * i * MINUTE)) for i in range(4)] == [[], [], ["alarm"], []]
+    place.answers(now, 3, "3")
+    run = place.run(now + 20 * MINUTE)
+    assert (run.state, kinds(run)) == ("undecided", ["recovered"])
+    assert run.new[0].checks == ("monitor/log",)

@@ -44,7 +44,8 @@ class Now:
     head   the ledger's last entry
     signals  changes of streams that the look found
     found  what was seen of the champion of `looked` (the number of its entry)
-    away   why the log cannot be read, and has not been for as long as an alarm needs; empty otherwise
+    problem  why the log cannot be read; empty where it can
+    away   whether it could not be read for as long as an alarm needs
     """
 
     moment: datetime
@@ -54,7 +55,8 @@ class Now:
     found: Look
     looked: int
     signals: tuple[Signal, ...] = ()
-    away: str = ""
+    problem: str = ""
+    away: bool = False
 
     @property
     def same(self) -> bool:
@@ -99,7 +101,7 @@ def _alarmed(now: Now) -> Step | None:
     then = {w.id: w.then for w in now.found.watched}
     new = {a.check: a.newest.reason for a in now.found.alarms if a.check not in now.state.open}
     if now.away and LOG not in now.state.open:
-        new[LOG] = f"the log cannot be read: {now.away}"
+        new[LOG] = f"the log cannot be read: {now.problem}"
     for action in ORDER:
         checks = sorted(c for c in new if then.get(c, "alert") == action)
         if checks:
@@ -109,14 +111,16 @@ def _alarmed(now: Now) -> Step | None:
 
 
 def _signalled(now: Now) -> Step | None:
-    """Signals after the last that was noted; those of one stream come in the order of time."""
+    """The last of the signals of a stream: those before it are told with it, and it says from where on to look next."""
     if not now.same:
         return None
     noted = {e.place for e in now.state.of_now("signal")}
-    for signal in now.signals:
-        if place(signal.position) not in noted:
-            event = Event("signal", now.head.after, now.head.number, (signal.check,), signal.then, signal.text)
-            return Step("note", replace(event, place=place(signal.position)))
+    for last in {s.check: s for s in now.signals}.values():
+        if place(last.position) not in noted:
+            number = sum(s.check == last.check for s in now.signals)
+            said = last.text + (f"; the last of {number} changes" if number > 1 else "")
+            event = Event("signal", now.head.after, now.head.number, (last.check,), last.then, said)
+            return Step("note", replace(event, place=place(last.position)))
     return None
 
 
@@ -168,8 +172,7 @@ def _recovered(now: Now) -> Step | None:
     if not now.same:
         return None
     fine = {o.check: o.reason for o in now.found.outcomes if o.status is Status.PASSED}
-    readable = not now.away and any(o.status is not Status.NOT_EVALUATED for o in now.found.outcomes)
-    if readable:
+    if not now.problem:
         fine[LOG] = "the log can be read"
     for alarm in sorted(set(now.state.open.values()), key=lambda e: e.number):
         checks = tuple(c for c, of in now.state.open.items() if of == alarm and c in fine)

@@ -98,7 +98,7 @@ class Watcher:
             problems.append(f"the log cannot be read: {noticing.problem}")
         if not dry_run:
             signals = tuple(s for stream in streams for s in stream.signals)
-            acting = _Acting(self, journal, found, signals, head, noticing.problem if long else "", now)
+            acting = _Acting(self, journal, found, signals, head, noticing.problem, long, now)
             state = acting.go_on(state)
             problems += acting.problems
         new = tuple(e for e in state.events if e.number not in {b.number for b in before})
@@ -176,7 +176,8 @@ class _Acting:
     found: Look
     signals: tuple[Signal, ...]
     head: Entry
-    away: str
+    problem: str
+    away: bool
     moment: datetime
     problems: list[str] = field(default_factory=list)
 
@@ -184,7 +185,17 @@ class _Acting:
         """Take steps until none is due; returns the state then."""
         looked = self.head.number
         for _ in range(STEPS):
-            now = Now(self.moment, self.watcher.monitor, self.head, state, self.found, looked, self.signals, self.away)
+            now = Now(
+                self.moment,
+                self.watcher.monitor,
+                self.head,
+                state,
+                self.found,
+                looked,
+                self.signals,
+                self.problem,
+                self.away,
+            )
             step = due(now)
             if step is None:
                 return state
