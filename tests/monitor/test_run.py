@@ -188,6 +188,7 @@ def test_a_training_is_asked_for_once_and_told_on_what_data(uri: str, tmp_path: 
     assert one["path"] == "/repos/a/b/dispatches"
     assert one["event_type"] == "weighin-retrain"
     assert one["client_payload"]["data"]["windows"] == ["last-100"]
+    assert one["client_payload"]["data"]["since"] < one["client_payload"]["data"]["until"]
     assert one["client_payload"]["checks"] == ["monitor/last-100/errors"]
 
 

@@ -263,6 +263,7 @@ class _Acting:
             "data": {
                 "log": monitor.log.path or monitor.log.connection,
                 "windows": windows,
+                "since": self.head.created,
                 "until": self.moment.astimezone(UTC).isoformat(timespec="seconds"),
             },
             "alarm": alarm.number,
