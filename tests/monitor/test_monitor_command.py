@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from evidence_files import ROOT
 from registry_versions import SAYS, promoted, restored, template
 from watched_model import RECORD, Watched
 from weighin.cli import main
@@ -90,6 +91,9 @@ def test_a_stopped_monitor_is_seen(place: Watched, tmp_path: Path, capsys: pytes
     assert main(asked) == 0
     assert main(command(place, tmp_path, "--pulse-at-most", "0")) == 1
     assert "at most 0 are allowed" in capsys.readouterr().err
+    script = [sys.executable, str(ROOT / "scripts/monitor.py"), *asked[1:]]
+    ran = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout[:17]) == (0, "the last look was"), ran.stderr
 
 
 def test_a_dry_run_is_no_pulse(place: Watched, tmp_path: Path) -> None:
