@@ -201,6 +201,8 @@ def test_the_same_thing_is_not_watched_twice(champion: Champion) -> None:
         {"errors_at_most": 0.1, "columns": ["a"]},
         {"errors_at_most": 0.1, "window": None},
         {"age_days_at_most": 30},
+        {"silent_minutes_at_most": 30},
+        {"window": None, "age_days_at_most": 30, "then": "rollback"},
     ],
 )
 def test_a_watch_has_one_limit(watch: dict[str, Any]) -> None:

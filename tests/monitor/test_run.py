@@ -377,3 +377,20 @@ def test_a_log_that_can_be_read_again_has_recovered_though_nothing_can_be_measur
     run = place.run(now + 20 * MINUTE)
     assert (run.state, kinds(run)) == ("undecided", ["recovered"])
     assert run.new[0].checks == ("monitor/log",)
+
+
+def test_a_log_that_falls_silent_is_an_alarm_of_one_look(uri: str, tmp_path: Path) -> None:
+    place = watching(uri, tmp_path, {"silent_minutes_at_most": 10})
+    last = place.answers(place.since, 3, "3")
+    place.answers(last + 9 * MINUTE, 3, "2")  # of another version, which is not the champion's word
+    calm = place.run(last + 10 * MINUTE)
+    assert (calm.state, calm.found.outcomes[0].evidence.estimate) == ("calm", 10.0)
+    assert kinds(place.run(last + 11 * MINUTE)) == ["alarm"]
+    assert kinds(place.run(place.answers(last + 12 * MINUTE, 1, "3"))) == ["recovered"]
+
+
+def test_a_champion_that_was_never_asked_is_silent_since_it_became_it(uri: str, tmp_path: Path) -> None:
+    place = watching(uri, tmp_path, {"silent_minutes_at_most": 10})
+    place.answers(place.since - 60 * MINUTE, 3, "3")
+    assert kinds(place.run(place.since + 9 * MINUTE)) == []
+    assert kinds(place.run(place.since + 11 * MINUTE)) == ["alarm"]

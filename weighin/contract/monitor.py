@@ -13,6 +13,9 @@ from weighin.contract.stream import Streams
 Action = Literal["nothing", "alert", "retrain", "rollback"]
 
 
+WITHOUT_WINDOW = ("silent_minutes_at_most", "age_days_at_most")
+
+
 class PredictionLog(Part):
     """Where predictions are logged: a folder of Parquet files, an SQLite file, or a database.
 
@@ -62,7 +65,7 @@ class Window(Part):
 class Watch(Part):
     """One thing that must hold in a window. Exactly one of the limits is given, besides what says of what."""
 
-    window: Window | None = Field(None, description="Needed by every limit but that on age.")
+    window: Window | None = Field(None, description="Needed by every limit but those on silence and age.")
     then: Action = "alert"
     drift_at_most: Positive | None = Field(None, description="Distance of each column from the version's profile.")
     columns: tuple[Name, ...] = Field((), description="Which ones, `prediction` among them; default all.")
@@ -75,19 +78,22 @@ class Watch(Part):
     milliseconds_at_most: Positive | None = Field(None, description="Of `quantile` of the latency.")
     quantile: float = Field(default=0.95, gt=0, lt=1)
     disagreement_at_most: Share | None = Field(None, description="Share of rows that the shadow answers otherwise.")
+    silent_minutes_at_most: Positive | None = Field(None, description="Since the last request that was logged.")
     age_days_at_most: Positive | None = Field(None, description="Since the version became champion.")
 
     @model_validator(mode="after")
     def _one_limit(self) -> Watch:
         of_metric = ("at_least", "at_most", "times_baseline_at_most", "relative_decline_at_most")
-        alone = ("drift_at_most", "errors_at_most", "milliseconds_at_most", "disagreement_at_most", "age_days_at_most")
+        alone = ("drift_at_most", "errors_at_most", "milliseconds_at_most", "disagreement_at_most", *WITHOUT_WINDOW)
         given = [k for k in (*of_metric, *alone) if getattr(self, k) is not None]
         if len(given) != 1:
             raise ValueError(f"give exactly one limit, not {len(given)}: {', '.join((*of_metric, *alone))}")
         if (given[0] in of_metric) != (self.metric is not None):
             raise ValueError(f"`{given[0]}` {'needs a' if self.metric is None else 'goes without'} `metric`")
-        if (self.window is None) != (given[0] == "age_days_at_most"):
+        if (self.window is None) != (given[0] in WITHOUT_WINDOW):
             raise ValueError(f"`{given[0]}` {'goes without' if self.window else 'needs'} a `window`")
+        if self.age_days_at_most is not None and self.then == "rollback":
+            raise ValueError("the version before is older still: `age_days_at_most` goes without `then: rollback`")
         if self.columns and self.drift_at_most is None:
             raise ValueError("`columns` go with `drift_at_most`")
         return self

@@ -59,6 +59,9 @@ class Windows(Protocol):
         A request that failed has one row, without features and prediction.
         """
 
+    def last(self, now: datetime) -> datetime | None:
+        """The moment of the last request; None where there is none."""
+
 
 @dataclass(frozen=True)
 class Champion:
@@ -116,7 +119,7 @@ def look(contract: Contract, log: Windows, champion: Champion, now: datetime) ->
         row: list[Outcome] = []
         for back in range(monitor.evidence.looks):
             if item.window is None:
-                row.append(decide(_age(item, champion, now), item.limit))
+                row.append(decide(_since(item, champion, log, now), item.limit))
                 continue
             row.append(decide(seen(item.window, back, item.kind == "metric").measured(item), item.limit))
             # An older window is looked at only where the newer ones failed.
@@ -136,11 +139,19 @@ def look(contract: Contract, log: Windows, champion: Champion, now: datetime) ->
     return Look(now, champion, tuple(outcomes), tuple(alarms), tuple(listed), tuple(estimates))
 
 
-def _age(item: Watched, champion: Champion, now: datetime) -> Measurement | Unmeasured:
+def _since(item: Watched, champion: Champion, log: Windows, now: datetime) -> Measurement | Unmeasured:
+    """How long ago something was: exact, so one look is enough."""
     if champion.since is None:
         return Unmeasured(item.id, "nobody knows since when the version is champion")
-    days = (now - champion.since) / timedelta(days=1)
-    return census(item.id, days, n=1, unit="days", method="since it became champion", n_unit="champion")
+    if item.kind == "age":
+        days = (now - champion.since) / timedelta(days=1)
+        return census(item.id, days, n=1, unit="days", method="since it became champion", n_unit="champion")
+    try:
+        last = log.last(now)
+    except WeighinError as error:
+        return Unmeasured(item.id, str(error))
+    minutes = max(0.0, (now - (last or champion.since)) / timedelta(minutes=1))
+    return census(item.id, minutes, n=1, unit="minutes", method="since the last request", n_unit="request")
 
 
 class Seen:

@@ -7,10 +7,11 @@ goes on; of two at once the chains in the registry let one do each thing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -316,8 +317,18 @@ class _Noticing:
 
     def window(self, window: Window, now: datetime, back: int, *, labelled: bool) -> pa.Table:
         """As the windows say it."""
-        try:
+        with self._noticing():
             return self._windows.window(window, now, back, labelled=labelled)
+
+    def last(self, now: datetime) -> datetime | None:
+        """As the windows say it."""
+        with self._noticing():
+            return self._windows.last(now)
+
+    @contextlib.contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            yield
         except WeighinError as error:
             self.problem = self.problem or str(error)
             raise

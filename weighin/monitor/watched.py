@@ -16,14 +16,14 @@ from weighin.outcome import Direction, Limit
 from weighin.predict import COLUMN
 from weighin.stats.metrics import METRICS
 
-Kind = Literal["drift", "metric", "errors", "latency", "disagreement", "age"]
+Kind = Literal["drift", "metric", "errors", "latency", "disagreement", "silence", "age"]
 
 
 @dataclass(frozen=True)
 class Watched:
     """One check of one window.
 
-    window    of all but `kind` age
+    window    of all but the kinds silence and age
     metric    of `kind` metric; `quantile` of kind latency; `column` and `rule` of kind drift
     baseline  what the limit was made from, in words; empty where the contract says it itself
     """
@@ -99,6 +99,8 @@ def _of(
         yield Watched(
             f"{place}/disagreement", "disagreement", watch.window, limit(watch.disagreement_at_most), watch.then
         )
+    elif watch.silent_minutes_at_most is not None:
+        yield Watched(f"{place}/silence", "silence", None, limit(watch.silent_minutes_at_most), watch.then)
     elif watch.age_days_at_most is not None:
         yield Watched(f"{place}/age", "age", None, limit(watch.age_days_at_most), watch.then)
 

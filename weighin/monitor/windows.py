@@ -70,6 +70,12 @@ class LoggedWindows:
         """As `weighin.monitor.look.Windows`; oldest first. Errors: `NotEvaluated` when the log cannot be read."""
         return self._looked_at(self._rows(window, now, back, labelled), now, labelled)
 
+    def last(self, now: datetime) -> datetime | None:
+        """As `weighin.monitor.look.Windows`. Errors: `NotEvaluated` when the log cannot be read."""
+        found = self._log.last_rows(1, now, version=self._version, since=self._since).rows
+        moment: datetime | None = found["at"][0].as_py() if found.num_rows else None
+        return moment
+
     def _rows(self, window: Window, now: datetime, back: int, labelled: bool) -> pa.Table:
         """Rows of the log."""
         key = (window, now, back, labelled)
