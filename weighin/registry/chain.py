@@ -45,6 +45,8 @@ class Link(Protocol):
         """What is written."""
 
 
+DESCRIPTION = 4000
+"""Letters of a version's description; MLflow's tables hold 5,000, and PostgreSQL refuses more."""
 L = TypeVar("L", bound=Link)
 
 
@@ -85,7 +87,7 @@ class Chain(Generic[L]):
             run_id = self._registry.log_run(self._experiment, location, evidence, kept)
             # What arrived twice does no harm: the second names a parent that is no longer the last.
             there = lambda: self._find(wish)[0] is not None  # noqa: E731 - shorter than a function
-            self._registry.append(self.name, run_id, wish.tags(), there, str(wish))
+            self._registry.append(self.name, run_id, wish.tags(), there, str(wish)[:DESCRIPTION])
             written, chain = self._find(wish)
             if written is None:
                 raise RegistryError("the ledger does not show the entry that was written", self.name, "Run it again.")

@@ -1,0 +1,47 @@
+"""The journal: what is written comes back whole, however long, and one of two wishes loses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from weighin.errors import RegistryError
+from weighin.monitor.journal import Event, Journal, State, place
+from weighin.monitor.stream import Position
+from weighin.registry.mlflow import Registry
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+LONGEST_DESCRIPTION = 5000
+"""Of a version, in MLflow's tables; PostgreSQL refuses what is longer."""
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(Registry(f"sqlite:///{tmp_path}/mlflow.db"), "flight-delay")
+
+
+def test_an_event_of_many_checks_is_kept_whole(journal: Journal, tmp_path: Path) -> None:
+    checks = tuple(f"monitor/last-1000/drift/column-{i}" for i in range(200))
+    said = "; ".join(f"{check}: 0.31 [0.26, 0.36] is beyond the limit ≤ 0.2" for check in checks)
+    position = place(Position(NOW, "request-1", 3))
+    assert journal.add(Event("signal", "3", 7, checks, said=said, place=position), [], "host/1", NOW, tmp_path)
+    (event,) = journal.entries()
+    assert (event.checks, event.said, event.number) == (checks, said, 1)
+    assert State((event,), 7).signals == {checks[0]: Position(NOW, "request-1", 3)}
+    (version,) = journal._registry.entries(journal.name)
+    assert 0 < len(version.description) < LONGEST_DESCRIPTION < len(said)
+
+
+def test_of_two_wishes_after_the_same_event_one_is_written(journal: Journal, tmp_path: Path) -> None:
+    wishes = [Event("telling", "3", 7, about=1), Event("telling", "3", 7, about=1)]
+    assert [journal.add(wish, [], "host/1", NOW, tmp_path) for wish in wishes] == [True, False]
+    assert len(journal.entries()) == 1
+
+
+def test_an_event_that_somebody_changed_is_an_error(journal: Journal, tmp_path: Path) -> None:
+    journal.add(Event("escalated", "3", 7, said="people have to decide"), [], "host/1", NOW, tmp_path)
+    journal._registry.tag(journal.name, "1", {"weighin.monitor.said": "nothing to see"})
+    with pytest.raises(RegistryError, match="entry 1 was changed: its tags do not add up"):
+        journal.entries()
