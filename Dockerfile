@@ -32,8 +32,15 @@ RUN pip install --quiet --no-compile --no-deps --no-build-isolation . \
 
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}
+# libatomic: the engine of policies needs it, and a slim base lacks it.
+# hadolint ignore=DL3008
+RUN apt-get update -qq \
+    && apt-get install --yes --no-install-recommends libatomic1 \
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/weighin /opt/weighin
+# No interpreter in here looks into the current folder, which is somebody's repository, or takes modules of a user.
 ENV PATH=/opt/weighin/bin:$PATH \
+    PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1 \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true GX_ANALYTICS_ENABLED=false \
     MPLCONFIGDIR=/tmp/matplotlib LOGNAME=weighin GIT_PYTHON_REFRESH=quiet

@@ -1,49 +1,115 @@
-"""Judge: run one suite as a pytest process of its own and leave its reports; decide again from what they left."""
+"""Judge: run one suite as pytest processes of its own and leave its reports; decide again from what they left.
+
+Two processes: one for the repository's own tests and metrics, where it has some, and then ours, which imports nothing
+of the repository and reads the outcomes of the first. The first can add outcomes, and change none of ours.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from weighin.contract.own import GATES, custom_metrics, runs_own_code, suite_file
 from weighin.contract.reading import ContractFile
 from weighin.contract.stricter import Compared
-from weighin.errors import EvidenceError
-from weighin.outcome import gate
-from weighin.record.decision import Decision, judge_evidence
+from weighin.errors import ContractError, EvidenceError
+from weighin.outcome import Direction, Limit, Status, Unmeasured, decide, gate
+from weighin.record.decision import CUSTOM, Decision, judge_evidence
 from weighin.record.encode import encode_outcome
+from weighin.record.suite import FILE as OUTCOMES
 from weighin.record.suite import Binding, SuiteOutcomes
+from weighin.runner.isolated import isolated
 from weighin.subject import Subject
 
 DRAWINGS = {"drift": "weighin.suites.evidently_report", "performance": "weighin.suites.mlflow_evaluation"}
 """Modules with a function `draw(evidence, folder)` that returns why it drew nothing, or nothing."""
+CHECKS = Path(__file__).resolve().parent / "suites/contract_checks.py"
+CONFIGURATION = CHECKS.with_name("pytest.ini")
+LEFT = (OUTCOMES, "junit.xml")
 SUITE_SECONDS = 1800
 """A suite that takes longer is stopped; what it left is then no evidence."""
 
 
-def run_suite(suite: str, test: Path, contract: Path, work: Path, out: Path) -> int:
-    """Run `test` and leave `junit.xml` and `outcomes.json` in `out/<suite>`; returns pytest's exit code.
+def run_suite(suite: str, file: ContractFile, work: Path, out: Path, own: Path | None = None) -> int:
+    """Judge a suite and leave `junit.xml` and `outcomes.json` in `out/<suite>`; returns pytest's exit code.
 
-    What an earlier run left in that folder is removed first, so that a crash leaves nothing instead of old evidence.
+    own  what `run_own_code` left, where that ran elsewhere; by default it runs first, where there is something to run
+
+    The tests are the engine's (`contract_checks.py`), in an isolated interpreter that imports nothing of the
+    repository. What an earlier run left is removed first: a crash leaves nothing instead of old evidence.
     """
-    folder = out / suite
+    folder = _emptied(out / suite)
+    if not runs_own_code(file.folder, file.contract, suite):
+        return _pytest(suite, [CHECKS], file, work, folder, ["-I"], ["--noconftest"])
+    with tempfile.TemporaryDirectory() as scratch:
+        if own is None:
+            own = Path(scratch)
+            run_own_code(suite, file, work, own)
+        left = own / suite
+        if suite not in GATES:
+            # Nothing of ours is in it.
+            for name in LEFT if (left / OUTCOMES).is_file() else ():
+                shutil.copyfile(left / name, folder / name)
+            return 0 if (left / OUTCOMES).is_file() and gate(SuiteOutcomes.read(left).outcomes) is Status.PASSED else 1
+        if not (left / OUTCOMES).is_file():
+            left = Path(scratch) / "absent"
+            _note_absent(suite, file, work, left)
+        return _pytest(suite, [CHECKS], file, work, folder, ["-I"], ["--noconftest", f"--weighin-own={left}"])
+
+
+def run_own_code(suite: str, file: ContractFile, work: Path, out: Path) -> int:
+    """Run the repository's own tests of a suite, and its metrics, in a process; returns pytest's exit code.
+
+    It leaves `outcomes.json` and `junit.xml` in `out/<suite>`. pytest reads no configuration of the repository, and no
+    conftest.py but that of `validation_tests/`.
+    """
+    folder, tests = _emptied(out / suite), suite_file(file.folder, suite)
+    if suite not in GATES and not tests.is_file():
+        raise ContractError("no such suite file", str(tests), "Name one of the gates, or add the file.")
+    files = ([CHECKS] if custom_metrics(file.contract, suite) else []) + ([tests] if tests.is_file() else [])
+    more = [f"--confcutdir={tests.parent}", f"--rootdir={file.folder}", "--import-mode=importlib", "--weighin-own-only"]
+    return _pytest(suite, files, file, work, folder, ["-P", "-s"], more)
+
+
+def _note_absent(suite: str, file: ContractFile, work: Path, left: Path) -> None:
+    """Record that the repository's own code came to no end: an outcome that blocks."""
+    name = f"{CUSTOM}own tests and metrics of {suite}"
+    limit = Limit(Direction.AT_MOST, 0.0, file.contract.alpha)
+    reason = "the process that runs them left no outcomes: its log says why"
+    SuiteOutcomes(suite, binding_of(file, work), (decide(Unmeasured(name, reason), limit),), 0.0).write(left)
+
+
+def binding_of(file: ContractFile, work: Path) -> Binding:
+    """What evidence must be about. Environment: WEIGHIN_IMAGE and WEIGHIN_ATTEMPT say of which image and attempt."""
+    image, attempt = os.environ.get("WEIGHIN_IMAGE", ""), os.environ.get("WEIGHIN_ATTEMPT", "1")
+    return Binding(file.digest, Subject.read(work / "subject.json").digest, image, attempt)
+
+
+def _emptied(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("junit.xml", "outcomes.json", "report.html"):
-        with contextlib.suppress(FileNotFoundError):
-            (folder / name).unlink()
+    for name in (*LEFT, "report.html"):
+        (folder / name).unlink(missing_ok=True)
+    return folder
+
+
+def _pytest(
+    suite: str, files: list[Path], file: ContractFile, work: Path, out: Path, python: list[str], more: list[str]
+) -> int:
     command = [
-        *(sys.executable, "-m", "pytest", str(test), "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider"),
-        *("-o", "addopts=", "--import-mode=importlib", "-o", "junit_family=xunit2", "--strict-markers"),
-        *(f"--junitxml={folder / 'junit.xml'}", f"--weighin-contract={contract}", f"--weighin-suite={suite}"),
-        *(f"--weighin-work={work}", f"--weighin-out={folder}"),
+        *(sys.executable, *python, "-m", "pytest", *map(str, files), "-q", "--no-header", "--tb=line"),
+        *("-c", str(CONFIGURATION), "-p", "no:cacheprovider", "-p", "weighin.suites.plugin", "--strict-markers"),
+        *("-o", "junit_family=xunit2", f"--junitxml={out / 'junit.xml'}", f"--weighin-contract={file.path.resolve()}"),
+        *(f"--weighin-suite={suite}", f"--weighin-work={work.resolve()}", f"--weighin-out={out.resolve()}", *more),
     ]
     try:
-        return subprocess.run(command, timeout=SUITE_SECONDS, check=False).returncode
+        return subprocess.run(command, timeout=SUITE_SECONDS, check=False, env=isolated(os.environ)).returncode
     except subprocess.TimeoutExpired:
         print(f"suite {suite} was stopped after {SUITE_SECONDS} s", file=sys.stderr)
         return 3
@@ -103,7 +169,6 @@ def decide_again(
             str(work / "subject.json"),
             "Validate again.",
         )
-    image, attempt = os.environ.get("WEIGHIN_IMAGE", ""), os.environ.get("WEIGHIN_ATTEMPT", "1")
-    binding = Binding(file.digest, subject.digest, image, attempt)
+    binding = binding_of(file, work)
     sealed = subject.sealed is not None
     return subject, binding, judge_evidence(file, binding, reports, suites, needs, sealed=sealed, base=base)

@@ -33,8 +33,8 @@ def demand(policy: Path, given: Mapping[str, Any], seconds: float = SECONDS) -> 
         question = json.dumps({"policy": policy.read_text(encoding="utf-8"), "input": dict(given)})
     except (OSError, UnicodeDecodeError) as error:
         raise ContractError(f"the policy cannot be read ({type(error).__name__})", place) from error
-    command = [sys.executable, "-m", "weighin.policy"]
-    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    command = [sys.executable, "-I", "-m", "weighin.policy"]
+    environment = {"PATH": os.environ.get("PATH", "")}
     try:
         asked = subprocess.run(
             command, input=question, capture_output=True, text=True, timeout=seconds, check=False, env=environment

@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from weighin.contract.own import own_suites
+from weighin.contract.own import own_suites, runs_own_code
 from weighin.contract.reading import ContractFile
 from weighin.data.profile import Profile
 from weighin.data.table import read_columns
@@ -83,7 +83,9 @@ def resolve(
         # The last thing: whatever else can go wrong here must not cost a look.
         subject = replace(subject, sealed=_look(contract_file, subject, work))
     subject.write(work / "subject.json")
-    Plan.of(contract, subject.roles, sealed, own).write(work / "plan.json")
+    run_here = (*contract.gates.names, *(["sealed"] if sealed else []), *own)
+    own_code = tuple(s for s in run_here if runs_own_code(contract_file.folder, contract, s))
+    Plan.of(contract, subject.roles, sealed, own, own_code).write(work / "plan.json")
     return subject
 
 

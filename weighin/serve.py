@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from weighin.runner.isolated import isolated
+
 
 def serve(model: Path, port: int, python: Path | None = None) -> None:
     """Replace this process by `mlflow models serve`; does not return.
@@ -16,7 +18,8 @@ def serve(model: Path, port: int, python: Path | None = None) -> None:
     """
     interpreter = str(python or sys.executable)
     folder = str(Path(interpreter).parent)
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # or modules of the model leave theirs among its files
-    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
-    program = [interpreter, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
-    os.execv(interpreter, [*program, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"])  # noqa: S606 - a fixed program, no shell wanted
+    environment = isolated(os.environ)
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # or modules of the model leave theirs among its files
+    environment["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
+    program = [interpreter, "-P", "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
+    os.execve(interpreter, [*program, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"], environment)  # noqa: S606 - a fixed program, no shell wanted

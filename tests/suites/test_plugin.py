@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from suite_work import Work
+from weighin.contract import read_contract
 from weighin.judge import run_suite
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,8 +32,7 @@ def work(tmp_path: Path) -> Work:
 def judged(work: Work) -> tuple[int, dict[str, dict[str, Any]], ET.Element]:
     """Exit code, outcomes by check, and the JUnit file of the drift suite."""
     place, reports = work.folder, work.folder / "reports"
-    test = place / "validation_tests/test_drift.py"
-    code = run_suite("drift", test, place / "model_contract.yaml", place / "work", reports)
+    code = run_suite("drift", read_contract(place / "model_contract.yaml"), place / "work", reports)
     outcomes = json.loads((reports / "drift/outcomes.json").read_text())["outcomes"]
     junit = ET.parse(reports / "drift/junit.xml").getroot()[0]  # noqa: S314 - our own file
     return code, {o["check"]: o for o in outcomes}, junit
@@ -134,9 +134,12 @@ def test_a_suite_that_skips_its_checks_has_evaluated_nothing(work: Work) -> None
         'import pytest\n\nSUITE = "drift"\n\n\n@pytest.mark.skip(reason="in a hurry")\n'
         "def test_drift(outcome):\n    assert outcome.goes_on, outcome\n"
     )
-    _, outcomes, _ = judged(work.write())
-    assert {o["status"] for o in outcomes.values()} == {"not_evaluated"}
-    assert len(outcomes) == 6
+    code, outcomes, _ = judged(work.write())
+    own = [o for name, o in outcomes.items() if name.startswith("custom/")]
+    assert code == 1
+    assert {o["status"] for o in own} == {"not_evaluated"}
+    assert len(own) == 6
+    assert len(outcomes) == 12
 
 
 def test_a_crash_while_measuring_is_not_evaluated(work: Work) -> None:
@@ -145,7 +148,12 @@ def test_a_crash_while_measuring_is_not_evaluated(work: Work) -> None:
         "import weighin.suites.drift\n\n\ndef explode(*_):\n    raise MemoryError('too much')\n\n\n"
         "weighin.suites.drift.psi = explode\n",
     )
-    code, outcomes, junit = judged(work.write())
+    place = work.write().folder
+    command = [sys.executable, "-m", "pytest", "-q", "validation_tests/test_drift.py", "--weighin-work=work"]
+    command += ["--import-mode=importlib", "--weighin-out=out", "--junitxml=out/junit.xml", "-p", "no:cacheprovider"]
+    code = subprocess.run(command, cwd=place, capture_output=True, timeout=300, check=False).returncode
+    outcomes = {o["check"]: o for o in json.loads((place / "out/outcomes.json").read_text())["outcomes"]}
+    junit = ET.parse(place / "out/junit.xml").getroot()[0]  # noqa: S314 - our own file
     assert code == 1
     assert outcomes.pop("drift/table")["status"] == "passed"
     assert {o["status"] for o in outcomes.values()} == {"not_evaluated"}
@@ -159,15 +167,16 @@ def test_a_test_that_asserts_nothing_does_not_hide_what_was_decided(work: Work) 
         'SUITE = "drift"\n\n\ndef test_drift(outcome):\n    pass\n'
     )
     code, outcomes, _ = judged(work.write())
-    assert code == 0
+    assert code == 1
     assert outcomes["drift/temp"]["status"] in ("failed", "not_evaluated")
 
 
 def test_old_outcomes_do_not_survive_a_suite_that_dies(work: Work) -> None:
     judged(work.write())
     (work.folder / "validation_tests/test_drift.py").write_text("import os\n\nos._exit(0)\n")
-    with pytest.raises(FileNotFoundError):
-        judged(work)
+    code, outcomes, _ = judged(work)
+    (own,) = [o for name, o in outcomes.items() if name.startswith("custom/")]
+    assert (code, own["status"], own["blocks"]) == (1, "not_evaluated", True)
 
 
 def own_suite(work: Work, text: str) -> tuple[int, dict[str, dict[str, Any]] | None]:
@@ -175,7 +184,7 @@ def own_suite(work: Work, text: str) -> tuple[int, dict[str, dict[str, Any]] | N
     place = work.write().folder
     test = place / "validation_tests/test_extra.py"
     test.write_text(text)
-    code = run_suite("extra", test, place / "model_contract.yaml", place / "work", place / "reports")
+    code = run_suite("extra", read_contract(place / "model_contract.yaml"), place / "work", place / "reports")
     left = place / "reports/extra/outcomes.json"
     if not left.is_file():
         return code, None

@@ -77,6 +77,8 @@ def parser() -> Parser:
     _contract(judge)
     _work(judge)
     judge.add_argument("--out", type=Path, default=Path("reports"))
+    judge.add_argument("--own-only", action="store_true", help="only the repository's own tests and metrics")
+    judge.add_argument("--own", type=Path, metavar="DIR", help="what --own-only left; default: run that first")
 
     verdict = commands.add_parser("verdict", help="judge again from the evidence that the suites left")
     _reports(verdict)

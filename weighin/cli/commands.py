@@ -52,10 +52,12 @@ def _validate(given: argparse.Namespace) -> int:
             with _step(said):
                 docker.load(given.image, given.work, step) if in_docker else local.load(given.work, step)
 
+    place = file.path.resolve().relative_to(file.folder.resolve())
+
     def judge_one(suite: str) -> None:
         with _step(f"suite {suite}"):
             if in_docker:
-                docker.judge(suite, given.image, file.folder, file.path, given.work, given.out)
+                docker.judge(suite, given.image, docker.Checkout(file.folder, place), given.work, given.out)
             else:
                 local.judge(suite, file.path, given.work, given.out)
 
@@ -161,13 +163,12 @@ def load(given: argparse.Namespace) -> int:
 def judge(given: argparse.Namespace) -> int:
     """Run one suite and leave its reports."""
     from weighin.contract import read_contract
-    from weighin.judge import leave_pages, run_suite
+    from weighin.judge import leave_pages, run_own_code, run_suite
 
     file = read_contract(given.contract)
-    test = file.folder / "validation_tests" / f"test_{given.suite}.py"
-    if not test.is_file():
-        raise ContractError("no such suite file", str(test), "Keep one file per gate in validation_tests/.")
-    code = run_suite(given.suite, test, given.contract, given.work, given.out)
+    if given.own_only:
+        return run_own_code(given.suite, file, given.work, given.out)
+    code = run_suite(given.suite, file, given.work, given.out, given.own)
     leave_pages(file, given.suite, given.work, given.out / given.suite)
     return code
 
@@ -436,14 +437,14 @@ def _judged_by(image: str | None, folder: Path | None = None) -> None:
 
     folder  what the image's containers will have to read
     """
-    from weighin.runner import docker
+    from weighin.runner import sandbox
 
     if image:
         try:
-            os.environ["WEIGHIN_IMAGE"] = docker.identity(image)
+            os.environ["WEIGHIN_IMAGE"] = sandbox.identity(image)
             if folder is not None:
-                docker.readable(folder)
-        except docker.NoEngineError as error:
+                sandbox.readable(folder)
+        except sandbox.NoEngineError as error:
             raise NotEvaluated(str(error), f"image {image}") from error
 
 

@@ -49,7 +49,7 @@ def verify(given: argparse.Namespace) -> int:
 def provenance(given: argparse.Namespace) -> int:
     """Verify who built the image that judges, and leave it for the decision."""
     from weighin.record.provenance import DIGESTS, FILE, verify_image
-    from weighin.runner import docker
+    from weighin.runner import sandbox
 
     attestation = attestation_of(given)
     if attestation is None:
@@ -58,8 +58,8 @@ def provenance(given: argparse.Namespace) -> int:
     image, known = os.environ.get("WEIGHIN_IMAGE", ""), os.environ.get(DIGESTS, "").split(",")
     if not image:
         try:
-            image, known = docker.identity(given.image), docker.digests(given.image)
-        except docker.NoEngineError as error:
+            image, known = sandbox.identity(given.image), sandbox.digests(given.image)
+        except sandbox.NoEngineError as error:
             raise NotEvaluated(str(error), f"image {given.image}") from error
     found = verify_image(given.image, image, known, attestation)
     found.write(given.work)

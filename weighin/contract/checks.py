@@ -48,6 +48,11 @@ class MetricRule:
     factor: float = 1.0
     slice: SliceRule | None = None
 
+    @property
+    def custom(self) -> bool:
+        """Whether a function of the repository measures it."""
+        return self.metric.startswith(CUSTOM_METRIC)
+
 
 @dataclass(frozen=True)
 class FairnessRule:

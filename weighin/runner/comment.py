@@ -1,8 +1,8 @@
 """Keep one comment on a pull request up to date, or write the text of a release. Standard library only.
 
-    python3 -m weighin.runner.comment --file comment.md --number 7
-    python3 -m weighin.runner.comment --file comment.md --commit SHA      # the pull requests that the commit belongs to
-    python3 -m weighin.runner.comment --file comment.md --commit SHA --release TAG
+    python3 -I HOST/weighin/runner comment --file comment.md --number 7
+    python3 -I HOST/weighin/runner comment --file comment.md --commit SHA    # the pull requests of a commit
+    python3 -I HOST/weighin/runner comment --file comment.md --commit SHA --release TAG
 
 Source: GitHub's REST API for issue comments and releases. The token, which needs `pull-requests: write` or, for a
 release, `contents: write`, stays in this process.
@@ -54,7 +54,7 @@ def release(text: str, tag: str, commit: str, github: GitHub, repository: str) -
 
 def main() -> int:
     """Write; returns the exit code. A comment that is refused is no error: the check says what counts."""
-    parser = argparse.ArgumentParser(prog="python3 -m weighin.runner.comment", description=__doc__)
+    parser = argparse.ArgumentParser(prog="weighin-runner comment", description=__doc__)
     parser.add_argument("--file", type=Path, required=True)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--number", type=int, help="of the pull request")

@@ -1,23 +1,25 @@
 """Steps in containers. Standard library and the Docker client only, so that a workflow host installs nothing.
 
-    python3 -m weighin.runner.docker predict --image IMAGE --work DIR
-    python3 -m weighin.runner.docker load    --image IMAGE --work DIR
-    python3 -m weighin.runner.docker shadow  --image IMAGE --work DIR
-    python3 -m weighin.runner.docker judge SUITE --image IMAGE --repo DIR --contract FILE --work DIR --out DIR
-    python3 -m weighin.runner.docker run --image IMAGE [--registry DIR] [--write DIR ...] -- PROGRAM ...
+    python3 -I HOST/weighin/runner docker predict --image IMAGE --work DIR
+    python3 -I HOST/weighin/runner docker load    --image IMAGE --work DIR
+    python3 -I HOST/weighin/runner docker shadow  --image IMAGE --work DIR
+    python3 -I HOST/weighin/runner docker judge SUITE --image IMAGE --contract FILE --work DIR --out DIR
+    python3 -I HOST/weighin/runner docker run --image IMAGE [--registry DIR] [--write DIR ...] -- PROGRAM ...
 
 A *model's* container gets features only: no label, no network, no secret, a read-only root. The *judge's* gets labels
-and never loads a model. The engine's socket is mounted into neither.
+and never loads a model. The engine's socket is mounted into neither. What any of them leaves is taken over by
+`weighin.runner.collect`, and bounded in bytes, files and log while it runs.
+
+On a pull request that nobody has reviewed, `--repo` is a checkout of the base, whose files decide, and `--head` one of
+the pull request: only its contract is laid over that of the base, since the stricter of both decides.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 import uuid
@@ -27,14 +29,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weighin.runner.artifact import changed
+from weighin.runner.collect import (
+    ANY_NAME,
+    LOAD,
+    OWN_TESTS,
+    PREDICTIONS,
+    SUITE,
+    TREE,
+    Allowed,
+    Refused,
+    raw_folder,
+    remove,
+    take,
+)
 from weighin.runner.measure import Record, engine_sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import last_line, note_problem
-from weighin.runner.reaper import reaped
+from weighin.runner.sandbox import (
+    USER,
+    NoEngineError,
+    Sandbox,
+    attached,
+    container,
+    digests,
+    docker,
+    identity,
+    readable,
+    run,
+    state_of,
+)
 from weighin.runner.sessions import PREPARE_SECONDS, PROBE_SECONDS, every_start, model_of, server_command
 
-LABEL = "weighin.runner"
-USER = 65532
 REGISTRY = "/weighin/registry"
 """The one path of the embedded registry in every container: MLflow keeps absolute artifact paths."""
 JUDGE_SECONDS = 2400
@@ -49,116 +74,30 @@ PORT = 8080
 """Of the server, in a network that holds it and the generator alone."""
 GENERATOR_MB = 1500
 ENVIRONMENT = "/environment"
-ENVIRONMENT_BYTES = 4 * 2**30
+ENVIRONMENTS = Allowed(ANY_NAME, files=400_000, size=4 * 2**30, depth=40)
 PREPARE_MB = 2000
 PREPARE = (
     f"python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/python -m pip install --quiet --no-cache-dir "
     "--disable-pip-version-check --only-binary :all: --requirement /requirements/requirements.txt"
 )
-OUT_BYTES = 600 * 2**20
-"""What a model's container may leave in all."""
-FILE_BYTES = 512 * 2**20
+HEAD, BASE = "/weighin/head", "/weighin/base"
+"""Where a container finds the checkouts of a pull request and of its base, to compare them."""
 
 
-class NoEngineError(Exception):
-    """Nothing can run in containers here: no Docker engine, no such image in it, or a folder closed to them."""
+def _lent(raw: Path) -> Path:
+    """A raw folder, open to the container's user."""
+    if os.getuid() == 0:
+        os.chown(raw, USER, USER)
+    return raw
 
 
-@dataclass(frozen=True)
-class Sandbox:
-    """The walls of one container. Memory in 2**20 bytes; `mounts` as (host folder, path inside, writable)."""
-
-    image: str
-    mounts: tuple[tuple[Path, str, bool], ...]
-    memory_mb: int
-    cpus: float | None = None
-    network: str = "none"
-    environment: tuple[str, ...] = ()
-    workdir: str = "/tmp"  # noqa: S108 - the container's own, a tmpfs
-    tmp_mb: int = 256
-
-    def arguments(self, name: str) -> list[str]:
-        """Arguments of `docker run` up to the image."""
-        user = f"{os.getuid() or USER}:{os.getgid() or USER}"
-        found = ["--name", name, "--label", LABEL, "--network", self.network, "--user", user, "--read-only"]
-        found += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "256", "--init"]
-        found += ["--memory", f"{self.memory_mb}m", "--memory-swap", f"{self.memory_mb}m"]
-        found += ["--ulimit", f"fsize={FILE_BYTES}", "--ulimit", "core=0"]
-        found += ["--tmpfs", f"/tmp:rw,size={self.tmp_mb}m,mode=1777"]  # noqa: S108 - the container's own
-        found += ["--cpus", f"{self.cpus:g}"] if self.cpus else []
-        for variable in ("HOME=/tmp", *self.environment):
-            found += ["--env", variable]
-        for host, inside, writable in self.mounts:
-            found += ["--volume", f"{host.resolve()}:{inside}:{'rw' if writable else 'ro'}"]
-        return [*found, "--workdir", self.workdir, self.image]
-
-
-def docker(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[bytes]:
-    """Call the Docker client."""
-    return subprocess.run(["docker", *arguments], capture_output=True, timeout=seconds, check=False)
-
-
-@contextlib.contextmanager
-def container(kind: str) -> Iterator[str]:
-    """A container's name; whatever runs under it at the end is removed, also when this process is killed."""
-    name = f"weighin-{kind}-{uuid.uuid4().hex[:12]}"
-    with reaped("container", name):
-        yield name
-
-
-def run(
-    sandbox: Sandbox,
-    kind: str,
-    command: Sequence[str],
-    seconds: float,
-    out: Path | None = None,
-    *,
-    largest: int = OUT_BYTES,
-    needs: str = "",
-) -> str:
-    """Run a command to its end; what went wrong in a sentence, or nothing.
-
-    out      a folder that the container may write to; more than `largest` bytes in it end the container
-    needs    another container without which there is no use in going on
-    """
-    with container(kind) as name:
-        arguments = ["run", "--detach", *sandbox.arguments(name), *command]
-        started = docker(*arguments)
-        if started.returncode:
-            return f"the container did not start: {last_line(started.stderr)}"
-        deadline = time.monotonic() + seconds
-        while (state := _state(name)) and state["Running"]:
-            if time.monotonic() > deadline:
-                return f"the {kind} container was stopped after {seconds:g} s without an end"
-            if out is not None and _size(out) > largest:
-                return f"the {kind} container was stopped: it wrote more than {largest} bytes"
-            if needs and not _state(needs).get("Running"):
-                return f"the {kind} container was stopped: {needs} is gone"
-            time.sleep(0.5 if needs else 0.2)
-        if not state:
-            return f"the {kind} container disappeared"
-        logs = docker("logs", "--tail", "400", name)
-        sys.stderr.write((logs.stdout + logs.stderr).decode("utf-8", "replace") if kind == "judge" else "")
-        if state["OOMKilled"]:
-            return f"the {kind} container needed more than its {sandbox.memory_mb} MB of memory"
-        code = state["ExitCode"]
-        return f"the {kind} container ended with code {code}: {last_line(logs.stdout + logs.stderr)}" if code else ""
-
-
-def _state(name: str) -> dict[str, object]:
-    found = docker("inspect", "--format", "{{json .State}}", name)
-    state: dict[str, object] = json.loads(found.stdout) if found.returncode == 0 else {}
-    return state
-
-
-def _size(folder: Path) -> int:
-    """Bytes in a folder that a container works in: what is gone by the time it is looked at counts nothing."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(parent, name)).st_size
-    return total
+def _taken(problem: str, raw: Path, fresh: Path, allowed: Allowed) -> str:
+    """Take over what a container left; what went wrong in it, or with what it left, in a sentence."""
+    try:
+        take(raw, fresh, allowed)
+    except Refused as refused:
+        return problem or f"what the container left was refused: {refused}"
+    return problem
 
 
 def predict(image: str, work: Path) -> None:
@@ -166,35 +105,34 @@ def predict(image: str, work: Path) -> None:
     plan = Plan.read(work / "plan.json")
 
     def predict_role(role: str) -> None:
-        out = _writable(work / "predictions" / role)
-        mounts = (
-            (work / "models" / role, "/model", False),
-            (work / "features", "/features", False),
-            (out, "/out", True),
-        )
+        out = work / "predictions" / role
         command = ["weighin", "predict", "--model", "/model", "--features", "/features", "--out", "/out"]
         command += plan.predict_arguments()
-        sandbox = Sandbox(image, mounts, plan.memory_mb)
-        problem = changed(work, role) or run(sandbox, "model", command, plan.predict_seconds, out)
-        note_problem(out, problem or _unexpected(out))
+        with raw_folder(f"predictions-{role}") as raw:
+            mounts = (
+                (work / "models" / role, "/model", False),
+                (work / "features", "/features", False),
+                (_lent(raw), "/out", True),
+            )
+            sandbox = Sandbox(image, mounts, plan.memory_mb)
+            problem = changed(work, role) or run(
+                sandbox, "model", command, plan.predict_seconds, raw, allowed=PREDICTIONS
+            )
+            problem = _taken(problem, raw, out, PREDICTIONS)
+        note_problem(out, problem)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(predict_role, plan.roles))
-
-
-def _unexpected(out: Path) -> str:
-    """What a model left besides its predictions: only regular files of the expected names are read."""
-    strange = [p.name for p in out.iterdir() if p.is_symlink() or not p.is_file() or p.suffix != ".arrow"]
-    return f"the model left files that nobody asked for: {sorted(strange)[:5]}" if strange else ""
 
 
 def load(image: str, work: Path, step: str = "load") -> None:
     """At each planned start: serve a model in one container, ask it from another that shares its loopback."""
 
     def start(plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
-        return _start(image, work, plan, session, out, record)
+        with raw_folder(session.name) as raw:
+            return _taken(_start(image, work, plan, session, _lent(raw), record), raw, out, LOAD)
 
-    every_start(Plan.read(work / "plan.json"), step, work, _writable, start)
+    every_start(Plan.read(work / "plan.json"), step, work, _emptied, start)
 
 
 def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
@@ -215,11 +153,29 @@ def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, 
         outside = Sandbox(image, mounts, GENERATOR_MB, network="bridge")
         return run(outside, "generator", [*command, "--url", plan.url], seconds, out)
     held: tuple[tuple[Path, str, bool], ...] = ((model_of(session, work), "/model", False),)
-    if session.role == "clean":
-        record["unbuilt"] = _environment(image, work)
-        if record["unbuilt"]:
-            return str(record["unbuilt"])
-        held = (*held, (work / "environment", ENVIRONMENT, False))
+    with contextlib.ExitStack() as stack:
+        if session.role == "clean":
+            # Mounted into containers and read by nothing on the host, so that it stays raw.
+            environment = _lent(stack.enter_context(raw_folder("environment")))
+            record["unbuilt"] = _environment(image, work, environment)
+            if record["unbuilt"]:
+                return str(record["unbuilt"])
+            held = (*held, (environment, ENVIRONMENT, False))
+        return _served(image, mounts, held, plan, session, out, command, record)
+
+
+def _served(
+    image: str,
+    mounts: tuple[tuple[Path, str, bool], ...],
+    held: tuple[tuple[Path, str, bool], ...],
+    plan: LoadPlan,
+    session: Session,
+    out: Path,
+    command: list[str],
+    record: Record,
+) -> str:
+    """Start a server that holds the folders of `held`, and a generator beside it; what went wrong, or nothing."""
+    seconds = plan.most_seconds + PROBE_SECONDS
     server = Sandbox(plan.image or image, held, plan.server_memory_mb, plan.server_cpus)
     with container("server") as name:
         record["started_at"] = time.time()
@@ -232,7 +188,7 @@ def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, 
             url = f"http://127.0.0.1:{PORT}"
             problem = run(generator, "generator", [*command, "--url", url], seconds, out, needs=name)
         record["samples"] = samples
-        state = _state(name)
+        state = state_of(name)
         if not state.get("Running"):
             why = "it needed more memory than it may use" if state.get("OOMKilled") else f"code {state.get('ExitCode')}"
             logs = docker("logs", "--tail", "50", name)
@@ -241,17 +197,17 @@ def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, 
     return problem
 
 
-def _environment(image: str, work: Path) -> str:
+def _environment(image: str, work: Path, folder: Path) -> str:
     """Build an environment of what the candidate declares that it needs; why it could not be built, or nothing.
 
     This container has a network and neither the model, nor data, nor a secret; of a package it takes wheels only, so
     that no code of a package runs. The model is loaded elsewhere, later, without a network.
     """
-    folder = _writable(work / "environment")
-    needs = _writable(work / "requirements")
+    needs = work / "requirements"
     listed = work / "models/candidate/requirements.txt"
     if listed.is_symlink() or not listed.is_file():
         return "the model declares no requirements.txt"
+    _emptied(needs)
     shutil.copyfile(listed, needs / "requirements.txt")
     (needs / "requirements.txt").chmod(0o644)
     mounts: list[tuple[Path, str, bool]] = [(needs, "/requirements", False), (folder, ENVIRONMENT, True)]
@@ -263,7 +219,7 @@ def _environment(image: str, work: Path) -> str:
             environment += [f"PIP_CERT={inside}"] if variable == "WEIGHIN_PIP_CERT" else []
     network = os.environ.get("WEIGHIN_PREPARE_NETWORK", "bridge")
     sandbox = Sandbox(image, tuple(mounts), PREPARE_MB, network=network, environment=tuple(environment), tmp_mb=1024)
-    return run(sandbox, "prepare", ["sh", "-c", PREPARE], PREPARE_SECONDS, largest=ENVIRONMENT_BYTES, out=folder)
+    return run(sandbox, "prepare", ["sh", "-c", PREPARE], PREPARE_SECONDS, allowed=ENVIRONMENTS, out=folder)
 
 
 def _peak_memory(name: str) -> float | None:
@@ -275,15 +231,65 @@ def _peak_memory(name: str) -> float | None:
     return None
 
 
-def judge(suite: str, image: str, repo: Path, contract: Path, work: Path, out: Path) -> int:
-    """Run one suite in the judge's container; 0 when it ended with every check going on."""
-    folder = _writable(out / suite)
-    mounts = ((readable(repo), "/repo", False), (work, "/work", False), (folder, f"/out/{suite}", True))
+@dataclass(frozen=True)
+class Checkout:
+    """The files that a judging container sees.
+
+    repo      the repository whose files decide
+    contract  the contract, relative to it
+    head      a checkout of the pull request, where `repo` is that of its base
+    base      a checkout of the base, where both are to be compared
+    """
+
+    repo: Path
+    contract: Path | None = None
+    head: Path | None = None
+    base: Path | None = None
+
+    def mounts(self) -> list[tuple[Path, str, bool]]:
+        """Errors: `NoEngineError` for a closed folder; `Refused` where head's contract is no regular file of it."""
+        found = [(readable(self.repo), "/repo", False)]
+        if self.head is not None and self.contract is not None:
+            found.append((_regular(self.head, self.contract), f"/repo/{self.contract}", False))
+        for folder, inside in ((self.head, HEAD), (self.base, BASE)):
+            if folder is not None:
+                found.append((readable(folder), inside, False))
+        return found
+
+
+def _regular(folder: Path, name: Path) -> Path:
+    """A file below a folder, no part of whose path is a link. Errors: `Refused`."""
+    path = folder.resolve() / name
+    if name.is_absolute() or ".." in name.parts or path.resolve() != path or not path.is_file():
+        raise Refused(f"{name} of the pull request is no regular file of its repository")
+    return path
+
+
+def judge(suite: str, image: str, files: Checkout, work: Path, out: Path) -> int:
+    """Run one suite in the judge's container; 0 when it ended with every check going on.
+
+    Where the suite runs code of the repository, that runs first, in a container of its own.
+    """
+    assert files.contract is not None
     environment = (f"WEIGHIN_IMAGE={identity(image)}", f"WEIGHIN_ATTEMPT={os.environ.get('WEIGHIN_ATTEMPT', '1')}")
-    sandbox = Sandbox(image, mounts, 4000, environment=environment, workdir="/repo")
-    inside = f"/repo/{contract.resolve().relative_to(repo.resolve())}"
-    command = ["weighin", "judge", suite, "--contract", inside, "--work", "/work", "--out", "/out"]
-    problem = run(sandbox, "judge", command, JUDGE_SECONDS, folder)
+    seen = (*files.mounts(), (work, "/work", False))
+    command = ["weighin", "judge", suite, "--contract", f"/repo/{files.contract}", "--work", "/work", "--out", "/out"]
+
+    def judged(kind: str, fresh: Path, allowed: Allowed, *more: str, own: Path | None = None) -> str:
+        with raw_folder(f"{kind}-{suite}") as raw:
+            mounts = (*seen, (_lent(raw), f"/out/{suite}", True), *([(own, "/own", False)] if own else []))
+            sandbox = Sandbox(image, mounts, 4000, environment=environment, workdir="/repo")
+            problem = run(sandbox, kind, [*command, *more], JUDGE_SECONDS, raw, allowed=allowed)
+            return _taken(problem, raw, fresh, allowed)
+
+    with raw_folder("own") as own:
+        if suite in Plan.read(work / "plan.json").own_code:
+            # What went wrong in it is in the outcomes that it left, or blocks as their absence; what it printed may
+            # hold data, and is shown to nobody.
+            judged("own", own / suite, OWN_TESTS, "--own-only")
+            problem = judged("judge", out / suite, SUITE, "--own", "/own", own=own)
+        else:
+            problem = judged("judge", out / suite, SUITE)
     if problem:
         print(f"suite {suite}: {problem}", file=sys.stderr)
     return 1 if problem else 0
@@ -292,20 +298,23 @@ def judge(suite: str, image: str, repo: Path, contract: Path, work: Path, out: P
 def run_program(
     arguments: Sequence[str],
     image: str,
-    repo: Path,
+    files: Checkout,
     registry: Path | None,
     write: Sequence[str],
     network: bool,
     tell: Sequence[Path] = (),
+    read: Sequence[str] = (),
 ) -> int:
-    """Run `weighin`, or another program of the image, over the repository; its output is ours.
+    """Run `weighin`, or another program of the image, over the repository; its output is ours, escaped and bounded.
 
-    write  folders of the repository that it may write to; all else is read-only
+    write  folders of the current folder that it may write to, at the same place in the repository
+    read   such folders that it may read; all else is read-only as well
     tell   files at whose end its output is written as well, such as a summary: nothing else that we print is
+    Errors: `Refused` where it leaves anything but plain regular files; its folders are then empty.
     """
-    mounts = [(readable(repo), "/repo", False)]
-    for folder in write:
-        mounts.append((_made(repo / folder), f"/repo/{folder}", True))
+    mounts = files.mounts()
+    for folder in read:
+        mounts.append((_inside(files.repo, folder), f"/repo/{folder}", False))
     environment = [f"WEIGHIN_IMAGE={identity(image)}", f"WEIGHIN_IMAGE_DIGESTS={','.join(digests(image))}"]
     # The values of these are passed on from our own environment and never stand on a command line.
     passed = (
@@ -319,55 +328,48 @@ def run_program(
     named = os.environ.get(PASSED_ON, "").replace(",", " ").split()
     environment += [key for key in (*passed, "MLFLOW_TRACKING_TOKEN", *DATA_VARIABLES, *named) if key in os.environ]
     if registry is not None:
-        mounts.append((_made(registry), REGISTRY, True))
         environment.append(f"MLFLOW_TRACKING_URI=sqlite:///{REGISTRY}/mlflow.db")
     elif "MLFLOW_TRACKING_URI" in os.environ:
         environment.append("MLFLOW_TRACKING_URI")
-    sandbox = Sandbox(
-        image,
-        tuple(mounts),
-        4000,
-        network="bridge" if network else "none",
-        environment=tuple(environment),
-        workdir="/repo",
-    )
-    with container("run") as name:
-        command = ["docker", "run", *sandbox.arguments(name), *arguments]
-        done = subprocess.run(command, timeout=JUDGE_SECONDS, check=False, stdout=subprocess.PIPE if tell else None)
-    if tell:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(done.stdout)
-        for path in tell:
-            with path.open("ab") as file:
-                file.write(done.stdout)
-    return done.returncode
+    with contextlib.ExitStack() as stack:
+        for folder in write:
+            raw = stack.enter_context(_written(Path(folder)))
+            mounts.append((raw, f"/repo/{_inside(files.repo, folder).relative_to(files.repo)}", True))
+        if registry is not None:
+            mounts.append((stack.enter_context(_written(registry)), REGISTRY, True))
+        wall = "bridge" if network else "none"
+        sandbox = Sandbox(image, tuple(mounts), 4000, network=wall, environment=tuple(environment), workdir="/repo")
+        name = stack.enter_context(container("run"))
+        code, output = attached(["docker", "run", *sandbox.arguments(name), *arguments], JUDGE_SECONDS)
+    for path in tell:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(output)
+    return code
 
 
-def identity(image: str) -> str:
-    """The image's id, `sha256:<hex>`. Errors: `NoEngineError` when there is no engine, or it has no such image."""
-    try:
-        found = docker("image", "inspect", "--format", "{{.Id}}", image)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoEngineError(f"no Docker engine answers ({error}). Start it, or use --runner local.") from error
-    if found.returncode:
-        raise NoEngineError(f"no image {image}: {last_line(found.stderr)}. Build it: docker build -t {image} .")
-    return found.stdout.decode().strip()
+@contextlib.contextmanager
+def _written(folder: Path) -> Iterator[Path]:
+    """A raw folder with what is in `folder`, which holds at the end what was left, and is empty until then.
+
+    An upload that runs whatever happened finds nothing where this process was ended.
+    """
+    with raw_folder(folder.name) as scratch:
+        raw = scratch / "raw"
+        if folder.is_dir() and not folder.is_symlink():
+            folder.rename(raw)
+        remove(folder)
+        folder.mkdir(parents=True)
+        yield _made(raw)
+        take(raw, folder, TREE)
 
 
-def digests(image: str) -> list[str]:
-    """The digests, `sha256:<hex>`, under which registries have the image; none for one that was built here."""
-    found = docker("image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", image)
-    return [line.rpartition("@")[2] for line in found.stdout.decode().split()]
-
-
-def readable(folder: Path) -> Path:
-    """The folder, if the container's user can read it. Errors: `NoEngineError` with the remedy."""
-    if os.getuid() == 0 and folder.stat().st_mode & 0o005 != 0o005:
-        raise NoEngineError(
-            f"{folder.resolve()} is open to its owner only, and containers run as user {USER}. "
-            f"Run `chmod go+rx {folder.resolve()}`, or do not work as root."
-        )
-    return folder
+def _inside(repo: Path, folder: str) -> Path:
+    """A folder of the repository as a place to mount something at, which has to be there. Errors: `Refused`."""
+    place = repo / folder
+    place.mkdir(parents=True, exist_ok=True)
+    if place.resolve() != repo.resolve() / folder:
+        raise Refused(f"{folder} is a symbolic link of the repository")
+    return place
 
 
 def _made(folder: Path) -> Path:
@@ -378,15 +380,23 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _writable(folder: Path) -> Path:
-    """An empty folder that the container's user may write to."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return _made(folder)
+def _emptied(folder: Path) -> Path:
+    remove(folder)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def main() -> int:
     """Parse the command line of this module; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python3 -m weighin.runner.docker", description=__doc__)
+    try:
+        return _main()
+    except (NoEngineError, Refused, ValueError) as error:
+        print(f"weighin: {error}", file=sys.stderr)
+        return 7
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(prog="weighin-runner docker", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
     for name in ("predict", "load", "shadow", "judge", "run"):
         step = steps.add_parser(name)
@@ -394,12 +404,15 @@ def main() -> int:
         if name != "run":
             step.add_argument("--work", type=Path, required=True, help="what `weighin resolve` left")
         if name in ("judge", "run"):
-            step.add_argument("--repo", type=Path, default=Path(), help="the repository of the contract")
+            step.add_argument("--repo", type=Path, default=Path(), help="the repository whose files decide")
+            step.add_argument("--head", type=Path, help="a checkout of the pull request, where --repo is its base")
+            step.add_argument("--contract", type=Path, required=name == "judge", help="relative to the repository")
         if name == "judge":
             step.add_argument("suite")
-            step.add_argument("--contract", type=Path, required=True)
             step.add_argument("--out", type=Path, required=True, help="folder of the reports")
         if name == "run":
+            step.add_argument("--base", type=Path, help="a checkout of the base, to be compared")
+            step.add_argument("--read", action="append", default=[], help="folder that may be read")
             step.add_argument("--registry", type=Path, help="folder of the embedded registry")
             step.add_argument("--write", action="append", default=[], help="folder that may be written to")
             step.add_argument("--network", action="store_true", help="for a registry on another machine")
@@ -414,9 +427,11 @@ def main() -> int:
             case "load" | "shadow":
                 load(given.image, given.work, given.step)
             case "judge":
-                return judge(given.suite, given.image, given.repo, given.contract, given.work, given.out)
+                files = Checkout(given.repo, given.contract, given.head)
+                return judge(given.suite, given.image, files, given.work, given.out)
             case "run":
-                where = (given.image, given.repo, given.registry, given.write, given.network, given.tell)
+                files = Checkout(given.repo, given.contract, given.head, given.base)
+                where = (given.image, files, given.registry, given.write, given.network, given.tell, given.read)
                 return run_program(given.arguments, *where)
     return 0
 
@@ -440,8 +455,4 @@ def nothing_commands(environment: Mapping[str, str], *, unless: bool) -> Iterato
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (NoEngineError, ValueError) as error:
-        print(f"weighin: {error}", file=sys.stderr)
-        sys.exit(7)
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """What the gate itself did in a week: runs, verdicts, what was red, how long suites took. Standard library only.
 
-    python3 -m weighin.runner.figures --workflow pull-request.yml --workflow release.yml --out figures
+    python3 -I HOST/weighin/runner figures --workflow pull-request.yml --workflow release.yml --out figures
 
 leaves `figures/figures.md` and `figures/figures.json`. Source: REST API, "List workflow runs for a workflow" and "List
 jobs for a workflow run". The token, which needs `actions: read`, stays in this process. What could not be read is an
@@ -232,7 +232,7 @@ def _more(number: int) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page and the figures; returns the exit code: 0, 4 for a usage error, 7 where GitHub did not say."""
-    parser = argparse.ArgumentParser(prog="python3 -m weighin.runner.figures", description=__doc__)
+    parser = argparse.ArgumentParser(prog="weighin-runner figures", description=__doc__)
     parser.add_argument("--workflow", action="append", required=True, metavar="FILE", help="pull-request.yml (repeat)")
     parser.add_argument("--until", type=date.fromisoformat, help="the first day that no longer counts; default today")
     parser.add_argument("--days", type=int, default=7, help="how many (%(default)s)")

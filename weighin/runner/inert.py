@@ -18,6 +18,17 @@ def text(value: object, most: int = 200) -> str:
     return re.sub(r"(?i)\b(https?|ftp|www)([:.])", "\\1\u200b\\2", plain)
 
 
+def visible(text: str, keep: str = "") -> str:
+    """Any text with everything that is not printed (ESC, NUL, bidirectional and zero-width characters) as an escape.
+
+    keep  characters that stay as they are, such as line ends
+
+    >>> visible("a\x1b[31m\u202e")
+    'a\\x1b[31m\\u202e'
+    """
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
 def plain_line(value: object, most: int = 200) -> str:
     """Any text on one line, printable, for a terminal.
 

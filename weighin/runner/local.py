@@ -18,13 +18,14 @@ from pathlib import Path
 import psutil
 
 from weighin.runner.artifact import changed
+from weighin.runner.isolated import isolated
 from weighin.runner.measure import Record, Sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import last_line, note_problem
 from weighin.runner.reaper import reaped
 from weighin.runner.sessions import PREPARE_SECONDS, PROBE_SECONDS, every_start, model_of, server_command
 
-WEIGHIN = (sys.executable, "-m", "weighin")
+WEIGHIN = (sys.executable, "-P", "-m", "weighin")
 
 
 def predict(work: Path) -> None:
@@ -96,9 +97,9 @@ def _environment(work: Path) -> str:
     if not listed.is_file():
         return "the model declares no requirements.txt"
     shutil.rmtree(folder, ignore_errors=True)
-    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
+    install = ["-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
     for command in (
-        [sys.executable, "-m", "venv", str(folder)],
+        [sys.executable, "-I", "-m", "venv", str(folder)],
         [str(folder / "bin/python"), *install, "--requirement", str(listed)],
     ):
         with _scratch() as scratch:
@@ -145,7 +146,7 @@ class Family:
 def _variables() -> dict[str, str]:
     # Bytecode of a model's own modules would be written among its files, which then are not those that were resolved.
     own = {"PYTHONDONTWRITEBYTECODE": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    return {**os.environ, **own, "GX_ANALYTICS_ENABLED": "false"}
+    return {**isolated(os.environ), **own, "GX_ANALYTICS_ENABLED": "false"}
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-SCHEMA = "weighin/plan/v3"
+SCHEMA = "weighin/plan/v4"
 RECOVERED_SECONDS = 5.0
 """How long a server is watched after the time in which it must have recovered."""
 CLEAN_SECONDS = 5.0
@@ -189,6 +189,7 @@ class Plan:
 
     columns    the numbers of an answer that are the prediction
     shap_rows  rows for which the model's container computes SHAP values
+    own_code   suites that run code of the repository, in a judge of its own before ours
     """
 
     suites: tuple[str, ...]
@@ -199,12 +200,20 @@ class Plan:
     load: LoadPlan | None
     shap_rows: int = 0
     shadow: LoadPlan | None = None
+    own_code: tuple[str, ...] = ()
 
     @staticmethod
-    def of(contract: Any, roles: tuple[str, ...], sealed: bool = False, own: tuple[str, ...] = ()) -> Plan:
+    def of(
+        contract: Any,
+        roles: tuple[str, ...],
+        sealed: bool = False,
+        own: tuple[str, ...] = (),
+        own_code: tuple[str, ...] = (),
+    ) -> Plan:
         """The plan of a contract (a `weighin.contract.Contract`, which this module does not import).
 
-        own  the team's own suites, which run like those of the contract's gates
+        own       the team's own suites, which run like those of the contract's gates
+        own_code  suites that run code of the repository
         """
         model, gate = contract.model, contract.gates.load
         load = gate and _load_plan(gate, "champion" in roles)
@@ -212,7 +221,8 @@ class Plan:
         suites = (*contract.gates.names, *(["sealed"] if sealed else []), *own)
         shap_rows = explain.shap if explain else 0
         shadow = _shadow_plan(contract) if contract.gates.shadow else None
-        return Plan(suites, roles, model.columns, model.predict_seconds, model.memory_mb, load, shap_rows, shadow)
+        limits = (model.predict_seconds, model.memory_mb)
+        return Plan(suites, roles, model.columns, *limits, load, shap_rows, shadow, own_code)
 
     def predict_arguments(self) -> list[str]:
         """What `weighin predict` is told of the model's answers."""
@@ -243,6 +253,7 @@ class Plan:
             load,
             value["shap_rows"],
             shadow,
+            tuple(value["own_code"]),
         )
 
     def of_step(self, step: str) -> LoadPlan | None:

@@ -1,6 +1,6 @@
 """Say on the page of a run what a monitor found, and fail where people have to look. Standard library only.
 
-    python3 -m weighin.runner.pulse reports/monitor.json --code 1 --said look.txt --summary "$GITHUB_STEP_SUMMARY"
+    python3 -I HOST/weighin/runner pulse reports/monitor.json --code 1 --said look.txt --summary "$GITHUB_STEP_SUMMARY"
 
 The document was written in a container, about a log that strangers write: all of it is shown as text.
 """
@@ -80,7 +80,7 @@ def _text(path: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the summary and one annotation; returns the exit code that the step is to have."""
-    parser = argparse.ArgumentParser(prog="python3 -m weighin.runner.pulse", description=__doc__)
+    parser = argparse.ArgumentParser(prog="weighin-runner pulse", description=__doc__)
     parser.add_argument("document", type=Path, help="what the look left")
     parser.add_argument("--code", type=int, required=True, help="exit code of the look")
     parser.add_argument("--said", type=Path, required=True, help="what it printed")

@@ -28,7 +28,7 @@ CLEANED = b"cleaned"
 def reaped(kind: str, *what: str) -> Iterator[None]:
     """At the end of the block `clean` what it is about; if this process does not live to see it, another does."""
     # A session of its own: Ctrl-C on a terminal reaches every process of ours, and this one must outlive them.
-    command = [sys.executable, "-S", os.path.abspath(__file__), kind, *what]
+    command = [sys.executable, "-I", "-S", os.path.abspath(__file__), kind, *what]
     reaper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield

@@ -1,6 +1,6 @@
 """Who reviewed the environment of this run, by GitHub's own account. Standard library only.
 
-    python3 -m weighin.runner.reviews --out reports/reviews.json
+    python3 -I HOST/weighin/runner reviews --out reports/reviews.json
 
 Source: REST API, "Get the review history for a workflow run".
 The token, which needs `actions: read`, stays in this process.
@@ -49,7 +49,7 @@ def reviews(environment: Mapping[str, str]) -> list[dict[str, str]]:
 
 def main() -> int:
     """Write the reviews; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python3 -m weighin.runner.reviews", description=__doc__)
+    parser = argparse.ArgumentParser(prog="weighin-runner reviews", description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     try:

@@ -24,6 +24,7 @@ from types import FrameType
 from weighin.data.prediction_log import LogTables
 from weighin.errors import RegistryError, WeighinError
 from weighin.registry.champion import Titles
+from weighin.runner.isolated import isolated
 from weighin.serving.scoring import LOG, MODEL, READY, VERSION
 
 SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "WEIGHIN_SIGNING_KEY")
@@ -136,7 +137,9 @@ def _started(titles: Titles, listening: socket.socket, log: LogTables | None) ->
 
 def _uvicorn(descriptor: int) -> list[str]:
     options = ["--fd", str(descriptor), "--log-level", "warning", "--timeout-graceful-shutdown", str(GRACE_SECONDS)]
-    return [sys.executable, "-m", "uvicorn", "--factory", "weighin.serving.scoring:app", *options]
+    # Its own default for the folder of the app is the current one, which it puts before everything else.
+    program = [sys.executable, "-P", "-m", "uvicorn", "--app-dir", os.devnull]
+    return [*program, "--factory", "weighin.serving.scoring:app", *options]
 
 
 def _variables(
@@ -144,7 +147,7 @@ def _variables(
 ) -> dict[str, str]:
     own = {MODEL: str(home / "model"), VERSION: version, READY: str(home / "ready")}
     own |= {} if log is None else {LOG: log.to_json()}
-    return {k: v for k, v in environment.items() if k not in SECRETS and k != "MLFLOW_TRACKING_URI"} | own
+    return isolated({k: v for k, v in environment.items() if k not in SECRETS and k != "MLFLOW_TRACKING_URI"}) | own
 
 
 @contextlib.contextmanager

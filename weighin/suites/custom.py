@@ -1,11 +1,13 @@
-"""A team's own metric: a Python function that the contract names."""
+"""A team's own metric: a function that the contract names, asked by the judge of the repository's own code alone."""
 
 from __future__ import annotations
 
-import importlib
+import functools
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -53,15 +55,31 @@ def measure_custom(
     return found, float(first)
 
 
+@functools.cache
 def _function(name: str, folder: Path) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
+    # Behind everything that is installed: a file of the repository hides no module of anybody's.
     if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+        sys.path.append(str(folder))
+    base = folder.joinpath(*module.split("."))
+    path = next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        found: Callable[..., Any] = getattr(
+            importlib.import_module(module) if path is None else _loaded(module, path), attribute
+        )
     except (ImportError, AttributeError) as error:
         raise NotEvaluated(f"the metric cannot be found ({error})", name, f"Put it below {folder.name}/.") from error
     return found
+
+
+def _loaded(module: str, path: Path) -> ModuleType:
+    """The module in a file, whatever else is called like it."""
+    spec = importlib.util.spec_from_file_location("metric_" + module.replace(".", "_"), path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
 
 
 def _ask(function: Callable[..., Any], name: str, rows: Scored) -> np.ndarray:

@@ -26,6 +26,7 @@ from weighin.load import LoadLog, read_log
 from weighin.load.log import log_name
 from weighin.predict import COLUMN, must_be_probabilities, read_predictions
 from weighin.record.encode import file_digest
+from weighin.record.suite import SuiteOutcomes
 from weighin.runner.plan import Session, sessions
 from weighin.stats.intervals import Codes
 from weighin.stats.metrics import Scored
@@ -44,6 +45,10 @@ class Evidence:
     work: Path
     out: Path | None = None
     """Where a suite may leave more than outcomes: Data Docs, a drawing tool's report."""
+    own: SuiteOutcomes | None = None
+    """What the judge of the repository's own code left; None where that code is asked in this process."""
+    own_only: bool = False
+    """Whether this is the judge of the repository's own code, which measures nothing else."""
 
     def __hash__(self) -> int:
         return id(self)

@@ -6,11 +6,18 @@
 `outcome` measures and decides before the test runs, so that what was not evaluated is an *error* in JUnit and what
 failed or is inconclusive a *failure*. A team's own test in the same file becomes the census check `custom/<nodeid>`;
 a skipped or expectedly failing test is not evaluated.
+
+`weighin judge` runs it twice: with `--weighin-own-only` over the repository's own tests and metrics, and then over the
+checks of the contract, with no code of the repository (`--weighin-own`, weighin/suites/contract_checks.py). By hand,
+`pytest validation_tests/test_drift.py` does all in one process.
 """
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
+import textwrap
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -19,8 +26,9 @@ from typing import Any
 
 import pytest
 
-from weighin.contract import Check, checks, read_contract
-from weighin.contract.own import GATES
+from weighin.contract import Check, Contract, checks, read_contract
+from weighin.contract.checks import MetricRule, SealedRule
+from weighin.contract.own import GATES, custom_metrics, is_ours
 from weighin.errors import NotEvaluated, WeighinError
 from weighin.outcome import Direction, Limit, Outcome, Status, Unmeasured, census, decide
 from weighin.record.decision import CUSTOM
@@ -30,6 +38,10 @@ from weighin.suites.evidence import Evidence
 
 STATE = pytest.StashKey["SuiteRun"]()
 CHECK = pytest.StashKey[str]()
+CHECKS = Path(__file__).with_name("contract_checks.py")
+"""The file of the tests that judge."""
+NOTHING = "nothing"
+"""Parameter of a test that there is nothing to run for."""
 
 
 @dataclass
@@ -52,6 +64,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--weighin-work", default=".weighin/work", help="what `weighin validate` resolved and predicted")
     group.addoption("--weighin-out", default=None, help="folder for outcomes.json")
     group.addoption("--weighin-suite", default="", help="the suite that runs, where no test of it names one")
+    group.addoption("--weighin-own-only", action="store_true", help="only the repository's own tests and metrics")
+    group.addoption("--weighin-own", default=None, help="folder of what a run with --weighin-own-only left")
     group.addoption("--weighin-image", default=os.environ.get("WEIGHIN_IMAGE", ""), help="identity of this image")
     group.addoption("--weighin-attempt", default=os.environ.get("WEIGHIN_ATTEMPT", "1"), help="attempt of the run")
 
@@ -62,15 +76,25 @@ def suite_run(config: pytest.Config, suite: str) -> SuiteRun:
     if run is None:
         try:
             file = read_contract(Path(config.getoption("--weighin-contract")))
-            out = config.getoption("--weighin-out")
-            evidence = Evidence(file, Path(config.getoption("--weighin-work")), Path(out) if out else None)
+            out, own = config.getoption("--weighin-out"), config.getoption("--weighin-own")
+            evidence = Evidence(
+                file,
+                Path(config.getoption("--weighin-work")),
+                Path(out) if out else None,
+                SuiteOutcomes.read(Path(own)) if own else None,
+                config.getoption("--weighin-own-only"),
+            )
             subject = evidence.subject.digest
         except WeighinError as error:
             raise pytest.UsageError(f"{error} Run `weighin validate` once, it leaves what a suite needs.") from error
         binding = Binding(
             file.digest, subject, config.getoption("--weighin-image"), config.getoption("--weighin-attempt")
         )
+        if evidence.own is not None and (evidence.own.suite, evidence.own.binding) != (suite, binding):
+            raise pytest.UsageError(f"{own} holds outcomes of something else. Run `weighin judge` once more.")
         listed = checks(file.contract, suite) if suite in GATES else []
+        if evidence.own_only:
+            listed = [c for c in listed if _needs_own_code(c, file.contract)]
         run = SuiteRun(suite, evidence, binding, evidence.out, listed)
         config.stash[STATE] = run
     if run.suite != suite:
@@ -78,21 +102,67 @@ def suite_run(config: pytest.Config, suite: str) -> SuiteRun:
     return run
 
 
+def _needs_own_code(check: Check, contract: Contract) -> bool:
+    """Whether a check of the contract is measured, or a part of it, by a function of the repository."""
+    if isinstance(check.rule, SealedRule):
+        return custom_metrics(contract, "sealed")
+    return isinstance(check.rule, MetricRule) and check.rule.custom
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the other of the two judges does, and tests of outcomes that do not exist."""
+    only = config.getoption("--weighin-own-only")
+    left_out = [i for i in items if NOTHING in getattr(getattr(i, "callspec", None), "params", {}).values()]
+    if only:
+        left_out += [i for i in items if i.path != CHECKS and isinstance(i, pytest.Function) and _is_ours(i)]
+    items[:] = [i for i in items if i not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _is_ours(item: pytest.Function) -> bool:
+    """Whether a test of a gate's file is the one that judges the checks of the contract, and nothing else."""
+    try:
+        (node,) = ast.parse(textwrap.dedent(inspect.getsource(item.function))).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return False
+    return is_ours(node)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """A team's own suite may hold nothing but plain tests; their outcomes are recorded like any others."""
     named = session.config.getoption("--weighin-suite")
-    if named and session.items:
+    if named and (session.items or session.config.getoption("--weighin-own-only")):
         suite_run(session.config, named)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `check` (or `outcome`, which takes it) runs once for every check of its module's `SUITE`."""
+    suite = getattr(metafunc.module, "SUITE", None) or metafunc.config.getoption("--weighin-suite")
+    if {"check", "own_outcome"} & set(metafunc.fixturenames) and not suite:
+        raise pytest.UsageError(f"{metafunc.module.__name__} names no SUITE")
     if "check" in metafunc.fixturenames:
-        suite = getattr(metafunc.module, "SUITE", None)
-        if suite is None:
-            raise pytest.UsageError(f"{metafunc.module.__name__} names no SUITE")
-        listed = suite_run(metafunc.config, suite).checks
-        metafunc.parametrize("check", listed, ids=[c.id for c in listed])
+        run = suite_run(metafunc.config, suite)
+        if metafunc.definition.path == CHECKS:
+            metafunc.parametrize("check", run.checks or [NOTHING], ids=[c.id for c in run.checks] or [NOTHING])
+        else:
+            listed = checks(run.evidence.contract, suite) if suite in GATES else []
+            metafunc.parametrize("check", listed, ids=[c.id for c in listed])
+    if "own_outcome" in metafunc.fixturenames:
+        own = suite_run(metafunc.config, suite).evidence.own
+        added = [o for o in own.outcomes if o.check.startswith(CUSTOM)] if own else []
+        metafunc.parametrize("own_name", [o.check for o in added] or [NOTHING])
+
+
+@pytest.fixture
+def own_outcome(own_name: str, request: pytest.FixtureRequest) -> Judged:
+    """What a test of the repository came to, decided again here. Errors: `NotEvaluated`."""
+    run = suite_run(request.config, request.config.getoption("--weighin-suite"))
+    assert run.evidence.own is not None
+    request.node.stash[CHECK] = own_name
+    (left,) = [o for o in run.evidence.own.outcomes if o.check == own_name]
+    limit = Limit(Direction.AT_MOST, 0.0, run.evidence.contract.alpha)
+    return _decided(run, decide(left.evidence, limit), request)
 
 
 @pytest.fixture
@@ -108,11 +178,16 @@ def evidence(request: pytest.FixtureRequest) -> Evidence:
 def outcome(check: Check, request: pytest.FixtureRequest) -> Judged:
     """Measure and decide one check. Errors: `NotEvaluated`, which JUnit shows as an error."""
     run = suite_run(request.config, check.suite)
-    request.node.stash[CHECK] = check.id
-    found = decide(measured(check, run.evidence), check.limit)
-    run.outcomes[check.id] = found
+    if not _is_own(run, request.node):
+        request.node.stash[CHECK] = check.id
+    return _decided(run, decide(measured(check, run.evidence), check.limit), request)
+
+
+def _decided(run: SuiteRun, found: Outcome, request: pytest.FixtureRequest) -> Judged:
+    if not _is_own(run, request.node):
+        run.outcomes[found.check] = found
     if found.status is Status.NOT_EVALUATED and found.blocks:
-        raise NotEvaluated(found.reason, check.id)
+        raise NotEvaluated(found.reason, found.check)
     if found.status is not Status.PASSED and not found.blocks:
         request.node.user_properties.append(("weighin-warning", f"{found.status.value}: {found.reason}"))
     return Judged(found)
@@ -140,14 +215,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     run = item.config.stash.get(STATE, None)
     if run is None:
         return report
-    name = item.stash.get(CHECK, None) or _listed(item)
+    name = None if _is_own(run, item) else item.stash.get(CHECK, None) or _listed(item)
     if name is None:
         _custom(run, item, call, report)
     elif report.outcome != "passed" and name not in run.outcomes:
         reason = call.excinfo.exconly() if call.excinfo else "skipped"
-        limit = next(c.limit for c in run.checks if c.id == name)
+        limit = next((c.limit for c in run.checks if c.id == name), Limit(Direction.AT_MOST, 0.0, 0.05))
         run.outcomes[name] = decide(Unmeasured(name, f"the measurement did not end: {reason[:500]}"), limit)
     return report
+
+
+def _is_own(run: SuiteRun, item: pytest.Item) -> bool:
+    """Whether a test is one of the repository: whatever it asks for, it becomes a check of its own."""
+    return run.evidence.own_only and item.path != CHECKS
 
 
 def _listed(item: pytest.Item) -> str | None:
@@ -173,12 +253,19 @@ def _custom(run: SuiteRun, item: pytest.Item, call: pytest.CallInfo[Any], report
         run.outcomes[name] = decide(census(name, failures, n=1, unit="failures", n_unit="tests", method=method), limit)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write `outcomes.json`; what was deselected or never ran is missing in it, which the verdict notices."""
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write `outcomes.json`; what was deselected or never ran is missing in it, which the verdict notices.
+
+    Nothing is written where the run did not come to its end: of a file that could not be collected no test is known.
+    """
     run = session.config.stash.get(STATE, None)
     if run is None or run.out is None:
         return
+    # A gate's file may hold nothing to run besides our test; a suite of the team's own has to hold a test.
+    empty = [pytest.ExitCode.NO_TESTS_COLLECTED] if run.suite in GATES else []
+    if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, *empty):
+        return
     waivers = {c.id: c.waiver for c in run.checks if c.waiver}
     seconds = time.monotonic() - run.started
-    information = tuple(informed(run.suite, run.evidence))
+    information = () if run.evidence.own_only else tuple(informed(run.suite, run.evidence))
     SuiteOutcomes(run.suite, run.binding, tuple(run.outcomes.values()), seconds, waivers, information).write(run.out)

@@ -1,0 +1,205 @@
+"""What a container leaves is hostile until the host has copied it, file by file, into a fresh folder.
+
+A container writes to a *raw* folder and to nothing else. When the container is gone, `take` copies from it the regular
+files of the expected names, and refuses everything if there is anything else. Nobody uploads, mounts or reads the raw
+folder. No name or content of a refused file stands in a message: a model may write what it has read into a name.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import unicodedata
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+RAW = Path(".weighin/raw")
+"""Where raw folders lie, below the current folder: never below a folder that a workflow uploads."""
+CHUNK = 2**20
+NAME_BYTES = 200
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What may be left.
+
+    names  regular expression that the whole path of each file (with `/`) must match
+    files  most entries, folders included
+    size   most bytes of all files together
+    depth  most folders on the way to a file
+    """
+
+    names: str
+    files: int = 64
+    size: int = 64 * 2**20
+    depth: int = 0
+
+
+class Refused(Exception):
+    """What was left is not what is allowed; the text says why, without a name or a content of it."""
+
+
+ANY_NAME = r"[^\x00-\x1f\x7f\\]+"
+"""For folders whose file names the engine does not choose: files of models, and MLflow's own."""
+PREDICTIONS = Allowed(r"[A-Za-z0-9_]+\.arrow", files=32, size=600 * 2**20)
+LOAD = Allowed(r"[A-Za-z0-9_.-]+", files=64, size=600 * 2**20)
+SUITE = Allowed(r"[A-Za-z0-9_./-]+", files=5_000, size=256 * 2**20, depth=12)
+OWN_TESTS = Allowed(r"(outcomes\.json|junit\.xml)", files=8, size=64 * 2**20)
+TREE = Allowed(ANY_NAME, files=50_000, size=16 * 2**30, depth=24)
+
+
+def take(raw: Path, fresh: Path, allowed: Allowed) -> None:
+    """Copy what a container left in `raw` to `fresh`, which is made anew, and remove `raw`.
+
+    Errors: `Refused`; `fresh` is then empty.
+    """
+    remove(fresh)
+    fresh.mkdir(parents=True)
+    try:
+        _copy(raw, fresh, allowed)
+    except (Refused, OSError) as error:
+        remove(fresh)
+        fresh.mkdir(parents=True)
+        raise (
+            error if isinstance(error, Refused) else Refused(f"it could not be read ({type(error).__name__})")
+        ) from None
+    finally:
+        remove(raw)
+
+
+def surplus(folder: Path, allowed: Allowed) -> str:
+    """Why a folder that a container still writes to holds too much already, or nothing.
+
+    The walk ends at the first limit, whatever the container goes on to write.
+    """
+    try:
+        for _ in _walk(folder, allowed, names=False):
+            pass
+    except Refused as refused:
+        return str(refused)
+    except OSError:
+        return ""  # something was removed while it was looked at
+    return ""
+
+
+@contextlib.contextmanager
+def raw_folder(name: str) -> Iterator[Path]:
+    """A new folder for a container to write to; removed at the end, whatever happens.
+
+    Errors: `Refused` where the repository itself holds a link in its place.
+    """
+    for part in (RAW.parent, RAW):
+        if part.is_symlink():
+            raise Refused(f"{part} is a symbolic link of the repository")
+    folder = Path.cwd() / RAW / f"{name}-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link (not what it names) or a folder, however deep and whatever its modes are."""
+    if not os.path.lexists(path):
+        return
+    for _ in range(2):
+        # `rm` needs no recursion of this process and no path longer than the system takes.
+        subprocess.run(["rm", "-rf", "--", str(path)], check=False, capture_output=True, timeout=600)
+        if not os.path.lexists(path):
+            return
+        subprocess.run(["chmod", "-R", "u+rwX", "--", str(path)], check=False, capture_output=True, timeout=600)
+    shutil.rmtree(path)
+
+
+def _copy(raw: Path, fresh: Path, allowed: Allowed) -> None:
+    left = allowed.size
+    for parent, entry, path in _walk(raw, allowed, names=True):
+        target = fresh / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        left -= _copy_file(parent, entry, target, left)
+
+
+def _copy_file(parent: int, entry: os.DirEntry[str], target: Path, most: int) -> int:
+    """Copy one regular file through its descriptor; returns its bytes. Errors: `Refused`."""
+    source = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    with open(source, "rb", buffering=0) as read:
+        _must_be_a_file(os.fstat(read.fileno()))
+        total = 0
+        with target.open("xb") as write:
+            while chunk := read.read(CHUNK):
+                total += len(chunk)
+                if total > most:
+                    raise Refused("it holds more bytes than it may")
+                write.write(chunk)
+    return total
+
+
+def _walk(folder: Path, allowed: Allowed, *, names: bool) -> Iterator[tuple[int, os.DirEntry[str], str]]:
+    """Each file with a descriptor of its folder and its path below `folder`. Errors: `Refused` at the first limit.
+
+    names  whether names and kinds count as well, not only number, depth and size
+    """
+    seen: set[str] = set()
+    counted, size = 0, 0
+
+    def below(descriptor: int, prefix: str, depth: int) -> Iterator[tuple[int, os.DirEntry[str], str]]:
+        nonlocal counted, size
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                counted += 1
+                if counted > allowed.files:
+                    raise Refused(f"it holds more than {allowed.files:,} files")
+                path = prefix + entry.name
+                if names:
+                    _must_be_a_name(entry.name, path, seen)
+                if entry.is_dir(follow_symlinks=False):
+                    if depth >= allowed.depth:
+                        raise Refused(f"it holds folders deeper than {allowed.depth}")
+                    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                    inner = os.open(entry.name, flags, dir_fd=descriptor)
+                    try:
+                        yield from below(inner, path + "/", depth + 1)
+                    finally:
+                        os.close(inner)
+                    continue
+                info = os.stat(entry.name, dir_fd=descriptor, follow_symlinks=False)
+                size += info.st_size if stat.S_ISREG(info.st_mode) else 0
+                if size > allowed.size:
+                    raise Refused("it holds more bytes than it may")
+                if names:
+                    _must_be_a_file(info)
+                    if not re.fullmatch(allowed.names, path):
+                        raise Refused("it holds a file that nobody asked for")
+                    yield descriptor, entry, path
+
+    top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield from below(top, "", 0)
+    finally:
+        os.close(top)
+
+
+def _must_be_a_file(info: os.stat_result) -> None:
+    kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    if not stat.S_ISREG(info.st_mode):
+        raise Refused(f"it holds {kinds.get(stat.S_IFMT(info.st_mode), 'a device')} where a regular file is expected")
+    if info.st_nlink != 1:
+        raise Refused("it holds a file that has a second name (a hard link)")
+
+
+def _must_be_a_name(name: str, path: str, seen: set[str]) -> None:
+    """Names that are the same for another file system are refused, as are those that cannot be shown on one line."""
+    if not name.isprintable() or len(os.fsencode(name)) > NAME_BYTES or "\\" in name or name != name.strip():
+        raise Refused("it holds a file with a name that is not plain")
+    twin = unicodedata.normalize("NFC", path).casefold()
+    if twin in seen:
+        raise Refused("it holds two names that differ in case only")
+    seen.add(twin)
