@@ -20,7 +20,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     pip install --quiet --no-compile --no-deps --require-hashes -r requirements.txt \
     && pip check \
-    && find /opt/weighin -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -rf {} + \
+    && find /opt/weighin -type d \( -name tests -o -name test \) -path '*/site-packages/*' -not -path '*/evidently/*' -prune -exec rm -rf {} + \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/weighin
 COPY pyproject.toml LICENSE README.md ./
 COPY weighin weighin

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evidence_files import ROOT, Case
-from weighin.changes import FILE, Changes, FileChange, changes
+from weighin.changes import FILE, Changes, FileChange, Review, changes
 from weighin.cli import main
 from weighin.contract import read_contract
 from weighin.contract.stricter import LimitChange
@@ -34,15 +34,18 @@ def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     return tmp_path, tmp_path / "weighin-base"
 
 
-def found(base: Path, *, reviewed: bool = False) -> Changes:
-    return changes(read_contract(Path("model_contract.yaml")), base, reviewed=reviewed)[0]
+REVIEW = Review("c" * 40, "a-maintainer")
+
+
+def found(base: Path, review: Review | None = None) -> Changes:
+    return changes(read_contract(Path("model_contract.yaml")), base, review=review)[0]
 
 
 def test_two_equal_sides_have_no_changes(sides: tuple[Path, Path]) -> None:
     assert found(sides[1]) == Changes(())
 
 
-def test_files_of_the_rules_are_listed_and_others_are_not(sides: tuple[Path, Path]) -> None:
+def test_every_file_is_listed_with_what_it_is_for(sides: tuple[Path, Path]) -> None:
     head, base = sides
     (head / "validation_tests/test_drift.py").write_text("b")
     (head / "validation_tests/test_more.py").write_text("b")
@@ -56,6 +59,7 @@ def test_files_of_the_rules_are_listed_and_others_are_not(sides: tuple[Path, Pat
         ("workflows", ".github/workflows/release.yml", "removed"),
         ("image", "Dockerfile", "changed"),
         ("contract", "model_contract.yaml", "changed"),
+        ("code", "src/free.py", "changed"),
     }
 
 
@@ -68,13 +72,13 @@ def test_a_link_is_compared_as_one_and_not_read(sides: tuple[Path, Path]) -> Non
 
 def test_limits_of_both_contracts_are_compared(sides: tuple[Path, Path]) -> None:
     (sides[0] / "model_contract.yaml").write_text(TEXT.replace("roc_auc, at_least: 0.65", "roc_auc, at_least: 0.6"))
-    told, both = changes(read_contract(Path("model_contract.yaml")), sides[1], reviewed=False)
+    told, both = changes(read_contract(Path("model_contract.yaml")), sides[1], review=None)
     before, after = "≥ 0.65 at alpha 0.05", "≥ 0.6 at alpha 0.05"
     assert told.limits == (LimitChange("performance/roc_auc", "relaxed", before, after),)
     assert both is not None
-    told, both = changes(read_contract(Path("model_contract.yaml")), sides[1], reviewed=True)
+    told, both = changes(read_contract(Path("model_contract.yaml")), sides[1], review=REVIEW)
     assert both is None
-    assert told.reviewed
+    assert told.review == REVIEW
 
 
 def test_a_new_contract_has_nothing_to_be_compared_with(sides: tuple[Path, Path]) -> None:
@@ -86,7 +90,7 @@ def test_a_base_that_cannot_be_read_is_an_error(sides: tuple[Path, Path], tmp_pa
     (sides[1] / "model_contract.yaml").write_text("model: [")
     with pytest.raises(ContractError, match="not valid YAML"):
         found(sides[1])
-    with pytest.raises(ContractError, match="no checkout of the base"):
+    with pytest.raises(ContractError, match="no such checkout"):
         found(tmp_path / "nothing")
 
 
@@ -95,7 +99,7 @@ def test_changes_are_read_as_they_were_written(tmp_path: Path) -> None:
     write_json(tmp_path / FILE, told.value())
     assert Changes.read(tmp_path / FILE) == told
     assert Changes.read(tmp_path / "no.json") is None
-    write_json(tmp_path / FILE, {"schema": "weighin/changes/v1", "files": [{}]})
+    write_json(tmp_path / FILE, {"schema": "weighin/changes/v2", "files": [{}]})
     with pytest.raises(EvidenceError, match="damaged"):
         Changes.read(tmp_path / FILE)
 
@@ -105,14 +109,50 @@ def test_a_pull_request_that_removes_a_suite_of_the_teams_own_still_needs_it(sid
     (base / "validation_tests/test_extra.py").write_text("def test_one():\n    pass\n")
     file = read_contract(head / "model_contract.yaml")
     case = Case(head / "reports", file).write()
-    told, both = changes(file, base, reviewed=False)
+    told, both = changes(file, base, review=None)
     assert FileChange("suites", "validation_tests/test_extra.py", "removed") in told.files
     assert case.decision().status is Status.PASSED
     decision = case.decision(base=both)
     assert decision.status is Status.NOT_EVALUATED
     assert any(s.startswith("suite extra: ") for s in decision.sentences)
     # A maintainer has looked at it.
-    assert changes(file, base, reviewed=True)[1] is None
+    assert changes(file, base, review=REVIEW)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("examples/flights/data/holdout.parquet", "data"),
+        ("conftest.py", "suites"),
+        ("validation_tests/deep/conftest.py", "suites"),
+        ("pytest.ini", "suites"),
+        ("great_expectations/plugins/evil.py", "suites"),
+        ("metric.py", "metrics"),
+        ("users.py", "metrics"),
+        ("policy/release.rego", "policy"),
+        (".github/CODEOWNERS", "owners"),
+        ("requirements.txt", "requirements"),
+        ("scripts/train.py", "code"),
+        ("argparse.py", "code"),
+        ("docs/page.md", "other"),
+    ],
+)
+def test_no_file_changes_in_silence(path: str, kind: str, sides: tuple[Path, Path]) -> None:
+    head, _ = sides
+    contract = TEXT.replace(
+        "  performance:\n", "  performance:\n    custom: {own: {function: 'metric:f', unit: x}}\n", 1
+    )
+    contract = contract.replace("  load:\n", "  load:\n    locustfile: users.py\n", 1)
+    for root in sides:
+        (root / "model_contract.yaml").write_text(contract)
+    (head / path).parent.mkdir(parents=True, exist_ok=True)
+    (head / path).write_text("changed")
+    assert (kind, path) in {(f.kind, f.path) for f in found(sides[1]).files}
+    summary = markdown.summary(Case(head / "reports").write().record(), found(sides[1]))
+    lines = [line for line in summary.splitlines()[:8] if f"`{path}`" in line]
+    assert lines, summary[:1000]
+    deciding = kind in ("data", "suites", "metrics", "policy")
+    assert ("changes what decides" in lines[0]) is deciding
 
 
 # --- as a reviewer sees it
@@ -135,13 +175,13 @@ def test_a_pull_request_that_relaxes_a_limit_is_judged_by_the_old_one_and_says_s
     assert summary.startswith("## ❌ flight-delay: failed")
     assert "limits that are more lenient, or cannot be compared: the stricter of both decides" in summary
     assert "- `performance/roc_auc` **relaxed**: ≥ 0.65 at alpha 0.05 → ≥ 0.5 at alpha 0.05" in summary
-    assert summary.index("1 check blocks") < summary.index("changes in the rules") < summary.index("| suite |")
+    assert summary.index("1 check blocks") < summary.index("changes in the limits") < summary.index("| suite |")
     assert main(["comment", "reports/record.json"]) == 0
     comment = (head / "comment.md").read_text()
     assert comment.startswith("<!-- weighin -->\n## ❌")
     assert "**relaxed**" in comment
     # A maintainer has looked at it.
-    assert main(["verdict", "reports", "--base", str(base), "--reviewed"]) == 0
+    assert main(["verdict", "reports", "--base", str(base), "--reviewed-commit", "c" * 40, "--reviewed-by", "x"]) == 0
     assert "a maintainer has reviewed them, and they decide" in (head / "reports/summary.md").read_text()
     # Without a base nothing is left of the changes of an earlier run.
     assert main(["verdict", "reports"]) == 0
@@ -152,7 +192,7 @@ def test_hostile_names_are_shown_and_do_nothing(tmp_path: Path) -> None:
     name = "weighin/`|<b>@team\n::error::.py"
     told = Changes((FileChange("engine", name, "added"),), (), (name,), note=name)
     text = markdown.summary(Case(tmp_path / "reports").write().record(), told)
-    section = text[text.index("changes in the rules") :]
+    section = text[text.index("changes what decides") :]
     for harm in ("<b>", "\n::", " @team", "::error::"):
         assert harm not in section, harm
 

@@ -1,5 +1,6 @@
-"""What a pull request changes in the rules by which it is judged: limits, and the files of contract, suites, engine,
-policy, image and workflows. Both sides are folders: a checkout of the base, and one of the merge.
+"""What a pull request changes: limits, and every file by its digest, told apart by what it is for.
+
+Both sides are folders: a checkout of the base, and one of the pull request.
 """
 
 from __future__ import annotations
@@ -9,25 +10,74 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from weighin.contract.models import Contract
 from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractFile, read_contract
+from weighin.contract.sources import Files
 from weighin.contract.stricter import Compared, LimitChange, compare
 from weighin.errors import ContractError, EvidenceError
 from weighin.record.encode import file_digest, read_json
 
-SCHEMA = "weighin/changes/v1"
+SCHEMA = "weighin/changes/v2"
 FILE = "changes.json"
-Kind = Literal["contract", "suites", "engine", "policy", "workflows", "image"]
+Kind = Literal[
+    "contract",
+    "data",
+    "metrics",
+    "suites",
+    "policy",
+    "owners",
+    "engine",
+    "image",
+    "workflows",
+    "code",
+    "requirements",
+    "other",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""In the order in which they are shown: what decides first."""
+DECIDES: tuple[Kind, ...] = ("contract", "data", "metrics", "suites", "policy", "engine", "image")
+"""Taken from the base until a maintainer has reviewed them, but for the limits of the contract: the stricter decide."""
 PATTERNS: Mapping[Kind, tuple[str, ...]] = {
-    "suites": ("validation_tests/*", "great_expectations/*"),
-    "engine": ("weighin/*", "scripts/*"),
-    "policy": ("policy/*", ".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"),
+    "suites": (
+        *("validation_tests/*", "*/validation_tests/*", "great_expectations/*", "*/great_expectations/*"),
+        *("conftest.py", "*/conftest.py", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg"),
+    ),
+    "policy": ("policy/*",),
+    "owners": (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"),
+    "engine": ("weighin/*",),
+    "image": ("Dockerfile", ".dockerignore"),
     "workflows": (".github/workflows/*", ".github/actions/*", ".github/dependabot.yml"),
-    "image": ("Dockerfile", ".dockerignore", "requirements*.txt", "pyproject.toml"),
+    "requirements": (
+        "requirements*.txt",
+        "*/requirements*.txt",
+        "pyproject.toml",
+        "*.lock",
+        "environment*.y*ml",
+        "conda*.y*ml",
+    ),
+    "code": (
+        "scripts/*",
+        *(f"*.{end}" for end in ("py", "pyi", "pyd", "so", "pth", "ipynb", "R", "sh", "jar", "scala", "java")),
+    ),
 }
-SKIPPED = (".git", "__pycache__")
+DATASETS = ("holdout", "reference", "current", "sealed_holdout")
+SKIPPED = (".git", "__pycache__", ".venv")
+SCRATCH = (
+    *(
+        ".weighin",
+        "reports",
+        "weighin-base",
+        "weighin-candidate",
+        "weighin-image",
+        "weighin-promotion",
+        "weighin-look.txt",
+    ),
+    *("weighin-registry", "weighin-suites", "weighin-work", "weighin-attestation"),
+)
+"""What a workflow leaves in the folder of a checkout; it removes what a repository holds there."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +90,32 @@ class FileChange:
 
 
 @dataclass(frozen=True)
+class Review:
+    """A maintainer's review of a pull request at one commit."""
+
+    commit: str
+    by: str
+
+
+@dataclass(frozen=True)
 class Changes:
     """What a pull request changes.
 
     files, limits, measured  as far as they differ
-    reviewed                 whether a maintainer has said that the new limits may decide
+    review                   by which its files decide, and not those of the base
     note                     why limits were not compared, where they were not
     """
 
     files: tuple[FileChange, ...]
     limits: tuple[LimitChange, ...] = ()
     measured: tuple[str, ...] = ()
-    reviewed: bool = False
+    review: Review | None = None
     note: str = ""
+
+    @property
+    def deciding(self) -> tuple[FileChange, ...]:
+        """Files that would change the decision, or who may change it."""
+        return tuple(f for f in self.files if f.kind in DECIDES)
 
     def value(self) -> dict[str, Any]:
         """As plain values, of `changes.json`."""
@@ -69,69 +132,96 @@ class Changes:
                 tuple(FileChange(**f) for f in value["files"]),
                 tuple(LimitChange(**c) for c in value["limits"]),
                 tuple(str(m) for m in value["measured"]),
-                bool(value["reviewed"]),
+                None if value["review"] is None else Review(**value["review"]),
                 str(value["note"]),
             )
         except (KeyError, TypeError) as error:
             raise EvidenceError(f"damaged ({type(error).__name__})", str(path), "Judge again.") from error
 
 
-def changes(file: ContractFile, base: Path, *, reviewed: bool) -> tuple[Changes, Compared | None]:
-    """What a pull request changes, and both contracts together.
+def changes(
+    file: ContractFile, base: Path, *, head: Path | None = None, review: Review | None = None
+) -> tuple[Changes, Compared | None]:
+    """What a pull request changes, and both contracts together, where the stricter of them decides.
 
-    file      the contract of the pull request, in a checkout of it that is the current folder
-    base      a checkout of the branch that it wants to join
-    reviewed  whether a maintainer has said that the limits of the pull request may decide
+    file    the contract of the pull request, in a repository that is the current folder
+    base    a checkout of the branch that it wants to join
+    head    a checkout of the pull request; by default the current folder
+    review  by which the files and limits of the pull request decide
     Errors: `ContractError` when there is no such folder, or when the base has the contract and it cannot be read.
     """
-    if not base.is_dir():
-        raise ContractError("no checkout of the base", str(base), "Check it out, or leave --base out.")
-    head = Path.cwd()
-    place = file.path.resolve().relative_to(head.resolve()).as_posix()
-    policy = file.contract.promotion.policy
-    own: dict[Kind, tuple[str, ...]] = {"contract": (place,)}
-    if policy:
-        own["policy"] = (os.path.normpath(Path(place).parent / policy),)
-    files = tuple(_files(head, base, own))
-    if not (base / place).is_file():
-        return Changes(files, reviewed=reviewed, note=f"{place} is new: there is nothing to compare it with"), None
-    theirs = read_contract(base / place)
+    for folder, option in ((base, "--base"), *([(head, "--head")] if head else [])):
+        if not folder.is_dir():
+            raise ContractError("no such checkout", str(folder), f"Check it out, or leave {option} out.")
+    here = Path.cwd().resolve()
+    place = file.path.resolve().relative_to(here).as_posix()
+    theirs = read_contract(base / place) if (base / place).is_file() else None
+    own = _own(place, file.contract, theirs.contract if theirs else file.contract)
+    files = tuple(sorted(_files(head or here, base, own), key=lambda f: (KINDS.index(f.kind), f.path)))
+    if theirs is None:
+        return Changes(files, review=review, note=f"{place} is new: there is nothing to compare it with"), None
     both = replace(compare(file.contract, theirs.contract), own=own_suites(theirs.folder))
-    return Changes(files, both.limits, both.measured, reviewed), None if reviewed else both
+    return Changes(files, both.limits, both.measured, review), None if review else both
+
+
+def _own(place: str, *contracts: Contract) -> Mapping[Kind, tuple[str, ...]]:
+    """Patterns of the files that contracts name. A folder stands for all that is in it."""
+    folder = Path(place).parent
+    found: dict[Kind, tuple[str, ...]] = {"contract": (place,), "policy": (), "metrics": (), "data": ()}
+    for contract in contracts:
+        gates = contract.gates
+        custom = gates.performance.custom.values() if gates.performance else ()
+        modules = {metric.function.partition(":")[0].replace(".", "/") for metric in custom}
+        named = [f"{module}{end}" for module in sorted(modules) for end in (".py", "/__init__.py")]
+        if gates.load and gates.load.locustfile:
+            named.append(gates.load.locustfile)
+        data = [s.path for name in DATASETS if isinstance(s := contract.data.source(name), Files)]
+        data += [contract.data.training or ""]
+        data += [r.table for r in gates.data_quality.references] if gates.data_quality else []
+        for kind, paths in (("metrics", named), ("data", data), ("policy", [contract.promotion.policy or ""])):
+            whole = [os.path.normpath(folder / path) for path in paths if path and "://" not in path]
+            found[kind] += (*whole, *(f"{path}/*" for path in whole))  # type: ignore[index]
+    return found
 
 
 def _files(head: Path, base: Path, own: Mapping[Kind, tuple[str, ...]]) -> Iterator[FileChange]:
-    aside = base.resolve()
-    before, after = _listed(base, own, None), _listed(head, own, aside)
+    before, after = _listed(base), _listed(head)
     for path in sorted({*before, *after}):
-        kind = (before.get(path) or after.get(path) or ("contract", Path()))[0]
+        kind = _kind(path, own)
         if path not in before:
             yield FileChange(kind, path, "added")
         elif path not in after:
             yield FileChange(kind, path, "removed")
-        elif _content(before[path][1]) != _content(after[path][1]):
+        elif _differ(before[path], after[path]):
             yield FileChange(kind, path, "changed")
 
 
-def _content(path: Path) -> str:
-    return f"link {os.readlink(path)}" if path.is_symlink() else file_digest(path)
+def _differ(one: Path, other: Path) -> bool:
+    """Whether two files differ. A link is compared as one, and not followed."""
+    if one.is_symlink() and other.is_symlink():
+        return os.readlink(one) != os.readlink(other)
+    if one.is_symlink() or other.is_symlink() or not (one.is_file() and other.is_file()):
+        return True
+    return one.stat().st_size != other.stat().st_size or file_digest(one) != file_digest(other)
 
 
-def _listed(root: Path, own: Mapping[Kind, tuple[str, ...]], aside: Path | None) -> dict[str, tuple[Kind, Path]]:
-    found: dict[str, tuple[Kind, Path]] = {}
+def _listed(root: Path) -> dict[str, Path]:
+    """Every file and link of a checkout by its path, but for what workflows leave there."""
+    found: dict[str, Path] = {}
     for parent, folders, names in os.walk(root):
-        folders[:] = [f for f in folders if f not in SKIPPED and (Path(parent) / f).resolve() != aside]
-        for name in names:
-            path = Path(parent) / name
-            kind = _kind(path.relative_to(root).as_posix(), own)
-            if kind is not None:
-                found[path.relative_to(root).as_posix()] = (kind, path)
+        inner = Path(parent)
+        links = [f for f in folders if (inner / f).is_symlink()]
+        top = inner == root
+        folders[:] = [f for f in folders if f not in SKIPPED and f not in links and not (top and f in SCRATCH)]
+        for name in (*names, *links):
+            if not (top and name in SCRATCH):
+                found[(inner / name).relative_to(root).as_posix()] = inner / name
     return found
 
 
-def _kind(path: str, own: Mapping[Kind, tuple[str, ...]]) -> Kind | None:
+def _kind(path: str, own: Mapping[Kind, tuple[str, ...]]) -> Kind:
     for kinds in (own, PATTERNS):
         for kind, patterns in kinds.items():
             if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
                 return kind
-    return None
+    return "other"

@@ -109,7 +109,7 @@ def trained(fault: str) -> Path:
             folder = Path(tempfile.mkdtemp(prefix="weighin-trained-"))
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
             project = tiny_project.make(folder / "project", suites=LIGHT)
-            command = [sys.executable, "-m", "weighin.runner.docker", "run", "--image", image()]
+            command = [sys.executable, "-I", str(ROOT / "weighin/runner"), "docker", "run", "--image", image()]
             command += ["--registry", str(folder / "registry"), "--", "python3", "scripts/train.py", "--fault", fault]
             done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=600, check=False)
             assert done.returncode == 0, done.stderr[-3000:]

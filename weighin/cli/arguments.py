@@ -86,7 +86,9 @@ def parser() -> Parser:
 
     verdict.add_argument("--blocked", default="", metavar="WHY", help="there can be no decision, and this is why")
     verdict.add_argument("--base", type=Path, metavar="DIR", help="checkout of the base of a pull request")
-    verdict.add_argument("--reviewed", action="store_true", help="a maintainer lets the pull request's limits decide")
+    verdict.add_argument("--head", type=Path, metavar="DIR", help="a checkout of it; default: the current folder")
+    verdict.add_argument("--reviewed-commit", default="", metavar="SHA", help="of the review by which its files decide")
+    verdict.add_argument("--reviewed-by", default="", metavar="LOGINS", help="who made that review")
     verdict.add_argument("--annotate", action="store_true", help="print GitHub's annotations for what blocks and warns")
 
     comment = commands.add_parser("comment", help="write the comment for a pull request, from a record alone")

@@ -175,6 +175,7 @@ def judge(given: argparse.Namespace) -> int:
 
 def verdict(given: argparse.Namespace) -> int:
     """Judge again from the evidence."""
+    from weighin.changes import Review
     from weighin.cli.conclude import conclude, or_not_evaluated
     from weighin.contract import read_contract
 
@@ -194,7 +195,8 @@ def verdict(given: argparse.Namespace) -> int:
             (),
             results,
             base=given.base,
-            reviewed=given.reviewed,
+            head=given.head,
+            review=Review(given.reviewed_commit, given.reviewed_by) if given.reviewed_commit else None,
             annotate=given.annotate,
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from weighin.changes import FILE, changes
+from weighin.changes import FILE, Review, changes
 from weighin.contract.lines import lines
 from weighin.contract.reading import ContractFile
 from weighin.errors import INTERNAL_ERROR, WeighinError
@@ -47,16 +47,17 @@ def conclude(
     needs: dict[str, str],
     *,
     base: Path | None = None,
-    reviewed: bool = False,
+    head: Path | None = None,
+    review: Review | None = None,
     annotate: bool = False,
 ) -> int:
     """Write verdict, record, summary and report; print the verdict; returns the exit code.
 
-    base, reviewed  of a pull request, see `changes`
+    base, head, review  of a pull request, see `changes`
     annotate        print GitHub's workflow commands for what blocks and warns
     """
     (reports / FILE).unlink(missing_ok=True)
-    told, both = changes(file, base, reviewed=reviewed) if base else (None, None)
+    told, both = changes(file, base, head=head, review=review) if base else (None, None)
     subject, binding, decision = decide_again(file, work, reports, suites, needs, both)
     run = {
         "commit": os.environ.get("WEIGHIN_COMMIT") or _commit(file.folder),

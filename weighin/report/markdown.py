@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weighin.changes import Changes
+from weighin.changes import Changes, FileChange
 from weighin.report.view import MARKS, WORDS, CheckView, all_views, in_order, seconds, versions
 from weighin.runner.inert import text
 
@@ -104,6 +104,7 @@ def _head(record: Mapping[str, Any]) -> list[str]:
 
 def _summary(record: Mapping[str, Any], changes: Changes | None, room: Room) -> str:
     lines = _head(record)
+    lines += _changed_files(changes, room) if changes else []
     long = max(room.cell, 120)
     problems = [*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])]
     if problems:
@@ -115,7 +116,7 @@ def _summary(record: Mapping[str, Any], changes: Changes | None, room: Room) -> 
     if blocking:
         lines += ["", f"**{_count(len(blocking), 'check')} block{'s' if len(blocking) == 1 else ''}**", ""]
         lines += _table(blocking, room.cell)
-    lines += _changes(changes, room) if changes else []
+    lines += _changed_limits(changes, room) if changes else []
     lines += ["", "| suite | verdict | checks | blocking | warnings | time |", "|---|---|--:|--:|--:|--:|"]
     for suite in record["suites"]:
         own = in_order(suite["outcomes"])
@@ -142,14 +143,45 @@ def _summary(record: Mapping[str, Any], changes: Changes | None, room: Room) -> 
     return "\n".join(lines) + "\n"
 
 
-def _changes(changes: Changes, room: Room) -> list[str]:
-    """What the pull request changes in the rules: limits first, and of those the lenient ones."""
+def _changed_files(changes: Changes, room: Room) -> list[str]:
+    """What a pull request changes, told first: what decides, and by whose files it was then decided."""
+    lines = []
+    deciding = changes.deciding
+    if deciding:
+        lines += ["", f"⚠️ **This pull request changes what decides**: {_files(deciding, room)}.", ""]
+        if changes.review:
+            who = f"**{text(changes.review.by) or 'a maintainer'}** at commit `{code(changes.review.commit[:12])}`"
+            lines.append(f"Reviewed by {who}, so the files of the pull request decided.")
+        elif changes.note:
+            lines.append(f"The files of the pull request decided: {text(changes.note)}.")
+        else:
+            lines.append(
+                "The files of the base decided, and of each limit the stricter one, until a maintainer has reviewed "
+                "this commit."
+            )
+    rest = tuple(f for f in changes.files if f not in deciding)
+    if rest:
+        lines += ["", f"This pull request changes{' as well' if deciding else ''}: {_files(rest, room)}."]
+    return lines
+
+
+def _files(files: tuple[FileChange, ...], room: Room) -> str:
+    most, parts = 5 if room.cell else 1, []
+    for kind in dict.fromkeys(f.kind for f in files):
+        own = [f for f in files if f.kind == kind]
+        named = ", ".join(f"`{code(f.path)}` {f.how}" for f in own[:most])
+        parts.append(f"{kind} {named}" + (f" and {len(own) - most} more" if len(own) > most else ""))
+    return "; ".join(parts)
+
+
+def _changed_limits(changes: Changes, room: Room) -> list[str]:
+    """What the pull request changes in the limits, the lenient ones first."""
     limits = sorted(changes.limits, key=lambda c: not c.lenient)
-    if not (limits or changes.files or changes.measured or changes.note):
+    if not (limits or changes.measured or changes.note):
         return []
-    lines = ["", "**What this pull request changes in the rules**", ""]
+    lines = ["", "**What this pull request changes in the limits**", ""]
     if any(c.lenient for c in limits) or changes.measured:
-        who = "a maintainer has reviewed them, and they decide" if changes.reviewed else "the stricter of both decides"
+        who = "a maintainer has reviewed them, and they decide" if changes.review else "the stricter of both decides"
         lines.append(f"- ⚠️ limits that are more lenient, or cannot be compared: {who}")
     most = 30 if room.cell else 5
     for change in limits[:most]:
@@ -158,15 +190,8 @@ def _changes(changes: Changes, room: Room) -> list[str]:
             f"- `{code(change.check)}` {'**' + change.how + '**' if change.lenient else change.how}: {between}"
         )
     lines += [f"- and {len(limits) - most} more limits"] if len(limits) > most else []
-    lines += (
-        [f"- what is measured: {', '.join(f'`{code(m)}`' for m in changes.measured[:most])}"]
-        if changes.measured
-        else []
-    )
-    for kind in dict.fromkeys(f.kind for f in changes.files):
-        own = [f for f in changes.files if f.kind == kind]
-        named = ", ".join(f"`{code(f.path)}` {f.how}" for f in own[:5])
-        lines.append(f"- {kind}: {named}" + (f", and {len(own) - 5} more files" if len(own) > 5 else ""))
+    if changes.measured:
+        lines.append(f"- what is measured: {', '.join(f'`{code(m)}`' for m in changes.measured[:most])}")
     return [*lines, f"- {text(changes.note)}"] if changes.note else lines
 
 

@@ -1,6 +1,6 @@
 """The runner of a workflow's host, started by its path in an isolated interpreter, which looks into no other folder.
 
-    python3 -I HOST/weighin/runner docker|comment|reviews|pulse|figures ...
+    python3 -I HOST/weighin/runner docker|collect|comment|reviews|pulse|figures ...
 
 `python3 -m` would put the current folder, a checkout of somebody's pull request, before the standard library. Here the
 package is loaded from the folder that this file lies in, and every other module from the interpreter's own.
@@ -13,7 +13,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-PROGRAMS = ("docker", "comment", "reviews", "pulse", "figures")
+PROGRAMS = ("docker", "collect", "comment", "reviews", "pulse", "figures")
 
 
 def _load_package() -> None:

@@ -4,16 +4,23 @@ A container writes to a *raw* folder and to nothing else. When the container is 
 files of the expected names, and refuses everything if there is anything else. Nobody uploads, mounts or reads the raw
 folder. No name or content of a refused file stands in a message: a model may write what it has read into a name.
 Standard library only.
+
+    python3 -I HOST/weighin/runner collect suites --from DIR --to DIR --suites JSON --prefix TEXT --suffix TEXT
+
+takes from the artifacts of a run those of the suites that were to run: a job of the caller may leave others.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import json
 import os
 import re
 import shutil
 import stat
 import subprocess
+import sys
 import unicodedata
 import uuid
 from collections.abc import Iterator
@@ -203,3 +210,40 @@ def _must_be_a_name(name: str, path: str, seen: set[str]) -> None:
     if twin in seen:
         raise Refused("it holds two names that differ in case only")
     seen.add(twin)
+
+
+def take_suites(source: Path, target: Path, suites: list[str], prefix: str, suffix: str) -> list[str]:
+    """Take the reports of each suite from the artifact that its job left; returns what was refused, in sentences.
+
+    source  a folder for each artifact, called like it
+    A suite without an artifact is left out: the verdict then says that it left no evidence.
+    """
+    problems = []
+    for suite in suites:
+        folder = source / f"{prefix}{suite}{suffix}"
+        if not folder.is_dir() or folder.is_symlink():
+            continue
+        try:
+            if os.listdir(folder) != [suite]:
+                raise Refused("it holds something else than the folder of the suite")
+            take(folder / suite, target / suite, SUITE)
+        except (Refused, OSError) as error:
+            why = str(error) if isinstance(error, Refused) else type(error).__name__
+            problems.append(f"suite {suite}: its reports were refused: {why}")
+    return problems
+
+
+def main() -> int:
+    """Parse the command line of this module; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="weighin-runner collect", description=__doc__)
+    parser.add_argument("what", choices=("suites",))
+    parser.add_argument("--from", dest="source", type=Path, required=True)
+    parser.add_argument("--to", dest="target", type=Path, required=True)
+    parser.add_argument("--suites", type=json.loads, required=True, help="JSON list of names")
+    parser.add_argument("--prefix", required=True, help="of the names of the artifacts")
+    parser.add_argument("--suffix", required=True)
+    args = parser.parse_args()
+    args.target.mkdir(parents=True, exist_ok=True)
+    for problem in take_suites(args.source, args.target, args.suites, args.prefix, args.suffix):
+        print(f"weighin: {problem}", file=sys.stderr)
+    return 0

@@ -314,7 +314,9 @@ def run_program(
     """
     mounts = files.mounts()
     for folder in read:
-        mounts.append((_inside(files.repo, folder), f"/repo/{folder}", False))
+        _inside(files.repo, folder)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        mounts.append((Path(folder), f"/repo/{folder}", False))
     environment = [f"WEIGHIN_IMAGE={identity(image)}", f"WEIGHIN_IMAGE_DIGESTS={','.join(digests(image))}"]
     # The values of these are passed on from our own environment and never stand on a command line.
     passed = (
@@ -334,7 +336,8 @@ def run_program(
     with contextlib.ExitStack() as stack:
         for folder in write:
             raw = stack.enter_context(_written(Path(folder)))
-            mounts.append((raw, f"/repo/{_inside(files.repo, folder).relative_to(files.repo)}", True))
+            _inside(files.repo, folder)
+            mounts.append((raw, f"/repo/{folder}", True))
         if registry is not None:
             mounts.append((stack.enter_context(_written(registry)), REGISTRY, True))
         wall = "bridge" if network else "none"
@@ -363,13 +366,12 @@ def _written(folder: Path) -> Iterator[Path]:
         take(raw, folder, TREE)
 
 
-def _inside(repo: Path, folder: str) -> Path:
-    """A folder of the repository as a place to mount something at, which has to be there. Errors: `Refused`."""
+def _inside(repo: Path, folder: str) -> None:
+    """Make sure that a folder of the repository is there, so that something can be mounted at it. Errors: `Refused`."""
     place = repo / folder
     place.mkdir(parents=True, exist_ok=True)
     if place.resolve() != repo.resolve() / folder:
         raise Refused(f"{folder} is a symbolic link of the repository")
-    return place
 
 
 def _made(folder: Path) -> Path:
