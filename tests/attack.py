@@ -56,7 +56,7 @@ class Attack:
 
 
 def replaced(wall: bool, target: str, other: Any) -> Any:
-    """A context in which `target` (dotted name) is `other`, where the wall is to be away; else one that does nothing."""
+    """A context in which `target` (dotted name) is `other` where the wall is away; else one that does nothing."""
     return mock.patch(target, other) if not wall else mock.patch.dict({})
 
 

@@ -156,7 +156,7 @@ def changes(
     here = Path.cwd().resolve()
     place = file.path.resolve().relative_to(here).as_posix()
     theirs = read_contract(base / place) if (base / place).is_file() else None
-    own = _own(place, file.contract, theirs.contract if theirs else file.contract)
+    own = named_files(place, file.contract, theirs.contract if theirs else file.contract)
     files = tuple(sorted(_files(head or here, base, own), key=lambda f: (KINDS.index(f.kind), f.path)))
     if theirs is None:
         return Changes(files, review=review, note=f"{place} is new: there is nothing to compare it with"), None
@@ -164,8 +164,11 @@ def changes(
     return Changes(files, both.limits, both.measured, review), None if review else both
 
 
-def _own(place: str, *contracts: Contract) -> Mapping[Kind, tuple[str, ...]]:
-    """Patterns of the files that contracts name. A folder stands for all that is in it."""
+def named_files(place: str, *contracts: Contract) -> Mapping[Kind, tuple[str, ...]]:
+    """Patterns of the files that decide and that contracts name; a folder stands for all that is in it.
+
+    place  of the contract, relative to the repository
+    """
     folder = Path(place).parent
     found: dict[Kind, tuple[str, ...]] = {"contract": (place,), "policy": (), "metrics": (), "data": ()}
     for contract in contracts:

@@ -105,6 +105,8 @@ def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> M
 
 
 def _model(source: str, name: str, folder: Path) -> ModelVersion:
+    if source.isdecimal():
+        source = f"models:/{name}/{source}"
     if source.startswith("models:/"):
         return Registry().resolve(source, folder)
     path = Path(source)

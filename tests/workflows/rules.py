@@ -33,6 +33,8 @@ PERMISSIONS: dict[tuple[str, str], dict[str, str]] = {
     ("release-note.yml", "release-note"): {"contents": "write"},
     ("figures.yml", "figures"): {**READS, "actions": "read"},
     ("reviews.yml", "reviews"): {**READS, "actions": "read"},
+    ("review.yml", "review"): {**READS, "pull-requests": "read"},
+    ("pull-request.yml", "review"): {**READS, "pull-requests": "read"},
     ("release.yml", "reviews"): {**READS, "actions": "read"},
     ("image.yml", "build"): {**READS, "packages": "write"},
     ("image.yml", "test"): {**READS, "packages": "read"},
@@ -47,10 +49,14 @@ SECRETS: dict[str, tuple[str, ...]] = {
     "monitor.yml": ("monitor",),
     "pull-request.yml": ("validate",),
     "release.yml": ("validate", "promote"),
+    "rollback-button.yml": ("rollback",),
 }
 """Jobs that see a secret: none of them runs a model, a suite or a training."""
+PULLS = ("secrets.image-username", "secrets.image-password")
+"""Secrets of a private image, which the step that pulls it sees, in every job; no container does."""
 REUSABLE = tuple(
-    f"{n}.yml" for n in ("validate", "promote", "rollback", "monitor", "attest", "reviews", "comment", "release-note")
+    f"{n}.yml"
+    for n in ("validate", "promote", "rollback", "monitor", "attest", "review", "reviews", "comment", "release-note")
 )
 PASSED = ("!cancelled()", "needs.validate.result == 'success'", "needs.validate.outputs.verdict == 'passed'")
 OWN_COMMIT = {("validate.yml", "image"), ("rollback.yml", "rollback"), ("monitor.yml", "monitor")}
@@ -145,7 +151,7 @@ def nothing_hides_a_failure(files: Files) -> Iterator[str]:
 def what_guards_the_log_does_not_end_up_in_a_summary(files: Files) -> Iterator[str]:
     for name, job, step in steps(files):
         command = step.get("run", "").replace("\\\n", " ")
-        if any(re.search(r"weighin\.runner\.docker .*(\| *tee|>)", line) for line in command.splitlines()):
+        if any(re.search(r"runner\" docker .*(\| *tee|>)", line) for line in command.splitlines()):
             yield f"{name} {job}: {step['name']}"
 
 
@@ -164,7 +170,10 @@ def no_stranger_starts_anything_with_our_token(files: Files) -> Iterator[str]:
 @rule
 def only_listed_jobs_see_a_secret(files: Files) -> Iterator[str]:
     for name, job, value in jobs(files):
-        if "secrets." in str(value) and job not in SECRETS.get(name, ()):
+        seen = str(value)
+        for words in PULLS:
+            seen = seen.replace(f"${{{{ {words} }}}}", "")
+        if "secrets." in seen and job not in SECRETS.get(name, ()):
             yield f"{name} {job}"
 
 
@@ -172,7 +181,7 @@ def only_listed_jobs_see_a_secret(files: Files) -> Iterator[str]:
 def a_job_that_sees_a_secret_runs_no_training_no_model_and_no_suite(files: Files) -> Iterator[str]:
     for name, job, step in steps(files):
         runs = step.get("run", "")
-        foreign = re.search(r"weighin\.runner\.docker (predict|load|shadow|judge)|TRAIN", runs)
+        foreign = re.search(r"runner\" docker (predict|load|shadow|judge)|TRAIN", runs)
         if job in SECRETS.get(name, ()) and foreign:
             yield f"{name} {job}: {step['name']}"
 
@@ -180,7 +189,8 @@ def a_job_that_sees_a_secret_runs_no_training_no_model_and_no_suite(files: Files
 @rule
 def no_token_reaches_a_container(files: Files) -> Iterator[str]:
     for name, job, step in steps(files):
-        if "github.token" in str(step.get("env", {})) and "runner.docker" in step.get("run", ""):
+        seen, run = str(step.get("env", {})), step.get("run", "")
+        if 'runner" docker' in run and ("github.token" in seen or any(words in seen for words in PULLS)):
             yield f"{name} {job}: {step['name']}"
 
 
@@ -236,9 +246,7 @@ def every_input_secret_and_output_says_what_it_is(files: Files) -> Iterator[str]
                 for key, value in call.get(kind, {}).items():
                     if not str(value.get("description", "")).endswith("."):
                         yield f"{name} {kind} {key}: no sentence"
-                    # A secret that the button reads as well has the name that it has in the repository.
-                    shape = r"[A-Z]+(_[A-Z]+)*|[a-z]+(-[a-z]+)*" if kind == "secrets" else r"[a-z]+(-[a-z]+)*"
-                    if not re.fullmatch(shape, key):
+                    if not re.fullmatch(r"[a-z]+(-[a-z]+)*", key):
                         yield f"{name} {kind} {key}: not its usual form"
                     if kind == "inputs" and "default" not in value and value.get("required") is not True:
                         yield f"{name} {kind} {key}: neither required nor with a default"
@@ -264,7 +272,8 @@ def an_artifact_is_named_by_prefix_and_attempt(files: Files) -> Iterator[str]:
         if given == "${{ inputs.model-artifact }}" or name == "figures.yml":
             continue
         prefixed = "inputs.artifact-prefix" in given or (name not in REUSABLE and given.startswith("weighin-"))
-        if not prefixed or not given.endswith("-${{ github.run_attempt }}"):
+        ends = ("-${{ github.run_attempt }}", "-${{ inputs.attempt || github.run_attempt }}")
+        if not prefixed or not given.endswith(ends):
             yield f"{name} {job}: {given}"
 
 
@@ -367,7 +376,7 @@ def looks_wait_for_each_other_and_are_not_cancelled(files: Files) -> Iterator[st
 @rule
 def what_a_look_found_is_said_and_kept_before_it_fails(files: Files) -> Iterator[str]:
     done = load(files["monitor.yml"])["jobs"]["monitor"]["steps"]
-    if "weighin.runner.pulse" not in done[-1].get("run", "") or "-artifact@" not in done[-2].get("uses", ""):
+    if 'runner" pulse' not in done[-1].get("run", "") or "-artifact@" not in done[-2].get("uses", ""):
         yield "order"
     if "|| code=$?" not in done[-3].get("run", ""):
         yield "the look fails by itself"
@@ -401,12 +410,66 @@ def the_name_of_the_check_is_the_one_that_the_readme_says(files: Files) -> Itera
 
 @rule
 def a_pull_requests_own_limits_do_not_decide_alone(files: Files) -> Iterator[str]:
-    gate = load(files["validate.yml"])["jobs"]["gate"]["steps"]
-    base = [s for s in gate if s.get("with", {}).get("path") == "weighin-base"]
-    if not base or "pull_request.base.sha || github.event.merge_group.base_sha" not in base[0]["with"]["ref"]:
-        yield "the base is not checked out"
-    if not any("pull_request | merge_group) more+=(--base weighin-base)" in s.get("run", "") for s in gate):
+    found = load(files["validate.yml"])["jobs"]
+    gate = found["gate"]["steps"]
+    for job, ref in (
+        ("image", "${{ github.event.pull_request.base.sha || github.event.merge_group.base_sha }}"),
+        ("gate", "${{ needs.image.outputs.base }}"),
+    ):
+        base = [s for s in found[job]["steps"] if s.get("with", {}).get("path") == "weighin-base"]
+        if not base or base[0]["with"]["ref"] != ref:
+            yield f"the base is not checked out in {job}"
+    if not any("more+=(--base /weighin/base)" in s.get("run", "") for s in gate):
         yield "the base is not given to the verdict"
+
+
+@rule
+def the_files_of_the_base_decide_until_the_commit_was_reviewed(files: Files) -> Iterator[str]:
+    found = load(files["validate.yml"])["jobs"]
+    say = next(s for s in found["image"]["steps"] if s.get("id") == "files")
+    if '[ -n "$REVIEWED" ] && [ "$REVIEWED" = "$HEAD" ]' not in say["run"]:
+        yield "a review of another commit counts"
+    for job in ("resolve", "suites", "gate"):
+        text = str(found[job])
+        if '--repo "$DECIDING" --contract "$CONTRACT"' not in text or "needs.image.outputs.deciding" not in text:
+            yield f"{job} judges by the files of the pull request"
+    if '--iidfile weighin-image/id "$DECIDING"' not in str(found["image"]):
+        yield "the image is built from the pull request"
+    for name in ("pull-request.yml",):
+        called = load(files[name])["jobs"]["validate"]
+        if called["with"].get("reviewed-commit") != "${{ needs.review.outputs.commit }}":
+            yield f"{name}: who reviewed is not asked"
+
+
+@rule
+def no_label_starts_a_run(files: Files) -> Iterator[str]:
+    """A run that is cancelled, or skipped, for the sake of a label leaves a check that says the wrong thing."""
+    for name, text in files.items():
+        on = load(text)["on"].get("pull_request") or {}
+        if isinstance(on, dict) and {"labeled", "unlabeled"} & set(on.get("types", ())):
+            yield name
+
+
+@rule
+def no_commit_waits_behind_another_for_its_image(files: Files) -> Iterator[str]:
+    if "github.sha" not in load(files["image.yml"])["concurrency"]["group"]:
+        yield "image.yml"
+
+
+@rule
+def a_promotion_that_is_run_again_takes_the_evidence_that_passed(files: Files) -> Iterator[str]:
+    for job, wanted in (
+        ("promote", ("attempt", "record")),
+        ("attest", ("attempt", "record")),
+        ("comment", ("attempt",)),
+    ):
+        given = load(files["release.yml"])["jobs"][job]["with"]
+        for name in wanted:
+            if given.get(name) != f"${{{{ needs.validate.outputs.{name} }}}}":
+                yield f"release.yml {job}: {name}"
+    for name in ("promote.yml", "attest.yml"):
+        if 'if [ "$found" != "$RECORD" ]' not in files[name]:
+            yield f"{name}: the record is not compared"
 
 
 @rule

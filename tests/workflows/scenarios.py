@@ -197,7 +197,6 @@ def foreign_caller(project: Path) -> None:
     shutil.copy(ROOT / "examples/caller/weigh-in.yml", theirs)
     edit(
         theirs,
-        ("your-model", "tiny"),
         (
             "      contract: model_contract.yaml\n",
             "      image: ${{ vars.WEIGHIN_IMAGE }}\n      train: python3 scripts/train.py\n",

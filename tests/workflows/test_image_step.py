@@ -165,6 +165,7 @@ def test_a_published_image_must_have_been_built_by_our_workflow_from_that_commit
         == (
             f"gh attestation verify oci://{image} --repo Team/weigh-in --signer-workflow"
             f" Team/weigh-in/.github/workflows/image.yml --source-digest {COMMIT} --cert-oidc-issuer https://issuer.example"
+            " --bundle-from-oci"
         ).split()
     )
 

@@ -40,7 +40,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def released(folder: Path, uri: str, workflow: str, event: str, payload: dict[str, Any]) -> act.Ran:
     """Run a workflow of a project of its own against the registry."""
     project = tiny_project.make(folder, suites=scenarios.LIGHT)
-    variables = {"WEIGHIN_IMAGE": scenarios.image(), "MLFLOW_TRACKING_URI": uri}
+    variables = {"WEIGHIN_IMAGE": scenarios.image(), "MLFLOW_TRACKING_URI": uri, "WEIGHIN_MODEL": "tiny"}
     return act.run(project, workflow, event, payload, variables)
 
 
@@ -80,12 +80,16 @@ def test_going_back_to_what_was_never_gated_needs_an_emergency(registry: str, tm
     before = champion(registry)
     assert before != "1"
     inputs = {"version": "", "owner": "who is called at night", "reason": "$(id) ::error::", "emergency": "false"}
-    ran = released(tmp_path / "no", registry, "rollback.yml", "workflow_dispatch", {"inputs": inputs})
+    ran = released(tmp_path / "no", registry, "rollback-button.yml", "workflow_dispatch", {"inputs": inputs})
     assert ran.code != 0
     assert "version 1 was never gated" in ran.log
     assert champion(registry) == before
     ran = released(
-        tmp_path / "yes", registry, "rollback.yml", "workflow_dispatch", {"inputs": {**inputs, "emergency": "true"}}
+        tmp_path / "yes",
+        registry,
+        "rollback-button.yml",
+        "workflow_dispatch",
+        {"inputs": {**inputs, "emergency": "true"}},
     )
     assert ran.code == 0, ran.log[-5000:]
     assert champion(registry) == "1"
@@ -95,7 +99,7 @@ def test_going_back_to_what_was_never_gated_needs_an_emergency(registry: str, tm
 
 
 def test_without_a_registry_there_is_nothing_to_go_back_in(tmp_path: Path) -> None:
-    ran = released(tmp_path / "none", "", "rollback.yml", "workflow_dispatch", {"inputs": {"reason": "why not"}})
+    ran = released(tmp_path / "none", "", "rollback-button.yml", "workflow_dispatch", {"inputs": {"reason": "why not"}})
     assert ran.code != 0
     assert "There is no registry to go back in" in ran.log
     assert ran.artifacts == {}

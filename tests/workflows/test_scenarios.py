@@ -65,7 +65,7 @@ def hands_over_a_model(project: Path) -> None:
     edited(
         PULL_REQUEST,
         (
-            "jobs:\n  validate:\n",
+            "jobs:\n  review:\n",
             "jobs:\n  make:\n    runs-on: ubuntu-24.04\n    steps:\n"
             "      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1\n"
             "      - env: {IMAGE: '${{ vars.WEIGHIN_IMAGE }}'}\n        run: |\n"
@@ -74,8 +74,9 @@ def hands_over_a_model(project: Path) -> None:
             " cp -r .weighin/registry/artifacts/models/*/artifacts made; rm -rf .weighin'\n"
             "      - uses: actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a\n"
             "        with: {name: made, path: made}\n"
-            "  validate:\n    needs: make\n",
+            "  review:\n",
         ),
+        ("    needs: review\n", "    needs: [review, make]\n"),
         ("      build: true\n", "      build: true\n      model-artifact: made\n"),
     )(project)
 
@@ -124,10 +125,10 @@ ALL: tuple[Scenario, ...] = (
         says=("drift/d", "explainability/forbidden/shadow"),
     ),
     Scenario(
-        "the container of a suite is killed",
+        "the container of a suite's own tests is killed",
         "not_evaluated",
         change=written(SUITE_FILE, "import os, signal\n\nos.kill(os.getppid(), signal.SIGKILL)\nos._exit(0)\n"),
-        sentences=("suite explainability:", "job suites ended as failure"),
+        sentences=("custom/own tests and metrics of explainability", "job suites ended as failure"),
     ),
     Scenario(
         "the job of the suites is skipped",
@@ -136,10 +137,10 @@ ALL: tuple[Scenario, ...] = (
         sentences=("job suites ended as skipped", "suite explainability:"),
     ),
     Scenario(
-        "a suite runs not one test",
-        "not_evaluated",
-        change=written(SUITE_FILE, 'SUITE = "explainability"\n'),
-        sentences=("suite explainability:",),
+        "the file of a gate holds not one test, and the engine's tests judge all the same",
+        "failed",
+        change=lambda p: (broken("explainability")(p), written(SUITE_FILE, 'SUITE = "explainability"\n')(p))[0],
+        blocking=("explainability/forbidden",),
     ),
     Scenario(
         "a suite skips its tests",

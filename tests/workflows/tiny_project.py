@@ -65,7 +65,6 @@ def make(folder: Path, *, suites: tuple[str, ...] = SUITES) -> Path:
     shutil.copytree(ROOT / ".github/workflows", folder / ".github/workflows")
     for name in ("pull-request.yml", "release.yml"):
         edit(folder / ".github/workflows" / name, (TRAINED, TRAIN))
-    edit(folder / ".github/workflows/release.yml", ("flight-delay", "tiny"))
     return folder
 
 

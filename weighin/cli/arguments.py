@@ -217,7 +217,7 @@ def _work(command: argparse.ArgumentParser) -> None:
 
 
 def _subject(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--candidate", help="models:/NAME/VERSION, models:/NAME@ALIAS or a folder")
+    command.add_argument("--candidate", help="models:/NAME/VERSION, a version, models:/NAME@ALIAS or a folder")
     command.add_argument("--champion", help="the same for the baseline; default the contract's alias")
     command.add_argument(
         "--sealed", action="store_true", help="a release: reserve a look at the sealed holdout and judge on it as well"

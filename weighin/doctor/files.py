@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from weighin.changes import named_files
 from weighin.contract import checks, read_contract
 from weighin.contract.reading import ContractErrors, ContractFile
 from weighin.doctor.callers import FOLDER, Call, Workflow, facts, pinned
@@ -40,6 +41,7 @@ def check_files(root: Path, contract: Path, workflows: Sequence[Workflow]) -> li
         _readable(workflows),
         _check_name(workflows),
         _check_always(workflows),
+        _review(calls),
         _pins(workflows, calls),
         _image(root, calls),
         _inherit(workflows),
@@ -98,7 +100,7 @@ def _owners(root: Path, file: ContractFile, workflows: Sequence[Workflow]) -> Fi
         return missing("owners", f"none of {', '.join(PLACES)} exists", remedy)
     if bare := [path for path in _guarded(root, file, workflows, owners.path) if not owners.of(path)]:
         return missing("owners", f"{owners.path} names no owner for {_shown(bare)}", remedy)
-    return ok("owners", f"{owners.path} covers contract, suites, expectations, workflows, policy, keys and itself")
+    return ok("owners", f"{owners.path} covers all that decides: contract, data, metrics, suites, policy, workflows, itself")
 
 
 def _guarded(root: Path, file: ContractFile, workflows: Sequence[Workflow], own: str) -> list[str]:
@@ -109,6 +111,14 @@ def _guarded(root: Path, file: ContractFile, workflows: Sequence[Workflow], own:
     named = [here + file.path.name, own, *(here + a.key for a in promotion.approvers)]
     named += [here + promotion.policy] if promotion.policy else []
     folders = [f"{here}validation_tests", f"{here}great_expectations", FOLDER]
+    for patterns in named_files(f"{here}{file.path.name}", file.contract).values():
+        # Of a pattern one file stands for all; of a folder, one in it.
+        for pattern in patterns:
+            path = pattern.removesuffix("/*")
+            if (root / path).is_dir():
+                folders.append(path)
+            elif not pattern.endswith("/*") and ("*" in path or (root / path).is_file()):
+                named.append(path.replace("*", "x"))
     if any(call.where == "." for w in workflows for call in w.calls):
         # The engine itself lies here, and a pull request can change it.
         named += [name for name in ("Dockerfile", "requirements.txt") if (root / name).is_file()]
@@ -151,13 +161,34 @@ def _check_always(workflows: Sequence[Workflow]) -> Finding:
         if few:
             said = f"{call.workflow.name} does not run on every pull request (`{'`, `'.join(few)}`)"
             return missing("check-always", said, "Remove the filter: a required check that never runs waits for ever.")
-        if "if" in call.job or "needs" in call.job:
-            remedy = "Remove `if` and `needs`: a skipped job counts as success, or waits for ever."
+        if not _runs_always(call):
+            remedy = "Need no job but that of review.yml, with `if: ${{ !cancelled() }}`: a skipped job counts as success."
             return missing("check-always", f"{call.place} may be skipped", remedy)
         if "merge_group" not in call.workflow.triggers:
             said = f"{call.workflow.name} does not run in a merge queue"
             return missing("check-always", said, "Add the trigger `merge_group`, or a queue waits for ever.")
     return ok("check-always", "it runs on every pull request, and in a merge queue")
+
+
+def _runs_always(call: Call) -> bool:
+    """Whether a job runs whatever happens: it needs none, or the one that asks who reviewed, however that ends."""
+    needs, condition = call.job.get("needs", []), str(call.job.get("if", ""))
+    before = [needs] if isinstance(needs, str) else needs
+    reviews = {c.id for c in call.workflow.calls if c.file == "review.yml"}
+    if not before:
+        return not condition
+    return set(before) <= reviews and re.sub(r"[\s${}]", "", condition) == "!cancelled()"
+
+
+def _review(calls: Sequence[Call]) -> Finding:
+    """A pull request's own files decide only where review.yml says that this very commit was reviewed."""
+    for call in calls:
+        given = str(call.given.get("reviewed-commit", ""))
+        reviews = [c.id for c in call.workflow.calls if c.file == "review.yml"]
+        if given and given not in [f"${{{{ needs.{name}.outputs.commit }}}}" for name in reviews]:
+            remedy = "Pass `${{ needs.review.outputs.commit }}` of a job that calls review.yml, and nothing else."
+            return missing("review", f"{call.place} says by itself which commit was reviewed", remedy)
+    return ok("review", "the files of the base decide, or those of a commit that review.yml found reviewed")
 
 
 def _pins(workflows: Sequence[Workflow], calls: Sequence[Call]) -> Finding:

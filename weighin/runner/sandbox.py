@@ -129,14 +129,15 @@ def attached(command: list[str], seconds: float) -> tuple[int, str]:
 
     def pump(source: IO[bytes], target: TextIO, keep: bool) -> None:
         left = SHOWN_BYTES
-        for line in iter(lambda: source.readline(2**16), b""):
-            if left > 0:
-                left -= len(line)
-                text = shown(line) if left > 0 else "(there is more, which is not shown)\n"
-                target.write(text)
-                target.flush()
-                if keep:
-                    kept.append(text)
+        with source:
+            for line in iter(lambda: source.readline(2**16), b""):
+                if left > 0:
+                    left -= len(line)
+                    text = shown(line) if left > 0 else "(there is more, which is not shown)\n"
+                    target.write(text)
+                    target.flush()
+                    if keep:
+                        kept.append(text)
 
     pumps = [
         threading.Thread(target=pump, args=(process.stdout, sys.stdout, True), daemon=True),

@@ -96,7 +96,9 @@ def _validated(evidence: Evidence, dataset: str, gate: DataQuality, view: Qualit
     }
     if evidence.out is not None:
         home = view.scratch / FOLDER
-        shutil.copytree(folder, home, ignore=shutil.ignore_patterns("uncommitted"))
+        # Of the repository's folder the expectations alone are read: its configuration may name modules to import.
+        (home / "expectations").mkdir(parents=True)
+        shutil.copy(Path(__file__).with_name("great_expectations.yml"), home)
         write_docs(home, dataset, found, hidden, evidence.out / "data_docs" / dataset)
     by_key = {
         name: {str(f.configuration["meta"].get("rule", f.configuration["id"])): f for f in listed}
