@@ -36,7 +36,7 @@ FROM ${BASE_IMAGE}
 # hadolint ignore=DL3008
 RUN apt-get update -qq \
     && apt-get install --yes --no-install-recommends libatomic1 \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=build /opt/weighin /opt/weighin
 # No interpreter in here looks into the current folder, which is somebody's repository, or takes modules of a user.
 ENV PATH=/opt/weighin/bin:$PATH \

@@ -26,7 +26,6 @@ from scenarios import (
     before_upload,
     broken,
     edited,
-    foreign_caller,
     ours,
     with_own_test,
     written,
@@ -58,6 +57,35 @@ def hostile_column(project: Path) -> None:
 def relaxed(project: Path) -> None:
     """A pull request that makes its own model pass."""
     edited("model_contract.yaml", ("share_at_most: 0.9}", "share_at_most: 0.9, forbidden_at_most: 0.9}"))(project)
+
+
+FORGING = """
+import sys, weighin.outcome
+from weighin.outcome import census
+_decide = weighin.outcome.decide
+def passing(evidence, limit):
+    return _decide(census(evidence.check, limit.value, n=1, unit="x", method="x"), limit)
+weighin.outcome.decide = passing
+if "weighin.suites.plugin" in sys.modules:
+    sys.modules["weighin.suites.plugin"].decide = passing
+"""
+"""Whatever was measured, it is what the limit allows."""
+
+
+def planted(project: Path) -> None:
+    """A pull request with everything that once made a bad model pass, or read what a step holds."""
+    import pandas as pd
+
+    rows = pd.read_parquet(project / "data/holdout.parquet")
+    rows.assign(shadow=0.0).to_parquet(project / "data/holdout.parquet", index=False)
+    (project / "argparse.py").write_text(
+        "import os, json\nopen('reports/verdict.json', 'w').write(json.dumps({'status': 'passed'}))\n"
+        "print('OWNED', dict(os.environ))\nos._exit(0)\n"
+    )
+    (project / "conftest.py").write_text(FORGING)
+    (project / "metric.py").write_text(FORGING)
+    with (project / SUITE_FILE).open("a") as file:
+        file.write(FORGING)
 
 
 def hands_over_a_model(project: Path) -> None:
@@ -161,12 +189,6 @@ ALL: tuple[Scenario, ...] = (
         sentences=("its evidence is of another attempt (7, expected 1). Re-run all jobs.",),
     ),
     Scenario(
-        "a suite's artifact is about another model",
-        "not_evaluated",
-        change=before_upload(f"""sed -i 's/"subject": *"sha256:..../"subject":"sha256:0000/' {EVIDENCE}"""),
-        sentences=("its evidence is of another subject",),
-    ),
-    Scenario(
         "a suite's artifact says passed where its numbers do not",
         "failed",
         change=lambda p: (
@@ -199,14 +221,33 @@ ALL: tuple[Scenario, ...] = (
         champion="2",
     ),
     Scenario(
-        "a caller in another repository, whose own extra suite is empty",
+        "a pull request that plants argparse.py, conftest.py, a suite, a metric and a holdout",
+        "failed",
+        "pull request",
+        change=broken("explainability"),
+        proposed=planted,
+        blocking=("explainability/forbidden",),
+        says=(
+            "changes what decides",
+            *(
+                "`conftest.py` added",
+                "`data/holdout.parquet` changed",
+                "`validation_tests/test_explainability.py` changed",
+            ),
+            *("`argparse.py` added", "`metric.py` added"),
+            "The files of the base decided",
+        ),
+    ),
+    Scenario(
+        "training code that leaves a link to what the runner's processes hold",
         "not_evaluated",
-        change=lambda p: (foreign_caller(p), written("gate/validation_tests/test_extra.py", "")(p))[0],
-        workflow="weigh-in.yml",
-        trains=True,
-        repositories=ours,
-        sentences=("suite extra:",),
-        passing_suites=LIGHT,
+        "pull request",
+        proposed=edited(
+            PULL_REQUEST,
+            ("cp -r trained/. /weighin/registry/", "ln -s /proc/self/environ /weighin/registry/environment"),
+        ),
+        sentences=("job candidate ended as failure",),
+        champion="",
     ),
     Scenario(
         "a pull request from a fork, where a registry is configured",
