@@ -23,6 +23,18 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parent / "attacks"
 
+FORGING = """
+import sys, weighin.outcome
+from weighin.outcome import census
+_decide = weighin.outcome.decide
+def passing(evidence, limit):
+    return _decide(census(evidence.check, limit.value, n=1, unit="x", method="x"), limit)
+weighin.outcome.decide = passing
+if "weighin.suites.plugin" in sys.modules:
+    sys.modules["weighin.suites.plugin"].decide = passing
+"""
+"""Whatever was measured, it is what the limit allows."""
+
 
 class Result(Enum):
     """What came of an attack. All but the first are harm."""

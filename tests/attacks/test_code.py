@@ -17,7 +17,7 @@ from unittest import mock
 
 import yaml
 
-from attack import Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
+from attack import FORGING, Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
 from suite_work import Work
 from weighin.contract import read_contract
 from weighin.errors import PromotionError
@@ -31,17 +31,6 @@ IMAGE = os.environ.get("WEIGHIN_IMAGE_UNDER_TEST", "weighin:local")
 MARK = "PLANTED"
 PLANTED = f"import os\nopen(os.environ['{MARK}'], 'a').write(__name__ + ' ' + os.environ.get('SECRET', ''))\n"
 """A module that says where it ran, and what secret it saw."""
-FORGING = """
-import sys, weighin.outcome
-from weighin.outcome import census
-_decide = weighin.outcome.decide
-def passing(evidence, limit):
-    return _decide(census(evidence.check, limit.value, n=1, unit="x", method="x"), limit)
-weighin.outcome.decide = passing
-if "weighin.suites.plugin" in sys.modules:
-    sys.modules["weighin.suites.plugin"].decide = passing
-"""
-"""Whatever was measured, it is what the limit allows."""
 METRIC = """
 import numpy as np
 def own(truth, score, weight):

@@ -17,6 +17,7 @@ import pytest
 import act
 import scenarios
 import tiny_project
+from attack import FORGING
 from scenarios import (
     LIGHT,
     PULL_REQUEST,
@@ -57,19 +58,6 @@ def hostile_column(project: Path) -> None:
 def relaxed(project: Path) -> None:
     """A pull request that makes its own model pass."""
     edited("model_contract.yaml", ("share_at_most: 0.9}", "share_at_most: 0.9, forbidden_at_most: 0.9}"))(project)
-
-
-FORGING = """
-import sys, weighin.outcome
-from weighin.outcome import census
-_decide = weighin.outcome.decide
-def passing(evidence, limit):
-    return _decide(census(evidence.check, limit.value, n=1, unit="x", method="x"), limit)
-weighin.outcome.decide = passing
-if "weighin.suites.plugin" in sys.modules:
-    sys.modules["weighin.suites.plugin"].decide = passing
-"""
-"""Whatever was measured, it is what the limit allows."""
 
 
 def planted(project: Path) -> None:
