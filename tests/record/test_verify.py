@@ -7,7 +7,9 @@ import copy
 import json
 import os
 import random
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from evidence_files import Case, interval
-from weighin.errors import ContractError, EvidenceError
+from weighin.contract.models import TimeBlock
+from weighin.errors import ContractError, EvidenceError, RecordRefused
 from weighin.outcome import Unmeasured
 from weighin.record.encode import canonical, digest
 from weighin.record.signature import KEY, Signer, envelope, make_key, opened, signer, trusted_key
 from weighin.record.verify import verify
+from weighin.subject import SealedLook
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +190,105 @@ def test_a_measurement_that_would_turn_the_outcome_is_noticed(record, tmp_path: 
     failed["evidence"] |= {"estimate": 0.99, "low": 0.98, "high": 0.995}
     with pytest.raises(EvidenceError, match=f"{failed['check']}: its numbers do not say"):
         verify(written(tmp_path, canonical(forged)))
+
+
+# --- the published form, and what follows from the record's own parts
+
+
+def forged(record: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    found = copy.deepcopy(record)
+    place = found
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (("approved",), True, "the record has the unknown key `approved`"),
+        (("run", "note"), "x", "run has the unknown key `note`"),
+        (("suites", 0, "outcomes", 0, "limit", "severity"), "ignore", 'severity is not "block" or "warn"'),
+        (("suites", 0, "outcomes", 0, "limit", "alpha"), 0.9, "limit/alpha breaks exclusiveMaximum 0.5"),
+        (("suites", 0, "outcomes", 0, "limit", "value"), "0.7", "limit/value is of another type than number"),
+        (("suites", 0, "outcomes", 0, "status"), "fine", "outcomes/0/status is not"),
+        (("contract", "alpha"), 0, "contract/alpha breaks exclusiveMinimum 0"),
+        (("candidate", "digest"), "sha256:" + "2" * 64 + "\n", "candidate/digest breaks"),
+        (("image",), "weighin:local", "image"),
+        (("risk",), "No risk at all.", "its sentence about the risk is not that of its contract"),
+        (("contract", "alpha"), 0.01, "sentence about the risk"),
+        (("contract", "group"), "", "sentence about the risk"),
+        (("contract", "block_hours"), 6, "sentence about the risk"),
+    ],
+    ids=str,
+)
+def test_a_record_of_another_form_or_risk_is_refused(
+    path: tuple[Any, ...], value: Any, sentence: str, record, tmp_path: Path
+) -> None:
+    with pytest.raises(RecordRefused, match=sentence) as refused:
+        verify(written(tmp_path, canonical(forged(record, path, value))))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_pass_at_a_weaker_level_than_its_sentence_promises_is_refused(tmp_path: Path) -> None:
+    record = json.loads(canonical(Case(tmp_path / "reports").write().record()))
+    assert verify(written(tmp_path, canonical(record))).record["verdict"]["status"] == "passed"
+    sample = next(o for s in record["suites"] for o in s["outcomes"] if o["evidence"]["kind"] == "sample")
+    sample["limit"]["alpha"] = 0.2
+    with pytest.raises(RecordRefused, match="a weaker level than its sentence about the risk promises"):
+        verify(written(tmp_path, canonical(record)))
+
+
+def test_more_looks_than_there_are_are_refused(tmp_path: Path) -> None:
+    case = Case(tmp_path / "reports").write()
+    for look, holds in ((3, True), (4, False)):
+        case.subject = replace(case.subject, sealed=SealedLook("2013", look, 3, "1"))
+        path = written(tmp_path, canonical(case.record()))
+        if holds:
+            assert "number 3" in verify(path).record["risk"]
+        else:
+            with pytest.raises(RecordRefused, match="more looks"):
+                verify(path)
+
+
+def test_the_risk_of_blocks_of_time_is_told_and_derived_again(tmp_path: Path) -> None:
+    case = Case(tmp_path / "reports")
+    contract = case.file.contract.model_copy(update={"group": TimeBlock(column="day", hours=6)})
+    case.file = replace(case.file, contract=contract)
+    record = case.write().record()
+    assert (record["contract"]["group"], record["contract"]["block_hours"]) == ("day", 6)
+    assert f"for samples of {contract.sampling_unit}, " in record["risk"]
+    assert verify(written(tmp_path, canonical(record))).record == record
+
+
+def test_a_hostile_file_is_refused_quickly_and_in_one_sentence(record, keys, tmp_path: Path) -> None:
+    good = canonical(record)
+    detail = b'"detail":{'
+    wide = {**record, "data": {"x": {"y": [0.5] * 600_000}}}
+    files = {
+        "large": good + b" " * 60 * 2**20,
+        "deep": b"[" * 100_000,
+        "deep in a record": good.replace(detail, detail + b'"x":' + b"[" * 200 + b"]" * 200 + b",", 1),
+        "wide": json.dumps(wide).encode(),
+        "commas": b"[" + b"0," * 3_000_000 + b"0]",
+        "a huge number": good.replace(detail, detail + b'"x":' + b"9" * 100_000 + b",", 1),
+        "beyond a float": good.replace(detail, detail + b'"x":1e999,', 1),
+        "beyond an integer": good.replace(detail, detail + b'"x":9007199254740993,', 1),
+        "NaN": good.replace(detail, detail + b'"x":NaN,', 1),
+        "a lone surrogate": good.replace(detail, detail + b'"x":"\\ud800",', 1),
+        "a lone surrogate as a key": good.replace(detail, detail + b'"\\ud800":1,', 1),
+        "a key twice": good.replace(b'"attempt":"1"', b'"attempt":"1","attempt":"1"', 1),
+        "an escape": good.replace(b'"attempt":"1"', b'"attempt":"\\u0031"', 1),
+    }
+    for name, data in files.items():
+        assert data != good, name
+        started = time.monotonic()
+        for content in (data, canonical({**envelope(record, keys[0]), "payload": base64.b64encode(data).decode()})):
+            with pytest.raises(RecordRefused) as refused:
+                verify(written(tmp_path, content), [keys[1]] if content is not data else [])
+            assert "\n" not in str(refused.value)
+        assert time.monotonic() - started < 5, name
 
 
 @pytest.mark.parametrize(

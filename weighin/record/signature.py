@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from weighin.errors import ContractError, RecordRefused
 from weighin.record.encode import canonical, digest
+from weighin.record.form import ENVELOPE_BYTES, parsed
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -169,11 +169,11 @@ def unsealed(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tu
         return RecordRefused(fact, place)
 
     try:
-        value = json.loads(data)
+        value = parsed(data, place, ENVELOPE_BYTES)
         kind, payload = value["payloadType"], base64.b64decode(value["payload"], validate=True)
         signatures = [base64.b64decode(s["sig"], validate=True) for s in value["signatures"]]
         same = canonical(value) == data
-    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, binascii.Error) as error:
         raise refused(f"no DSSE envelope ({type(error).__name__})") from error
     if not same:
         raise refused("its bytes are not the canonical form of what they say")
@@ -195,9 +195,9 @@ def unsealed(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tu
     if base64.b64encode(payload).decode() != value["payload"]:
         raise refused("its payload has more than one form")
     try:
-        said = json.loads(payload)
+        said = parsed(payload, place)
         right = isinstance(said, dict) and canonical(said) == payload
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise refused(f"no statement ({type(error).__name__})") from error
     if not right:
         raise refused("its statement is not the canonical form of what it says")
