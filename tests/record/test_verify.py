@@ -305,7 +305,7 @@ def test_what_is_no_record_is_refused(data: bytes, keys, tmp_path: Path) -> None
 def test_an_envelope_with_a_second_signature_or_another_type_is_refused(record, keys) -> None:
     by, public = keys
     good = envelope(record, by)
-    assert opened(canonical(good), [public], "x")[1] == by.key_id
+    assert opened(canonical(good), [public], "x").by == by.key_id
     payload = base64.b64decode(good["payload"])
     # A signature over the payload alone, as if the type did not count.
     bare = base64.b64encode(by.key.sign(payload)).decode()

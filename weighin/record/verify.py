@@ -31,7 +31,7 @@ from weighin.record.decision import (
 from weighin.record.encode import canonical, decode_evidence, decode_limit, digest, encode_outcome
 from weighin.record.form import ENVELOPE_BYTES, demand_form, parsed
 from weighin.record.provenance import Provenance
-from weighin.record.signature import opened
+from weighin.record.signature import Witness, opened
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class Verified:
 
     signed_by    the id of the trusted key, or empty for a record without a signature
     attested_by  the workflow that attested it, or empty where no attestation was asked for
+    witness      its place in the ledger, where it was signed by a promotion
     """
 
     record: Mapping[str, Any]
     digest: str
     signed_by: str
     attested_by: str = ""
+    witness: Witness | None = None
 
 
 def verify(
@@ -67,10 +69,11 @@ def verify(
     if path.stat().st_size > ENVELOPE_BYTES:
         raise RecordRefused(f"larger than {ENVELOPE_BYTES // 2**20} MiB, which no record is", place)
     data, keys = path.read_bytes(), tuple(trusted)
-    by = ""
+    by, witness = "", None
     record = parsed(data, place, ENVELOPE_BYTES)
     if isinstance(record, dict) and "payloadType" in record:
-        record, by = opened(data, keys, place)
+        inside = opened(data, keys, place)
+        record, by, witness = inside.record, inside.by, inside.witness
     elif keys:
         raise RecordRefused("not signed", place, "Give record.dsse.json.")
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
@@ -89,9 +92,9 @@ def verify(
             raise
         raise RecordRefused(f"damaged ({type(error).__name__})", place) from error
     if attestation is None:
-        return Verified(record, found, by)
+        return Verified(record, found, by, witness=witness)
     attestation.attests_record(record, found)
-    return Verified(record, found, by, attestation.by.workflow)
+    return Verified(record, found, by, attestation.by.workflow, witness)
 
 
 def _bytes(record: Mapping[str, Any], place: str) -> bytes:

@@ -112,6 +112,12 @@ class Entry:
             served=served,
         )
 
+    @property
+    def described(self) -> str:
+        """The entry in a sentence: what, to which version, by whom, when, and why."""
+        why = f": {_inert(self.reason)}" if self.reason else ""
+        return f"entry {self.number}, {self.action} to version {self.after} by {_inert(self.who)}, {self.created}{why}"
+
     def __str__(self) -> str:
         """For people who read the registry's own pages; Markdown that says nothing but what the tags say."""
         what = f"**EMERGENCY** {self.action}" if self.emergency else self.action

@@ -274,8 +274,22 @@ class Registry:
         return sorted((m.timestamp / 1000, float(m.value)) for m in found)
 
     def copy_version(self, address: Address, name: str) -> str:
-        """Copy a version to another registered model of this registry; returns its number there."""
-        copied = self._call(lambda: self._client.copy_model_version(f"models:/{address.name}/{address.version}", name))
+        """Copy a version to another registered model of this registry; returns its number there.
+
+        Without its tags, which MLflow's own copy takes along: they say what that version is in the other model.
+        """
+        from mlflow.exceptions import MlflowException
+
+        found = self._call(lambda: self._client.get_model_version(address.name, address.version))
+        # It may exist, and who may only copy into it cannot create it.
+        with contextlib.suppress(MlflowException):
+            self._client.create_registered_model(name)
+        source = f"models:/{address.name}/{address.version}"
+        copied = self._call(
+            lambda: self._client.create_model_version(
+                name, source, found.run_id, description=found.description, model_id=found.model_id
+            )
+        )
         return str(copied.version)
 
     def run_of(self, address: Address) -> str:
