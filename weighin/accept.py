@@ -18,11 +18,12 @@ from weighin.contract import checks
 from weighin.contract.reading import ContractFile
 from weighin.errors import EvidenceError, PromotionError, without_password
 from weighin.outcome import Status, Unmeasured, blame, decide, gate
-from weighin.promote import SIGNED, SIGNER, allowed, since_anchor
+from weighin.promote import allowed, since_anchor
 from weighin.record.encode import canonical, decode_evidence
+from weighin.record.signature import SIGNED, SIGNER
 from weighin.record.verify import Verified, verify
 from weighin.registry.champion import Titles
-from weighin.registry.ledger import Entry
+from weighin.registry.ledger import ACCEPTED, Entry
 from weighin.registry.mlflow import Address, Registry
 from weighin.registry.spent import demand_unspent
 from weighin.runner.artifact import manifest_digest
@@ -77,7 +78,7 @@ def accept(
                 raise PromotionError(f"its files are {digest}, and {who} there says {other}", place)
         if found.digest != there.record:
             raise PromotionError("the record that is kept is not that of the ledger's entry", place)
-        if manifest_digest(home / "evidence") != there.evidence:
+        if _manifest(home / "evidence", place) != there.evidence:
             raise PromotionError("the files that are kept for it are not those of the ledger's entry", place)
         _decided_here(contract_file, found, place)
         files = allowed(contract_file, place, found, home / "evidence")
@@ -112,12 +113,19 @@ def accept(
             digest,
             kept,
             record=found.digest,
-            reason=f"accepted from {place}",
+            reason=f"{ACCEPTED}{place}",
             change=since_anchor(found.record),
         )
         titles.registry.tag(titles.model, version, {"validation_status": "passed", RECORD: found.digest})
         titles.mirror(entry)
         return Accepted(titles.model, version, before, found.digest, entry)
+
+
+def _manifest(folder: Path, place: str) -> str:
+    try:
+        return manifest_digest(folder)
+    except ValueError as error:
+        raise PromotionError(f"among the files that are kept for it, {error}", place) from error
 
 
 def _promoted_there(entries: Sequence[Entry], version: str, place: str) -> Entry:

@@ -28,7 +28,7 @@ from weighin.record.attestation import Attestation
 from weighin.record.decision import Decision, decision_record, verdict_file
 from weighin.record.encode import canonical, encode_outcome, read_json, write_json
 from weighin.record.provenance import proven
-from weighin.record.signature import Signer, Witness, envelope
+from weighin.record.signature import SIGNED, SIGNER, Signer, Witness, envelope
 from weighin.record.suite import Binding
 from weighin.record.verify import Verified, verify
 from weighin.registry.champion import Titles, who
@@ -64,12 +64,8 @@ class Promotion:
 PROMOTION = "weighin/promotion/v1"
 RECORD = "weighin.record"
 """Tag of a version: digest of the record that it was promoted with."""
-SIGNED = "record.dsse.json"
-"""The signed record, in the reports and with the candidate's run."""
 ATTESTED = "record.sigstore.json"
-"""The platform's attestation of `record.json`, in the same places."""
-SIGNER = "record.pub"
-"""The public key of who signed, with the entry: who trusts nobody can still see whether the signature holds."""
+"""The platform's attestation of `record.json`, in the reports, with the entry and with the candidate's run."""
 
 
 def promote(

@@ -56,15 +56,7 @@ def rollback(
     head, champion = titles.settle(restore=emergency and not dry_run, look_only=dry_run)
     if head is None:
         raise PromotionError("nothing was promoted yet, so there is nothing to go back from", place)
-    if not to and head.action == "rollback":
-        raise PromotionError(
-            f"the last entry is a rollback from version {head.before} already ({head.described})",
-            place,
-            "Name a version with --to.",
-        )
-    target = to or head.before
-    if not target:
-        raise PromotionError(f"there was no champion before version {champion}", place, "Name a version with --to.")
+    target = _target(to, head, place)
     gated = [e for e in titles.ledger.entries() if e.after == target and e.record]
     with tempfile.TemporaryDirectory() as scratch:
         artifact = titles.registry.digest(place, target, Path(scratch) / "model")
@@ -102,3 +94,16 @@ def rollback(
         )
     titles.mirror(entry)
     return Rollback(champion, target, entry, bring(titles, entry, spec) if spec else None)
+
+
+def _target(to: str, head: Entry, place: str) -> str:
+    """The version to go to. Errors: `PromotionError` where none was named and the last entry does not say which."""
+    if not to and head.action == "rollback":
+        raise PromotionError(
+            f"the last entry is a rollback from version {head.before} already ({head.described})",
+            place,
+            "Name a version with --to.",
+        )
+    if not to and not head.before:
+        raise PromotionError(f"there was no champion before version {head.after}", place, "Name a version with --to.")
+    return to or head.before

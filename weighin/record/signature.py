@@ -38,6 +38,10 @@ KEY = "WEIGHIN_SIGNING_KEY"
 """Environment variable: an ed25519 private key in PEM (PKCS 8, without a password), or the path of a file with one."""
 
 
+SIGNED = "record.dsse.json"
+"""The signed record, in the reports, with the ledger's entry and with the candidate's run."""
+SIGNER = "record.pub"
+"""The public key of who signed, with the entry: who trusts nobody can still see whether the signature holds."""
 PROMOTED = "https://weigh-in.dev/promoted-decision/v1"
 """Type of the predicate of a promotion: `record`, and `ledger`, a `Witness`. The digest of the record stays its own."""
 

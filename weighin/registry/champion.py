@@ -124,7 +124,7 @@ class Titles:
         if head.after not in versions:
             remedy = "Somebody deleted it. Restore the registry's database, or go on under a new model name."
             raise RegistryError("it is not there", place, remedy)
-        if not head.mirrored and _claim(head) not in versions[head.after]:
+        if not head.mirrored and claim_tag(head) not in versions[head.after]:
             raise RegistryError(
                 f"the version does not claim that, so {head.who}, who wrote the entry, may not change the model",
                 place,
@@ -248,7 +248,7 @@ class Titles:
         )
         if head is None:
             self.demand_no_ledger_before(wish)
-        self.registry.tag(self.model, after, {_claim(wish): wish.created})
+        self.registry.tag(self.model, after, {claim_tag(wish): wish.created})
         return self.ledger.append(wish, evidence)
 
     def adoption(self, version: str, artifact: str) -> Entry:
@@ -281,7 +281,7 @@ class Titles:
         Errors: `RegistryError` where a version says that it became champion, or is to become it by another entry, and
         where there is no champion but an alias of almost the same name.
         """
-        own = _claim(first) if first else ""
+        own = claim_tag(first) if first else ""
         marked = [
             (str(version.version), tag)
             for version in self.registry.entries(self.model)
@@ -312,7 +312,8 @@ class Titles:
             )
 
 
-def _claim(entry: Entry) -> str:
+def claim_tag(entry: Entry) -> str:
+    """The tag with which a version claims that it is to become champion by an entry."""
     return CLAIM + entry.essence.removeprefix("sha256:")
 
 

@@ -30,6 +30,8 @@ MIRRORING = PREFIX + "mirroring."
 Who was stopped in between may move them late, when a later entry counts. The tag tells that from a hand.
 """
 BEGUN = "begun"
+ACCEPTED = "accepted from "
+"""Begin of the reason of a promotion whose record was made for another registry or registered model."""
 Action = Literal["adopt", "promote", "rollback"]
 
 
