@@ -25,7 +25,8 @@ HEAD = "weighin.ledger.head"
 CLAIM = "weighin.ledger.claim."
 """Begin of the tags of a version that is to become champion, each followed by the essence of the entry to say so.
 
-It is written before the entry: who may write the ledger, and not the model, makes nobody champion.
+It is written before the entry: who may write the ledger, and not the model, makes nobody champion. The value says when,
+and names the ledger, since MLflow's copy of a version to another model takes its tags along.
 """
 ADOPTED = "champion when the ledger began"
 """Reason of the entry for a champion that nobody promoted through the ledger."""
@@ -106,7 +107,8 @@ class Titles:
     def _nothing_is_missing(self, head: Entry | None, versions: Mapping[str, Mapping[str, str]]) -> None:
         """Errors: `RegistryError` when a version says that it became champion by an entry which is not there."""
         last = head.number if head else 0
-        said = [int(t) for tags in versions.values() if (t := tags.get(ENTRY, "")).isdigit()]
+        own = [tags for tags in versions.values() if self._own(tags)]
+        said = [int(t) for tags in own if (t := tags.get(ENTRY, "")).isdigit()]
         if max(said, default=0) > last:
             raise RegistryError(
                 f"a version became champion by entry {max(said)}, and the last entry is {last}",
@@ -248,7 +250,10 @@ class Titles:
         )
         if head is None:
             self.demand_no_ledger_before(wish)
-        self.registry.tag(self.model, after, {claim_tag(wish): wish.created})
+        held = self.registry.tags(self.model, after)
+        if not self._own(held):
+            self.registry.untag(self.model, after, [tag for tag in (ENTRY, HEAD) if tag in held])
+        self.registry.tag(self.model, after, {claim_tag(wish): f"{wish.created} {self.ledger.name}"})
         return self.ledger.append(wish, evidence)
 
     def adoption(self, version: str, artifact: str) -> Entry:
@@ -285,6 +290,7 @@ class Titles:
         marked = [
             (str(version.version), tag)
             for version in self.registry.entries(self.model)
+            if self._own(version.tags)
             for tag in dict(version.tags)
             if tag in (ENTRY, HEAD) or (tag.startswith(CLAIM) and tag != own)
         ]
@@ -293,11 +299,15 @@ class Titles:
             raise RegistryError(
                 f"the ledger is empty, and version {version} carries the tag {tag}: an entry was there, or was begun",
                 self.ledger.name,
-                "Run again what was interrupted, or restore the registry's database. A tag that came with a copy from "
-                "another model may be deleted.",
+                "Run again what was interrupted, or restore the registry's database.",
             )
         if first is None or not (first.before or first.action == "adopt"):
             self._demand_no_alias_alike()
+
+    def _own(self, tags: Mapping[str, str]) -> bool:
+        """Whether a version's tags are about this model: those of a copy name the ledger that it was promoted by."""
+        claims = [value.partition(" ")[2] for tag, value in dict(tags).items() if tag.startswith(CLAIM)]
+        return not claims or any(name in ("", self.ledger.name) for name in claims)
 
     def _demand_no_alias_alike(self) -> None:
         """Errors: `RegistryError` where `champion` does not exist, and an alias that only looks otherwise does."""

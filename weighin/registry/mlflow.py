@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,11 @@ class Registry:
         """Set tags on a version."""
         for key, value in tags.items():
             self._set(lambda key=key, value=value: self._client.set_model_version_tag(name, version, key, value))
+
+    def untag(self, name: str, version: str, tags: Iterable[str]) -> None:
+        """Delete tags of a version."""
+        for key in tags:
+            self._call(lambda key=key: self._client.delete_model_version_tag(name, version, key))
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags on the run of a version."""
