@@ -20,7 +20,7 @@ from typing import Any
 
 from promotion_trials import Stock, Trial
 from weighin.record.encode import write_json
-from weighin.record.signature import trusted_key
+from weighin.record.signature import SIGNED, Signer, Witness, envelope, trusted_key
 from weighin.registry.champion import CLAIM, ENTRY, HEAD, Titles, claim_tag
 from weighin.registry.ledger import MIRRORED, Entry
 from weighin.runner.artifact import manifest_digest
@@ -105,13 +105,20 @@ def delete_ledger(titles: Titles, *, claims: bool = True) -> None:
                 client.delete_model_version_tag(titles.model, version.version, tag)
 
 
-def rewrite(titles: Titles, change: Callable[[list[Entry]], list[Entry]]) -> list[Entry]:
-    """Delete the ledger and write it again, changed, with all sums, claims, tags and aliases as they belong to it."""
+def rewrite(titles: Titles, change: Callable[[list[Entry]], list[Entry]], by: Signer | None = None) -> list[Entry]:
+    """Delete the ledger and write it again, changed, with all sums, claims, tags and aliases as they belong to it.
+
+    by  signs the records again, for who has the key as well
+    """
     entries = titles.ledger.entries()
     delete_ledger(titles)
     written: list[Entry] = []
     for entry in change(entries):
         new = replace(entry, parent=written[-1].sum if written else "")
+        if by and new.action == "promote":
+            folder = files_of(titles, entry)
+            record = json.loads((folder / "record.json").read_bytes())
+            write_json(folder / SIGNED, envelope(record, by, Witness(titles.ledger.name, new.parent, new.essence)))
         if new.evidence != entry.evidence or files_of(titles, entry).is_dir():
             new = replace(new, evidence=manifest_digest(files_of(titles, entry)))
         titles.registry.tag(titles.model, new.after, {claim_tag(new): "now"})

@@ -264,31 +264,43 @@ def test_the_risk_of_blocks_of_time_is_told_and_derived_again(tmp_path: Path) ->
 
 def test_a_hostile_file_is_refused_quickly_and_in_one_sentence(record, keys, tmp_path: Path) -> None:
     good = canonical(record)
-    detail = b'"detail":{'
-    wide = {**record, "data": {"x": {"y": [0.5] * 600_000}}}
+
+    def holding(value: bytes) -> bytes:
+        return good.replace(b'"data":{', b'"data":{"a":{"b":' + value + b"},", 1)
+
+    assert verify(written(tmp_path, holding(b"1"))).record["data"]["a"] == {"b": 1}
     files = {
-        "large": good + b" " * 60 * 2**20,
-        "deep": b"[" * 100_000,
-        "deep in a record": good.replace(detail, detail + b'"x":' + b"[" * 200 + b"]" * 200 + b",", 1),
-        "wide": json.dumps(wide).encode(),
-        "commas": b"[" + b"0," * 3_000_000 + b"0]",
-        "a huge number": good.replace(detail, detail + b'"x":' + b"9" * 100_000 + b",", 1),
-        "beyond a float": good.replace(detail, detail + b'"x":1e999,', 1),
-        "beyond an integer": good.replace(detail, detail + b'"x":9007199254740993,', 1),
-        "NaN": good.replace(detail, detail + b'"x":NaN,', 1),
-        "a lone surrogate": good.replace(detail, detail + b'"x":"\\ud800",', 1),
-        "a lone surrogate as a key": good.replace(detail, detail + b'"\\ud800":1,', 1),
-        "a key twice": good.replace(b'"attempt":"1"', b'"attempt":"1","attempt":"1"', 1),
-        "an escape": good.replace(b'"attempt":"1"', b'"attempt":"\\u0031"', 1),
+        "larger than 24 MiB": good + b" " * 60 * 2**20,
+        "not JSON, or nested too deeply": b"[" * 100_000,
+        "nested more than 64 deep": holding(b"[" * 200 + b"]" * 200),
+        "more than 500,000 values": holding(b"[0" + b",0" * 600_000 + b"]"),
+        "more than 500,000 value": b"[" + b"0," * 3_000_000 + b"0]",
+        "not JSON": holding(b"9" * 100_000),
+        "no canonical form": holding(b"1e999"),
+        "no canonical for": holding(b"9007199254740993"),
+        "not JSO": holding(b"NaN"),
+        "no canonical fo": holding(b'"\\ud800"'),
+        "no canonical f": holding(b'{"\\ud800":1}'),
+        "its bytes are not the canonical form": good.replace(b'"attempt":"1"', b'"attempt":"1","attempt":"1"', 1),
+        "its bytes are not the canonical": good.replace(b'"attempt":"1"', b'"attempt":"\\u0031"', 1),
     }
-    for name, data in files.items():
-        assert data != good, name
-        started = time.monotonic()
-        for content in (data, canonical({**envelope(record, keys[0]), "payload": base64.b64encode(data).decode()})):
-            with pytest.raises(RecordRefused) as refused:
-                verify(written(tmp_path, content), [keys[1]] if content is not data else [])
-            assert "\n" not in str(refused.value)
-        assert time.monotonic() - started < 5, name
+
+    def refused(content: bytes, trusted: list[Ed25519PublicKey]) -> str:
+        path, started = written(tmp_path, content), time.monotonic()
+        with pytest.raises(RecordRefused) as told:
+            verify(path, trusted)
+        # It takes less than one; tests share the machine with others.
+        assert time.monotonic() - started < 10
+        assert "\n" not in str(told.value)
+        return told.value.fact
+
+    for sentence, data in files.items():
+        assert sentence in refused(data, [])
+        # The same under a signature of somebody who is trusted, as the statement.
+        signature = base64.b64encode(keys[0].sign(data)).decode()
+        signed = {**envelope(record, keys[0]), "payload": base64.b64encode(data).decode()}
+        signed["signatures"] = [{"keyid": keys[0].key_id, "sig": signature}]
+        refused(json.dumps(signed, separators=(",", ":"), sort_keys=True).encode(), [keys[1]])
 
 
 @pytest.mark.parametrize(
