@@ -22,11 +22,12 @@ from weighin.record.attestation import GITHUB, RECORD, Attestation, Identity, pr
 from weighin.record.decision import decision_record
 from weighin.record.encode import file_digest, write_json
 from weighin.record.provenance import Provenance
-from weighin.record.signature import KEY, STATEMENT, make_key, signer, trusted_key
+from weighin.record.signature import KEY, STATEMENT, Witness, make_key, signer, trusted_key
 from weighin.record.suite import Binding
 from weighin.record.verify import verify
-from weighin.registry.champion import ENTRY, Titles
+from weighin.registry.champion import CLAIM, ENTRY, HEAD, Titles
 from weighin.registry.mlflow import Registry
+from weighin.rollback import rollback
 from weighin.runner.artifact import manifest_digest
 from weighin.subject import ModelVersion, Subject
 
@@ -78,8 +79,8 @@ def registry(template: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     if client.search_registered_models(f"name = '{NAME}.ledger'"):
         client.delete_registered_model(f"{NAME}.ledger")
     for version in client.search_model_versions(f"name = '{NAME}'"):
-        if ENTRY in version.tags:
-            client.delete_model_version_tag(NAME, version.version, ENTRY)
+        for tag in version.tags:
+            client.delete_model_version_tag(NAME, version.version, tag)
     client.set_registered_model_alias(NAME, "champion", "1")
     client.set_registered_model_alias(NAME, "challenger", "2")
     return Registry()
@@ -237,7 +238,8 @@ def test_a_candidate_that_is_no_registered_version_moves_nothing(case: Case, reg
 @pytest.mark.parametrize("part", ["subject", "contract"])
 def test_a_record_about_something_else_moves_nothing(part: str, case: Case, registry: Registry) -> None:
     record = case.record()
-    other = {"subject": "sha256:x", "contract": {**record["contract"], "digest": "sha256:x"}}
+    digest = "sha256:" + "e" * 64
+    other = {"subject": digest, "contract": {**record["contract"], "digest": digest}}
     write_json(case.reports / "record.json", {**record, part: other[part]})
     refused(case, registry, "about something else")
 
@@ -260,6 +262,165 @@ def test_an_unknown_version_and_a_bad_address_are_named(registry: Registry, tmp_
     with pytest.raises(ContractError):
         registry.resolve("models:/", tmp_path / "x")
     assert registry.aliased("no-such-model", "champion") is None
+
+
+# --- once for a record
+
+
+CALM = {"owner": "on-call", "reason": "it answers wrongly"}
+
+
+def titles_of(registry: Registry) -> Titles:
+    return Titles(registry, NAME, "champion", "previous")
+
+
+def test_a_record_that_was_rolled_back_is_spent_and_the_rollback_named(case: Case, registry: Registry) -> None:
+    go(case, registry)
+    rollback(titles_of(registry), "1", emergency=True, **CALM)
+    said = (
+        r"this record is spent: it made version 2 champion by entry 2, which was ended by entry 3, rollback to version "
+        r"1 by .+: it answers wrongly.*In an emergency: weighin rollback --emergency --to 2"
+    )
+    for dry_run in (True, False):
+        with pytest.raises(PromotionError, match=said):
+            go(case, registry, dry_run=dry_run)
+    assert aliases(registry) == ("1", "2")
+    assert [e.action for e in titles_of(registry).ledger.entries()] == ["adopt", "promote", "rollback"]
+    # The way out: somebody answers for it.
+    back = rollback(titles_of(registry), "2", emergency=True, **CALM)
+    assert (back.after, aliases(registry)) == ("2", ("2", "1"))
+    # And from then on it stands, by that entry.
+    assert go(case, registry).already
+
+
+def test_new_evidence_about_the_same_version_may_move_the_alias_again(case: Case, registry: Registry) -> None:
+    go(case, registry)
+    rollback(titles_of(registry), "1", emergency=True, **CALM)
+    # The same evidence under another run is no new evidence.
+    record = case.record()
+    record["run"] = {**record["run"], "url": "https://example.org/runs/2"}
+    write_json(case.reports / "record.json", record)
+    with pytest.raises(PromotionError, match="this record is spent"):
+        go(case, registry)
+    check = case.check("performance/roc_auc")
+    case.evidence[check.id] = interval(check, check.limit.value + 0.03, 0.01)
+    recorded(case)
+    done = go(case, registry)
+    assert (done.already, done.entry, aliases(registry)) == (False, 4, ("2", "1"))
+
+
+def test_the_evidence_that_stands_under_another_run_moves_nothing(case: Case, registry: Registry) -> None:
+    go(case, registry)
+    record = case.record()
+    record["run"] = {**record["run"], "url": "https://example.org/runs/2"}
+    write_json(case.reports / "record.json", record)
+    with pytest.raises(PromotionError, match="its evidence is that of another record"):
+        go(case, registry)
+    assert len(titles_of(registry).ledger.entries()) == 2
+
+
+def test_a_record_that_was_replaced_is_spent(case: Case, registry: Registry, tmp_path: Path) -> None:
+    go(case, registry)
+    later = Case(tmp_path / "later")
+    models = [registry.resolve(f"models:/{NAME}/{v}", tmp_path / f"later-{v}") for v in ("3", "2")]
+    about(later, Subject(models[0], models[1], later.file.digest, {}, True))
+    go(recorded(later), registry)
+    with pytest.raises(PromotionError, match=r"ended by entry 3, promote to version 3 by .+"):
+        go(case, registry)
+    assert aliases(registry) == ("3", "2")
+
+
+def test_the_candidate_as_champion_by_another_record_is_no_success(case: Case, registry: Registry) -> None:
+    go(case, registry)
+    check = case.check("performance/roc_auc")
+    case.evidence[check.id] = interval(check, check.limit.value + 0.03, 0.01)
+    recorded(case)
+    with pytest.raises(
+        PromotionError, match=r"version 2 is champion already, by entry 2, .* does not carry this record"
+    ):
+        go(case, registry)
+
+
+# --- where there is no ledger yet
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_champion_that_was_made_by_hand_is_no_success(first: bool, case: Case, registry: Registry) -> None:
+    if first:
+        about(case, replace(case.subject, champion=None))
+        recorded(case)
+    registry.move_alias(NAME, "champion", "2")
+    for dry_run in (True, False):
+        with pytest.raises(PromotionError, match="names the candidate already, and the ledger has no entry") as refused:
+            go(case, registry, dry_run=dry_run)
+    assert ("Delete it" if first else "Let it name version 1 again") in str(refused.value)
+    assert titles_of(registry).ledger.entries() == []
+    assert "weighin.record" not in registry.tags(NAME, "2")
+
+
+@pytest.mark.parametrize("tag", [ENTRY, HEAD, CLAIM + "0" * 64])
+def test_a_ledger_that_is_gone_is_no_first_release(tag: str, case: Case, registry: Registry) -> None:
+    registry.tag(NAME, "3", {tag: "1"})
+    with pytest.raises(RegistryError, match=r"version 3 carries the tag|version became champion by entry 1"):
+        go(case, registry)
+    assert aliases(registry) == ("1", None)
+
+
+@pytest.mark.parametrize("alias", ["Champion", "CHAMPION", "champ-ion"])
+def test_an_alias_that_only_looks_otherwise_is_no_first_release(alias: str, case: Case, registry: Registry) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=registry.uri)
+    client.delete_registered_model_alias(NAME, "champion")
+    client.set_registered_model_alias(NAME, alias, "1")
+    about(case, replace(case.subject, champion=None))
+    recorded(case)
+    with pytest.raises(RegistryError, match=rf"did you mean `{alias}`\? The aliases are .*`challenger` \(version 2\)"):
+        go(case, registry)
+    assert titles_of(registry).ledger.entries() == []
+
+
+def test_a_deleted_alias_is_no_first_release(case: Case, registry: Registry) -> None:
+    import mlflow
+
+    go(case, registry)
+    mlflow.MlflowClient(tracking_uri=registry.uri).delete_registered_model_alias(NAME, "champion")
+    with pytest.raises(RegistryError, match=r"no alias `champion`, and the ledger says version 2 \(entry 2"):
+        titles_of(registry).demand_first_release()
+
+
+def test_a_first_release_that_was_killed_at_its_claim_can_be_run_again(case: Case, registry: Registry) -> None:
+    import mlflow
+
+    mlflow.MlflowClient(tracking_uri=registry.uri).delete_registered_model_alias(NAME, "champion")
+    about(case, replace(case.subject, champion=None))
+    recorded(case)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("weighin.registry.ledger.Ledger.append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            go(case, registry)
+    assert any(tag.startswith(CLAIM) for tag in registry.tags(NAME, "2"))
+    assert go(case, registry).entry == 1
+
+
+# --- the ledger's head, in what is signed and on the version
+
+
+def test_what_is_signed_and_the_version_bear_witness_to_the_ledger(
+    case: Case, registry: Registry, tmp_path: Path
+) -> None:
+    make_key(tmp_path / "key")
+    done = go(case, registry, by=signer({KEY: str(tmp_path / "key")}))
+    adopt, own = titles_of(registry).ledger.entries()
+    assert (done.entry, done.ledger_head) == (2, own.sum)
+    found = verify(case.reports / "record.dsse.json", [trusted_key(tmp_path / "key.pub")])
+    assert found.witness == Witness(f"{NAME}.ledger", adopt.sum, own.essence)
+    assert found.digest == verify(case.reports / "record.json").digest
+    assert registry.tags(NAME, "2")[HEAD] == own.sum
+    kept = titles_of(registry).ledger.kept(own, "record.dsse.json", tmp_path / "kept")
+    # Promoted again, it is signed again, to the same bytes.
+    go(case, registry, by=signer({KEY: str(tmp_path / "key")}))
+    assert (case.reports / "record.dsse.json").read_bytes() == kept.read_bytes()
 
 
 # --- what is demanded beyond a pass
@@ -308,6 +469,7 @@ def test_what_a_policy_allowed_is_kept_with_the_entry(case: Case, registry: Regi
         "policy.rego",
         "record.dsse.json",
         "record.json",
+        "record.pub",
     ]
     assert sum(n.startswith("approvals/") for n in names) == 2
     assert manifest_digest(kept) == head.evidence

@@ -8,7 +8,7 @@ here has to be validated here.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,15 @@ from weighin.contract import checks
 from weighin.contract.reading import ContractFile
 from weighin.errors import EvidenceError, PromotionError, without_password
 from weighin.outcome import Status, Unmeasured, blame, decide, gate
-from weighin.promote import SIGNED, allowed, since_anchor
-from weighin.record.encode import decode_evidence
+from weighin.promote import allowed, since_anchor
+from weighin.record.encode import canonical, decode_evidence
+from weighin.record.signature import SIGNED, SIGNER
 from weighin.record.verify import Verified, verify
 from weighin.registry.champion import Titles
-from weighin.registry.ledger import Entry
+from weighin.registry.ledger import ACCEPTED, Entry
 from weighin.registry.mlflow import Address, Registry
+from weighin.registry.spent import demand_unspent
+from weighin.runner.artifact import manifest_digest
 
 SOURCE, RECORD = "weighin.source", "weighin.record"
 """Tags of a received version: where it came from, and the digest of the record that came with it."""
@@ -65,27 +68,32 @@ def accept(
         raise PromotionError("nobody is trusted to have signed its record", place, "Give --trusted-key.")
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
-        gated = [e for e in Titles(source, wanted.name, "", "").ledger.entries() if e.after == wanted.version]
-        gated = [e for e in gated if e.record]
-        if not gated:
-            raise PromotionError("no entry of the ledger there has a record for it", place, "Promote it there first.")
-        source.fetch(gated[-1].run_id, "", home / "evidence")
+        there = _promoted_there(Titles(source, wanted.name, "", "").ledger.entries(), wanted.version, place)
+        source.fetch(there.run_id, "", home / "evidence")
         found = verify(home / "evidence" / SIGNED, keys)
         digest = source.digest(wanted.name, wanted.version, home / "model")
-        said = {"the ledger": gated[-1].artifact, "the record": found.record["candidate"]["digest"]}
+        said = {"the ledger": there.artifact, "the record": found.record["candidate"]["digest"]}
         for who, other in said.items():
             if other != digest:
                 raise PromotionError(f"its files are {digest}, and {who} there says {other}", place)
-        if found.digest != gated[-1].record:
+        if found.digest != there.record:
             raise PromotionError("the record that is kept is not that of the ledger's entry", place)
+        if _manifest(home / "evidence", place) != there.evidence:
+            raise PromotionError("the files that are kept for it are not those of the ledger's entry", place)
         _decided_here(contract_file, found, place)
         files = allowed(contract_file, place, found, home / "evidence")
-        files[SIGNED] = (home / "evidence" / SIGNED).read_bytes()
+        # Not the file beside it: what was signed is what is kept.
+        files |= {"record.json": canonical(found.record), SIGNED: (home / "evidence" / SIGNED).read_bytes()}
+        if (home / "evidence" / SIGNER).is_file():
+            files[SIGNER] = (home / "evidence" / SIGNER).read_bytes()
         head, before = titles.settle(look_only=dry_run)
+        demand_unspent(titles, titles.ledger.entries(), found.record, found.digest)
         version = _received(titles, source, wanted, digest, home / "model")
         if version and version == before:
-            return Accepted(titles.model, version, head.before if head else "", found.digest, head)
+            return Accepted(titles.model, version, _carries(titles, head, found).before, found.digest, head)
         _same_champion(titles, head, before, found, home / "champion")
+        if head is None and dry_run:
+            titles.demand_no_ledger_before()
         if dry_run:
             return Accepted(titles.model, version, before, found.digest, None)
         if not version:
@@ -95,11 +103,8 @@ def accept(
         for name, content in files.items():
             (kept / name).parent.mkdir(parents=True, exist_ok=True)
             (kept / name).write_bytes(content)
-        (home / "nothing").mkdir()
         if head is None and before:
-            own = titles.registry.digest(titles.model, before, home / "champion")
-            reason = "champion when the ledger began"
-            head = titles.enter("adopt", None, "", before, own, home / "nothing", reason=reason)
+            head = titles.adopt(before, titles.registry.digest(titles.model, before, home / "champion"))
         entry = titles.enter(
             "promote",
             head,
@@ -108,12 +113,45 @@ def accept(
             digest,
             kept,
             record=found.digest,
-            reason=f"accepted from {place}",
+            reason=f"{ACCEPTED}{place}",
             change=since_anchor(found.record),
         )
         titles.registry.tag(titles.model, version, {"validation_status": "passed", RECORD: found.digest})
         titles.mirror(entry)
         return Accepted(titles.model, version, before, found.digest, entry)
+
+
+def _manifest(folder: Path, place: str) -> str:
+    try:
+        return manifest_digest(folder)
+    except ValueError as error:
+        raise PromotionError(f"among the files that are kept for it, {error}", place) from error
+
+
+def _promoted_there(entries: Sequence[Entry], version: str, place: str) -> Entry:
+    """The entry there that promoted a version. Errors: `PromotionError` for none, or where it was rolled back since."""
+    promoted = [e for e in entries if e.after == version and e.record and e.action == "promote"]
+    if not promoted:
+        raise PromotionError("no entry of the ledger there has a record for it", place, "Promote it there first.")
+    last = [e for e in entries if version in (e.before, e.after)][-1]
+    if last.action == "rollback" and last.before == version:
+        raise PromotionError(f"it was rolled back there: {last.described}", place, "Validate another version.")
+    return promoted[-1]
+
+
+def _carries(titles: Titles, head: Entry | None, found: Verified) -> Entry:
+    """The last entry here, if it made this version champion with this record.
+
+    Errors: `PromotionError`: the alias was moved by hand, or by another record.
+    """
+    if head is None or head.record != found.digest:
+        said = f"{head.described} carries another record" if head else "the ledger has no entry"
+        raise PromotionError(
+            f"`{titles.champion}` names the copy of it already, and {said}",
+            titles.model,
+            "Let it name the champion that the version was compared with, and accept again." if head is None else "",
+        )
+    return head
 
 
 def _decided_here(contract_file: ContractFile, found: Verified, place: str) -> None:

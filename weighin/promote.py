@@ -1,7 +1,10 @@
-"""Promotion: the alias moves only to what was judged, and only from what it was judged against.
+"""Promotion: the alias moves only to what was judged, only from what it was judged against, and once for a record.
 
 In this order: everything is checked, the policy is asked, the record is signed (here, by whoever holds the key, and
 nowhere else), the ledger is written, then tags, metrics and files, and the alias last.
+
+Success means that the ledger's last entry carries the record. An alias that names the candidate already, without such
+an entry, was moved by hand and is refused: an entry could not say what the candidate replaced, because nobody knows it.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +28,14 @@ from weighin.record.attestation import Attestation
 from weighin.record.decision import Decision, decision_record, verdict_file
 from weighin.record.encode import canonical, encode_outcome, read_json, write_json
 from weighin.record.provenance import proven
-from weighin.record.signature import Signer, envelope
+from weighin.record.signature import SIGNED, SIGNER, Signer, Witness, envelope
 from weighin.record.suite import Binding
 from weighin.record.verify import Verified, verify
 from weighin.registry.champion import Titles, who
 from weighin.registry.ledger import Entry
 from weighin.registry.looks import Looks
 from weighin.registry.mlflow import Registry
+from weighin.registry.spent import demand_unspent
 from weighin.resolve import STORED
 from weighin.subject import Subject
 from weighin.suites.drift import stored_with_model
@@ -40,7 +44,10 @@ from weighin.suites.evidence import Evidence
 
 @dataclass(frozen=True)
 class Promotion:
-    """What was done: alias `alias` of `model` went from version `before` (empty for none) to `after`."""
+    """What was done: alias `alias` of `model` went from version `before` (empty for none) to `after`.
+
+    entry, ledger_head  number and `sum` of the ledger's entry that says so; 0 and empty for a dry run
+    """
 
     model: str
     alias: str
@@ -50,15 +57,15 @@ class Promotion:
     already: bool
     signed_by: str = ""
     attested_by: str = ""
+    entry: int = 0
+    ledger_head: str = ""
 
 
 PROMOTION = "weighin/promotion/v1"
 RECORD = "weighin.record"
 """Tag of a version: digest of the record that it was promoted with."""
-SIGNED = "record.dsse.json"
-"""The signed record, in the reports and with the candidate's run."""
 ATTESTED = "record.sigstore.json"
-"""The platform's attestation of `record.json`, in the same places."""
+"""The platform's attestation of `record.json`, in the reports, with the entry and with the candidate's run."""
 
 
 def promote(
@@ -106,20 +113,29 @@ def promote(
         )
     titles = Titles.of(contract_file.contract.model, registry)
     head, before = titles.settle(look_only=dry_run)
+    demand_unspent(titles, titles.ledger.entries(), record.record, record.digest)
     judged_against = subject.champion.version if subject.champion else ""
-    already = before == candidate.version
-    unfinished = False
-    if already and head is not None and head.record == record.digest:
-        # This very promotion, which a killed process may not have finished.
-        before = head.before
+    stands, unfinished = None, False
+    if before == candidate.version:
+        # Only this very promotion, which a killed process may not have finished.
+        stands = _carries(titles, head, record, judged_against)
+        before = stands.before
         unfinished = registry.tags(candidate.name, candidate.version).get(RECORD) != record.digest
-    if not already and before != judged_against:
+    elif before != judged_against:
         raise PromotionError(
             f"`{aliases.champion}` is version {before or 'none'} now, the candidate was compared with "
             f"version {judged_against or 'none'}",
             candidate.name,
             "Validate again, against the champion of today.",
         )
+    elif head is not None and subject.champion and subject.champion.digest != head.artifact:
+        raise PromotionError(
+            f"version {before} has other files than when it became champion ({head.artifact})",
+            candidate.name,
+            "Somebody changed or re-created it: look into the registry.",
+        )
+    if head is None:
+        titles.demand_no_ledger_before(_first(titles, subject, record))
     files = allowed(contract_file, str(candidate), record, reports)
     signed_by = by.key_id if by else ""
     done = Promotion(
@@ -128,32 +144,34 @@ def promote(
         before,
         candidate.version,
         record.digest,
-        already,
+        stands is not None,
         signed_by,
         record.attested_by,
     )
     if dry_run:
         return done
-    if by:
-        write_json(reports / SIGNED, envelope(record.record, by))
-        files[SIGNED] = (reports / SIGNED).read_bytes()
     if attestation:
         if not _same_file(attestation.bundle, reports / ATTESTED):
             shutil.copyfile(attestation.bundle, reports / ATTESTED)
         files[ATTESTED] = (reports / ATTESTED).read_bytes()
-    evidence = tuple(name for name in (SIGNED, ATTESTED) if name in files)
-    if head is not None and subject.champion and not already and subject.champion.digest != head.artifact:
-        raise PromotionError(
-            f"version {before} has other files than when it became champion ({head.artifact})",
-            candidate.name,
-            "Somebody changed or re-created it: look into the registry.",
-        )
-    profile = None if already and not unfinished else _profile(contract_file, subject, work)
-    if not already and candidate.run_id:
+    profile = None if stands and not unfinished else _profile(contract_file, subject, work)
+    if not stands and candidate.run_id:
         # Whoever may not write to the run is to be told before the ledger says anything.
         registry.tag_run(candidate.run_id, {"weighin.judged": record.digest})
-    entry = None if already else _enter(titles, head, before, subject, files, record)
-    if entry or unfinished:
+    if stands:
+        entry = stands
+        if by:
+            _sign(reports, record, by, titles, _promoted_by(titles, stands))
+    else:
+        if head is None and subject.champion is not None:
+            # Before the first promotion, the champion that it replaces.
+            head = titles.adopt(before, subject.champion.digest)
+        planned = _planned(titles, head, subject, record)
+        if by:
+            _sign(reports, record, by, titles, planned)
+            files |= {SIGNED: (reports / SIGNED).read_bytes(), SIGNER: by.public}
+        entry = _enter(titles, head, planned, files)
+    if unfinished or not stands:
         tags = {
             "validation_status": "passed",
             "weighin.contract": contract_file.digest,
@@ -161,15 +179,17 @@ def promote(
             "weighin.signed": signed_by or "no",
             "weighin.attested": record.attested_by or "no",
         }
-        _publish(decision, subject, reports, registry, evidence)
+        kept = tuple(name for name, there in ((SIGNED, by), (ATTESTED, attestation)) if there)
+        _publish(decision, subject, reports, registry, kept)
         if profile is not None:
             with tempfile.TemporaryDirectory() as scratch:
                 profile.write(Path(scratch) / STORED)
                 registry.log_files(candidate.run_id, (Path(scratch) / STORED).parent, str(Path(STORED).parent))
         # The record's digest last: whoever finds it there need not do the rest again.
         registry.tag(candidate.name, candidate.version, tags | _suites(decision) | {RECORD: record.digest})
-    if entry:
+    if not stands:
         titles.mirror(entry)
+    done = replace(done, entry=entry.number, ledger_head=entry.sum)
     write_json(reports / "promotion.json", {"schema": PROMOTION, "signed": by is not None, **asdict(done)})
     return done
 
@@ -217,25 +237,68 @@ def allowed(contract_file: ContractFile, place: str, record: Verified, reports: 
     return files
 
 
-def _enter(
-    titles: Titles, head: Entry | None, before: str, subject: Subject, files: Mapping[str, bytes], record: Verified
-) -> Entry:
-    """Write the promotion to the ledger; before the first, the champion that it replaces.
+def _carries(titles: Titles, head: Entry | None, record: Verified, judged_against: str) -> Entry:
+    """The last entry, which made the candidate champion, if it carries the record.
 
-    Errors: `PromotionError` when another came first.
+    Errors: `PromotionError` where there is none, or it carries another.
     """
+    if head is None:
+        back = f"Let it name version {judged_against} again" if judged_against else "Delete it"
+        raise PromotionError(
+            f"`{titles.champion}` names the candidate already, and the ledger has no entry: somebody moved it by hand",
+            titles.model,
+            f"{back}, as when the candidate was judged, and promote again.",
+        )
+    if head.record != record.digest:
+        raise PromotionError(
+            f"version {head.after} is champion already, by {head.described}, which does not carry this record "
+            f"({head.record or 'it carries none'})",
+            titles.model,
+            "Nothing is to be moved: weighin history.",
+        )
+    return head
+
+
+def _first(titles: Titles, subject: Subject, record: Verified) -> Entry:
+    """The entry with which the ledger is to begin."""
+    if subject.champion is not None:
+        return titles.adoption(subject.champion.version, subject.champion.digest)
+    return _planned(titles, None, subject, record)
+
+
+def _planned(titles: Titles, head: Entry | None, subject: Subject, record: Verified) -> Entry:
+    own, before = subject.candidate, subject.champion.version if subject.champion else ""
+    return titles.planned(
+        "promote", head, before, own.version, own.digest, record=record.digest, change=since_anchor(record.record)
+    )
+
+
+def _promoted_by(titles: Titles, stands: Entry) -> Entry:
+    """The entry that moved the alias with the record of the last, which may be a rollback to its version."""
+    promoted = [e for e in titles.ledger.entries() if e.record == stands.record and e.action == "promote"]
+    return promoted[-1] if promoted else stands
+
+
+def _sign(reports: Path, record: Verified, by: Signer, titles: Titles, entry: Entry) -> None:
+    write_json(reports / SIGNED, envelope(record.record, by, Witness(titles.ledger.name, entry.parent, entry.essence)))
+
+
+def _enter(titles: Titles, head: Entry | None, planned: Entry, files: Mapping[str, bytes]) -> Entry:
+    """Write the promotion to the ledger. Errors: `PromotionError` when another came first."""
     with tempfile.TemporaryDirectory() as scratch:
-        if head is None and subject.champion is not None:
-            reason = "champion when the ledger began"
-            head = titles.enter("adopt", None, "", before, subject.champion.digest, Path(scratch), reason=reason)
         for name, content in files.items():
             path = Path(scratch) / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-        own = subject.candidate
-        change = since_anchor(record.record)
         return titles.enter(
-            "promote", head, before, own.version, own.digest, Path(scratch), record=record.digest, change=change
+            "promote",
+            head,
+            planned.before,
+            planned.after,
+            planned.artifact,
+            Path(scratch),
+            record=planned.record,
+            change=planned.change,
         )
 
 

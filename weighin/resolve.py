@@ -24,6 +24,7 @@ from weighin.data.table import read_columns
 from weighin.datasets import merged, resolve_profiles, resolve_rows
 from weighin.errors import ContractError, NotEvaluated, RegistryError
 from weighin.load.probes import EXAMPLE, EXAMPLE_BYTES
+from weighin.registry.champion import Titles
 from weighin.registry.location import is_embedded, tracking_uri
 from weighin.registry.looks import Looks, row_hashes
 from weighin.registry.mlflow import Registry
@@ -100,6 +101,7 @@ def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> M
                 str(contract_file.path),
                 "Set `gates.performance.first_release: allow`, or name one with --champion.",
             )
+        Titles.of(contract.model, Registry()).demand_first_release()
         return None
     return _model(named or f"models:/{name}@{alias}", name, folder)
 

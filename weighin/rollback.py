@@ -1,4 +1,7 @@
-"""Rollback: back to a version that was gated before it was needed, or, with somebody who answers for it, to another."""
+"""Rollback: back to a version that was gated before it was needed, or, with somebody who answers for it, to another.
+
+Without a version it undoes the last promotion, once: the same command again would otherwise undo the rollback.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def rollback(
 ) -> Rollback:
     """Make an earlier version champion again.
 
-    to         a version; by default the one before the champion of now
+    to         a version; by default the one before the champion of now, where a promotion made that one champion
     owner, reason  who answers for it, and why
     emergency  also to a version that was never gated, or whose files have changed, and over aliases that somebody moved
                by hand; recorded as such
@@ -53,12 +56,7 @@ def rollback(
     head, champion = titles.settle(restore=emergency and not dry_run, look_only=dry_run)
     if head is None:
         raise PromotionError("nothing was promoted yet, so there is nothing to go back from", place)
-    target = to or head.before
-    if not target:
-        raise PromotionError(f"there was no champion before version {champion}", place, "Name a version with --to.")
-    if target == champion:
-        proof = bring(titles, head, spec) if spec and not dry_run else None
-        return Rollback(champion, target, None, proof)
+    target = _target(to, head, place)
     gated = [e for e in titles.ledger.entries() if e.after == target and e.record]
     with tempfile.TemporaryDirectory() as scratch:
         artifact = titles.registry.digest(place, target, Path(scratch) / "model")
@@ -74,6 +72,9 @@ def rollback(
             place,
             "Validate and promote it, or use --emergency.",
         )
+    if target == champion:
+        proof = bring(titles, head, spec) if spec and not dry_run else None
+        return Rollback(champion, target, None, proof)
     if dry_run:
         return Rollback(champion, target, None)
     unchanged = bool(gated) and gated[-1].artifact == artifact
@@ -93,3 +94,16 @@ def rollback(
         )
     titles.mirror(entry)
     return Rollback(champion, target, entry, bring(titles, entry, spec) if spec else None)
+
+
+def _target(to: str, head: Entry, place: str) -> str:
+    """The version to go to. Errors: `PromotionError` where none was named and the last entry does not say which."""
+    if not to and head.action == "rollback":
+        raise PromotionError(
+            f"the last entry is a rollback from version {head.before} already ({head.described})",
+            place,
+            "Name a version with --to.",
+        )
+    if not to and not head.before:
+        raise PromotionError(f"there was no champion before version {head.after}", place, "Name a version with --to.")
+    return to or head.before

@@ -14,11 +14,13 @@ from jsonschema import Draft202012Validator
 from evidence_files import Case, interval
 from weighin.contract import checks
 from weighin.outcome import Unmeasured
+from weighin.record import form as form_of_records
 from weighin.record.decision import SCHEMA
 from weighin.record.encode import canonical
 from weighin.record.verify import verify
 
-FILE = Path(__file__).resolve().parents[2] / "docs/schema/decision-v1.schema.json"
+ROOT = Path(__file__).resolve().parents[2]
+FILE = ROOT / "docs/schema/decision-v1.schema.json"
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("decision-*.json"))
 NEW = {("provenance",), ("facts", "image_provenance")}
 """What records of the first release do not have."""
@@ -51,6 +53,11 @@ def test_records_of_every_release_have_the_published_form_and_still_hold(
 ) -> None:
     form.validate(json.loads(path.read_text()))
     verify(path)
+
+
+def test_the_schema_that_is_published_is_the_one_that_verification_demands() -> None:
+    assert FILE.read_bytes() == (ROOT / "weighin/record" / form_of_records.FILE).read_bytes()
+    assert form_of_records.schema().schema == json.loads(FILE.read_text())
 
 
 def objects(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -98,6 +105,12 @@ def at(value: Any, path: tuple[Any, ...]) -> dict[str, Any]:
         (("verdict", "status"), "fine"),
         (("verdict", "exit_code"), 3),
         (("contract", "alpha"), 0),
+        (("contract", "alpha"), 0.5),
+        (("contract", "block_hours"), 0),
+        (("suites", 0, "outcomes", 0, "limit", "alpha"), 0.5),
+        (("suites", 0, "outcomes", 0, "limit", "severity"), "ignore"),
+        (("suites", 0, "outcomes", 0, "needed"), 0),
+        (("suites", 0, "outcomes", 0, "evidence", "level"), 1.5),
         (("provenance",), {}),
         (("suites", 0, "outcomes", 0, "evidence"), {}),
         (("suites", 0, "outcomes", 0, "limit", "value"), "nan"),

@@ -7,7 +7,9 @@ import copy
 import json
 import os
 import random
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from evidence_files import Case, interval
-from weighin.errors import ContractError, EvidenceError
+from weighin.contract.models import TimeBlock
+from weighin.errors import ContractError, EvidenceError, RecordRefused
 from weighin.outcome import Unmeasured
 from weighin.record.encode import canonical, digest
 from weighin.record.signature import KEY, Signer, envelope, make_key, opened, signer, trusted_key
 from weighin.record.verify import verify
+from weighin.subject import SealedLook
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +192,117 @@ def test_a_measurement_that_would_turn_the_outcome_is_noticed(record, tmp_path: 
         verify(written(tmp_path, canonical(forged)))
 
 
+# --- the published form, and what follows from the record's own parts
+
+
+def forged(record: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    found = copy.deepcopy(record)
+    place = found
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (("approved",), True, "the record has the unknown key `approved`"),
+        (("run", "note"), "x", "run has the unknown key `note`"),
+        (("suites", 0, "outcomes", 0, "limit", "severity"), "ignore", 'severity is not "block" or "warn"'),
+        (("suites", 0, "outcomes", 0, "limit", "alpha"), 0.9, "limit/alpha breaks exclusiveMaximum 0.5"),
+        (("suites", 0, "outcomes", 0, "limit", "value"), "0.7", "limit/value is of another type than number"),
+        (("suites", 0, "outcomes", 0, "status"), "fine", "outcomes/0/status is not"),
+        (("contract", "alpha"), 0, "contract/alpha breaks exclusiveMinimum 0"),
+        (("candidate", "digest"), "sha256:" + "2" * 64 + "\n", "candidate/digest breaks"),
+        (("image",), "weighin:local", "image"),
+        (("risk",), "No risk at all.", "its sentence about the risk is not that of its contract"),
+        (("contract", "alpha"), 0.01, "sentence about the risk"),
+        (("contract", "group"), "", "sentence about the risk"),
+        (("contract", "block_hours"), 6, "sentence about the risk"),
+    ],
+    ids=str,
+)
+def test_a_record_of_another_form_or_risk_is_refused(
+    path: tuple[Any, ...], value: Any, sentence: str, record, tmp_path: Path
+) -> None:
+    with pytest.raises(RecordRefused, match=sentence) as refused:
+        verify(written(tmp_path, canonical(forged(record, path, value))))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_pass_at_a_weaker_level_than_its_sentence_promises_is_refused(tmp_path: Path) -> None:
+    record = json.loads(canonical(Case(tmp_path / "reports").write().record()))
+    assert verify(written(tmp_path, canonical(record))).record["verdict"]["status"] == "passed"
+    sample = next(o for s in record["suites"] for o in s["outcomes"] if o["evidence"]["kind"] == "sample")
+    sample["limit"]["alpha"] = 0.2
+    with pytest.raises(RecordRefused, match="a weaker level than its sentence about the risk promises"):
+        verify(written(tmp_path, canonical(record)))
+
+
+def test_more_looks_than_there_are_are_refused(tmp_path: Path) -> None:
+    case = Case(tmp_path / "reports").write()
+    for look, holds in ((3, True), (4, False)):
+        case.subject = replace(case.subject, sealed=SealedLook("2013", look, 3, "1"))
+        path = written(tmp_path, canonical(case.record()))
+        if holds:
+            assert "number 3" in verify(path).record["risk"]
+        else:
+            with pytest.raises(RecordRefused, match="more looks"):
+                verify(path)
+
+
+def test_the_risk_of_blocks_of_time_is_told_and_derived_again(tmp_path: Path) -> None:
+    case = Case(tmp_path / "reports")
+    contract = case.file.contract.model_copy(update={"group": TimeBlock(column="day", hours=6)})
+    case.file = replace(case.file, contract=contract)
+    record = case.write().record()
+    assert (record["contract"]["group"], record["contract"]["block_hours"]) == ("day", 6)
+    assert f"for samples of {contract.sampling_unit}, " in record["risk"]
+    assert verify(written(tmp_path, canonical(record))).record == record
+
+
+def test_a_hostile_file_is_refused_quickly_and_in_one_sentence(record, keys, tmp_path: Path) -> None:
+    good = canonical(record)
+
+    def holding(value: bytes) -> bytes:
+        return good.replace(b'"data":{', b'"data":{"a":{"b":' + value + b"},", 1)
+
+    assert verify(written(tmp_path, holding(b"1"))).record["data"]["a"] == {"b": 1}
+    files = {
+        "larger than 24 MiB": good + b" " * 60 * 2**20,
+        "not JSON, or nested too deeply": b"[" * 100_000,
+        "nested more than 64 deep": holding(b"[" * 200 + b"]" * 200),
+        "more than 500,000 values": holding(b"[0" + b",0" * 600_000 + b"]"),
+        "more than 500,000 value": b"[" + b"0," * 3_000_000 + b"0]",
+        "not JSON": holding(b"9" * 100_000),
+        "no canonical form": holding(b"1e999"),
+        "no canonical for": holding(b"9007199254740993"),
+        "not JSO": holding(b"NaN"),
+        "no canonical fo": holding(b'"\\ud800"'),
+        "no canonical f": holding(b'{"\\ud800":1}'),
+        "its bytes are not the canonical form": good.replace(b'"attempt":"1"', b'"attempt":"1","attempt":"1"', 1),
+        "its bytes are not the canonical": good.replace(b'"attempt":"1"', b'"attempt":"\\u0031"', 1),
+    }
+
+    def refused(content: bytes, trusted: list[Ed25519PublicKey]) -> str:
+        path, started = written(tmp_path, content), time.monotonic()
+        with pytest.raises(RecordRefused) as told:
+            verify(path, trusted)
+        # It takes less than one; tests share the machine with others.
+        assert time.monotonic() - started < 10
+        assert "\n" not in str(told.value)
+        return told.value.fact
+
+    for sentence, data in files.items():
+        assert sentence in refused(data, [])
+        # The same under a signature of somebody who is trusted, as the statement.
+        signature = base64.b64encode(keys[0].sign(data)).decode()
+        signed = {**envelope(record, keys[0]), "payload": base64.b64encode(data).decode()}
+        signed["signatures"] = [{"keyid": keys[0].key_id, "sig": signature}]
+        refused(json.dumps(signed, separators=(",", ":"), sort_keys=True).encode(), [keys[1]])
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"[]", b"{}", b"null", b'{"payloadType":1}', b"\xff", b'{"schema":"weighin/decision/v1"}']
 )
@@ -202,7 +317,7 @@ def test_what_is_no_record_is_refused(data: bytes, keys, tmp_path: Path) -> None
 def test_an_envelope_with_a_second_signature_or_another_type_is_refused(record, keys) -> None:
     by, public = keys
     good = envelope(record, by)
-    assert opened(canonical(good), [public], "x")[1] == by.key_id
+    assert opened(canonical(good), [public], "x").by == by.key_id
     payload = base64.b64decode(good["payload"])
     # A signature over the payload alone, as if the type did not count.
     bare = base64.b64encode(by.key.sign(payload)).decode()

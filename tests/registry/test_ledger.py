@@ -14,9 +14,12 @@ import pytest
 import registry_versions
 from interruptions import in_database
 from promotion_trials import DEEDS, Stock, warmed_up
+from rewritten_ledger import files_of, kept_elsewhere, promoted_twice, rewrite
 from weighin.cli import main
 from weighin.errors import PromotionError, RegistryError
-from weighin.registry.champion import ENTRY, Titles
+from weighin.record.history import check_history
+from weighin.record.signature import make_key
+from weighin.registry.champion import ENTRY, HEAD, Titles
 from weighin.registry.ledger import MIRRORED, PREFIX, Entry
 from weighin.registry.mlflow import Registry
 from weighin.rollback import rollback
@@ -364,29 +367,133 @@ def test_killed_at_any_call_to_the_database_the_next_command_finishes_or_backs_o
 
 
 def test_history_and_rollback_from_the_command_line(
-    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    of = promoted_twice()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", of.stock.uri)
     contract = tmp_path / "model_contract.yaml"
-    contract.write_text((ROOT / "model_contract.yaml").read_text().replace("name: flight-delay", f"name: {MODEL}"))
-    promoted(uri, "2", tmp_path)
-    promoted(uri, "3", tmp_path)
+    contract.write_text((ROOT / "model_contract.yaml").read_text().replace("name: flight-delay", f"name: {of.name}"))
     place = ["--contract", str(contract)]
     assert main(["rollback", *place, "--owner", "team-a"]) == 1
     assert "Give --owner, --reason" in capsys.readouterr().err
     assert main(["rollback", *place, "--owner", "team-a", "--reason", "too slow"]) == 0
     assert "moved: version 3 -> version 2" in capsys.readouterr().out
+    assert main(["rollback", *place, "--owner", "team-a", "--reason", "too slow"]) == 1
+    assert "the last entry is a rollback from version 3 already" in capsys.readouterr().err
     assert main(["rollback", *place, "--owner", "[red]x", "--reason", "why\x1b[2J", "--emergency", "--to", "1"]) == 0
     assert "EMERGENCY" in capsys.readouterr().out
     assert main(["history", *place, "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [e["action"] for e in listed] == ["adopt", "promote", "promote", "rollback", "rollback"]
     assert [e["emergency"] for e in listed] == [False] * 4 + [True]
+    assert [bool(e["signed_by"]) for e in listed] == [False, True, True, False, False]
+    assert [e["problems"] for e in listed] == [[]] * 5
     assert main(["history", *place]) == 0
     shown = capsys.readouterr().out
     assert "\x1b[2J" not in shown
     assert ENTRY not in shown
-    Registry(uri).move_alias(MODEL, "champion", "4")
+    Registry(of.stock.uri).move_alias(of.name, "champion", "4")
     assert main(["history", *place]) == 1
     assert "by hand" in capsys.readouterr().err
     assert main(["history", *place, "--restore"]) == 0
-    assert aliases(uri)[0] == "1"
+    assert of.titles().settle()[1] == "1"
+
+
+# --- checked against what is kept for each entry, and against what others kept
+
+
+def test_history_with_keys_and_witnesses_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = promoted_twice()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", of.stock.uri)
+    contract = tmp_path / "model_contract.yaml"
+    contract.write_text((ROOT / "model_contract.yaml").read_text().replace("name: flight-delay", f"name: {of.name}"))
+    ask = ["history", "--contract", str(contract), "--json"]
+    trust = ["--trusted-key", str(of.stock.folder / "key.pub")]
+    kept = [kept_elsewhere(of, 2, 1), kept_elsewhere(of, 3, 2)]
+    unsigned = ["--witness", str(kept[1].with_name("record.json"))]
+    witness = [word for path in kept for word in ("--witness", str(path))]
+    assert main([*ask, *trust, *witness]) == 0
+    assert "record.dsse.json: entry 3 is as it was signed" in capsys.readouterr().out
+    assert main([*ask, *unsigned]) == 0
+    assert main([*ask, *witness]) == 1
+    assert "not signed by a key that is trusted" in capsys.readouterr().err
+    make_key(tmp_path / "other")
+    assert main([*ask, "--trusted-key", str(tmp_path / "other.pub")]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert said[0] == "weighin: entry 2: its signature does not hold: not signed by a key that is trusted"
+    # Deleted, with all that said that it was there.
+    rewrite(of.titles(), lambda entries: entries[:2])
+    assert main([*ask, *trust]) == 0
+    assert main([*ask, *trust, *witness]) == 1
+    assert "carries the record sha256:" in capsys.readouterr().err
+    assert main([*ask, *unsigned]) == 1
+
+
+def test_what_was_written_again_is_told_entry_by_entry() -> None:
+    of = promoted_twice()
+    rewrite(of.titles(), lambda entries: [replace(e, artifact="sha256:" + "0" * 64) for e in entries])
+    adopt, first, second = check_history(of.titles())
+    assert adopt.problems == ()
+    assert any("the candidate's files is sha256:" in p and "expected sha256:000" in p for p in first.problems)
+    assert any("the champion's files" in p for p in second.problems)
+    assert any("its signature does not hold: it is about another entry" in p for p in second.problems)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda e: [e[0], replace(e[2], before="2")], "says version 2 was champion before, and it was 1"),
+        (lambda e: [*e, replace(e[0], before="3", after="4")], "an adoption only begins a ledger"),
+        (
+            lambda e: [*e, replace(e[0], action="rollback", before="3", after="4", evidence="")],
+            "a rollback without a record that is no emergency",
+        ),
+        (
+            lambda e: [*e, replace(e[0], action="rollback", before="3", after="4", record=e[1].record)],
+            "no promotion before it carries its record for these files",
+        ),
+        (lambda e: [e[0], replace(e[1], record=e[2].record)], "the record is sha256:"),
+        (lambda e: [e[0], replace(e[1], run_id=e[0].run_id)], "no record is kept for it"),
+    ],
+)
+def test_an_entry_that_contradicts_the_rest_is_told(change: Any, sentence: str) -> None:
+    of = promoted_twice()
+    rewrite(of.titles(), change)
+    problems = [p for c in check_history(of.titles()) for p in c.problems]
+    assert any(sentence in p for p in problems), problems
+
+
+def test_files_and_tags_that_were_changed_are_told() -> None:
+    of = promoted_twice()
+    entry = of.titles().ledger.entries()[1]
+    (files_of(of.titles(), entry) / "approvals.json").write_text('[{"name":"risk"}]')
+    of.titles().registry.tag(of.name, "2", {HEAD: "sha256:" + "0" * 64})
+    (problems,) = [c.problems for c in check_history(of.titles()) if c.problems]
+    assert problems[0].startswith(f"the tags {ENTRY} and {HEAD} of version 2 say otherwise")
+    assert problems[1].startswith("the files that are kept for it are sha256:")
+
+
+def test_the_tag_with_the_sum_of_the_last_entry_is_asked_by_every_command() -> None:
+    of = promoted_twice()
+    of.titles().registry.tag(of.name, "3", {HEAD: "sha256:" + "0" * 64})
+    with pytest.raises(RegistryError, match="one of them was rewritten"):
+        of.titles().settle(look_only=True)
+
+
+def test_the_tags_of_a_copy_from_another_model_say_nothing_here(tmp_path: Path) -> None:
+    of = promoted_twice()
+    registry, other = of.titles().registry, f"{of.name}-copy"
+    for version in ("2", "3"):
+        registry._client.copy_model_version(f"models:/{of.name}/{version}", other)
+    assert ENTRY in registry.tags(other, "1")
+    registry.move_alias(other, "champion", "1")
+    here = Titles(registry, other, "champion", "previous")
+    assert here.settle() == (None, "1")
+    head = here.adopt("1", of.version(2).digest)
+    entry = here.enter("promote", head, "1", "2", of.version(3).digest, tmp_path, record="sha256:r")
+    # Killed here, the next command finishes.
+    assert here.settle() == (entry, "2")
+    assert registry.tags(other, "2")[ENTRY] == "2"

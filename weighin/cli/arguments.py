@@ -127,6 +127,22 @@ def parser() -> Parser:
     history = commands.add_parser("history", help="who was champion, since when, by whom, on what evidence")
     _contract(history)
     history.add_argument("--json", action="store_true", help="as JSON")
+    history.add_argument(
+        "--trusted-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="who must have signed each promotion",
+    )
+    history.add_argument(
+        "--witness",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a record that was kept elsewhere, signed or not: its entry must still be there (repeatable)",
+    )
     history.add_argument("--restore", action="store_true", help="move aliases back that somebody moved by hand")
 
     verify = commands.add_parser("verify", help="say whether a record holds; needs no network")

@@ -246,6 +246,9 @@ def promote(given: argparse.Namespace) -> int:
     how = f"signed by {done.signed_by}" if done.signed_by else "unsigned"
     how += f", attested by {done.attested_by}" if done.attested_by else ""
     print(f"`{done.alias}` of {done.model} {word}: version {done.before or 'none'} -> version {done.after} ({how})")
+    if done.entry:
+        # In the log of the job it is a witness that whoever rewrites the registry does not reach.
+        print(f"Entry {done.entry} of the ledger, {done.ledger_head}")
     if subject.demonstration:
         print("The registry is a file of this machine: the alias moved here and nowhere else.")
     return 0

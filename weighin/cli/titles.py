@@ -6,11 +6,15 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from weighin.contract import read_contract
-from weighin.errors import ContractError, PromotionError
+from weighin.errors import ContractError, EvidenceError, PromotionError
 from weighin.registry.champion import Titles
 from weighin.registry.mlflow import Registry
+
+if TYPE_CHECKING:
+    from weighin.record.history import Checked
 
 
 def titles_of(given: argparse.Namespace) -> Titles:
@@ -94,34 +98,60 @@ def serve_champion(given: argparse.Namespace) -> int:
 
 
 def history(given: argparse.Namespace) -> int:
-    """Who was champion, since when, by whom, and on what evidence."""
-    titles = titles_of(given)
+    """Who was champion, since when, by whom, and on what evidence; 1 where something of it does not hold."""
+    from weighin.record.history import check_history, check_witness
+    from weighin.record.signature import trusted_key
+
+    titles, trusted = titles_of(given), [trusted_key(path) for path in given.trusted_key]
     if given.restore:
         titles.settle(restore=True)
-    entries = titles.ledger.entries()
+    checked = check_history(titles, trusted)
     if given.json:
-        print(json.dumps([{**asdict(e), "sum": e.sum} for e in entries], indent=1))
-        return 0
+        listed = [
+            {**asdict(c.entry), "sum": c.entry.sum, "problems": c.problems, "signed_by": c.signed_by} for c in checked
+        ]
+        print(json.dumps(listed, indent=1))
+    else:
+        _table(titles, checked)
+    wrong = [f"entry {c.entry.number}: {problem}" for c in checked for problem in c.problems]
+    for path in given.witness:
+        try:
+            entry = check_witness(path, titles, trusted)
+        except EvidenceError as error:
+            wrong.append(str(error))
+        else:
+            print(f"{path}: entry {entry.number} is as it was signed" if trusted else f"{path}: entry {entry.number}")
+    for sentence in wrong:
+        print(f"weighin: {_printable(sentence)}", file=sys.stderr)
+    titles.settle(look_only=True)
+    return 1 if wrong else 0
+
+
+def _table(titles: Titles, checked: list[Checked]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{titles.model}: who was `{titles.champion}`", title_justify="left")
-    for column in ("entry", "when", "what", "version", "by", "record", "since the anchor", "served", "why"):
+    for column in ("entry", "when", "what", "version", "by", "record", "evidence", "since the anchor", "served", "why"):
         table.add_column(column)
-    for e in entries:
-        style = "bold red" if e.emergency else None
+    for c in checked:
+        e = c.entry
+        style = "bold red" if e.emergency or c.problems else None
         what = f"{e.action} (EMERGENCY)" if e.emergency else e.action
         why = f"{e.reason} ({e.owner})" if e.owner else e.reason
         version, change = f"{e.before or 'none'} → {e.after}", e.change.replace("performance/", "")
-        cells = (str(e.number), e.created, what, version, e.who, e.record[:19], change, e.served, why)
-        table.add_row(*(_inert(c) for c in cells), style=style)
+        evidence = "DOES NOT HOLD" if c.problems else f"signed {c.signed_by[:19]}" if c.signed_by else "holds"
+        cells = (str(e.number), e.created, what, version, e.who, e.record[:19], evidence, change, e.served, why)
+        table.add_row(*(_inert(cell) for cell in cells), style=style)
     Console().print(table)
-    titles.settle(look_only=True)
-    return 0
 
 
 def _inert(cell: str) -> str:
     """Text that a terminal shows and does not obey."""
     from rich.markup import escape
 
-    return escape("".join(c if c.isprintable() else " " for c in cell))
+    return escape(_printable(cell))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from weighin.contract import Check, checks
+from weighin.contract.models import TimeBlock
 from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractFile
 from weighin.contract.stricter import Compared
@@ -20,7 +21,7 @@ from weighin.errors import EvidenceError
 from weighin.outcome import Outcome, Status, Unmeasured, blame, decide, gate
 from weighin.record.encode import canonical, digest, encode_outcome, plain
 from weighin.record.suite import Binding, SuiteOutcomes
-from weighin.subject import SealedLook, Subject
+from weighin.subject import Subject
 
 SCHEMA = "weighin/decision/v1"
 VERDICT = "weighin/verdict/v1"
@@ -214,12 +215,14 @@ def _finish(suite: SuiteVerdict, blamed: Mapping[str, Outcome]) -> SuiteVerdict:
     return SuiteVerdict.of(suite.suite, outcomes, suite.problems, suite.seconds, suite.information)
 
 
-def risk_sentence(contract_file: ContractFile, sealed: SealedLook | None = None) -> str:
-    """What a pass means, in the terms of the rule, with everything it depends on."""
-    contract = contract_file.contract
+def risk_sentence(contract: Mapping[str, Any], sealed: Mapping[str, Any] | None) -> str:
+    """What a pass means, in the terms of the rule, with everything it depends on.
+
+    contract, sealed  these parts of the record, and nothing else: verification derives the sentence again from them
+    """
     promise = (
-        f"A candidate that truly breaks a blocking limit passes with probability at most {contract.alpha:g}, "
-        f"for samples of {contract.sampling_unit}, limits fixed before looking, "
+        f"A candidate that truly breaks a blocking limit passes with probability at most {contract['alpha']:g}, "
+        f"for samples of {_sampling_unit(contract)}, limits fixed before looking, "
     )
     if sealed is None:
         where = (
@@ -227,10 +230,17 @@ def risk_sentence(contract_file: ContractFile, sealed: SealedLook | None = None)
         )
         return f"{promise}{where} covered. Warnings carry no such promise."
     return (
-        f"{promise}and all {sealed.looks} looks at the sealed holdout of epoch {sealed.epoch} together, of which this "
-        f"is number {sealed.look}; that holds for the performance checks, the other suites saw open data. "
+        f"{promise}and all {sealed['looks']} looks at the sealed holdout of epoch {sealed['epoch']} together, of which "
+        f"this is number {sealed['look']}; that holds for the performance checks, the other suites saw open data. "
         "Warnings carry no such promise."
     )
+
+
+def _sampling_unit(contract: Mapping[str, Any]) -> str:
+    """`Contract.sampling_unit`, from the contract's part of a record."""
+    if "block_hours" in contract:
+        return f"blocks of {contract['block_hours']:g} hours by {contract['group']}"
+    return f"groups by {contract['group']}" if contract["group"] else "rows"
 
 
 def decision_record(
@@ -243,51 +253,68 @@ def decision_record(
 ) -> dict[str, Any]:
     """`record.json`: the decision and everything it was decided on. Only the promoting job signs it.
 
+    A new field stands here, in both copies of the schema (not among `required`, since records of earlier releases lack
+    it) and in `NEW` of tests/record/test_schema.py; where it follows from other fields, `verify` derives it again.
+
     run         where it happened: `commit`, `url`, `created`; values may be empty
     provenance  who built the judging image, where that was verified (`weighin.record.provenance`)
     """
-    contract = contract_file.contract
+    contract = _contract_part(contract_file, binding)
+    sealed = None if subject.sealed is None else asdict(subject.sealed)
     return {
         "schema": SCHEMA,
-        "model": contract.model.name,
+        "model": contract_file.contract.model.name,
         "candidate": _version(subject, "candidate"),
         "champion": _version(subject, "champion"),
         "anchor": _version(subject, "anchor"),
-        "sealed": None if subject.sealed is None else asdict(subject.sealed),
+        "sealed": sealed,
         "facts": facts(decision, subject, image_provenance=image_proven(provenance, binding.image)),
         "first_release": subject.champion is None,
         "demonstration": subject.demonstration,
-        "contract": {
-            "digest": binding.contract,
-            "file": contract_file.path.name,
-            "alpha": contract.alpha,
-            "group": contract.group or "",
-            "as_of": contract.as_of.isoformat() if contract.as_of else "",
-        },
+        "contract": contract,
         "data": {name: dict(values) for name, values in subject.data.items()},
         "subject": binding.subject,
         "image": binding.image,
         "provenance": None if provenance is None else dict(provenance),
         "attempt": binding.attempt,
         "run": dict(run),
-        "suites": [
-            {
-                "suite": s.suite,
-                "status": s.status.value,
-                "seconds": round(s.seconds, 3),
-                "problems": list(s.problems),
-                "outcomes": [encode_outcome(o, decision.waivers.get(o.check, "")) for o in s.outcomes],
-                "information": plain(s.information),
-            }
-            for s in decision.suites
-        ],
-        "verdict": {
-            "status": decision.status.value,
-            "exit_code": decision.exit_code,
-            "problems": list(decision.problems),
-            "sentences": decision.sentences,
-        },
-        "risk": risk_sentence(contract_file, subject.sealed),
+        "suites": [_suite_part(s, decision.waivers) for s in decision.suites],
+        "verdict": verdict_part(decision),
+        "risk": risk_sentence(contract, sealed),
+    }
+
+
+def _contract_part(contract_file: ContractFile, binding: Binding) -> dict[str, Any]:
+    contract = contract_file.contract
+    blocks = {"block_hours": contract.group.hours} if isinstance(contract.group, TimeBlock) else {}
+    return {
+        "digest": binding.contract,
+        "file": contract_file.path.name,
+        "alpha": contract.alpha,
+        "group": contract.group_column or "",
+        "as_of": contract.as_of.isoformat() if contract.as_of else "",
+        **blocks,
+    }
+
+
+def _suite_part(suite: SuiteVerdict, waivers: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "suite": suite.suite,
+        "status": suite.status.value,
+        "seconds": round(suite.seconds, 3),
+        "problems": list(suite.problems),
+        "outcomes": [encode_outcome(o, waivers.get(o.check, "")) for o in suite.outcomes],
+        "information": plain(suite.information),
+    }
+
+
+def verdict_part(decision: Decision) -> dict[str, Any]:
+    """`verdict` of a record."""
+    return {
+        "status": decision.status.value,
+        "exit_code": decision.exit_code,
+        "problems": list(decision.problems),
+        "sentences": decision.sentences,
     }
 
 

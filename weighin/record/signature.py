@@ -1,18 +1,19 @@
 """A record under a signature: an in-toto statement in a DSSE envelope, signed with ed25519.
 
 The statement (https://in-toto.io/Statement/v1) says which artifact it is about, by name and digest, and carries the
-record as its predicate. The envelope (https://github.com/secure-systems-lab/dsse, protocol v1) signs its bytes together
-with their type. Only the promoting job holds a key.
+record as its predicate; that of a promotion carries it beside its place in the ledger (`Witness`), so that every signed
+record that is kept anywhere bears witness to what the ledger said. The envelope
+(https://github.com/secure-systems-lab/dsse, protocol v1) signs its bytes together with their type. Only the promoting
+job holds a key.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,43 @@ from cryptography.hazmat.primitives.serialization import (
 
 from weighin.errors import ContractError, RecordRefused
 from weighin.record.encode import canonical, digest
+from weighin.record.form import ENVELOPE_BYTES, parsed
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 KEY = "WEIGHIN_SIGNING_KEY"
 """Environment variable: an ed25519 private key in PEM (PKCS 8, without a password), or the path of a file with one."""
+
+
+SIGNED = "record.dsse.json"
+"""The signed record, in the reports, with the ledger's entry and with the candidate's run."""
+SIGNER = "record.pub"
+"""The public key of who signed, with the entry: who trusts nobody can still see whether the signature holds."""
+PROMOTED = "https://weigh-in.dev/promoted-decision/v1"
+"""Type of the predicate of a promotion: `record`, and `ledger`, a `Witness`. The digest of the record stays its own."""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """The place of a promotion in the ledger, as its signed record says it.
+
+    name   of the ledger
+    head   `sum` of the entry that was the last when it was signed, which covers all entries before; empty for none
+    entry  digest of the entry that was then written, without who wrote it, when, and the files kept for it
+    """
+
+    name: str
+    head: str
+    entry: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What was in an envelope: the record, the id of the trusted key that signed it, and its place in the ledger."""
+
+    record: dict[str, Any]
+    by: str
+    witness: Witness | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +82,11 @@ class Signer:
     def key_id(self) -> str:
         """`sha256:<hex>` of the raw public key."""
         return key_id(self.key.public_key())
+
+    @property
+    def public(self) -> bytes:
+        """The public key in PEM."""
+        return self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def sign(self, payload: bytes) -> bytes:
         """The signature over a payload of our type."""
@@ -108,21 +146,24 @@ def key_id(key: Ed25519PublicKey) -> str:
     return digest(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
-def statement(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The in-toto statement about the candidate of a record."""
+def statement(record: Mapping[str, Any], witness: Witness | None = None) -> dict[str, Any]:
+    """The in-toto statement about the candidate of a record, of a promotion with its place in the ledger."""
     candidate = record["candidate"]
     name = f"models:/{candidate['name']}/{candidate['version']}"
+    kind, predicate = f"https://weigh-in.dev/{record['schema'].removeprefix('weighin/')}", record
+    if witness is not None:
+        kind, predicate = PROMOTED, {"record": record, "ledger": asdict(witness)}
     return {
         "_type": STATEMENT,
         "subject": [{"name": name, "digest": {"sha256": candidate["digest"].removeprefix("sha256:")}}],
-        "predicateType": f"https://weigh-in.dev/{record['schema'].removeprefix('weighin/')}",
-        "predicate": record,
+        "predicateType": kind,
+        "predicate": predicate,
     }
 
 
-def envelope(record: Mapping[str, Any], by: Signer) -> dict[str, Any]:
+def envelope(record: Mapping[str, Any], by: Signer, witness: Witness | None = None) -> dict[str, Any]:
     """The record, signed."""
-    return signed(statement(record), by)
+    return signed(statement(record, witness), by)
 
 
 def signed(said: Mapping[str, Any], by: Signer) -> dict[str, Any]:
@@ -142,21 +183,23 @@ def pre_authentication(kind: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(encoded), encoded, len(payload), payload)
 
 
-def opened(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tuple[dict[str, Any], str]:
-    """The record in an envelope, and the id of the trusted key that signed it.
+def opened(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> Opened:
+    """What is in the envelope of a record.
 
     Errors: `RecordRefused` with what does not hold: what `unsealed` says, or that the statement's subject is not the
     record's candidate.
     """
     said, by = unsealed(data, trusted, place)
     try:
-        record = said["predicate"]
-        right = said == statement(record)
+        record, witness = said["predicate"], None
+        if said["predicateType"] == PROMOTED:
+            record, witness = record["record"], Witness(**record["ledger"])
+        right = said == statement(record, witness)
     except (KeyError, TypeError, AttributeError) as error:
         raise RecordRefused(f"no statement about a record ({type(error).__name__})", place) from error
-    if not right:
+    if not right or (witness and not all(isinstance(v, str) for v in asdict(witness).values())):
         raise RecordRefused("the statement is not that of its record", place)
-    return record, by
+    return Opened(record, by, witness)
 
 
 def unsealed(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tuple[dict[str, Any], str]:
@@ -169,11 +212,11 @@ def unsealed(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tu
         return RecordRefused(fact, place)
 
     try:
-        value = json.loads(data)
+        value = parsed(data, place, ENVELOPE_BYTES)
         kind, payload = value["payloadType"], base64.b64decode(value["payload"], validate=True)
         signatures = [base64.b64decode(s["sig"], validate=True) for s in value["signatures"]]
         same = canonical(value) == data
-    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, binascii.Error) as error:
         raise refused(f"no DSSE envelope ({type(error).__name__})") from error
     if not same:
         raise refused("its bytes are not the canonical form of what they say")
@@ -195,9 +238,9 @@ def unsealed(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tu
     if base64.b64encode(payload).decode() != value["payload"]:
         raise refused("its payload has more than one form")
     try:
-        said = json.loads(payload)
+        said = parsed(payload, place)
         right = isinstance(said, dict) and canonical(said) == payload
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise refused(f"no statement ({type(error).__name__})") from error
     if not right:
         raise refused("its statement is not the canonical form of what it says")

@@ -1,12 +1,12 @@
 """Verification: does a record say what its own measurements say? Nothing but the record and the trust root is needed.
 
-Every outcome is decided again from the stored measurement and limit, by the same `decide` and `blame` as when it was
-made, and everything that follows from the outcomes is derived again. What of it differs is named.
+The record must have the published form. Every outcome is decided again from the stored measurement and limit, by the
+same `decide` and `blame` as when it was made, and everything that follows from the outcomes, or from other parts of the
+record, is derived again. What of it differs is named.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,14 +15,23 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from weighin.errors import EvidenceError, RecordRefused
-from weighin.outcome import blame, decide
+from weighin.outcome import Status, blame, decide
 from weighin.record.attestation import Attestation
-from weighin.record.decision import SCHEMA, Decision, SuiteVerdict, concluded, derived_facts, image_proven
+from weighin.record.decision import (
+    CUSTOM,
+    SCHEMA,
+    Decision,
+    SuiteVerdict,
+    concluded,
+    derived_facts,
+    image_proven,
+    risk_sentence,
+    verdict_part,
+)
 from weighin.record.encode import canonical, decode_evidence, decode_limit, digest, encode_outcome
+from weighin.record.form import ENVELOPE_BYTES, demand_form, parsed
 from weighin.record.provenance import Provenance
-from weighin.record.signature import opened
-
-RECORD_BYTES = 64 * 2**20
+from weighin.record.signature import Witness, opened
 
 
 @dataclass(frozen=True)
@@ -31,12 +40,14 @@ class Verified:
 
     signed_by    the id of the trusted key, or empty for a record without a signature
     attested_by  the workflow that attested it, or empty where no attestation was asked for
+    witness      its place in the ledger, where it was signed by a promotion
     """
 
     record: Mapping[str, Any]
     digest: str
     signed_by: str
     attested_by: str = ""
+    witness: Witness | None = None
 
 
 def verify(
@@ -53,35 +64,37 @@ def verify(
     Errors: `RecordRefused` with the first thing that does not hold; `ContractError` for an unreadable trusted root.
     """
     place = str(path)
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > RECORD_BYTES:
+    if path.is_symlink() or not path.is_file():
         raise RecordRefused("no record", place, "Give record.json, or record.dsse.json for a signed one.")
+    if path.stat().st_size > ENVELOPE_BYTES:
+        raise RecordRefused(f"larger than {ENVELOPE_BYTES // 2**20} MiB, which no record is", place)
     data, keys = path.read_bytes(), tuple(trusted)
-    by = ""
-    try:
-        record = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise RecordRefused("not JSON", place) from error
+    by, witness = "", None
+    record = parsed(data, place, ENVELOPE_BYTES)
     if isinstance(record, dict) and "payloadType" in record:
-        record, by = opened(data, keys, place)
+        inside = opened(data, keys, place)
+        record, by, witness = inside.record, inside.by, inside.witness
     elif keys:
         raise RecordRefused("not signed", place, "Give record.dsse.json.")
-    if not isinstance(record, dict) or (not by and _bytes(record, place) != data):
-        raise RecordRefused("its bytes are not the canonical form of what they say", place)
-    if record.get("schema") != SCHEMA:
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise RecordRefused(f"not of schema {SCHEMA}", place, "Use the version of weighin that wrote it.")
-    found = digest(_bytes(record, place))
+    demand_form(record, place)
+    whole = _bytes(record, place)
+    if not by and whole != data:
+        raise RecordRefused("its bytes are not the canonical form of what they say", place)
+    found = digest(whole)
     if expected and found != expected:
         raise RecordRefused(f"its digest is {found}, expected {expected}", place)
     try:
         _decide_again(record, place)
-    except (KeyError, TypeError, ValueError, AttributeError, EvidenceError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, EvidenceError) as error:
         if isinstance(error, RecordRefused):
             raise
-        raise RecordRefused(f"damaged: {error!r}"[:200], place) from error
+        raise RecordRefused(f"damaged ({type(error).__name__})", place) from error
     if attestation is None:
-        return Verified(record, found, by)
+        return Verified(record, found, by, witness=witness)
     attestation.attests_record(record, found)
-    return Verified(record, found, by, attestation.by.workflow)
+    return Verified(record, found, by, attestation.by.workflow, witness)
 
 
 def _bytes(record: Mapping[str, Any], place: str) -> bytes:
@@ -109,17 +122,13 @@ def _decide_again(record: Mapping[str, Any], place: str) -> None:
         )
         for s in record["suites"]
     )
+    if len({s.suite for s in suites}) < len(suites):
+        raise RecordRefused("two parts for one suite", place)
     for suite, said in zip(suites, record["suites"], strict=True):
         if suite.status.value != said["status"]:
             raise RecordRefused(f"suite {suite.suite}: its outcomes do not say {said['status']}", place)
     decision: Decision = concluded(suites, tuple(record["verdict"]["problems"]))
-    verdict = {
-        "status": decision.status.value,
-        "exit_code": decision.exit_code,
-        "problems": list(decision.problems),
-        "sentences": decision.sentences,
-    }
-    if verdict != record["verdict"]:
+    if verdict_part(decision) != record["verdict"]:
         raise RecordRefused("the verdict is not that of its suites", place)
     first, sealed = record["champion"] is None, record["sealed"] is not None
     # Records of the first release do not speak of provenance; whoever asks them for it is told nothing.
@@ -127,6 +136,23 @@ def _decide_again(record: Mapping[str, Any], place: str) -> None:
     facts = derived_facts(decision, first_release=first, sealed=sealed, image_provenance=proven)
     if record["first_release"] != first or facts != record["facts"]:
         raise RecordRefused("its facts are not those of its outcomes", place)
+    _risk_again(record, decision, place)
+
+
+def _risk_again(record: Mapping[str, Any], decision: Decision, place: str) -> None:
+    """Errors: `RecordRefused` where the sentence about the risk is not that of the record, or does not hold for it."""
+    sealed = record["sealed"]
+    if record["risk"] != risk_sentence(record["contract"], sealed):
+        raise RecordRefused("its sentence about the risk is not that of its contract and look", place)
+    if sealed is not None and sealed["look"] > sealed["looks"]:
+        raise RecordRefused("it says of more looks at the sealed holdout than there are", place)
+    if decision.status is not Status.PASSED:
+        return
+    for outcome in decision.outcomes:
+        # Tests of a team's own count with the error that they were written with.
+        weak = outcome.limit.alpha > record["contract"]["alpha"] and outcome.limit.severity == "block"
+        if weak and not outcome.check.startswith(CUSTOM):
+            raise RecordRefused(f"{outcome.check}: a weaker level than its sentence about the risk promises", place)
 
 
 def _image_proven(record: Mapping[str, Any], place: str) -> bool:

@@ -6,6 +6,7 @@ import getpass
 import logging
 import os
 import socket
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,11 +20,16 @@ from weighin.runner.artifact import manifest_digest
 
 ENTRY = "weighin.ledger.entry"
 """Tag of a version that became champion: number of the entry that says so."""
+HEAD = "weighin.ledger.head"
+"""Tag of such a version: `sum` of that entry. Whoever rewrites the entry has to rewrite the model's tag as well."""
 CLAIM = "weighin.ledger.claim."
 """Begin of the tags of a version that is to become champion, each followed by the essence of the entry to say so.
 
-It is written before the entry: who may write the ledger, and not the model, makes nobody champion.
+It is written before the entry: who may write the ledger, and not the model, makes nobody champion. The value says when,
+and names the ledger, since MLflow's copy of a version to another model takes its tags along.
 """
+ADOPTED = "champion when the ledger began"
+"""Reason of the entry for a champion that nobody promoted through the ledger."""
 ROUNDS = 10
 """How often aliases are moved again because another entry was written meanwhile; the next command does the rest."""
 _LOG = logging.getLogger(__name__)
@@ -101,7 +107,8 @@ class Titles:
     def _nothing_is_missing(self, head: Entry | None, versions: Mapping[str, Mapping[str, str]]) -> None:
         """Errors: `RegistryError` when a version says that it became champion by an entry which is not there."""
         last = head.number if head else 0
-        said = [int(t) for tags in versions.values() if (t := tags.get(ENTRY, "")).isdigit()]
+        own = [tags for tags in versions.values() if self._own(tags)]
+        said = [int(t) for tags in own if (t := tags.get(ENTRY, "")).isdigit()]
         if max(said, default=0) > last:
             raise RegistryError(
                 f"a version became champion by entry {max(said)}, and the last entry is {last}",
@@ -119,7 +126,7 @@ class Titles:
         if head.after not in versions:
             remedy = "Somebody deleted it. Restore the registry's database, or go on under a new model name."
             raise RegistryError("it is not there", place, remedy)
-        if not head.mirrored and _claim(head) not in versions[head.after]:
+        if not head.mirrored and claim_tag(head) not in versions[head.after]:
             raise RegistryError(
                 f"the version does not claim that, so {head.who}, who wrote the entry, may not change the model",
                 place,
@@ -133,6 +140,13 @@ class Titles:
                 place,
                 "Look at its files. If they are those of the entry, set the tag to its number; otherwise restore the "
                 "registry's database, or go on under a new model name.",
+            )
+        kept = versions[head.after].get(HEAD, "")
+        if head.mirrored and kept not in {e.sum for e in (head, *late)}:
+            raise RegistryError(
+                f"its tag {HEAD} says {kept or 'nothing'}, the entry's sum is {head.sum}: one of them was rewritten",
+                place,
+                "Compare with a record that was kept elsewhere: weighin history --witness FILE.",
             )
 
     def mirror(self, entry: Entry) -> None:
@@ -156,7 +170,47 @@ class Titles:
 
     def _said(self, entry: Entry) -> dict[str, str]:
         emergency = f"{entry.owner}: {entry.reason}" if entry.emergency else "no"
-        return {ENTRY: str(entry.number), BY: entry.who, RUN: entry.url or "none", EMERGENCY: emergency}
+        return {
+            ENTRY: str(entry.number),
+            HEAD: entry.sum,
+            BY: entry.who,
+            RUN: entry.url or "none",
+            EMERGENCY: emergency,
+        }
+
+    def planned(
+        self,
+        action: Action,
+        head: Entry | None,
+        before: str,
+        after: str,
+        artifact: str,
+        *,
+        record: str = "",
+        owner: str = "",
+        reason: str = "",
+        emergency: bool = False,
+        change: str = "",
+        evidence: str = "",
+        environment: Mapping[str, str] = os.environ,
+    ) -> Entry:
+        """The entry that `enter` would write. `evidence` is the digest of the files that are kept for it."""
+        return Entry(
+            action,
+            before,
+            after,
+            artifact,
+            record,
+            head.sum if head else "",
+            owner,
+            reason,
+            emergency,
+            who(environment),
+            environment.get("WEIGHIN_RUN_URL", ""),
+            _now(),
+            evidence,
+            change,
+        )
 
     def enter(
         self,
@@ -178,30 +232,103 @@ class Titles:
 
         evidence  folder of the files that speak for it
         Errors: `PromotionError` when another came first; `RegistryError`, before anything else is written, where the
-        model may not be changed.
+        model may not be changed, or something says that this is not the first entry.
         """
-        wish = Entry(
+        wish = self.planned(
             action,
+            head,
             before,
             after,
             artifact,
-            record,
-            head.sum if head else "",
-            owner,
-            reason,
-            emergency,
-            who(environment),
-            environment.get("WEIGHIN_RUN_URL", ""),
-            _now(),
-            manifest_digest(evidence),
-            change,
+            record=record,
+            owner=owner,
+            reason=reason,
+            emergency=emergency,
+            change=change,
+            evidence=manifest_digest(evidence),
+            environment=environment,
         )
-        self.registry.tag(self.model, after, {_claim(wish): wish.created})
+        if head is None:
+            self.demand_no_ledger_before(wish)
+        held = self.registry.tags(self.model, after)
+        if not self._own(held):
+            self.registry.untag(self.model, after, [tag for tag in (ENTRY, HEAD) if tag in held])
+        self.registry.tag(self.model, after, {claim_tag(wish): f"{wish.created} {self.ledger.name}"})
         return self.ledger.append(wish, evidence)
 
+    def adoption(self, version: str, artifact: str) -> Entry:
+        """The entry with which a ledger begins where there was a champion before it."""
+        return self.planned("adopt", None, "", version, artifact, reason=ADOPTED)
 
-def _claim(entry: Entry) -> str:
+    def adopt(self, version: str, artifact: str) -> Entry:
+        """Begin the ledger with the champion that was there before it. Errors: as `enter`."""
+        with tempfile.TemporaryDirectory() as nothing:
+            return self.enter("adopt", None, "", version, artifact, Path(nothing), reason=ADOPTED)
+
+    def demand_first_release(self) -> None:
+        """Demand that no version is, or was, champion: an alias that is not found says little.
+
+        Errors: `RegistryError` where the ledger has entries, and as `demand_no_ledger_before`.
+        """
+        head = self.ledger.head()
+        if head is not None:
+            raise RegistryError(
+                f"no alias `{self.champion}`, and the ledger says version {head.after} ({head.described})",
+                self.model,
+                "Somebody deleted the alias: `weighin history --restore` sets it again.",
+            )
+        self.demand_no_ledger_before()
+
+    def demand_no_ledger_before(self, first: Entry | None = None) -> None:
+        """Demand that an empty ledger was always empty: "not found" is not "never was".
+
+        first  the entry that is to begin the ledger; its claim, which a killed process left, is no sign of another
+        Errors: `RegistryError` where a version says that it became champion, or is to become it by another entry, and
+        where there is no champion but an alias of almost the same name.
+        """
+        own = claim_tag(first) if first else ""
+        marked = [
+            (str(version.version), tag)
+            for version in self.registry.entries(self.model)
+            if self._own(version.tags)
+            for tag in dict(version.tags)
+            if tag in (ENTRY, HEAD) or (tag.startswith(CLAIM) and tag != own)
+        ]
+        if marked and not self.ledger.entries():
+            version, tag = marked[0]
+            raise RegistryError(
+                f"the ledger is empty, and version {version} carries the tag {tag}: an entry was there, or was begun",
+                self.ledger.name,
+                "Run again what was interrupted, or restore the registry's database.",
+            )
+        if first is None or not (first.before or first.action == "adopt"):
+            self._demand_no_alias_alike()
+
+    def _own(self, tags: Mapping[str, str]) -> bool:
+        """Whether a version's tags are about this model: those of a copy name the ledger that it was promoted by."""
+        claims = [value.partition(" ")[2] for tag, value in dict(tags).items() if tag.startswith(CLAIM)]
+        return not claims or any(name in ("", self.ledger.name) for name in claims)
+
+    def _demand_no_alias_alike(self) -> None:
+        """Errors: `RegistryError` where `champion` does not exist, and an alias that only looks otherwise does."""
+        held = self.registry.aliases(self.model)
+        alike = sorted(alias for alias in held if _letters(alias) == _letters(self.champion))
+        if alike and self.champion not in held:
+            listed = ", ".join(f"`{alias}` (version {held[alias]})" for alias in sorted(held))
+            raise RegistryError(
+                f"no alias `{self.champion}`; did you mean `{alike[0]}`? The aliases are {listed}",
+                self.model,
+                "Name it in `model.aliases.champion`, or rename it: with one of that name this is no first release.",
+            )
+
+
+def claim_tag(entry: Entry) -> str:
+    """The tag with which a version claims that it is to become champion by an entry."""
     return CLAIM + entry.essence.removeprefix("sha256:")
+
+
+def _letters(alias: str) -> str:
+    return "".join(c for c in alias.casefold() if c.isalnum())
 
 
 def _now() -> str:

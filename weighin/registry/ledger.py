@@ -30,6 +30,8 @@ MIRRORING = PREFIX + "mirroring."
 Who was stopped in between may move them late, when a later entry counts. The tag tells that from a hand.
 """
 BEGUN = "begun"
+ACCEPTED = "accepted from "
+"""Begin of the reason of a promotion whose record was made for another registry or registered model."""
 Action = Literal["adopt", "promote", "rollback"]
 
 
@@ -111,6 +113,12 @@ class Entry:
             begun=tuple(sorted(k for k, v in mirroring.items() if v == BEGUN)),
             served=served,
         )
+
+    @property
+    def described(self) -> str:
+        """The entry in a sentence: what, to which version, by whom, when, and why."""
+        why = f": {_inert(self.reason)}" if self.reason else ""
+        return f"entry {self.number}, {self.action} to version {self.after} by {_inert(self.who)}, {self.created}{why}"
 
     def __str__(self) -> str:
         """For people who read the registry's own pages; Markdown that says nothing but what the tags say."""

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,11 @@ class Registry:
         for key, value in tags.items():
             self._set(lambda key=key, value=value: self._client.set_model_version_tag(name, version, key, value))
 
+    def untag(self, name: str, version: str, tags: Iterable[str]) -> None:
+        """Delete tags of a version."""
+        for key in tags:
+            self._call(lambda key=key: self._client.delete_model_version_tag(name, version, key))
+
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags on the run of a version."""
         for key, value in tags.items():
@@ -274,8 +279,22 @@ class Registry:
         return sorted((m.timestamp / 1000, float(m.value)) for m in found)
 
     def copy_version(self, address: Address, name: str) -> str:
-        """Copy a version to another registered model of this registry; returns its number there."""
-        copied = self._call(lambda: self._client.copy_model_version(f"models:/{address.name}/{address.version}", name))
+        """Copy a version to another registered model of this registry; returns its number there.
+
+        Without its tags, which MLflow's own copy takes along: they say what that version is in the other model.
+        """
+        from mlflow.exceptions import MlflowException
+
+        found = self._call(lambda: self._client.get_model_version(address.name, address.version))
+        # It may exist, and who may only copy into it cannot create it.
+        with contextlib.suppress(MlflowException):
+            self._client.create_registered_model(name)
+        source = f"models:/{address.name}/{address.version}"
+        copied = self._call(
+            lambda: self._client.create_model_version(
+                name, source, found.run_id, description=found.description, model_id=found.model_id
+            )
+        )
         return str(copied.version)
 
     def run_of(self, address: Address) -> str:
