@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from weighin.data.arrow import Unsound, read_table
 from weighin.errors import NotEvaluated
 
 
@@ -49,10 +50,11 @@ def read_arrow(path: Path, place: str, most: int) -> pa.Table:
     if path.stat().st_size > most:
         raise NotEvaluated(f"larger than {most} bytes", place, "Nothing that is asked for needs more.")
     try:
-        with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
-            return reader.read_all()
-    except (pa.ArrowException, OSError) as error:
-        raise NotEvaluated(f"not an Arrow file ({error})", place, "Run the step again.") from error
+        return read_table(path, most)
+    except Unsound as error:
+        raise NotEvaluated(f"not a sound Arrow file: {error}", place, "Run the step again.") from error
+    except OSError as error:
+        raise NotEvaluated("the file cannot be opened", place, "Run the step again.") from error
 
 
 def group_codes(values: pa.ChunkedArray, place: str) -> tuple[NDArray[np.int64], int]:
