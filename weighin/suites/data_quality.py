@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from weighin.bounded import content, json_value
 from weighin.contract import Check, Contract
 from weighin.contract.quality import DataQuality
 from weighin.contract.rules import ColumnRule, QualityRule, quality_rules
@@ -26,6 +26,7 @@ from weighin.suites.quality_columns import QualityColumns, quality_columns
 from weighin.suites.quality_docs import LOST, NOT_SHOWN, Found, write_docs
 from weighin.suites.quality_engines import Configuration, Engine, choose, count, widest
 
+SUITE_BYTES = 64 * 2**20
 SMALL = 10
 """Fewer rows than these of a sensitive column are only said to be few."""
 
@@ -132,7 +133,7 @@ def _suite(folder: Path, name: str, dataset: str) -> list[Configuration]:
     """The expectations of a suite that hold in this dataset. Errors: `NotEvaluated` when there are none."""
     place = f"{FOLDER}/expectations/{name}.json"
     try:
-        listed = json.loads((folder / "expectations" / f"{name}.json").read_text())["expectations"]
+        listed = json_value(content(folder / "expectations" / f"{name}.json", SUITE_BYTES))["expectations"]
         found: list[Configuration] = [
             {
                 "id": str(e.get("id") or uuid.uuid5(uuid.NAMESPACE_URL, f"weighin:own:{name}:{i}")),

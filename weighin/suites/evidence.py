@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from weighin.bounded import json_value
 from weighin.contract import Contract
 from weighin.contract.checks import cut
 from weighin.contract.models import TimeBlock
@@ -249,7 +249,7 @@ class Evidence:
         if (of == "session" or role != "clean") and problem.is_file():
             raise NotEvaluated(problem.read_text()[:500], f"load/{name}")
         try:
-            value = json.loads(path.read_text()) if path.stat().st_size < FACTS_BYTES else None
+            value = json_value(path.read_bytes()) if path.stat().st_size < FACTS_BYTES else None
         except (OSError, ValueError) as error:
             raise NotEvaluated(f"not recorded ({error})", f"load/{path.name}", "Run the load step again.") from error
         if not isinstance(value, dict):
