@@ -8,6 +8,7 @@ import sys
 
 from weighin.cli.arguments import parser
 from weighin.errors import INTERNAL_ERROR, WeighinError
+from weighin.redact import reduced
 from weighin.runner.inert import visible
 
 KEPT = "\n"
@@ -50,5 +51,5 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if given.debug:
             raise
-        print(f"weighin: internal error, {type(error).__name__}: {error}. See it with --debug.", file=sys.stderr)
+        print(f"weighin: internal error, {reduced(error)}. See it with --debug.", file=sys.stderr)
         return INTERNAL_ERROR

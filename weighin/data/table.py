@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from weighin.data.arrow import Unsound, read_table
 from weighin.errors import NotEvaluated
+from weighin.redact import reduced
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
@@ -29,8 +30,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     except FileNotFoundError as error:
         raise NotEvaluated("the file is missing", str(path), "Correct the path in the contract's `data`.") from error
     except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NotEvaluated(f"not a readable Parquet file ({first})", str(path), "Write it again.") from error
+        raise NotEvaluated(f"not a readable Parquet file ({reduced(error)})", str(path), "Write it again.") from error
     if not table.num_rows:
         raise NotEvaluated("the file has no rows", str(path), "Nothing can be measured on an empty table.")
     return table
@@ -44,7 +44,7 @@ def read_arrow(path: Path, place: str, most: int) -> pa.Table:
     """
     problem = path.parent.with_suffix(".problem")
     if problem.is_file():
-        raise NotEvaluated(problem.read_text()[:500], place)
+        raise NotEvaluated(problem.read_text(encoding="utf-8", errors="replace")[:500], place)
     if path.is_symlink() or not path.is_file():
         raise NotEvaluated("the file was not left", place, "Look at the log of the step that should have left it.")
     if path.stat().st_size > most:

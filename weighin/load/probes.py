@@ -10,6 +10,7 @@ from weighin.bounded import json_value
 from weighin.load.answer import read_answer
 from weighin.load.client import Client
 from weighin.load.schedule import bodies
+from weighin.redact import reduced
 from weighin.runner.plan import Interface
 
 EXAMPLE = "input_example.json"
@@ -89,6 +90,6 @@ async def _example(path: Path, interface: Interface, answered: Any) -> list[dict
         if interface.form == "dataframe_split":
             body = path.read_bytes()
     except (ValueError, KeyError, TypeError) as error:
-        return [{"name": name, "unavailable": f"the logged input example is no table ({error!r})"}]
+        return [{"name": name, "unavailable": f"the logged input example is no table ({reduced(error)})"}]
     said = await answered(body, rows)
     return [{"name": name, "said": said or "answered", "kept": not said}]

@@ -13,6 +13,7 @@ import rfc8785
 from weighin.bounded import json_value
 from weighin.errors import EvidenceError
 from weighin.outcome import Direction, Limit, Measurement, Outcome, Status, Unmeasured
+from weighin.redact import reduced
 
 
 def canonical(value: Any) -> bytes:
@@ -141,7 +142,8 @@ def decode_evidence(check: str, value: Mapping[str, Any]) -> Measurement | Unmea
             dict(value["detail"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise EvidenceError(f"the measurement of {check} is damaged: {error!r}", "", "Run the suite again.") from error
+        said = reduced(error)
+        raise EvidenceError(f"the measurement of {check} is damaged ({said})", "", "Run the suite again.") from error
 
 
 def decode_limit(value: Mapping[str, Any]) -> Limit:
@@ -155,7 +157,7 @@ def decode_limit(value: Mapping[str, Any]) -> Limit:
             value["when_inconclusive"],
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise EvidenceError(f"a limit is damaged: {error!r}", "", "Run the suite again.") from error
+        raise EvidenceError(f"a limit is damaged ({reduced(error)})", "", "Run the suite again.") from error
 
 
 def decode_outcome(value: Mapping[str, Any]) -> Outcome:
