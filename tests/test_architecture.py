@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "weighin"
 ORDER = {
     "errors": 0,
+    "bounded": 0,
+    "redact": 0,
     "outcome": 0,
     "stats": 1,
     "contract": 2,

@@ -170,7 +170,7 @@ def test_no_file_a_broken_one_and_a_link_are_not_evaluated(path: Path, tmp_path:
     with pytest.raises(NotEvaluated, match="not left"):
         read_shap(path, NAMES, "p")
     path.write_bytes(b"ARROW1 but not really")
-    with pytest.raises(NotEvaluated, match="not an Arrow file"):
+    with pytest.raises(NotEvaluated, match="not a sound Arrow file"):
         read_shap(path, NAMES, "p")
     path.unlink()
     write_shap(tmp_path / "real.arrow", NAMES, np.zeros((1, 5)))

@@ -8,6 +8,7 @@ none: it compares `profiles/<dataset>.json`, which are counted over all of them 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from weighin.data.relation import Relation
 from weighin.data.table import read_columns
 from weighin.errors import WeighinError
 from weighin.record.encode import file_digest
+from weighin.runner.problem import COLUMNS
 
 Stored = Callable[[str], Profile]
 """The profile that is stored with the model in a role. Errors: `WeighinError` when there is none."""
@@ -49,6 +51,8 @@ def _span(file: ContractFile, dataset: str, moment: datetime) -> Span | None:
 def resolve_rows(file: ContractFile, work: Path, sealed: bool, moment: datetime) -> dict[str, dict[str, Any]]:
     """Write the features of every dataset that has rows; say what they are and where they came from."""
     contract = file.contract
+    (work / COLUMNS).parent.mkdir(parents=True, exist_ok=True)
+    (work / COLUMNS).write_text(json.dumps(list(contract.features)))
     found: dict[str, dict[str, Any]] = {}
     for dataset in (*contract.data.named, *(["sealed_holdout"] if sealed else [])):
         found[dataset] = known = {"sha256": "", "rows": 0, "total": 0, "problem": "", "features": "", "place": ""}

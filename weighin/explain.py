@@ -37,7 +37,7 @@ def shap_values(predict: Callable[[pd.DataFrame], Floats], features: pd.DataFram
         from shap.explainers import PermutationExplainer
         from shap.maskers import Independent
     except ImportError as error:
-        raise NotEvaluated(f"SHAP cannot be computed ({error})", "shap", "Install `weighin[shap]`.") from error
+        raise NotEvaluated("shap is not installed", "shap", "Install `weighin[shap]`.") from error
     if not len(features) or not features.shape[1]:
         raise NotEvaluated("there are no rows or no features to explain", "shap", "Correct the features.")
     rng = np.random.default_rng(seed)
@@ -80,9 +80,7 @@ def read_shap(path: Path, names: Sequence[str], place: str) -> Floats:
     """
     table = read_arrow(path, place, BYTES_AT_MOST)
     if table.column_names != list(names) or {f.type for f in table.schema} != {pa.float64()}:
-        raise NotEvaluated(
-            f"expected {', '.join(names)} as doubles, found {table.column_names}", place, "Run it again."
-        )
+        raise NotEvaluated(f"expected {', '.join(names)} as doubles, and found others", place, "Run it again.")
     if not 0 < table.num_rows <= ROWS_AT_MOST:
         raise NotEvaluated(f"{table.num_rows} rows, expected 1 to {ROWS_AT_MOST}", place, "Run it again.")
     values = np.column_stack([column.to_numpy() for column in table.columns]).astype(np.float64)

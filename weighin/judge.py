@@ -25,6 +25,7 @@ from weighin.record.decision import CUSTOM, Decision, judge_evidence
 from weighin.record.encode import encode_outcome
 from weighin.record.suite import FILE as OUTCOMES
 from weighin.record.suite import Binding, SuiteOutcomes
+from weighin.redact import BYTES, keep
 from weighin.runner.isolated import isolated
 from weighin.subject import Subject
 
@@ -75,7 +76,10 @@ def run_own_code(suite: str, file: ContractFile, work: Path, out: Path) -> int:
         raise ContractError("no such suite file", str(tests), "Name one of the gates, or add the file.")
     files = ([CHECKS] if custom_metrics(file.contract, suite) else []) + ([tests] if tests.is_file() else [])
     more = [f"--confcutdir={tests.parent}", f"--rootdir={file.folder}", "--import-mode=importlib", "--weighin-own-only"]
-    return _pytest(suite, files, file, work, folder, ["-P", "-s"], more)
+    code = _pytest(suite, files, file, work, folder, ["-P", "-s"], more, shown=False)
+    if code:
+        print(f"suite {suite}: not all of the repository's own tests pass; what they printed is kept on this machine")
+    return code
 
 
 def _note_absent(suite: str, file: ContractFile, work: Path, left: Path) -> None:
@@ -100,16 +104,46 @@ def _emptied(folder: Path) -> Path:
 
 
 def _pytest(
-    suite: str, files: list[Path], file: ContractFile, work: Path, out: Path, python: list[str], more: list[str]
+    suite: str,
+    files: list[Path],
+    file: ContractFile,
+    work: Path,
+    out: Path,
+    python: list[str],
+    more: list[str],
+    *,
+    shown: bool = True,
 ) -> int:
+    """Run pytest; returns its exit code.
+
+    python, more  further options of the interpreter and of pytest
+    shown         whether what is printed holds no value of the data
+    """
     command = [
-        *(sys.executable, *python, "-m", "pytest", *map(str, files), "-q", "--no-header", "--tb=line"),
-        *("-c", str(CONFIGURATION), "-p", "no:cacheprovider", "-p", "weighin.suites.plugin", "--strict-markers"),
+        *(
+            sys.executable,
+            *python,
+            "-m",
+            "pytest",
+            *map(str, files),
+            "-q",
+            "--no-header",
+            "--tb=line",
+            "--show-capture=no",
+        ),
+        *("-c", str(CONFIGURATION), "-p", "no:cacheprovider", "-p", "weighin.suites.plugin", "--disable-warnings"),
         *("-o", "junit_family=xunit2", f"--junitxml={out / 'junit.xml'}", f"--weighin-contract={file.path.resolve()}"),
         *(f"--weighin-suite={suite}", f"--weighin-work={work.resolve()}", f"--weighin-out={out.resolve()}", *more),
     ]
     try:
-        return subprocess.run(command, timeout=SUITE_SECONDS, check=False, env=isolated(os.environ)).returncode
+        with tempfile.TemporaryFile() as log:
+            out_to = None if shown else log
+            done = subprocess.run(
+                command, timeout=SUITE_SECONDS, check=False, env=isolated(os.environ), stdout=out_to, stderr=out_to
+            )
+            log.seek(-min(log.tell(), BYTES), os.SEEK_CUR)
+            keep(log.read())
+        return done.returncode
     except subprocess.TimeoutExpired:
         print(f"suite {suite} was stopped after {SUITE_SECONDS} s", file=sys.stderr)
         return 3

@@ -6,9 +6,11 @@ read by a judge that trusts nothing in it.
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +19,28 @@ from numpy.typing import NDArray
 from weighin.data.table import read_arrow
 from weighin.errors import NotEvaluated
 from weighin.record.encode import file_digest
+from weighin.redact import cause, listed, reduced
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMN = "prediction"
 FEATURES = b"weighin.features"
 """Metadata of a file of predictions: digest of the features that they answer, row by row."""
+TYPE_NAMES = {
+    "int32": "integer",
+    "int64": "long",
+    "float32": "float",
+    "float64": "double",
+    "object": "string",
+    "string": "string",
+    "str": "string",
+    "bool": "boolean",
+    "datetime64[ns]": "datetime",
+}
+"""pandas' types by MLflow's names."""
+WIDENED = {"long": ("integer",), "double": ("float", "integer", "long"), "float": ("integer",)}
+"""What MLflow takes for another type."""
 FILE_BYTES = 512 * 2**20
 """Largest file that a predicting process may write."""
 
@@ -41,13 +61,17 @@ def predict(model: Path, features: Path, out: Path, columns: tuple[int, ...], sh
     try:
         loaded = mlflow.pyfunc.load_model(str(model))
     except Exception as error:
-        raise NotEvaluated(f"the model does not load, {_said(error)}", "", "Load it by hand.") from error
+        said = _missing(error) or reduced(error)
+        raise NotEvaluated(f"the model does not load, {said}", "", "Load it by hand.") from error
 
     def ask(rows: pd.DataFrame, place: str) -> Floats:
         try:
             raw = loaded.predict(rows)
         except Exception as error:
-            raise NotEvaluated(f"the model raised {_said(error)}", place, "Ask it by hand.") from error
+            said = reduced(error, rows.columns)
+            raise NotEvaluated(
+                unlike_signature(loaded, rows) or f"the model raised {said}", place, "Ask it by hand."
+            ) from error
         return answers_in(raw, columns)
 
     out.mkdir(parents=True, exist_ok=True)
@@ -75,8 +99,39 @@ def prediction_columns(columns: tuple[int, ...]) -> list[str]:
     return [COLUMN] if len(columns) == 1 else [f"{COLUMN}_{i}" for i in range(len(columns))]
 
 
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+def _missing(error: BaseException) -> str:
+    """The module that a model needs and that is not there, if that is why it does not load."""
+    if isinstance(error, ModuleNotFoundError) and re.fullmatch(r"[A-Za-z_][\w.]{0,59}", error.name or "", re.ASCII):
+        return f"no module {error.name} is installed"
+    return ""
+
+
+def unlike_signature(model: Any, rows: pd.DataFrame) -> str:
+    """In what rows that a model refused differ from its signature; empty where they do not, or it has none.
+
+    It is found by comparing the two, and not in what MLflow says, which quotes the rows.
+    """
+    try:
+        schema = model.metadata.get_input_schema()
+        wanted = {i.name: (i.type.name, i.required) for i in schema.inputs}
+    except Exception:  # noqa: BLE001 - the signature of a stranger; without one there is nothing to compare
+        return ""
+    absent = [str(n) for n, (_, required) in wanted.items() if required and n not in rows.columns]
+    if absent:
+        return f"the model's signature wants the columns {listed(absent)}, which the features lack"
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, (kind, _) in wanted.items():
+        held = _type_name(rows[name].dtype) if name in rows.columns else kind
+        if held != kind and held not in WIDENED.get(kind, ()) and kind in TYPE_NAMES.values():
+            found.setdefault((held, kind), []).append(str(name))
+    for (held, kind), names in found.items():
+        return f"the columns {listed(names)} hold {held}, and the model's signature wants {kind}"
+    return ""
+
+
+def _type_name(dtype: Any) -> str:
+    name = str(dtype)
+    return TYPE_NAMES.get(name) or ("datetime" if name.startswith("datetime64") else "another type")
 
 
 def answers_in(answers: object, columns: tuple[int, ...]) -> Floats:
@@ -90,7 +145,8 @@ def answers_in(answers: object, columns: tuple[int, ...]) -> Floats:
     try:
         values = np.asarray(getattr(answers, "to_numpy", lambda: answers)(), dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise NotEvaluated(f"the answers are not numbers ({error})", "", "Return one number per row.") from error
+        said = cause(error)
+        raise NotEvaluated(f"the answers are not numbers ({said})", "", "Return one number per row.") from error
     if values.ndim == 2 and (max(columns) < values.shape[1] or values.shape[1] == len(columns) == 1):
         return values[:, list(columns)] if values.shape[1] > 1 else values
     if values.ndim == 1 and len(columns) == 1:
@@ -112,7 +168,7 @@ def read_predictions(path: Path, rows: int, columns: tuple[int, ...], features: 
     table = read_arrow(path, place, FILE_BYTES)
     names = prediction_columns(columns)
     if table.column_names != names or {f.type for f in table.schema} != {pa.float64()}:
-        raise NotEvaluated(f"expected {', '.join(names)} as doubles, found {table.schema}", place, "Predict again.")
+        raise NotEvaluated(f"the columns are not {', '.join(names)} as doubles", place, "Predict again.")
     answered = (table.schema.metadata or {}).get(FEATURES, b"").decode("ascii", "replace")
     if features and answered != features:
         raise NotEvaluated(

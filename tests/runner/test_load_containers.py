@@ -17,6 +17,7 @@ import pytest
 from weighin.load import read_log
 from weighin.runner import docker
 from weighin.runner.plan import Phase, Session
+from weighin.runner.problem import NOTHING
 
 pytestmark = pytest.mark.docker
 IMAGE = "weighin:local"
@@ -76,7 +77,7 @@ def test_a_server_that_takes_more_memory_than_it_may_is_said(tmp_path: Path) -> 
 def test_a_server_that_dies_is_said_with_its_last_words(tmp_path: Path) -> None:
     work = written(tmp_path, "dies")
     docker.load(IMAGE, work)
-    assert load_work.problems(work)["candidate-0"] == "the server ended by itself (code 3): out of luck"
+    assert load_work.problems(work)["candidate-0"] == f"the server ended by itself (code 3): {NOTHING}"
     assert ours() == []
 
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
 from weighin.cli.arguments import parser
 from weighin.errors import INTERNAL_ERROR, WeighinError
+from weighin.redact import reduced
+from weighin.runner.inert import visible
+
+KEPT = "\n"
+
+
+def must_be_encodable(*streams: object) -> None:
+    """Let a character that a stream's encoding lacks be written as its escape: a message must not end in an error."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     # MLflow's own defaults keep a caller of a registry that is away waiting for many minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    must_be_encodable(sys.stdout, sys.stderr)
     given = parser().parse_args(argv)
     from weighin.cli import commands
 
@@ -30,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     except WeighinError as error:
         if given.debug:
             raise
-        print(f"weighin: {error}", file=sys.stderr)
+        print(f"weighin: {visible(error, KEPT)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("weighin: interrupted", file=sys.stderr)
@@ -38,5 +51,5 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if given.debug:
             raise
-        print(f"weighin: internal error, {type(error).__name__}: {error}. See it with --debug.", file=sys.stderr)
+        print(f"weighin: internal error, {reduced(error)}. See it with --debug.", file=sys.stderr)
         return INTERNAL_ERROR

@@ -17,6 +17,7 @@ from weighin.judge import decide_again
 from weighin.record.decision import VERDICT, decision_record, verdict_file
 from weighin.record.encode import write_json
 from weighin.record.provenance import proven
+from weighin.redact import reduced
 from weighin.report import html, markdown
 from weighin.report.annotations import commands
 
@@ -28,7 +29,7 @@ def or_not_evaluated(reports: Path) -> Iterator[None]:
         yield
     except Exception as error:
         code = error.exit_code if isinstance(error, WeighinError) else INTERNAL_ERROR
-        reason = str(error) if isinstance(error, WeighinError) else f"internal error: {error!r}"
+        reason = str(error) if isinstance(error, WeighinError) else f"internal error, {reduced(error)}"
         reports.mkdir(parents=True, exist_ok=True)
         # A record of an earlier run must not stand beside the news that this one came to no decision.
         (reports / "record.json").unlink(missing_ok=True)

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import yaml
 
+from weighin.bounded import Unreadable, content, yaml_nodes
+
 Match = Callable[[yaml.Node], bool]
 
 
 def lines(path: Path, checks: list[str]) -> dict[str, int]:
     """Check -> line, counted from 1: of its limit, or else of its gate. An unreadable file has no lines."""
     try:
-        root = yaml.compose(path.read_bytes(), Loader=yaml.SafeLoader)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        root = yaml_nodes(content(path))
+    except (OSError, Unreadable):
         return {}
     return {check: _line(root, check) for check in checks} if root is not None else {}
 

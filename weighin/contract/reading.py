@@ -14,10 +14,14 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from weighin.bounded import Unreadable, content, yaml_nodes, yaml_value
 from weighin.contract.checks import checks
 from weighin.contract.models import Contract
 from weighin.contract.sources import Files
 from weighin.errors import ContractError
+
+SHOWN = 120
+"""Letters of a wrong value in a message."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +55,21 @@ def read_contract(path: Path) -> ContractFile:
     Errors: `ContractError` with one line per problem, each `file:line: fact. remedy`.
     """
     try:
-        raw = path.read_bytes()
-        root = yaml.compose(raw, Loader=yaml.SafeLoader)
+        raw = content(path)
+    except Unreadable as error:
+        raise ContractError(str(error), str(path), "Write a shorter contract.") from error
     except OSError as error:
         raise ContractError(
             error.strerror or "cannot be read", str(path), "Give the contract's path with --contract."
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-        problem = getattr(error, "problem", None) or "not UTF-8 text"
-        raise ContractError(f"not valid YAML: {problem}", f"{path}:{line}", "Correct the line.") from error
-    if not isinstance(root, yaml.MappingNode):
-        raise ContractError("the contract is empty or not a mapping", str(path), "Start from model_contract.yaml.")
-    problems = list(_repeated_keys(root, path))
-    values = yaml.safe_load(raw)
+    try:
+        root = yaml_nodes(raw)
+        if not isinstance(root, yaml.MappingNode):
+            raise ContractError("the contract is empty or not a mapping", str(path), "Start from model_contract.yaml.")
+        problems = list(_repeated_keys(root, path))
+        values = yaml_value(raw)
+    except Unreadable as error:
+        raise ContractError(f"not valid YAML: {error}", f"{path}:{error.line}", "Correct the line.") from error
     try:
         contract = Contract.model_validate(values)
     except ValidationError as error:
@@ -93,6 +98,8 @@ def _repeated_keys(node: yaml.Node, path: Path) -> list[str]:
         seen: dict[Any, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # no key that a contract can have, which reading its value says
             if key.value in seen:
                 found.append(f"{path}:{line}: `{key.value}` stands here and in line {seen[key.value]}. Keep one.")
             seen[key.value] = line
@@ -125,8 +132,14 @@ def _sentence(detail: ErrorDetails, root: yaml.Node, path: Path) -> str:
         return f"{path}:{line}: `{detail['loc'][-1]}` is missing in {where}. Add it."
     message = detail["msg"].removeprefix("Value error, ").rstrip(".")
     given = detail["input"]
-    shown = f", not {given!r}" if isinstance(given, (str, int, float, bool)) else ""
+    shown = f", not {_quoted(given)}" if isinstance(given, (str, int, float, bool)) else ""
     return f"{path}:{line}: {where}: {message}{shown}."
+
+
+def _quoted(given: object) -> str:
+    """What stands in the contract, which somebody wrote by hand; of a long text its beginning."""
+    text = repr(given[: SHOWN + 1] if isinstance(given, str) else given)
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
 def _walk(node: yaml.Node, loc: tuple[str | int, ...]) -> tuple[yaml.Node, yaml.Node | None, list[str]]:

@@ -13,6 +13,7 @@ from weighin.data.cells import Cells, Counts, Moments
 from weighin.data.relation import Kind
 from weighin.errors import EvidenceError
 from weighin.record.encode import canonical, digest, read_json, write_json
+from weighin.redact import reduced
 
 SCHEMA = "weighin/profile/v1"
 
@@ -83,7 +84,7 @@ class Profile:
             head = {k: value[k] for k in ("rows", "groups", "engine", "exact", "table")}
             return Profile(**head, columns=columns)
         except (KeyError, TypeError, ValueError) as error:
-            raise EvidenceError(f"damaged: {error!r}", str(path), "Make the profile again.") from error
+            raise EvidenceError(f"damaged ({reduced(error)})", str(path), "Make the profile again.") from error
 
     def _value(self) -> dict[str, Any]:
         head = {k: getattr(self, k) for k in ("rows", "groups", "engine", "exact")}

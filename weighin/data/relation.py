@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from weighin.contract.sources import Files, Query, Span
 from weighin.data.engines import Engine, engine_for, located
 from weighin.errors import NotEvaluated
+from weighin.redact import reduced
 
 Kind = Literal["integer", "float", "string", "boolean", "timestamp", "date", "other"]
 
@@ -51,6 +52,7 @@ class Relation:
         """
         place = located(given, folder) if isinstance(given, Files) else f"table {given.table or given.query}"
         chosen = engine_for(given, engine)
+        chosen.names = tuple(types or ())
         with chosen.reading(place):
             if isinstance(given, Files):
                 opened = chosen.files(located(given, folder), given, types or {})
@@ -142,7 +144,8 @@ class Relation:
                     writer = writer or opened.enter_context(pq.ParquetWriter(path, batch.schema, compression="zstd"))
                     writer.write_batch(batch)
                 except OSError as error:
-                    raise NotEvaluated(f"its rows cannot be kept here ({error})", str(path), "Make room.") from error
+                    said = reduced(error)
+                    raise NotEvaluated(f"its rows cannot be kept here ({said})", str(path), "Make room.") from error
         if writer is None:
             raise NotEvaluated("there are no rows", self.place, "Nothing can be measured on an empty table.")
 

@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from weighin.data.arrow import Unsound, read_table
 from weighin.errors import NotEvaluated
+from weighin.redact import reduced
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
@@ -28,8 +30,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     except FileNotFoundError as error:
         raise NotEvaluated("the file is missing", str(path), "Correct the path in the contract's `data`.") from error
     except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NotEvaluated(f"not a readable Parquet file ({first})", str(path), "Write it again.") from error
+        raise NotEvaluated(f"not a readable Parquet file ({reduced(error)})", str(path), "Write it again.") from error
     if not table.num_rows:
         raise NotEvaluated("the file has no rows", str(path), "Nothing can be measured on an empty table.")
     return table
@@ -43,16 +44,17 @@ def read_arrow(path: Path, place: str, most: int) -> pa.Table:
     """
     problem = path.parent.with_suffix(".problem")
     if problem.is_file():
-        raise NotEvaluated(problem.read_text()[:500], place)
+        raise NotEvaluated(problem.read_text(encoding="utf-8", errors="replace")[:500], place)
     if path.is_symlink() or not path.is_file():
         raise NotEvaluated("the file was not left", place, "Look at the log of the step that should have left it.")
     if path.stat().st_size > most:
         raise NotEvaluated(f"larger than {most} bytes", place, "Nothing that is asked for needs more.")
     try:
-        with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
-            return reader.read_all()
-    except (pa.ArrowException, OSError) as error:
-        raise NotEvaluated(f"not an Arrow file ({error})", place, "Run the step again.") from error
+        return read_table(path, most)
+    except Unsound as error:
+        raise NotEvaluated(f"not a sound Arrow file: {error}", place, "Run the step again.") from error
+    except OSError as error:
+        raise NotEvaluated("the file cannot be opened", place, "Run the step again.") from error
 
 
 def group_codes(values: pa.ChunkedArray, place: str) -> tuple[NDArray[np.int64], int]:

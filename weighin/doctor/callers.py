@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
+from weighin.bounded import content, yaml_value
 
 FOLDER = ".github/workflows"
 _OURS = re.compile(r"(?P<where>\.|[\w.-]+/[\w.-]+)/\.github/workflows/(?P<file>[\w.-]+\.yml)(?:@(?P<ref>.+))?")
@@ -120,7 +120,7 @@ def read_workflows(folder: Path) -> list[Workflow]:
 
 def _read(path: Path) -> Workflow:
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml_value(content(path))
         triggers = value.pop(True, value.pop("on", {}))  # YAML 1.1 reads `on` as true
         if isinstance(triggers, str):
             triggers = [triggers]
@@ -128,5 +128,5 @@ def _read(path: Path) -> Workflow:
         if not all(isinstance(job, Mapping) for job in value["jobs"].values()):
             raise ValueError("a job is no mapping")
         return Workflow(path.name, value)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Workflow(path.name, {}, f"{path.name} cannot be read as a workflow ({type(error).__name__})")

@@ -100,7 +100,9 @@ def _owners(root: Path, file: ContractFile, workflows: Sequence[Workflow]) -> Fi
         return missing("owners", f"none of {', '.join(PLACES)} exists", remedy)
     if bare := [path for path in _guarded(root, file, workflows, owners.path) if not owners.of(path)]:
         return missing("owners", f"{owners.path} names no owner for {_shown(bare)}", remedy)
-    return ok("owners", f"{owners.path} covers all that decides: contract, data, metrics, suites, policy, workflows, itself")
+    return ok(
+        "owners", f"{owners.path} covers all that decides: contract, data, metrics, suites, policy, workflows, itself"
+    )
 
 
 def _guarded(root: Path, file: ContractFile, workflows: Sequence[Workflow], own: str) -> list[str]:
@@ -162,7 +164,9 @@ def _check_always(workflows: Sequence[Workflow]) -> Finding:
             said = f"{call.workflow.name} does not run on every pull request (`{'`, `'.join(few)}`)"
             return missing("check-always", said, "Remove the filter: a required check that never runs waits for ever.")
         if not _runs_always(call):
-            remedy = "Need no job but that of review.yml, with `if: ${{ !cancelled() }}`: a skipped job counts as success."
+            remedy = (
+                "Need no job but that of review.yml, with `if: ${{ !cancelled() }}`: a skipped job counts as success."
+            )
             return missing("check-always", f"{call.place} may be skipped", remedy)
         if "merge_group" not in call.workflow.triggers:
             said = f"{call.workflow.name} does not run in a merge queue"

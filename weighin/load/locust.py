@@ -24,6 +24,7 @@ from weighin.load.generate import Workers
 from weighin.load.log import Response
 from weighin.load.schedule import arrivals
 from weighin.load.send import breaks, hopeless, undisturbed
+from weighin.redact import cause, reduced, type_of
 from weighin.runner.plan import LoadPlan
 
 try:
@@ -57,6 +58,13 @@ def run(url: str, plan: LoadPlan, seed: Sequence[int], workers: Workers | None =
     return _as_master(url, plan, seed, workers)
 
 
+def _failed(exception: object) -> str:
+    """What a request met: a status, or the type of an error. Its text may be the server's, with rows in it."""
+    status = getattr(getattr(exception, "response", None), "status_code", None) or getattr(exception, "code", None)
+    said = type_of(exception) if isinstance(exception, BaseException) else "an error"
+    return f"{said}: status {status}" if isinstance(status, int) and status else said
+
+
 class _Tasks:
     """The users of a locustfile, and what their requests met: `seen`."""
 
@@ -64,7 +72,7 @@ class _Tasks:
         try:
             classes = list(load_locustfile(str(Path(locustfile).resolve()))[0].values())
         except (Exception, SystemExit) as error:
-            said = f"{type(error).__name__}: {error}"
+            said = reduced(error)
             raise NotEvaluated(f"the locustfile does not load, {said}", locustfile, "Try it with Locust.") from error
         for each in classes:
             if not each.tasks or any(isinstance(task, type) for task in each.tasks):
@@ -136,7 +144,7 @@ class _Tasks:
         except StopUser:
             pass
         except Exception as raised:  # noqa: BLE001 - whatever a team's task raises is a failure of this arrival
-            error = f"the task raised {type(raised).__name__}: {raised}"[:200]
+            error = f"the task raised {cause(raised)}"
         if error:
             self.seen.append(Response(phase, intended, started, self.now(), error))
 
@@ -157,7 +165,7 @@ class _Tasks:
         if phase:
             done = self.now()
             sent = done - (response_time or 0.0) / 1000
-            error = f"{type(exception).__name__}: {exception}"[:200] if exception else ""
+            error = _failed(exception) if exception else ""
             self.seen.append(Response(phase, sent - late, sent, done, error))
 
 

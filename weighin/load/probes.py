@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
+from weighin.bounded import json_value
 from weighin.load.answer import read_answer
 from weighin.load.client import Client
 from weighin.load.schedule import bodies
+from weighin.redact import reduced
 from weighin.runner.plan import Interface
 
 EXAMPLE = "input_example.json"
@@ -83,12 +84,12 @@ async def _example(path: Path, interface: Interface, answered: Any) -> list[dict
     try:
         if path.stat().st_size > EXAMPLE_BYTES:
             raise ValueError(f"larger than {EXAMPLE_BYTES} bytes")
-        table = json.loads(path.read_text())["dataframe_split"]
+        table = json_value(path.read_bytes())["dataframe_split"]
         frame = pd.DataFrame(table["data"], columns=table["columns"])
         body, rows = bodies(frame, interface).of(range(len(frame))), len(frame)
         if interface.form == "dataframe_split":
             body = path.read_bytes()
     except (ValueError, KeyError, TypeError) as error:
-        return [{"name": name, "unavailable": f"the logged input example is no table ({error!r})"}]
+        return [{"name": name, "unavailable": f"the logged input example is no table ({reduced(error)})"}]
     said = await answered(body, rows)
     return [{"name": name, "said": said or "answered", "kept": not said}]

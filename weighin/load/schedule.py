@@ -131,9 +131,7 @@ def _around(interface: Interface) -> tuple[bytes, bytes]:
         # A text within, so that one that stands in quotation marks is found out.
         json.loads('[""]'.join(parts))
     except ValueError as error:
-        raise NotEvaluated(
-            f"the template of requests is not JSON ({error})", "load", f"Write {ROWS} for the rows."
-        ) from error
+        raise NotEvaluated("the template of requests is not JSON", "load", f"Write {ROWS} for the rows.") from error
     if len(parts) != 2:
         raise NotEvaluated(f"the template of requests has {ROWS} {len(parts) - 1} times", "load", "Write it once.")
     return parts[0].encode(), parts[1].encode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +10,33 @@ from typing import Any
 
 import rfc8785
 
+from weighin.bounded import json_value
 from weighin.errors import EvidenceError
 from weighin.outcome import Direction, Limit, Measurement, Outcome, Status, Unmeasured
+from weighin.redact import reduced
 
 
 def canonical(value: Any) -> bytes:
-    """The RFC 8785 bytes of a JSON value. Numbers that JSON does not have are written as strings by `number`."""
-    return bytes(rfc8785.dumps(value))
+    """The RFC 8785 bytes of a JSON value. Numbers that JSON does not have are written as strings by `number`.
+
+    Half of a pair of surrogates, which has no bytes in UTF-8, becomes its escape: a text of a stranger must not undo
+    the evidence that it stands in.
+
+    >>> canonical({"said": "\\ud800"})
+    b'{"said":"\\\\\\\\ud800"}'
+    """
+    try:
+        return bytes(rfc8785.dumps(value))
+    except rfc8785.CanonicalizationError:
+        return bytes(rfc8785.dumps(_encodable(value)))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_encodable(k): _encodable(v) for k, v in value.items()}
+    return [_encodable(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -35,9 +54,9 @@ def read_json(path: Path, schema: str, limit: int = 64 * 2**20) -> dict[str, Any
     if path.stat().st_size > limit:
         raise EvidenceError(f"larger than {limit} bytes", str(path), "It is not one that weighin wrote.")
     try:
-        value = json.loads(path.read_bytes())
+        value = json_value(path.read_bytes())
     except ValueError as error:
-        raise EvidenceError(f"not JSON ({error})", str(path), "Run the step that writes it again.") from error
+        raise EvidenceError("not JSON, or nested too deeply", str(path), "Run the step again.") from error
     if not isinstance(value, dict) or value.get("schema") != schema:
         raise EvidenceError(f"not of schema {schema}", str(path), "Use the version of weighin that wrote it.")
     return value
@@ -123,7 +142,8 @@ def decode_evidence(check: str, value: Mapping[str, Any]) -> Measurement | Unmea
             dict(value["detail"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise EvidenceError(f"the measurement of {check} is damaged: {error!r}", "", "Run the suite again.") from error
+        said = reduced(error)
+        raise EvidenceError(f"the measurement of {check} is damaged ({said})", "", "Run the suite again.") from error
 
 
 def decode_limit(value: Mapping[str, Any]) -> Limit:
@@ -137,7 +157,7 @@ def decode_limit(value: Mapping[str, Any]) -> Limit:
             value["when_inconclusive"],
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise EvidenceError(f"a limit is damaged: {error!r}", "", "Run the suite again.") from error
+        raise EvidenceError(f"a limit is damaged ({reduced(error)})", "", "Run the suite again.") from error
 
 
 def decode_outcome(value: Mapping[str, Any]) -> Outcome:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weighin.report.view import CheckView, all_views
+from weighin.runner.inert import visible
 
 SHOWN = 10
 LETTERS = 400
@@ -48,8 +49,7 @@ def _command(kind: str, file: str, line: int, title: str, message: str) -> str:
 
 def _data(value: str) -> str:
     """Text in which a command can neither end nor begin."""
-    plain = "".join(c if c.isprintable() or c in "\r\n" else "�" for c in value)
-    return plain.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return visible(value, "\r\n").replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(value: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from weighin.report import plots
 from weighin.report.view import WORDS, CheckView, cell, check_view, in_order, seconds, versions
+from weighin.runner.inert import visible
 
 
 def report(record: Mapping[str, Any]) -> str:
@@ -17,7 +19,7 @@ def report(record: Mapping[str, Any]) -> str:
     candidate, champion = versions(record)
     # What blocks comes first, and a long list of counts does not stand before a short list of intervals.
     suites = sorted((_suite(s) for s in record["suites"]), key=lambda s: (s["status"] == "passed", len(s["views"])))
-    text: str = template().render(
+    return template().render(
         title=f"{record['model']}: {WORDS[record['verdict']['status']]}",
         record=record,
         candidate=candidate,
@@ -27,13 +29,12 @@ def report(record: Mapping[str, Any]) -> str:
         blocking=[v for s in suites for v in s["views"] if v.blocks],
         suites=suites,
     )
-    return text
 
 
 def suite_report(suite: Mapping[str, Any]) -> str:
     """`<suite>/report.html`: one suite of a record."""
     one = _suite(suite)
-    text: str = template().render(
+    return template().render(
         title=f"{suite['suite']}: {WORDS[suite['status']]}",
         record=None,
         status=suite["status"],
@@ -41,15 +42,13 @@ def suite_report(suite: Mapping[str, Any]) -> str:
         blocking=[v for v in one["views"] if v.blocks],
         suites=[one],
     )
-    return text
 
 
 def no_decision(reason: str) -> str:
     """`report.html` of a run that came to no decision."""
-    text: str = template().render(
+    return template().render(
         title="not evaluated", record=None, status="not_evaluated", problems=[reason], blocking=[], suites=[]
     )
-    return text
 
 
 def _suite(suite: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,10 +84,21 @@ def _table(table: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     return {**table, "rows": rows}, plots.information(table.get("plot") or {})
 
 
-def template(name: str = "report.html.j2") -> Any:
+@dataclass(frozen=True)
+class Page:
+    """A template, and what it becomes: of the whole page no character is invisible or governs others."""
+
+    _template: Template
+
+    def render(self, **values: Any) -> str:
+        """The page. Texts in plots have no other place in which they all come by."""
+        return visible(self._template.render(**values), "\n")
+
+
+def template(name: str = "report.html.j2") -> Page:
     """A template in which every text is escaped, and a name that is missing is an error."""
     environment = Environment(
         loader=PackageLoader("weighin.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.globals |= {"words": WORDS, "interval": plots.interval, "seconds": seconds}
-    return environment.get_template(name)
+    return Page(environment.get_template(name))

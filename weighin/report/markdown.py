@@ -14,7 +14,7 @@ from typing import Any
 
 from weighin.changes import Changes, FileChange
 from weighin.report.view import MARKS, WORDS, CheckView, all_views, in_order, seconds, versions
-from weighin.runner.inert import text
+from weighin.runner.inert import text, visible
 
 COMMENT_BYTES = 60_000
 """A comment holds 65,536 characters."""
@@ -237,8 +237,9 @@ def picture(numbers: tuple[float, float, float, float] | None) -> str:
 
 def code(value: str) -> str:
     """A name inside a code span of a table."""
-    plain = "".join(c if c.isprintable() else "�" for c in value)
-    plain = plain.replace("`", "ˋ").replace("|", "¦").replace("::", ":\u200b:").replace("<", "‹").replace(">", "›")
+    plain = (
+        visible(value).replace("`", "ˋ").replace("|", "¦").replace("::", ":\u200b:").replace("<", "‹").replace(">", "›")
+    )
     return plain if len(plain) <= 200 else plain[:199] + "…"
 
 
@@ -269,11 +270,13 @@ def terminal(record: Mapping[str, Any]) -> Any:
         parts.append(Text.assemble((v.word, colours[v.status]), " ", _safe(v.check), ": ", _safe(v.reason)))
     if len(blocking) > 15:
         parts.append(Text(f"and {len(blocking) - 15} more that block"))
-    verdict = Text.assemble((WORDS[status].upper(), f"bold {colours[status]}"), f"  {candidate} against {champion}")
+    verdict = Text.assemble(
+        (WORDS[status].upper(), f"bold {colours[status]}"), _safe(f"  {candidate} against {champion}")
+    )
     return Group(*parts, verdict)
 
 
 def _safe(value: str) -> Any:
     from rich.text import Text
 
-    return Text("".join(c if c.isprintable() else "�" for c in value)[:600])
+    return Text(visible(value)[:600])

@@ -64,7 +64,7 @@ def page(document: Mapping[str, Any], history: History) -> str:
     cards = sorted((_card(c, document, history, events) for c in document["checks"]), key=lambda c: c.order)
     every = document["evidence"]["every_minutes"]
     moment = datetime.fromisoformat(document["moment"])
-    text: str = template("monitor.html.j2").render(
+    return template("monitor.html.j2").render(
         title=f"{document['model']} version {document['version']}: {document['state']}",
         document=document,
         state=document["state"],
@@ -83,7 +83,6 @@ def page(document: Mapping[str, Any], history: History) -> str:
         older=max(0, len(events) - EVENTS),
         actions=ACTIONS,
     )
-    return text
 
 
 def _sentence(document: Mapping[str, Any], cards: Sequence[Card]) -> str:

@@ -23,7 +23,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ from weighin.runner.collect import (
 )
 from weighin.runner.measure import Record, engine_sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
-from weighin.runner.problem import last_line, note_problem
+from weighin.runner.problem import known_columns, last_line, note_problem, tool_line
 from weighin.runner.sandbox import (
     USER,
     NoEngineError,
@@ -102,7 +102,7 @@ def _taken(problem: str, raw: Path, fresh: Path, allowed: Allowed) -> str:
 
 def predict(image: str, work: Path) -> None:
     """Let every role's model predict in a container of its own."""
-    plan = Plan.read(work / "plan.json")
+    plan, columns = Plan.read(work / "plan.json"), known_columns(work)
 
     def predict_role(role: str) -> None:
         out = work / "predictions" / role
@@ -116,7 +116,7 @@ def predict(image: str, work: Path) -> None:
             )
             sandbox = Sandbox(image, mounts, plan.memory_mb)
             problem = changed(work, role) or run(
-                sandbox, "model", command, plan.predict_seconds, raw, allowed=PREDICTIONS
+                sandbox, "model", command, plan.predict_seconds, raw, allowed=PREDICTIONS, columns=columns
             )
             problem = _taken(problem, raw, out, PREDICTIONS)
         note_problem(out, problem)
@@ -151,7 +151,7 @@ def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, 
     seconds = plan.most_seconds + PROBE_SECONDS
     if plan.url:
         outside = Sandbox(image, mounts, GENERATOR_MB, network="bridge")
-        return run(outside, "generator", [*command, "--url", plan.url], seconds, out)
+        return run(outside, "generator", [*command, "--url", plan.url], seconds, out, columns=known_columns(work))
     held: tuple[tuple[Path, str, bool], ...] = ((model_of(session, work), "/model", False),)
     with contextlib.ExitStack() as stack:
         if session.role == "clean":
@@ -161,7 +161,7 @@ def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, 
             if record["unbuilt"]:
                 return str(record["unbuilt"])
             held = (*held, (environment, ENVIRONMENT, False))
-        return _served(image, mounts, held, plan, session, out, command, record)
+        return _served(image, mounts, held, plan, session, out, command, record, known_columns(work))
 
 
 def _served(
@@ -173,6 +173,7 @@ def _served(
     out: Path,
     command: list[str],
     record: Record,
+    columns: Collection[str],
 ) -> str:
     """Start a server that holds the folders of `held`, and a generator beside it; what went wrong, or nothing."""
     seconds = plan.most_seconds + PROBE_SECONDS
@@ -182,17 +183,17 @@ def _served(
         serve = server_command(plan, session, "/model", PORT, ["weighin"], f"{ENVIRONMENT}/bin/python")
         started = docker("run", "--detach", *server.arguments(name), *serve)
         if started.returncode:
-            return f"the server did not start: {last_line(started.stderr)}"
+            return f"the server did not start: {tool_line(started.stderr)}"
         generator = Sandbox(image, mounts, GENERATOR_MB, network=f"container:{name}")
         with sampled(lambda: engine_sample(name)) as samples:
             url = f"http://127.0.0.1:{PORT}"
-            problem = run(generator, "generator", [*command, "--url", url], seconds, out, needs=name)
+            problem = run(generator, "generator", [*command, "--url", url], seconds, out, needs=name, columns=columns)
         record["samples"] = samples
         state = state_of(name)
         if not state.get("Running"):
             why = "it needed more memory than it may use" if state.get("OOMKilled") else f"code {state.get('ExitCode')}"
             logs = docker("logs", "--tail", "50", name)
-            problem = f"the server ended by itself ({why}): {last_line(logs.stdout + logs.stderr)}"
+            problem = f"the server ended by itself ({why}): {last_line(logs.stdout + logs.stderr, columns)}"
         record["peak_memory_mb"] = _peak_memory(name) or peak(samples)
     return problem
 
@@ -219,7 +220,7 @@ def _environment(image: str, work: Path, folder: Path) -> str:
             environment += [f"PIP_CERT={inside}"] if variable == "WEIGHIN_PIP_CERT" else []
     network = os.environ.get("WEIGHIN_PREPARE_NETWORK", "bridge")
     sandbox = Sandbox(image, tuple(mounts), PREPARE_MB, network=network, environment=tuple(environment), tmp_mb=1024)
-    return run(sandbox, "prepare", ["sh", "-c", PREPARE], PREPARE_SECONDS, allowed=ENVIRONMENTS, out=folder)
+    return run(sandbox, "prepare", ["sh", "-c", PREPARE], PREPARE_SECONDS, allowed=ENVIRONMENTS, out=folder, tool=True)
 
 
 def _peak_memory(name: str) -> float | None:

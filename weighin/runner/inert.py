@@ -18,22 +18,35 @@ def text(value: object, most: int = 200) -> str:
     return re.sub(r"(?i)\b(https?|ftp|www)([:.])", "\\1\u200b\\2", plain)
 
 
-def visible(text: str, keep: str = "") -> str:
-    """Any text with everything that is not printed (ESC, NUL, bidirectional and zero-width characters) as an escape.
-
-    keep  characters that stay as they are, such as line ends
-
-    >>> visible("a\x1b[31m\u202e")
-    'a\\x1b[31m\\u202e'
-    """
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
-
-
 def plain_line(value: object, most: int = 200) -> str:
     """Any text on one line, printable, for a terminal.
 
     >>> plain_line("a\\x1b[31m\\n b")
-    'a�[31m b'
+    'a\\\\x1b[31m b'
     """
-    plain = " ".join("".join(c if c.isprintable() or c.isspace() else "�" for c in str(value)).split())
+    plain = visible(" ".join(str(value).split()))
     return plain if len(plain) <= most else plain[: max(most - 1, 0)] + "…"
+
+
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0"
+"""Letters and marks by their category, of which nothing is seen."""
+
+
+def visible(value: object, keep: str = "") -> str:
+    """Any text with an escape for each character that is not seen or that governs others: controls, directions, zero
+    widths, half of a pair of surrogates. What is returned can be encoded.
+
+    keep  characters that stay as they are, such as the end of a line
+
+    >>> visible("user\\u202etxt.exe\\x1b[2J\\ud800")
+    'user\\\\u202etxt.exe\\\\x1b[2J\\\\ud800'
+    """
+    plain = str(value)
+    if plain.isprintable() and plain.isascii():
+        return plain
+    return "".join(c if (c.isprintable() and c not in _BLANK) or c in keep else _escape(c) for c in plain)
+
+
+def _escape(letter: str) -> str:
+    code = ord(letter)
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

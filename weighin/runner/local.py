@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from weighin.runner.artifact import changed
 from weighin.runner.isolated import isolated
 from weighin.runner.measure import Record, Sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
-from weighin.runner.problem import last_line, note_problem
+from weighin.runner.problem import known_columns, last_line, note_problem, tool_line
 from weighin.runner.reaper import reaped
 from weighin.runner.sessions import PREPARE_SECONDS, PROBE_SECONDS, every_start, model_of, server_command
 
@@ -30,14 +30,14 @@ WEIGHIN = (sys.executable, "-P", "-m", "weighin")
 
 def predict(work: Path) -> None:
     """Let every role's model predict. What goes wrong is noted for the suites, which then say `not_evaluated`."""
-    plan = Plan.read(work / "plan.json")
+    plan, columns = Plan.read(work / "plan.json"), known_columns(work)
 
     def predict_role(role: str) -> None:
         out = _emptied(work / "predictions" / role)
         arguments = ["predict", "--model", str((work / "models" / role).resolve()), "--out", str(out.resolve())]
         arguments += ["--features", str((work / "features").resolve()), *plan.predict_arguments()]
         with _scratch() as folder:
-            problem = changed(work, role) or _run(arguments, folder, plan.predict_seconds)
+            problem = changed(work, role) or _run(arguments, folder, plan.predict_seconds, columns)
         note_problem(out, problem)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -65,10 +65,10 @@ def _start(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
         return f"the server is the image {plan.image}: it needs --runner docker"
     arguments = ["load", "--work", str(work.resolve()), "--role", session.role, "--start", str(session.start)]
     arguments += ["--step", plan.step]
-    seconds = plan.most_seconds + PROBE_SECONDS
+    seconds, columns = plan.most_seconds + PROBE_SECONDS, known_columns(work)
     with _scratch() as folder:
         if plan.url:
-            return _run([*arguments, "--url", plan.url], folder, seconds)
+            return _run([*arguments, "--url", plan.url], folder, seconds, columns)
         port = _free_port()
         if session.role == "clean":
             record["unbuilt"] = _environment(work)
@@ -81,10 +81,12 @@ def _start(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
         try:
             serving = _group(command, folder / "server")
             with serving as server, sampled(Family(server.pid).sample, every=0.1) as samples:
-                problem = _run([*arguments, "--url", f"http://127.0.0.1:{port}"], folder, seconds, needs=server)
+                problem = _run(
+                    [*arguments, "--url", f"http://127.0.0.1:{port}"], folder, seconds, columns, needs=server
+                )
                 if (code := server.poll()) is not None:
                     log = (folder / "server" / "log").read_bytes()
-                    problem = f"the server ended by itself (code {code}): {last_line(log)}"
+                    problem = f"the server ended by itself (code {code}): {last_line(log, columns)}"
         except OSError as error:
             return f"the server did not start: {error}"
         record |= {"samples": samples, "peak_memory_mb": peak(samples)}
@@ -103,7 +105,7 @@ def _environment(work: Path) -> str:
         [str(folder / "bin/python"), *install, "--requirement", str(listed)],
     ):
         with _scratch() as scratch:
-            problem = _finished(command, scratch, PREPARE_SECONDS)
+            problem = _finished(command, scratch, PREPARE_SECONDS, tool_line)
         if problem:
             return problem
     return ""
@@ -177,15 +179,28 @@ def _group(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]
                     process.wait(timeout=5)
 
 
-def _run(arguments: list[str], folder: Path, seconds: float, needs: subprocess.Popen[bytes] | None = None) -> str:
+def _run(
+    arguments: list[str],
+    folder: Path,
+    seconds: float,
+    columns: Collection[str],
+    needs: subprocess.Popen[bytes] | None = None,
+) -> str:
     """Run `weighin ...`; what went wrong in a sentence, or nothing.
 
-    needs  another process without which there is no use in going on
+    columns  names that may be shown of what it says
+    needs    another process without which there is no use in going on
     """
-    return _finished([*WEIGHIN, *arguments], folder, seconds, needs)
+    return _finished([*WEIGHIN, *arguments], folder, seconds, lambda log: last_line(log, columns), needs)
 
 
-def _finished(command: list[str], folder: Path, seconds: float, needs: subprocess.Popen[bytes] | None = None) -> str:
+def _finished(
+    command: list[str],
+    folder: Path,
+    seconds: float,
+    said_last: Callable[[bytes], str],
+    needs: subprocess.Popen[bytes] | None = None,
+) -> str:
     """Run a command to its end; what went wrong in a sentence, or nothing."""
     said = " ".join(("weighin", command[len(WEIGHIN)]) if tuple(command[: len(WEIGHIN)]) == WEIGHIN else command[:4])
     deadline = time.monotonic() + seconds
@@ -197,7 +212,7 @@ def _finished(command: list[str], folder: Path, seconds: float, needs: subproces
                 return f"`{said}` was stopped: what it needs ended"
             time.sleep(0.05)
         log = (folder / "run" / "log").read_bytes()
-    return "" if code == 0 else f"`{said}` ended with code {code}: {last_line(log)}"
+    return "" if code == 0 else f"`{said}` ended with code {code}: {said_last(log)}"
 
 
 def _free_port() -> int:

@@ -2,20 +2,111 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+from collections.abc import Collection
 from pathlib import Path
+
+from weighin.redact import keep, listed
+from weighin.runner.inert import plain_line
+
+MARK = "weighin: "
+"""How a line of our own begins."""
+NOTHING = "no reason that may be shown; its log is kept where it ran"
+COLUMNS = "features/columns.json"
+"""Where in the work folder the names of the features stand."""
+TAIL = 20_000
+_TYPES = "integer|long|float|double|string|boolean|datetime|binary|another type"
+_CODE = r"[A-Za-z_]\w{0,59}(?: \((?P<why>[\w ,/'-]+)\))?, code [0-9a-f]{6}"
+_NAMES = r"(?P<names>\[[^\n]{0,2000}?\])(?P<more> and \d{1,5} more)?"
+_ABOUT = rf"(?:, about the columns {_NAMES})?"
+_ANSWER = (
+    r"not asked|status \d{3}|connection (?:refused|reset|closed (?:within the|without an) answer)|no answer in time|"
+    r"connection failed: \w{1,60}|no HTTP in the answer|more than \d+ bytes|"
+    "no socket left for the request: too many are unanswered"
+)
+FACTS = tuple(
+    re.compile(fact)
+    for fact in (
+        rf"the model (?:does not load,|raised) {_CODE}{_ABOUT}",
+        r"the model does not load, no module [A-Za-z_][\w.]{0,59} is installed",
+        rf"the model's signature wants the columns {_NAMES}, which the features lack",
+        rf"the columns {_NAMES} hold (?:{_TYPES}), and the model's signature wants (?:{_TYPES})",
+        rf"the answers are not numbers \({_CODE}\)",
+        r"answers of shape \([\d, ]{0,60}\) have no column \d{1,6}",
+        rf"internal error, {_CODE}{_ABOUT}",
+        rf"the server did not get healthy in [\d.e+]+ s \((?:{_ANSWER})\)",
+        r"the generator fell [\d.]+ s behind [\d.e+]+ requests per second and gave up",
+        rf"the locustfile does not load, {_CODE}",
+        r"[A-Za-z_]\w{0,59} has no tasks, or a TaskSet",
+        r"no user class|Locust is not installed|a worker was lost|no master answers",
+        r"no request is left for start \d{1,6}",
+        r"\d{1,9} of \d{1,9} requests were answered in [\d.e+]+ s, and then it was stopped",
+        r"the features have no rows|a column of bytes has no form in JSON|not an address of a server",
+        r"the template of requests (?:is not JSON|has \{\{rows\}\} \d{1,6} times)",
+        r"there are no rows or no features to explain|a prediction that is not finite",
+    )
+)
+"""What a step may say of itself. A line that holds nothing of it is not shown: a model writes into the same log."""
 
 
 def note_problem(out: Path, problem: str) -> None:
     """Write, or remove, `<out>.problem` beside the folder that a model could write to."""
     note = out.with_suffix(".problem")
     if problem:
-        note.write_text(problem)
+        note.write_text(problem, encoding="utf-8", errors="backslashreplace")
     else:
         note.unlink(missing_ok=True)
 
 
-def last_line(log: bytes) -> str:
-    """The last line of a log that says something, printable, at most 300 characters."""
-    lines = [line.strip() for line in log[-20_000:].decode("utf-8", "replace").splitlines() if line.strip()]
-    text = lines[-1] if lines else "it said nothing"
-    return "".join(c if c.isprintable() else " " for c in text)[:300]
+def last_line(log: bytes, columns: Collection[str] = ()) -> str:
+    """What a step of ours said last, of the things that it can say; of everything else only that it is kept here.
+
+    columns  names that may be shown: what a model takes for one may be a value
+    """
+    keep(log)
+    for line in reversed(log[-TAIL:].decode("utf-8", "replace").splitlines()):
+        _, marked, said = line.partition(MARK)
+        if marked and line.lstrip().startswith(MARK):
+            for fact in FACTS:
+                found = fact.search(said)
+                if found and (shown := _shown(found, columns)):
+                    return shown
+    return NOTHING
+
+
+def _shown(found: re.Match[str], columns: Collection[str]) -> str:
+    """A fact with those names in it that may be shown; empty where it holds something that it cannot hold."""
+    parts = found.groupdict()
+    if parts.get("why") and parts["why"] not in {os.strerror(n) for n in range(1, 140)}:
+        return ""
+    names = parts.get("names")
+    if not names:
+        return found.group(0)
+    before, after = found.string[found.start() : found.start("names")], found.string[found.end("names") : found.end()]
+    try:
+        said = json.loads(names)
+    except (ValueError, RecursionError):
+        return ""
+    known = [n for n in said if isinstance(n, str) and n in columns]
+    if known:
+        return before + listed(known) + after
+    # Nobody said which names there are: how many are meant is no name.
+    return before.removesuffix("the columns ") + f"{len(said)} {'column' if len(said) == 1 else 'columns'}" + after
+
+
+def tool_line(log: bytes) -> str:
+    """The last line of what a tool printed that saw no data and ran no model: the container engine, pip."""
+    lines = [line for line in log[-TAIL:].decode("utf-8", "replace").splitlines() if line.strip()]
+    return plain_line(lines[-1], 300) if lines else "it said nothing"
+
+
+def known_columns(work: Path) -> tuple[str, ...]:
+    """The names of the features, as `weighin resolve` left them; none where they are not there."""
+    try:
+        with (work / COLUMNS).open("rb") as file:
+            names = json.loads(file.read(2**20))
+    except (OSError, ValueError, RecursionError):
+        return ()
+    return tuple(n for n in names if isinstance(n, str)) if isinstance(names, list) else ()

@@ -10,14 +10,14 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TextIO
 
 from weighin.runner.collect import LOAD, Allowed, surplus
 from weighin.runner.inert import visible
-from weighin.runner.problem import last_line
+from weighin.runner.problem import last_line, tool_line
 from weighin.runner.reaper import reaped
 
 LABEL = "weighin.runner"
@@ -83,17 +83,21 @@ def run(
     *,
     allowed: Allowed = LOAD,
     needs: str = "",
+    columns: Collection[str] = (),
+    tool: bool = False,
 ) -> str:
     """Run a command to its end; what went wrong in a sentence, or nothing.
 
     out      a folder that the container may write to; more in it than is `allowed` ends the container
     needs    another container without which there is no use in going on
+    columns  names that may be shown of what it says
+    tool     whether it saw no data and ran no model, so that its last words may be shown
     """
     with container(kind) as name:
         arguments = ["run", "--detach", *sandbox.arguments(name), *command]
         started = docker(*arguments)
         if started.returncode:
-            return f"the container did not start: {last_line(started.stderr)}"
+            return f"the container did not start: {tool_line(started.stderr)}"
         deadline = time.monotonic() + seconds
         while (state := state_of(name)) and state["Running"]:
             if time.monotonic() > deadline:
@@ -110,7 +114,9 @@ def run(
         if state["OOMKilled"]:
             return f"the {kind} container needed more than its {sandbox.memory_mb} MB of memory"
         code = state["ExitCode"]
-        return f"the {kind} container ended with code {code}: {last_line(logs.stdout + logs.stderr)}" if code else ""
+        printed = logs.stdout + logs.stderr
+        said = tool_line(printed) if tool else last_line(printed, columns)
+        return f"the {kind} container ended with code {code}: {said}" if code else ""
 
 
 def state_of(name: str) -> dict[str, object]:
@@ -172,7 +178,7 @@ def identity(image: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoEngineError(f"no Docker engine answers ({error}). Start it, or use --runner local.") from error
     if found.returncode:
-        raise NoEngineError(f"no image {image}: {last_line(found.stderr)}. Build it: docker build -t {image} .")
+        raise NoEngineError(f"no image {image}: {tool_line(found.stderr)}. Build it: docker build -t {image} .")
     return found.stdout.decode().strip()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from weighin.bounded import json_value
 from weighin.data.prediction_log import LogTables
 from weighin.errors import NotEvaluated
 
@@ -208,7 +208,7 @@ def mlflow_features(body: bytes, content_type: str) -> Features:
         return _from_csv(body.decode())
     if kind not in ("application/json", ""):
         raise ValueError("neither JSON nor CSV")
-    given = json.loads(body)
+    given = json_value(body)
     if "dataframe_split" in given:
         split = given["dataframe_split"]
         return {name: [row[i] for row in split["data"]] for i, name in enumerate(split["columns"])}
@@ -240,7 +240,7 @@ def mlflow_predictions(body: bytes, answers: tuple[int, ...]) -> Sequence[Sequen
     """
     from weighin.predict import answers_in
 
-    found = json.loads(body)
+    found = json_value(body)
     if not isinstance(found, dict) or "predictions" not in found:
         raise NotEvaluated("no predictions in the answer")
     given = found["predictions"]

@@ -12,9 +12,10 @@ from typing import Any
 
 from weighin.contract import Check
 from weighin.contract.checks import MetricRule
-from weighin.errors import EvidenceError, NotEvaluated
+from weighin.errors import EvidenceError, NotEvaluated, WeighinError
 from weighin.outcome import Measurement, Unmeasured
 from weighin.record.suite import SuiteOutcomes
+from weighin.redact import reduced
 from weighin.stats.intervals import Undefined
 from weighin.suites.evidence import Evidence
 
@@ -54,5 +55,6 @@ def informed(suite: str, evidence: Evidence) -> Sequence[Mapping[str, Any]]:
     try:
         shown: Sequence[Mapping[str, Any]] = module.information(evidence)
     except Exception as error:  # noqa: BLE001 - what is only shown must not undo what was measured
-        return ({"title": "Information", "columns": [], "rows": [], "note": f"not available: {error}"[:500]},)
+        said = str(error)[:500] if isinstance(error, (WeighinError, Undefined)) else reduced(error)
+        return ({"title": "Information", "columns": [], "rows": [], "note": f"not available: {said}"},)
     return shown

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from weighin.bounded import content, json_value
 from weighin.contract import Check, Contract
 from weighin.contract.quality import DataQuality
 from weighin.contract.rules import ColumnRule, QualityRule, quality_rules
 from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement, Status, Unmeasured, census, decide
+from weighin.redact import reduced_text
 from weighin.suites.evidence import Evidence
 from weighin.suites.expectations import FOLDER, SUITE, added_column, write_suite
 from weighin.suites.quality_columns import QualityColumns, quality_columns
-from weighin.suites.quality_docs import LOST, NOT_SHOWN, Found, write_docs
+from weighin.suites.quality_docs import LOST, NOT_SHOWN, OBSERVED, Found, write_docs
 from weighin.suites.quality_engines import Configuration, Engine, choose, count, widest
 
+SUITE_BYTES = 64 * 2**20
 SMALL = 10
 """Fewer rows than these of a sensitive column are only said to be few."""
 
@@ -91,7 +93,7 @@ def _validated(evidence: Evidence, dataset: str, gate: DataQuality, view: Qualit
     counted = count(engine, gate, view, suites, gate.own_expectations)
     hidden = _hidden(evidence.contract)
     found = {
-        name: [_found(c, r, hidden(c)) for c, r in zip(configurations, counted[name], strict=True)]
+        name: [_found(c, r, hidden(c), view.own) for c, r in zip(configurations, counted[name], strict=True)]
         for name, configurations in suites.items()
     }
     if evidence.out is not None:
@@ -134,7 +136,7 @@ def _suite(folder: Path, name: str, dataset: str) -> list[Configuration]:
     """The expectations of a suite that hold in this dataset. Errors: `NotEvaluated` when there are none."""
     place = f"{FOLDER}/expectations/{name}.json"
     try:
-        listed = json.loads((folder / "expectations" / f"{name}.json").read_text())["expectations"]
+        listed = json_value(content(folder / "expectations" / f"{name}.json", SUITE_BYTES))["expectations"]
         found: list[Configuration] = [
             {
                 "id": str(e.get("id") or uuid.uuid5(uuid.NAMESPACE_URL, f"weighin:own:{name}:{i}")),
@@ -155,20 +157,21 @@ def _suite(folder: Path, name: str, dataset: str) -> list[Configuration]:
     return found
 
 
-def _found(configuration: Configuration, result: Any, hidden: bool) -> Found:
+def _found(configuration: Configuration, result: Any, hidden: bool, columns: Iterable[str]) -> Found:
     if result is None:
         return Found(configuration, False, LOST, {})
-    raised = _raised(result.exception_info)
+    raised = _raised(result.exception_info, columns)
     shown = NOT_SHOWN if raised and hidden else raised
     return Found(configuration, bool(result.success), shown, dict(result.result or {}))
 
 
-def _raised(info: Mapping[str, Any] | None) -> str:
-    """The message of an expectation that crashed; Great Expectations nests it by metric or leaves it flat."""
+def _raised(info: Mapping[str, Any] | None, columns: Iterable[str]) -> str:
+    """What an expectation crashed of; Great Expectations nests it by metric or leaves it flat."""
     info = info or {}
     for part in (info, *(v for v in info.values() if isinstance(v, Mapping))):
         if part.get("raised_exception"):
-            return str(part.get("exception_message") or "an expectation crashed").splitlines()[0][:300]
+            message, trace = (str(part.get(f"exception_{key}") or "") for key in ("message", "traceback"))
+            return reduced_text(message, trace, columns)
     return ""
 
 
@@ -185,7 +188,8 @@ def as_measurement(name: str, rule: QualityRule, found: Found, rows: int) -> Mea
         return census(name, float(value), n=rows, unit=unit, method=kind)
     if "unexpected_count" not in result:  # a rule about the column as a whole: it holds or it does not
         broken = 0 if found.success else 1
-        seen = f"found {result['observed_value']}" if "observed_value" in result else kind
+        # Of most expectations what is observed is a value, or a list of them.
+        seen = f"found {result['observed_value']}" if kind in OBSERVED and "observed_value" in result else kind
         return census(name, broken, n=1, unit="broken", n_unit="columns", method=seen)
     bad, elements = result["unexpected_count"], result.get("element_count")
     if bad is None or elements is None:

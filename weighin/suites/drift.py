@@ -60,6 +60,9 @@ def _measured(check: Check, rule: DriftRule, evidence: Evidence, level: float) -
     column = rule.column
     before, after = _profiles(evidence, column)
     known = evidence.contract.data.columns.get(column)
+    if column == COLUMN and known is None:
+        # What is predicted are values of the target.
+        known = evidence.contract.data.columns.get(evidence.contract.model.target)
     hidden = known is not None and known.sensitive
     return compared(replace(check, rule=rule), before, after, level, evidence.contract.sampling_unit, hidden=hidden)
 

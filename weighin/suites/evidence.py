@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from weighin.bounded import json_value
 from weighin.contract import Contract
 from weighin.contract.checks import cut
 from weighin.contract.models import TimeBlock
@@ -115,10 +115,9 @@ class Evidence:
                 for code, label in enumerate(model.classes):
                     codes[labels == label] = code
                 if (codes < 0).any():
-                    unknown = sorted({str(v) for v in labels[codes < 0]})
-                    shown = "" if self.contract.data.columns[model.target].sensitive else f": {', '.join(unknown[:5])}"
+                    strange, kinds = labels[codes < 0], len({str(v) for v in labels[codes < 0]})
                     raise NotEvaluated(
-                        f"{int((codes < 0).sum())} labels are none of `model.classes`{shown}",
+                        f"{len(strange)} labels, of {kinds} other values, are none of `model.classes`",
                         place,
                         "List every class.",
                     )
@@ -127,7 +126,7 @@ class Evidence:
                 try:
                     numbers: Floats = labels.astype(np.float64)
                 except (TypeError, ValueError) as error:
-                    raise NotEvaluated(f"labels are not numbers ({error})", place, "Correct the target.") from error
+                    raise NotEvaluated("labels that are not numbers", place, "Correct the target.") from error
                 if not np.isfinite(numbers).all():
                     raise NotEvaluated("labels that are not finite", place, "Leave out rows without a label.")
                 return numbers
@@ -143,7 +142,7 @@ class Evidence:
             try:
                 seconds = values.cast(pa.timestamp("us", tz=getattr(values.type, "tz", None))).cast(pa.int64())
             except pa.ArrowException as error:
-                raise NotEvaluated(f"column {name} holds no time ({error})", dataset, "Correct `group`.") from error
+                raise NotEvaluated(f"column {name} holds no time", dataset, "Correct `group`.") from error
             blocks = np.floor_divide(seconds.to_numpy(zero_copy_only=False), group.hours * 3_600_000_000)
             values = pa.chunked_array([pa.array(blocks, from_pandas=True)])
         return group_codes(values, f"{dataset}, column {name}")[0]
@@ -252,11 +251,11 @@ class Evidence:
         problem = self.work / "load" / f"{name}.problem"
         # Of the clean environment the runner's note says why it could not be built, which is what its check asks.
         if (of == "session" or role != "clean") and problem.is_file():
-            raise NotEvaluated(problem.read_text()[:500], f"load/{name}")
+            raise NotEvaluated(problem.read_text(encoding="utf-8", errors="replace")[:500], f"load/{name}")
         try:
-            value = json.loads(path.read_text()) if path.stat().st_size < FACTS_BYTES else None
+            value = json_value(path.read_bytes()) if path.stat().st_size < FACTS_BYTES else None
         except (OSError, ValueError) as error:
-            raise NotEvaluated(f"not recorded ({error})", f"load/{path.name}", "Run the load step again.") from error
+            raise NotEvaluated("not recorded", f"load/{path.name}", "Run the load step again.") from error
         if not isinstance(value, dict):
             raise NotEvaluated("not what a load step leaves", f"load/{path.name}", "Run the load step again.")
         return value

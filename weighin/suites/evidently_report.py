@@ -19,6 +19,7 @@ from weighin.errors import WeighinError
 from weighin.outcome import Measurement, Outcome, Status
 from weighin.predict import COLUMN
 from weighin.record.suite import SuiteOutcomes
+from weighin.redact import reduced
 from weighin.suites.evidence import Evidence
 
 ROWS = 5_000
@@ -37,7 +38,7 @@ def draw(evidence: Evidence, folder: Path) -> str:
         shown = [o for o in shown if not _hidden(evidence, o)]
         reference, current = (_frame(evidence, name, shown) for name in ("reference", "current"))
     except (WeighinError, pa.ArrowException, OSError) as error:
-        return str(error)
+        return str(error) if isinstance(error, WeighinError) else reduced(error)
     if not shown:
         return "no drift check could be measured"
     from evidently import DataDefinition, Dataset, Report

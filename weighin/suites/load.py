@@ -15,6 +15,7 @@ from weighin.contract.load import Load
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog
 from weighin.outcome import Direction, Limit, Measurement, Status, Unmeasured, census, decide
+from weighin.redact import reduced
 from weighin.runner.plan import Phase
 from weighin.stats.intervals import Interval
 from weighin.stats.latency import Moments, failures, quantile, rate, ratio, share
@@ -304,7 +305,7 @@ def _taken(kind: str, evidence: Evidence, start: int) -> float:
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
         place = f"load, start {start}"
         raise NotEvaluated(
-            f"the server's {kind} was not recorded ({error!r})", place, "Run the load step again."
+            f"the server's {kind} was not recorded ({reduced(error)})", place, "Run the load step again."
         ) from error
 
 

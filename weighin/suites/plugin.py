@@ -33,6 +33,7 @@ from weighin.errors import NotEvaluated, WeighinError
 from weighin.outcome import Direction, Limit, Outcome, Status, Unmeasured, census, decide
 from weighin.record.decision import CUSTOM
 from weighin.record.suite import Binding, SuiteOutcomes
+from weighin.redact import reduced
 from weighin.suites import informed, measured
 from weighin.suites.evidence import Evidence
 
@@ -215,14 +216,26 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     run = item.config.stash.get(STATE, None)
     if run is None:
         return report
+    if report.outcome == "failed" and call.excinfo is not None and not _speaks_of_outcomes(run, item, call.excinfo):
+        report.longrepr = _reduced(run, call.excinfo)
     name = None if _is_own(run, item) else item.stash.get(CHECK, None) or _listed(item)
     if name is None:
         _custom(run, item, call, report)
     elif report.outcome != "passed" and name not in run.outcomes:
-        reason = call.excinfo.exconly() if call.excinfo else "skipped"
+        reason = _reduced(run, call.excinfo) if call.excinfo else "skipped"
         limit = next((c.limit for c in run.checks if c.id == name), Limit(Direction.AT_MOST, 0.0, 0.05))
-        run.outcomes[name] = decide(Unmeasured(name, f"the measurement did not end: {reason[:500]}"), limit)
+        run.outcomes[name] = decide(Unmeasured(name, f"the measurement did not end: {reason}"), limit)
     return report
+
+
+def _reduced(run: SuiteRun, info: pytest.ExceptionInfo[BaseException]) -> str:
+    """An error of a test or a library without its text, in which rows of the data may stand."""
+    return reduced(info.value, run.evidence.contract.data.columns)
+
+
+def _speaks_of_outcomes(run: SuiteRun, item: pytest.Item, info: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Whether an error's text is our own sentence about an outcome, which holds no value of the data."""
+    return not _is_own(run, item) and (CHECK in item.stash) and isinstance(info.value, (AssertionError, NotEvaluated))
 
 
 def _is_own(run: SuiteRun, item: pytest.Item) -> bool:
@@ -242,7 +255,7 @@ def _custom(run: SuiteRun, item: pytest.Item, call: pytest.CallInfo[Any], report
     before = run.outcomes.get(name)
     if before is not None and before.status is not Status.PASSED:
         return
-    reason = call.excinfo.exconly()[:500] if call.excinfo else ""
+    reason = _reduced(run, call.excinfo) if call.excinfo else ""
     if report.outcome == "skipped" or hasattr(report, "wasxfail"):
         run.outcomes[name] = decide(Unmeasured(name, f"skipped or expected to fail: {reason or report.outcome}"), limit)
     elif report.outcome == "failed" and report.when != "call":

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from weighin.runner.inert import visible
 from weighin.suites.expectations import SUITE
 
 COUNTS = (
@@ -138,7 +139,7 @@ def _escaped(value: Any) -> Any:
     """Every text in a value, as HTML shows it."""
     match value:
         case str():
-            return html.escape(value)
+            return html.escape(visible(value, "\n"))
         case Mapping():
             return {k: _escaped(v) for k, v in value.items()}
         case list() | tuple():

@@ -22,6 +22,7 @@ import pyarrow as pa
 from weighin.contract.quality import DataQuality
 from weighin.data.engines.spark import QUIET
 from weighin.errors import NotEvaluated
+from weighin.redact import reduced
 from weighin.suites.quality_columns import NOTHING, QualityColumns
 
 FACTOR = 8
@@ -163,8 +164,8 @@ def _suite(gx: Any, name: str, configurations: list[Configuration]) -> Any:
     try:
         return gx.ExpectationSuite(name=name, expectations=[dict(c) for c in configurations])
     except (gx.exceptions.GreatExpectationsError, ValueError, TypeError, KeyError, AttributeError) as error:
-        first = str(error).splitlines()[0][:200]
-        raise NotEvaluated(f"the suite `{name}` cannot be read: {first}", name, "Correct the suite.") from error
+        said = reduced(error)
+        raise NotEvaluated(f"the suite `{name}` cannot be read: {said}", name, "Correct the suite.") from error
 
 
 def _sort_in(found: Sequence[Any], configurations: list[Configuration], places: list[int], results: list[Any]) -> None:
@@ -239,7 +240,7 @@ def spark_session(gate: DataQuality, scratch: Path) -> Iterator[Any]:
     try:
         session = builder.getOrCreate()
     except PySparkException as error:
-        fact = f"Spark does not start ({str(error).splitlines()[0][:200]})"
+        fact = f"Spark does not start ({reduced(error)})"
         raise NotEvaluated(fact, place, "It needs Java 17.") from error
     try:
         session.sparkContext.setLogLevel("ERROR")

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from weighin.contract.checks import SliceRule
+from weighin.data.engines import told
 from weighin.errors import NotEvaluated
 from weighin.stats.contrast import Contrast, contrast
 from weighin.stats.intervals import Codes, Undefined
@@ -119,8 +120,8 @@ def condition(table: pa.Table, query: str) -> Bools:
             connection.register("holdout", table.append_column("__row", pa.array(np.arange(table.num_rows))))
             found = connection.sql(f"SELECT __row FROM holdout WHERE ({query})").fetchnumpy()["__row"]  # noqa: S608
     except duckdb.Error as error:
-        first = str(error).splitlines()[0]
-        raise NotEvaluated(f"`{query}` is no condition over the holdout ({first})", "slice", "Correct it.") from error
+        said = told(error, table.column_names)
+        raise NotEvaluated(f"`{query}` is no condition over the holdout ({said})", "slice", "Correct it.") from error
     keep = np.zeros(table.num_rows, dtype=bool)
     keep[found] = True
     return keep

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
 from weighin.contract.sources import Files, Query
 from weighin.errors import NotEvaluated, without_password
+from weighin.redact import reduced
 
 BATCH = 100_000
 """Rows that are held at once while a table is copied."""
@@ -24,6 +25,8 @@ class Engine(ABC):
     reads_once: ClassVar[bool] = True
     """Whether a table's columns are counted in one query: where a scan costs more than what is counted in it."""
     _views = count()
+    names: tuple[str, ...] = ()
+    """Columns that the contract names, which a message may name as well."""
 
     def view(self) -> str:
         """A name for a temporary view that no other has."""
@@ -54,7 +57,7 @@ class Engine(ABC):
 
     @contextlib.contextmanager
     def reading(self, place: str) -> Iterator[None]:
-        """Translate what goes wrong into `NotEvaluated`: the first line of it, without secrets and without values."""
+        """Translate what goes wrong into `NotEvaluated`, without secrets and without values."""
         import pyarrow as pa
         from ibis.common.exceptions import IbisError
 
@@ -66,26 +69,47 @@ class Engine(ABC):
             raise NotEvaluated("there is no such file", place, "Correct the path in the contract's `data`.") from error
         except (*self.failures(), IbisError, pa.ArrowException, OSError, OverflowError, UnicodeError) as error:
             raise NotEvaluated(
-                f"{self.name} cannot read it: {told(error)}", place, "Look at the data there."
+                f"{self.name} cannot read it: {told(error, self.names)}", place, "Look at the data there."
             ) from error
 
 
-_VALUE = re.compile(r"(string|value|text|input|field|number)(\W+)('[^']*'|\"[^\"]*\")", re.IGNORECASE)
-
-
+_SAFE = ("IOException", "CatalogException", "BinderException", "ParserException", "HTTPException", "TableNotFound")
+"""What DuckDB and Ibis say of files and queries before they have read a row."""
+_SAFE_STATES = ("08", "28", "3D", "42", "53", "57", "58")
+"""Classes of SQLSTATE (PostgreSQL 15, appendix A) that are about connections, rights, names and room, and not about
+data, as 22 and 23 are."""
+_LINE = re.compile(r"[A-Za-z ]+ Error: CSV Error on Line: (\d{1,18})\b")
 _BRIDGE = "An error occurred while calling "
 """How the bridge to Java begins; what happened stands in the next line."""
 
 
-def told(error: BaseException) -> str:
-    """The first line of an engine's message. Engines quote the value that they stumbled over; a report must not.
+def told(error: BaseException, columns: Iterable[str] = ()) -> str:
+    """What an engine says: its first line where that is about a file or a query, else a type and a code.
 
-    >>> told(ValueError('Could not convert string "Jane Doe" to INT64\\nmore'))
-    'Could not convert string … to INT64'
+    Engines quote the rows that they stumble over, each in its own way; a report must not.
+
+    >>> told(ValueError('Could not convert string "Jane Doe" to INT64'))[:16]
+    'ValueError, code'
     """
-    lines = [line.strip(" \t:") for line in str(error).splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith(_BRIDGE)] or lines
-    return without_password(_VALUE.sub(r"\1\2…", lines[0] if lines else type(error).__name__))[:300]
+    if _is_safe(error):
+        lines = [line.strip(" \t:") for line in str(error).splitlines() if line.strip()]
+        lines = [line for line in lines if not line.startswith(_BRIDGE)] or lines
+        return without_password(lines[0] if lines else type(error).__name__)[:300]
+    line = _LINE.match(str(error))
+    return f"{f'line {line.group(1)}: ' if line else ''}{reduced(error, columns)}"
+
+
+def _is_safe(error: BaseException) -> bool:
+    """Whether an error was raised before any row was looked at."""
+    name, module = type(error).__name__, type(error).__module__.partition(".")[0]
+    if module in ("duckdb", "_duckdb", "ibis"):
+        return name in _SAFE
+    if module == "psycopg":
+        state = getattr(error, "sqlstate", None)
+        return name == "OperationalError" if state is None else str(state)[:2] in _SAFE_STATES
+    if module == "sqlite3":
+        return name in ("OperationalError", "DatabaseError")
+    return module == "pyspark" and name == "AnalysisException"
 
 
 def engine_for(given: Files | Query, engine: str) -> Engine:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from weighin.contract.sources import Files, Query
 from weighin.data.engines import BATCH, Engine, told
 from weighin.errors import NotEvaluated
+from weighin.redact import reduced
 
 ADDRESS = "WEIGHIN_SPARK"
 """Environment variable: local[*] (default), spark://host:7077, yarn, k8s://..., or sc://host:15002 for Connect."""
@@ -175,7 +176,7 @@ def _must_answer(master: str) -> None:
             socket.create_connection((found.hostname or "", found.port or CONNECT_PORT), timeout=10).close()
             return
         except (OSError, ValueError) as error:
-            problem = str(error)
+            problem = reduced(error)
     raise NotEvaluated(f"no Spark answers there ({problem})", shown(master), f"Start it, or correct {ADDRESS}.")
 
 

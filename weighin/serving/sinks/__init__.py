@@ -10,8 +10,9 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from weighin.data.engines import told
 from weighin.data.prediction_log import LogTables
-from weighin.errors import NotEvaluated, WeighinError, without_password
+from weighin.errors import NotEvaluated, WeighinError
 
 CHUNK = 10_000
 RETAIN_SECONDS = 5
@@ -101,6 +102,5 @@ def sink_for(tables: LogTables) -> Sink:
 
 
 def said(error: BaseException) -> str:
-    """The first line of what a driver says, without secrets."""
-    lines = str(error).strip().splitlines()
-    return without_password(lines[0] if lines else type(error).__name__)[:300]
+    """What a driver says, without secrets; of an error over rows, which quotes them, a type and a code."""
+    return told(error)
