@@ -115,11 +115,8 @@ class Evidence:
                 for code, label in enumerate(model.classes):
                     codes[labels == label] = code
                 if (codes < 0).any():
-                    strange, kinds = labels[codes < 0], len({str(v) for v in labels[codes < 0]})
                     raise NotEvaluated(
-                        f"{len(strange)} labels, of {kinds} other values, are none of `model.classes`",
-                        place,
-                        "List every class.",
+                        f"{int((codes < 0).sum())} labels are none of `model.classes`", place, "List every class."
                     )
                 return codes
             case "regression":
