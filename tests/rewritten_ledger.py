@@ -18,9 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from promotion_trials import Stock, Trial
+from promotion_trials import Stock, Trial, _stocked
 from weighin.record.encode import write_json
-from weighin.record.signature import SIGNED, Signer, Witness, envelope, trusted_key
+from weighin.record.signature import SIGNED, Signer, Witness, envelope, make_key, trusted_key
 from weighin.registry.champion import CLAIM, ENTRY, HEAD, Titles, claim_tag
 from weighin.registry.ledger import MIRRORED, Entry
 from weighin.runner.artifact import manifest_digest
@@ -36,7 +36,10 @@ def stock() -> Stock:
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     FOLDERS.append(tempfile.TemporaryDirectory(prefix="weighin-ledger-", dir=memory))
     folder = Path(FOLDERS[-1].name)
-    return Stock.of(f"sqlite:///{folder}/mlflow.db", folder)
+    make_key(folder / "key")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    # In this process, unlike `Stock.of`: nothing here forks, and other attacks may have left threads.
+    return Stock(uri, _stocked(uri, folder, 4), folder)
 
 
 def trial(*promoted: int) -> Trial:

@@ -17,10 +17,11 @@ from weighin.cli.trust import PREDICATE
 from weighin.contract.models import Waiver
 from weighin.contract.release import Approver, Promotion
 from weighin.errors import ContractError, PromotionError, RegistryError, WeighinError
-from weighin.promote import ATTESTED, promote, since_anchor
-from weighin.record.attestation import GITHUB, RECORD, Attestation, Identity, predicate
+from weighin.promote import promote, since_anchor
+from weighin.record.attestation import ATTESTED, GITHUB, RECORD, Attestation, Identity, predicate
 from weighin.record.decision import decision_record
 from weighin.record.encode import file_digest, write_json
+from weighin.record.history import check_history
 from weighin.record.provenance import Provenance
 from weighin.record.signature import KEY, STATEMENT, Witness, make_key, signer, trusted_key
 from weighin.record.suite import Binding
@@ -576,6 +577,11 @@ def test_an_attestation_stays_with_the_record_the_entry_and_the_run(
         artifact_uri=newest.source, tracking_uri=registry.uri, dst_path=str(tmp_path / "entry")
     )
     assert (Path(found) / ATTESTED).read_bytes() == bundle
+    # History asks it again, for the identity that is named.
+    of = titles_of(registry)
+    assert [c.problems for c in check_history(of, attestation=attestation)] == [(), ()]
+    other = replace(attestation, by=Identity.of(GITHUB, WORKFLOW.replace("release", "feature")))
+    assert "attestation does not hold" in check_history(of, attestation=other)[1].problems[0]
 
 
 @pytest.mark.parametrize("broken", ["repository", "workflow", "record", "bundle"])

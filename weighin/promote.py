@@ -24,7 +24,7 @@ from weighin.data.profile import Profile
 from weighin.errors import EvidenceError, PromotionError, WeighinError
 from weighin.outcome import Measurement, Status
 from weighin.policy import demand
-from weighin.record.attestation import Attestation
+from weighin.record.attestation import ATTESTED, Attestation
 from weighin.record.decision import Decision, decision_record, verdict_file
 from weighin.record.encode import canonical, encode_outcome, read_json, write_json
 from weighin.record.provenance import proven
@@ -64,8 +64,6 @@ class Promotion:
 PROMOTION = "weighin/promotion/v1"
 RECORD = "weighin.record"
 """Tag of a version: digest of the record that it was promoted with."""
-ATTESTED = "record.sigstore.json"
-"""The platform's attestation of `record.json`, in the reports, with the entry and with the candidate's run."""
 
 
 def promote(

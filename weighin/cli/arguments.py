@@ -143,6 +143,7 @@ def parser() -> Parser:
         metavar="FILE",
         help="a record that was kept elsewhere, signed or not: its entry must still be there (repeatable)",
     )
+    _identity(history)
     history.add_argument("--restore", action="store_true", help="move aliases back that somebody moved by hand")
 
     verify = commands.add_parser("verify", help="say whether a record holds; needs no network")
@@ -242,6 +243,10 @@ def _subject(command: argparse.ArgumentParser) -> None:
 
 def _attestation(command: argparse.ArgumentParser, what: str) -> None:
     command.add_argument("--attestation", type=Path, metavar="BUNDLE", help=what)
+    _identity(command)
+
+
+def _identity(command: argparse.ArgumentParser) -> None:
     command.add_argument("--issuer", default="", metavar="URL", help="who issued the identity that must have signed")
     command.add_argument("--workflow", default="", metavar="ID", help="OWNER/REPO/.github/workflows/FILE.yml@REF")
     command.add_argument("--repository", default="", help="where the workflow ran; default: that of --workflow")

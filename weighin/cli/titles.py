@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from weighin.contract import read_contract
@@ -99,13 +100,19 @@ def serve_champion(given: argparse.Namespace) -> int:
 
 def history(given: argparse.Namespace) -> int:
     """Who was champion, since when, by whom, and on what evidence; 1 where something of it does not hold."""
+    from weighin.record.attestation import Attestation, Identity
     from weighin.record.history import check_history, check_witness
     from weighin.record.signature import trusted_key
 
     titles, trusted = titles_of(given), [trusted_key(path) for path in given.trusted_key]
     if given.restore:
         titles.settle(restore=True)
-    checked = check_history(titles, trusted)
+    attestation = None
+    if given.issuer or given.workflow:
+        # Its bundle is the one that is kept for each entry.
+        who = Identity.of(given.issuer, given.workflow, given.repository)
+        attestation = Attestation(Path(), who, given.trusted_root)
+    checked = check_history(titles, trusted, attestation)
     if given.json:
         listed = [
             {**asdict(c.entry), "sum": c.entry.sum, "problems": c.problems, "signed_by": c.signed_by} for c in checked

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from sigstore.models import TrustedRoot
 
+ATTESTED = "record.sigstore.json"
+"""The platform's attestation of `record.json`, in the reports, with the ledger's entry and with the candidate's run."""
 GITHUB = "https://token.actions.githubusercontent.com"
 """The issuer of the identities of workflows on github.com."""
 RECORD = "https://weigh-in.dev/attested-decision/v1"

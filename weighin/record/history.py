@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from weighin.errors import ContractError, EvidenceError, RecordRefused, RegistryError
+from weighin.record.attestation import ATTESTED, Attestation
 from weighin.record.encode import canonical, digest
 from weighin.record.signature import SIGNED, SIGNER, Witness, trusted_key
 from weighin.record.verify import Verified, verify
@@ -40,10 +41,13 @@ class Checked:
     signed_by: str = ""
 
 
-def check_history(titles: Titles, trusted: Sequence[Ed25519PublicKey] = ()) -> list[Checked]:
+def check_history(
+    titles: Titles, trusted: Sequence[Ed25519PublicKey] = (), attestation: Attestation | None = None
+) -> list[Checked]:
     """All entries that count, in order, each with what does not hold of it.
 
-    trusted  public keys; with any, each promotion must be signed by one of them
+    trusted      public keys; with any, each promotion must be signed by one of them
+    attestation  by whom each promotion must have been attested; the bundle is the one that is kept for it
     Errors: `RegistryError` for a ledger that does not add up, or where the registry is away.
     """
     entries = titles.ledger.entries()
@@ -55,7 +59,8 @@ def check_history(titles: Titles, trusted: Sequence[Ed25519PublicKey] = ()) -> l
         if entry.action == "promote":
             with tempfile.TemporaryDirectory() as scratch:
                 previous = entries[position - 1] if position else None
-                about, signed_by = _kept(titles, entry, previous, tuple(trusted), Path(scratch) / "kept")
+                folder = Path(scratch) / "kept"
+                about, signed_by = _kept(titles, entry, previous, tuple(trusted), attestation, folder)
             problems += about
         found.append(Checked(entry, tuple(problems), signed_by))
     return found
@@ -129,7 +134,12 @@ def _tagged(entry: Entry, entries: Sequence[Entry], versions: Mapping[str, Mappi
 
 
 def _kept(
-    titles: Titles, entry: Entry, previous: Entry | None, trusted: tuple[Ed25519PublicKey, ...], folder: Path
+    titles: Titles,
+    entry: Entry,
+    previous: Entry | None,
+    trusted: tuple[Ed25519PublicKey, ...],
+    attestation: Attestation | None,
+    folder: Path,
 ) -> tuple[list[str], str]:
     """What contradicts the files that are kept for a promotion, and who signed its record."""
     try:
@@ -145,6 +155,11 @@ def _kept(
         fact = error.fact if isinstance(error, RegistryError | EvidenceError) else str(error)
         return [f"what is kept for it does not hold: {fact}"], ""
     problems = _recorded(titles, entry, previous, found)
+    if attestation is not None:
+        try:
+            replace(attestation, bundle=folder / ATTESTED).attests_record(found.record, found.digest)
+        except EvidenceError as error:
+            problems.append(f"its attestation does not hold: {error.fact}")
     try:
         signed_by = _signed(titles, entry, found, trusted, folder)
     except (EvidenceError, ContractError) as error:
