@@ -182,7 +182,12 @@ def test_a_pull_request_that_relaxes_a_limit_is_judged_by_the_old_one_and_says_s
     assert "**relaxed**" in comment
     # A maintainer has looked at it.
     assert main(["verdict", "reports", "--base", str(base), "--reviewed-commit", "c" * 40, "--reviewed-by", "x"]) == 0
-    assert "a maintainer has reviewed them, and they decide" in (head / "reports/summary.md").read_text()
+    summary = (head / "reports/summary.md").read_text()
+    assert "a maintainer has reviewed them, and they decide" in summary
+    assert "Reviewed by **x** at commit `cccccccccccc`" in summary
+    record = json.loads((head / "reports/record.json").read_text())
+    assert record["run"]["review"] == {"commit": "c" * 40, "by": "x"}
+    assert main(["verify", "reports/record.json"]) == 0
     # Without a base nothing is left of the changes of an earlier run.
     assert main(["verdict", "reports"]) == 0
     assert not (head / "reports" / FILE).exists()

@@ -234,7 +234,8 @@ ALL: tuple[Scenario, ...] = (
             PULL_REQUEST,
             ("cp -r trained/. /weighin/registry/", "ln -s /proc/self/environ /weighin/registry/environment"),
         ),
-        sentences=("job candidate ended as failure",),
+        payload={"pull_request": {"head": {"ref": "topic", "repo": {"full_name": act.REPOSITORY}}}},
+        sentences=("subject.json",),
         champion="",
     ),
     Scenario(

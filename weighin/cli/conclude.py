@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def conclude(
         "commit": os.environ.get("WEIGHIN_COMMIT") or _commit(file.folder),
         "url": os.environ.get("WEIGHIN_RUN_URL", ""),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **({"review": asdict(review)} if review else {}),
     }
     record = decision_record(decision, file, subject, binding, run, proven(work, binding.image))
     reports.mkdir(parents=True, exist_ok=True)

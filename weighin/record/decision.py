@@ -248,7 +248,7 @@ def decision_record(
     contract_file: ContractFile,
     subject: Subject,
     binding: Binding,
-    run: Mapping[str, str],
+    run: Mapping[str, Any],
     provenance: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """`record.json`: the decision and everything it was decided on. Only the promoting job signs it.
@@ -256,7 +256,7 @@ def decision_record(
     A new field stands here, in both copies of the schema (not among `required`, since records of earlier releases lack
     it) and in `NEW` of tests/record/test_schema.py; where it follows from other fields, `verify` derives it again.
 
-    run         where it happened: `commit`, `url`, `created`; values may be empty
+    run         where it happened: `commit`, `url`, `created`, which may be empty, and the `review` of a pull request
     provenance  who built the judging image, where that was verified (`weighin.record.provenance`)
     """
     contract = _contract_part(contract_file, binding)
