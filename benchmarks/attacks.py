@@ -9,7 +9,10 @@ for `fuzzed`, the number of mutated Arrow files that were read. An attack that c
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
+import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +30,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--without-docker", action="store_true", help="leave out what needs an engine")
     args = parser.parse_args()
+    os.environ["WEIGHIN_LOGS"] = logs = tempfile.mkdtemp(prefix="weighin-attacks-")
+    atexit.register(shutil.rmtree, logs, ignore_errors=True)
     found = all_attacks()
     came: list[Result | None] = []
     for kind, attacks in found.items():

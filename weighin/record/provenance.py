@@ -59,7 +59,9 @@ class Provenance:
         try:
             found = Provenance(**value)
         except TypeError as error:
-            raise EvidenceError(f"damaged: {error!r}", place, "Run `weighin provenance` again.") from error
+            raise EvidenceError(
+                f"damaged ({type(error).__name__})", place, "Run `weighin provenance` again."
+            ) from error
         if not all(isinstance(v, str) and v for v in asdict(found).values()):
             raise EvidenceError("damaged: an empty field", place, "Run `weighin provenance` again.")
         return found

@@ -74,7 +74,7 @@ class SuiteOutcomes:
             )
             as_written = canonical(left._value()) == path.read_bytes()
         except (KeyError, TypeError, ValueError) as error:
-            raise EvidenceError(f"damaged: {error!r}", str(path), "Run the suite again.") from error
+            raise EvidenceError(f"damaged ({type(error).__name__})", str(path), "Run the suite again.") from error
         if not as_written:
             raise EvidenceError(
                 "its bytes are not the canonical form of what they say", str(path), "Run the suite again."

@@ -6,6 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from weighin.redact import cause
+
 LEFT_OUT = "registered_model_meta"
 """MLflow adds it on some downloads, and it is no part of the model."""
 
@@ -47,6 +49,6 @@ def changed(work: Path, role: str) -> str:
     try:
         resolved = json.loads((work / "subject.json").read_bytes())[role]["digest"]
         found = manifest_digest(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"the files of the {role} cannot be compared with what was resolved: {type(error).__name__} {error}"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return f"the files of the {role} cannot be compared with what was resolved ({cause(error)})"
     return "" if found == resolved else f"the files of the {role} are {found}, and {resolved} was resolved"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from weighin.redact import cause
 from weighin.runner.artifact import changed
 from weighin.runner.isolated import isolated
 from weighin.runner.measure import Record, Sample, peak, sampled
@@ -88,7 +89,7 @@ def _start(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
                     log = (folder / "server" / "log").read_bytes()
                     problem = f"the server ended by itself (code {code}): {last_line(log, columns)}"
         except OSError as error:
-            return f"the server did not start: {error}"
+            return f"the server did not start ({cause(error)})"
         record |= {"samples": samples, "peak_memory_mb": peak(samples)}
     return problem
 

@@ -239,8 +239,10 @@ class Plan:
         """Read `plan.json`. Errors: `ValueError` with a sentence."""
         try:
             value = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path}: no readable plan ({error}). Run `weighin resolve` first.") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{path}: no readable plan ({type(error).__name__}). Run `weighin resolve` first."
+            ) from error
         if value.pop("schema", None) != SCHEMA:
             raise ValueError(f"{path}: not a plan of schema {SCHEMA}. Run `weighin resolve` again.")
         load, shadow = (value[k] and LoadPlan.of(value[k]) for k in ("load", "shadow"))

@@ -14,6 +14,7 @@ import numpy as np
 
 from weighin.contract.gates import CustomMetric
 from weighin.errors import NotEvaluated
+from weighin.redact import cause, reduced
 from weighin.stats.intervals import Interval, Undefined, from_influence, must_be_carried_by_many
 from weighin.stats.metrics import Scored
 from weighin.stats.resample import bootstrap
@@ -68,7 +69,9 @@ def _function(name: str, folder: Path) -> Callable[..., Any]:
             importlib.import_module(module) if path is None else _loaded(module, path), attribute
         )
     except (ImportError, AttributeError) as error:
-        raise NotEvaluated(f"the metric cannot be found ({error})", name, f"Put it below {folder.name}/.") from error
+        raise NotEvaluated(
+            f"the metric cannot be found ({reduced(error)})", name, f"Put it below {folder.name}/."
+        ) from error
     return found
 
 
@@ -86,9 +89,7 @@ def _ask(function: Callable[..., Any], name: str, rows: Scored) -> np.ndarray:
     try:
         answer = np.asarray(function(rows.truth, rows.score, rows.weight), dtype=np.float64)
     except Exception as error:
-        raise NotEvaluated(
-            f"the metric raised {type(error).__name__}: {error}"[:300], name, "Ask it by hand."
-        ) from error
+        raise NotEvaluated(f"the metric raised {cause(error)}", name, "Ask it by hand.") from error
     if answer.shape not in ((), (len(rows.truth),)) or not np.isfinite(answer).all():
         raise NotEvaluated(
             f"the metric answered with shape {answer.shape}, or with what is not finite", name, "Return finite numbers."

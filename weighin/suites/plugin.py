@@ -218,6 +218,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
         return report
     if report.outcome == "failed" and call.excinfo is not None and not _speaks_of_outcomes(run, item, call.excinfo):
         report.longrepr = _reduced(run, call.excinfo)
+        report.sections = []
     name = None if _is_own(run, item) else item.stash.get(CHECK, None) or _listed(item)
     if name is None:
         _custom(run, item, call, report)
