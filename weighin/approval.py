@@ -19,6 +19,8 @@ from weighin.record.verify import verify
 from weighin.runner.reviews import SCHEMA as REVIEWS
 
 PREDICATE = "https://weigh-in.dev/approval/v1"
+LARGEST = 2**20
+"""Bytes of an approval."""
 FOLDER = "approvals"
 """Beside the record."""
 
@@ -79,6 +81,8 @@ def approvals(contract_file: ContractFile, reports: Path, record: str) -> list[A
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_symlink() or not path.is_file():
             raise RecordRefused("no regular file", str(path), "Remove it.")
+        if path.stat().st_size > LARGEST:
+            raise RecordRefused(f"larger than {LARGEST:,} bytes", str(path), "It is not one that weighin wrote.")
         said, by = unsealed(path.read_bytes(), [key for key, _ in keys.values()], str(path))
         found.append(_signed(said, keys[by][1], record, str(path)))
     return [*found, *_reviews(reports / "reviews.json")]
