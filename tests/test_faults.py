@@ -28,7 +28,7 @@ BLOCKED = {
     "slow": (1, "load/within-1000-ms", "failed", "beyond the limit"),
     "row-differs": (1, "load/wrong-answers", "failed", "answers"),
     "label-thief": (1, "performance/roc_auc", "not_evaluated", "a model that ranks nothing"),
-    "rewriter": (7, "performance/roc_auc", "not_evaluated", "files that nobody asked for"),
+    "rewriter": (7, "performance/roc_auc", "not_evaluated", "a file that nobody asked for"),
     "raises": (1, "performance/roc_auc", "not_evaluated", "the model raised RuntimeError, code "),
     "hangs": (1, "performance/roc_auc", "not_evaluated", "was stopped after 60 s"),
     "nan": (7, "performance/roc_auc", "not_evaluated", "predictions are NaN"),
