@@ -279,7 +279,8 @@ def test_a_hostile_file_is_refused_quickly_and_in_one_sentence(record, keys, tmp
         "no canonical form": holding(b"1e999"),
         "no canonical for": holding(b"9007199254740993"),
         "not JSO": holding(b"NaN"),
-        "no canonical fo": holding(b'"\\ud800"'),
+        # Half a pair of surrogates in a value is written as an escape, so that this is not its canonical form.
+        "its bytes are not the canonical for": holding(b'"\\ud800"'),
         "no canonical f": holding(b'{"\\ud800":1}'),
         "its bytes are not the canonical form": good.replace(b'"attempt":"1"', b'"attempt":"1","attempt":"1"', 1),
         "its bytes are not the canonical": good.replace(b'"attempt":"1"', b'"attempt":"\\u0031"', 1),

@@ -246,6 +246,7 @@ def test_whoever_ends_the_step_ends_its_server_and_generator(sign: signal.Signal
 def test_after_a_step_nothing_of_it_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("WEIGHIN_LOGS", str(tmp_path / "logs"))
     for number, mode in enumerate(("right", "dies")):
         work = load_work.write(tmp_path / str(number), mode)
         local.load(work)

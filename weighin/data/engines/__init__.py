@@ -79,6 +79,8 @@ _SAFE_STATES = ("08", "28", "3D", "42", "53", "57", "58")
 """Classes of SQLSTATE (PostgreSQL 15, appendix A) that are about connections, rights, names and room, and not about
 data, as 22 and 23 are."""
 _LINE = re.compile(r"[A-Za-z ]+ Error: CSV Error on Line: (\d{1,18})\b")
+_STORE = re.compile(r"AWS Error [A-Z_]{3,40}|Could ?n[o']t connect|Could ?n[o']t resolve host|Timeout was reached")
+"""Fixed words of an object store's client, which are about the connection and never about a row."""
 _BRIDGE = "An error occurred while calling "
 """How the bridge to Java begins; what happened stands in the next line."""
 
@@ -96,7 +98,9 @@ def told(error: BaseException, columns: Iterable[str] = ()) -> str:
         lines = [line for line in lines if not line.startswith(_BRIDGE)] or lines
         return without_password(lines[0] if lines else type(error).__name__)[:300]
     line = _LINE.match(str(error))
-    return f"{f'line {line.group(1)}: ' if line else ''}{reduced(error, columns)}"
+    said = f"{f'line {line.group(1)}: ' if line else ''}{reduced(error, columns)}"
+    store = dict.fromkeys(_STORE.findall(str(error)[:2_000])) if isinstance(error, OSError) else {}
+    return f"{said} ({', '.join(store)})" if store else said
 
 
 def _is_safe(error: BaseException) -> bool:
