@@ -113,12 +113,17 @@ def raw_folder_that_is_a_link(place: Path, wall: bool) -> Result:
 
 def pipe(place: Path, wall: bool) -> Result:
     """A reader of a pipe waits for ever, or reads what its writer wants, whenever it is read."""
+    held: list[int] = []
 
     def leave(raw: Path) -> None:
         os.mkfifo(raw / "pipe")
-        threading.Thread(target=lambda: (raw / "pipe").write_bytes(b"x"), daemon=True).start()
+        held.append(os.open(raw / "pipe", os.O_RDWR | os.O_NONBLOCK))
+        os.write(held[0], b"x")
 
-    return unbounded(place, wall, leave)
+    try:
+        return unbounded(place, wall, leave)
+    finally:
+        os.close(held[0])
 
 
 def endless_device(place: Path, wall: bool) -> Result:

@@ -15,7 +15,8 @@ import load_work
 import pytest
 
 from weighin.load import read_log
-from weighin.runner import docker
+from weighin.runner import docker, sandbox
+from weighin.runner.collect import Allowed, surplus
 from weighin.runner.plan import Phase, Session
 from weighin.runner.problem import NOTHING
 
@@ -38,7 +39,7 @@ def written(folder: Path, mode: str = "right", **changes: object) -> Path:
 
 def ours() -> list[str]:
     """Names of the containers of load steps that there are."""
-    listed = docker.docker("ps", "--all", "--filter", f"label={docker.LABEL}", "--format", "{{.Names}}")
+    listed = sandbox.docker("ps", "--all", "--filter", f"label={sandbox.LABEL}", "--format", "{{.Names}}")
     return [n for n in listed.stdout.decode().split() if n.startswith(("weighin-server", "weighin-generator"))]
 
 
@@ -101,7 +102,7 @@ def test_what_reading_data_needs_reaches_the_step_that_reads_them_and_no_other_v
         monkeypatch.setenv(name, f"value-of-{name}")
     monkeypatch.setenv(docker.PASSED_ON, "WAREHOUSE, NOT_SET")
     program = ["python3", "-c", "import os; print(sorted(v for v in os.environ.values() if v.startswith('value-of-')))"]
-    assert docker.run_program(program, IMAGE, tmp_path, None, (), False) == 0
+    assert docker.run_program(program, IMAGE, docker.Checkout(tmp_path), None, (), False) == 0
     assert "['value-of-AWS_ACCESS_KEY_ID', 'value-of-WAREHOUSE']" in capfd.readouterr().out
 
 
@@ -118,11 +119,11 @@ def test_a_folder_that_changes_while_it_is_measured_is_measured(tmp_path: Path) 
     thread = threading.Thread(target=churn)
     thread.start()
     try:
-        sizes = {docker._size(tmp_path) for _ in range(3000)}
+        found = {size: {surplus(tmp_path, Allowed("x", 10, size, 4)) for _ in range(1000)} for size in (500, 1500)}
     finally:
         stop.set()
         thread.join(timeout=10)
-    assert sizes <= {1000, 1001}
+    assert found == {500: {"it holds more bytes than it may"}, 1500: {""}}
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])

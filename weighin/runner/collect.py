@@ -30,6 +30,7 @@ from pathlib import Path
 RAW = Path(".weighin/raw")
 """Where raw folders lie, below the current folder: never below a folder that a workflow uploads."""
 CHUNK = 2**20
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NAME_BYTES = 200
 
 
@@ -91,8 +92,6 @@ def surplus(folder: Path, allowed: Allowed) -> str:
             pass
     except Refused as refused:
         return str(refused)
-    except OSError:
-        return ""  # something was removed while it was looked at
     return ""
 
 
@@ -167,17 +166,21 @@ def _walk(folder: Path, allowed: Allowed, *, names: bool) -> Iterator[tuple[int,
                 path = prefix + entry.name
                 if names:
                     _must_be_a_name(entry.name, path, seen)
-                if entry.is_dir(follow_symlinks=False):
-                    if depth >= allowed.depth:
-                        raise Refused(f"it holds folders deeper than {allowed.depth}")
-                    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                    inner = os.open(entry.name, flags, dir_fd=descriptor)
+                try:
+                    info = os.stat(entry.name, dir_fd=descriptor, follow_symlinks=False)
+                    inner = os.open(entry.name, FOLDER, dir_fd=descriptor) if stat.S_ISDIR(info.st_mode) else None
+                except OSError:
+                    if names:
+                        raise
+                    continue  # removed while it is looked at: whoever goes on removing does not end the count
+                if inner is not None:
                     try:
+                        if depth >= allowed.depth:
+                            raise Refused(f"it holds folders deeper than {allowed.depth}")
                         yield from below(inner, path + "/", depth + 1)
                     finally:
                         os.close(inner)
                     continue
-                info = os.stat(entry.name, dir_fd=descriptor, follow_symlinks=False)
                 size += info.st_size if stat.S_ISREG(info.st_mode) else 0
                 if size > allowed.size:
                     raise Refused("it holds more bytes than it may")
@@ -187,7 +190,7 @@ def _walk(folder: Path, allowed: Allowed, *, names: bool) -> Iterator[tuple[int,
                         raise Refused("it holds a file that nobody asked for")
                     yield descriptor, entry, path
 
-    top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    top = os.open(folder, FOLDER)
     try:
         yield from below(top, "", 0)
     finally:
