@@ -39,6 +39,8 @@ from locust.user.users import DefaultTaskSet
 from locust.util.load_locustfile import load_locustfile
 
 MESSAGE = "weighin"
+READY = "weighin-ready"
+"""A worker that can be told to begin. Locust counts it as soon as it connects, when it would still lose a message."""
 ARRIVAL = ContextVar[tuple[str, float]]("arrival")
 """Phase of the arrival that a greenlet and those it starts belong to, and how late it was started, in seconds."""
 
@@ -174,6 +176,8 @@ def _as_master(url: str, plan: LoadPlan, seed: Sequence[int], workers: Workers) 
     master = environment.create_master_runner(workers.host, workers.port)
     seen: list[Response] = []
     ended: dict[str, str] = {}
+    ready: set[str] = set()
+    master.register_message(READY, lambda environment, msg, **_: ready.add(msg.node_id))
 
     def reported(client_id: str, data: dict[str, Any]) -> None:
         found = data.get(MESSAGE, {})
@@ -183,7 +187,7 @@ def _as_master(url: str, plan: LoadPlan, seed: Sequence[int], workers: Workers) 
 
     environment.events.worker_report.add_listener(reported)
     try:
-        _wait(plan.start_seconds, lambda: master.worker_count >= workers.number, "workers did not come")
+        _wait(plan.start_seconds, lambda: len(ready) >= workers.number, "workers did not come")
         master.send_message(MESSAGE, {"url": url, "plan": asdict(plan), "seed": list(seed), "workers": workers.number})
 
         def all_ended() -> bool:
@@ -232,6 +236,7 @@ def work_for(host: str, port: int, locustfile: str) -> None:
     except (ConnectionError, OSError) as error:
         raise NotEvaluated("no master answers", f"{host}:{port}", "Start `weighin load --master` first.") from error
     worker.register_message(MESSAGE, begin, concurrent=True)
+    worker.send_message(READY)
     worker.greenlet.join()
     if problem:
         print(problem, file=sys.stderr)
