@@ -65,7 +65,7 @@ def edit(path: Path, *changes: tuple[str, str]) -> None:
 
 def weighin(folder: Path, *arguments: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
     """Run `weighin` in a folder."""
-    command = [sys.executable, "-m", "weighin", *arguments]
+    command = [sys.executable, "-P", "-m", "weighin", *arguments]  # the copy in the folder is not the engine
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
 
 
