@@ -8,11 +8,18 @@ DEV_STAMP := $(VENV)/.installed-dev
 UV := $(shell command -v uv 2>/dev/null)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
+PYTEST := $(BIN)/python -m pytest
+# The tests wait as much as they work, so more of them run at once than there are cores.
+WORKERS ?= 3
+# The modules that decide. `make check COVERAGE=1` measures which of their lines the unit tests run.
+CORE := weighin/outcome.py,weighin/contract/stricter.py,weighin/stats/*,weighin/monitor/due.py,weighin/registry/ledger.py,weighin/record/verify.py
+CORE_FLOOR := 90
+MEASURED := -p pytest_cov.plugin --cov=weighin --cov-report=
 # It forks processes that are killed and stopped, which wants a parent without the threads of other tests.
 FORKING := tests/registry/test_server.py
 
 .DEFAULT_GOAL := help
-.PHONY: help validate release test lint lock data clean
+.PHONY: help validate release check test test-all lint lock data clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,14 +32,22 @@ validate: $(STAMP) ## train the example, run the suites, print the verdict
 release: $(STAMP) ## move the alias `champion` to what was validated, if it passed
 	$(BIN)/weighin promote reports
 
-test: $(DEV_STAMP) ## run the project's own tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not docker and not workflow" --ignore=$(FORKING)
-	$(BIN)/python -m pytest $(FORKING)
+check: lint ## what to run while you work: lint and the unit tests, within two minutes
+	$(PYTEST) -q -n 2 --dist loadfile -m "unit and not exhaustive" $(if $(COVERAGE),$(MEASURED))
+	$(if $(COVERAGE),$(BIN)/python -m coverage report --fail-under=$(CORE_FLOOR) --include=$(CORE))
 
-lint: $(DEV_STAMP) ## formatter, linter, types
+test: $(DEV_STAMP) ## every test that needs nothing but Python
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not system" --ignore=$(FORKING)
+	$(PYTEST) $(FORKING)
+
+test-all: test ## also those that need Java, Chromium, kubectl, Prometheus, Docker and act
+	.ci/run programs containers workflows
+
+lint: $(DEV_STAMP) ## formatter, linter, types, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(if $(CI),$(BIN)/mypy,$(BIN)/dmypy run --timeout 3600)
+	$(BIN)/codespell
 
 lock: $(DEV_STAMP) ## compile requirements.txt and requirements-dev.txt from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

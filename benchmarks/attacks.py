@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
-from attack import Result, all_attacks
+from support.attack import Result, all_attacks
 
 FUZZED = 1000
 

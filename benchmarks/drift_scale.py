@@ -161,7 +161,7 @@ def child(work: str, folder: Path, environment: dict[str, str] | None = None) ->
 
 def spark(folder: Path, verdicts: object) -> None:
     """The same verdict from a cluster, and its time beside the naive way's."""
-    from spark_servers import cluster
+    from support.spark_servers import cluster
 
     with cluster(folder, memory="2g") as master:
         address = {"WEIGHIN_SPARK": master, "SPARK_LOCAL_IP": "127.0.0.1"}

@@ -46,9 +46,9 @@ import psutil
 import pyarrow as pa
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests/load")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import servers
+from support import load_servers as servers
 from weighin.load import LoadLog, read_log
 from weighin.runner.plan import Interface, LoadPlan, Phase, Plan, Session
 

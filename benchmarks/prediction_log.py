@@ -70,7 +70,7 @@ def model(folder: Path) -> None:
 @contextlib.contextmanager
 def served(folder: Path, tables: LogTables | None, **variables: str) -> Iterator[tuple[int, int]]:
     """Port and process of `weighin.serving.scoring`."""
-    from postgres_server import free_port
+    from support.postgres_server import free_port
 
     port, ready = free_port(), folder.parent / f"ready-{tables is not None}"
     ready.unlink(missing_ok=True)
@@ -338,7 +338,7 @@ def large(rows: int, folder: Path, places: tuple[str, ...]) -> dict[str, object]
     if "postgres" in places:
         import psycopg
 
-        from postgres_server import postgres
+        from support.postgres_server import postgres
 
         with postgres() as address:
             os.environ["BENCHMARK_LOG"] = address

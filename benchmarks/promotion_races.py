@@ -32,11 +32,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from evidence_files import Case
-from forked import Child, in_child
-from interruptions import Tally, in_database, over_http, shared
-from mlflow_server import mlflow_server
-from promotion_trials import CALM, DEEDS, Stock, Trial, warmed_up
+from support.evidence_files import Case
+from support.forked import Child, in_child
+from support.interruptions import Tally, in_database, over_http, shared
+from support.mlflow_server import mlflow_server
+from support.promotion_trials import CALM, DEEDS, Stock, Trial, warmed_up
 from weighin.cli.conclude import decide_again
 from weighin.errors import EvidenceError, PromotionError, WeighinError
 from weighin.promote import checked_record

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/workflows")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import act
-import small_project
+from support import act, small_project
 
 PARTS = ("image", "start", "imports", "work", "artifacts")
 IMAGE = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evidence_files import Case
+from support.evidence_files import Case
 from weighin.errors import PromotionError
 from weighin.policy import demand
 

@@ -12,11 +12,60 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from support import postgres_server
+from support.guard import Guard
+from support.needs import SYSTEM, marks
+
 # Users do not set it, and what it hides they would meet: bytecode of a model's modules among the model's files.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 SCHEMA = Path(__file__).resolve().parent.parent / "docs/schema/decision-v1.schema.json"
+GUARD = Guard()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files without unit tests where only those are asked for: their imports take longer than the tests."""
+    wanted = str(config.option.markexpr).split()[:1]
+    if wanted == ["unit"] and collection_path.name.startswith("test_") and "unit" not in marks(collection_path):
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with what it needs, as its file shows, or its own marks."""
+    for item in items:
+        own = {mark.name for mark in item.iter_markers()}
+        found = frozenset({"unit"}) if isinstance(item, pytest.DoctestItem) else marks(item.path)
+        if own & {"integration", *SYSTEM}:
+            found = found - {"unit"} | {"integration"}
+        for name in found | ({"system"} if (own | found) & set(SYSTEM) else set()):
+            item.add_marker(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """Guard a unit test with its fixtures."""
+    GUARD.test = item.nodeid if item.get_closest_marker("unit") else ""
+    GUARD.broken.clear()
+    try:
+        return (yield)
+    finally:
+        GUARD.test = ""
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[Any]:
+    """Fail a unit test that broke the guard, whatever became of the error."""
+    report = yield
+    if GUARD.broken and report.passed:
+        report.outcome, report.longrepr = "failed", f"a unit test {', '.join(GUARD.broken)}"
+    return report
+
+
+def pytest_unconfigure() -> None:
+    """Stop the PostgreSQL that the tests of this process shared: workers end without running what `atexit` knows."""
+    postgres_server.stop()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -31,7 +80,7 @@ def environment() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def every_record_has_the_published_form() -> Iterator[None]:
     """Whatever a test writes as a record is checked against the JSON Schema that is published."""
-    import evidence_files
+    from support import evidence_files
     from weighin.cli import conclude
     from weighin.record import decision
     from weighin.record.encode import canonical

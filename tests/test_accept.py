@@ -10,8 +10,8 @@ import mlflow
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from evidence_files import Case
-from registry_versions import NAME, SAYS, make
+from support.evidence_files import Case
+from support.registry_versions import NAME, SAYS, make
 from weighin.accept import Accepted, accept
 from weighin.cli import main
 from weighin.contract.models import Waiver

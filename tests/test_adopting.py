@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from adopted_project import PAGE, ROOT, adopt, blocks
+from support.adopted_project import PAGE, ROOT, adopt, blocks
 from weighin.doctor import check_files, check_settings
 from weighin.doctor.callers import FOLDER, facts, read_workflows
 from weighin.doctor.files import asks

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from evidence_files import ROOT, Case
-from registry_versions import NAME, SAYS, make
+from support.evidence_files import ROOT, Case
+from support.registry_versions import NAME, SAYS, make
 from weighin.contract import read_contract
 from weighin.record.encode import write_json
 from weighin.record.signature import KEY, make_key

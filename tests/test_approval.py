@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from evidence_files import Case, interval
-from loopback import Answer, Asked, listening
+from support.evidence_files import Case, interval
+from support.loopback import Answer, Asked, listening
 from weighin.approval import Approval, approvals, approve
 from weighin.cli import main
 from weighin.contract.release import Approver, Promotion

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence_files import ROOT, Case
+from support.evidence_files import ROOT, Case
 from weighin.changes import FILE, Changes, FileChange, Review, changes
 from weighin.cli import main
 from weighin.contract import read_contract
@@ -158,6 +158,7 @@ def test_no_file_changes_in_silence(path: str, kind: str, sides: tuple[Path, Pat
 # --- as a reviewer sees it
 
 
+@pytest.mark.integration
 def test_a_pull_request_that_relaxes_a_limit_is_judged_by_the_old_one_and_says_so(
     sides: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

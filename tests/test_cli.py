@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence_files import Case
+from support.evidence_files import Case
 from weighin.cli import main
 from weighin.record.encode import write_json
 from weighin.record.signature import KEY, envelope, signer

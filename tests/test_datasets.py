@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_engines import into_postgres
-from postgres_server import postgres
-from suite_work import CONTRACT, ROWS, Work
+from support.data_engines import into_postgres
+from support.postgres_server import postgres
+from support.suite_work import CONTRACT, ROWS, Work
 from weighin.contract import read_contract
 from weighin.contract.reading import ContractFile
 from weighin.data.profile import Profile

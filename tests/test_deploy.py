@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from following_server import FollowingServer
-from loopback import Answer, listening
-from registry_versions import BROKEN, NAME, SAYS, promoted, restored, template, titles
+from support.following_server import FollowingServer
+from support.loopback import Answer, listening
+from support.registry_versions import BROKEN, NAME, SAYS, promoted, restored, template, titles
 from weighin.cli import main
 from weighin.contract.release import Deploy, Identity
 from weighin.deploy import deploy, prove, served

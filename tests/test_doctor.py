@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from adopted_project import DIGEST, ROOT, SHA, adopt
-from github_server import TOKEN, Answers, github, listed
-from small_project import edit
+from support.adopted_project import DIGEST, ROOT, SHA, adopt
+from support.github_server import TOKEN, Answers, github, listed
+from support.small_project import edit
 from weighin.cli import main
 from weighin.doctor.callers import FOLDER, pinned
 from weighin.doctor.finding import Finding

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suite_work import Work
+from support.suite_work import Work
 from weighin.cli import main
 from weighin.data.profile import Profile
 

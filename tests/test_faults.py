@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import small_project
+from support import small_project
 
 pytestmark = pytest.mark.docker
 

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import small_project
-from suite_work import Work
+from support import small_project
+from support.suite_work import Work
 from weighin.contract import read_contract
 from weighin.judge import run_suite
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from evidence_files import ROOT, RUN, Case, interval
-from private_sigstore import OWN, WORKFLOW, Sigstore, write
+from support.evidence_files import ROOT, RUN, Case, interval
+from support.private_sigstore import OWN, WORKFLOW, Sigstore, write
 from weighin.approval import approve
 from weighin.cli import main
 from weighin.cli.trust import PREDICATE

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-import small_project
-from shadow_work import ROWS, SERVER, Work
+from support import small_project
+from support.shadow_work import ROWS, SERVER, Work
 from weighin.outcome import Status
 from weighin.runner import docker
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import small_project
+from support import small_project
 
 EXAMPLES = small_project.ROOT / "examples"
 

@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import small_project
+from support import small_project
 from weighin.data.profile import Profile
 
 HOLDOUT = "examples/flights/data/holdout.parquet"

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
-import registry_server
+from support import registry_server
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "a secret of more than sixteen characters"

@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from following_server import FollowingServer
 from monitored.streams import CONTRACT
-from postgres_server import postgres
-from registry_versions import NAME, SAYS, promoted, restored, template, titles
+from support.following_server import FollowingServer
+from support.postgres_server import postgres
+from support.registry_versions import NAME, SAYS, promoted, restored, template, titles
 from weighin.contract import read_contract
 from weighin.data.prediction_log import LogTables
 from weighin.data.profiling import profile

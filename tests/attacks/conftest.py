@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import attack
+from support import attack
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

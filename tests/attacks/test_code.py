@@ -17,8 +17,8 @@ from unittest import mock
 
 import yaml
 
-from attack import FORGING, Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
-from suite_work import Work
+from support.attack import FORGING, Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
+from support.suite_work import Work
 from weighin.contract import read_contract
 from weighin.errors import PromotionError
 from weighin.judge import run_suite

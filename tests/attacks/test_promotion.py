@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from attack import Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
-from promotion_trials import CALM, Trial
-from rewritten_ledger import delete_ledger, promoted_twice, trial, trusted
+from support.attack import Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
+from support.promotion_trials import CALM, Trial
+from support.rewritten_ledger import delete_ledger, promoted_twice, trial, trusted
 from weighin.accept import accept
 from weighin.errors import WeighinError
 from weighin.promote import promote

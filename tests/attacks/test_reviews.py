@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from attack import Attack, Result, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
+from support.attack import Attack, Result, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
 
 FOLDER = Path(__file__).resolve().parents[2] / ".github/workflows"
 HEAD, OLD, BASE, GROUP = "a" * 40, "b" * 40, "c" * 40, "d" * 40

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from attack import Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
-from evidence_files import Case
+from support.attack import Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
+from support.evidence_files import Case
 from weighin.cli import main
 from weighin.contract import read_contract
 from weighin.contract.lines import lines

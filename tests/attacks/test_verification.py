@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from attack import Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
-from evidence_files import Case
-from promotion_trials import Trial
-from rewritten_ledger import (
+from support.attack import Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
+from support.evidence_files import Case
+from support.promotion_trials import Trial
+from support.rewritten_ledger import (
     delete_ledger,
     files_of,
     kept_elsewhere,

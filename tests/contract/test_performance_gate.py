@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from test_reading import GOOD
 
+from support.contract_texts import GOOD
 from weighin.contract import checks, read_contract
 from weighin.errors import ContractError
 from weighin.outcome import Direction

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quality_work import CONTRACT
+from support.quality_work import CONTRACT
 from weighin.contract import checks, read_contract
 from weighin.contract.pattern import portable
 from weighin.errors import ContractError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from suite_work import CONTRACT
+from support.suite_work import CONTRACT
 from weighin.contract import read_contract
 from weighin.contract.sources import Dates, Files, Query, StoredProfile, in_place, span
 from weighin.errors import ContractError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence_files import ROOT, Case
+from support.evidence_files import ROOT, Case
 from weighin.contract import checks, read_contract
 from weighin.contract.models import Contract
 from weighin.contract.stricter import compare

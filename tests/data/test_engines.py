@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conformance import COUNTED, N, must_agree, rows
-from data_engines import files, into_postgres, table
-from postgres_server import postgres
+from support.conformance import COUNTED, N, must_agree, rows
+from support.data_engines import files, into_postgres, table
+from support.postgres_server import postgres
 from weighin.contract.models import TimeBlock
 from weighin.contract.sources import Files, Query, Span
 from weighin.data.engines.duckdb import DuckDB

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from suite_work import CONTRACT, ROWS, Work
+from support.suite_work import CONTRACT, ROWS, Work
 from weighin.contract import read_contract
 from weighin.contract.reading import ContractFile
 from weighin.contract.sources import Files

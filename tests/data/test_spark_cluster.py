@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from conformance import COUNTED, must_agree, rows
-from spark_servers import LOOPBACK, cluster, connect
+from support.conformance import COUNTED, must_agree, rows
+from support.spark_servers import LOOPBACK, cluster, connect
 from weighin.contract.sources import Files
 from weighin.data.engines.spark import session
 from weighin.data.profile import Profile
@@ -30,7 +30,7 @@ PROFILES = {"all, by day": (NAMES, "day"), "twelve": (NAMES[:12], None), "four":
 COUNT = """
 import json, sys
 from pathlib import Path
-from conformance import COUNTED
+from support.conformance import COUNTED
 from weighin.contract.sources import Files
 from weighin.data.engines.spark import session
 from weighin.data.profiling import profile

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from load_plans import PLAN
-from servers import latency, running
+from support.load_plans import PLAN
+from support.load_servers import latency, running
 from weighin.load import LoadLog, read_log
 from weighin.load.schedule import arrivals
 from weighin.runner.local import _free_port

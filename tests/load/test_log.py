@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from load_plans import loaded
+from support.load_plans import loaded
 from weighin.errors import NotEvaluated
 from weighin.load import SCHEMA, read_log
 from weighin.load.log import Response, log_name, write_histogram, write_log

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from load_plans import PLAN
+from support.load_plans import PLAN
 from weighin.errors import NotEvaluated
 from weighin.load.schedule import moments, schedule
 from weighin.runner.plan import Interface, Phase

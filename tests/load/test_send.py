@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from load_plans import PLAN, features, loaded
-from servers import latency, running
+from support.load_plans import PLAN, features, loaded
+from support.load_servers import latency, running
 from weighin.errors import NotEvaluated
 from weighin.load import generate, read_log
 from weighin.runner.plan import Interface, Phase, Plan

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_versions import SAYS, promoted, restored, template, titles
+from support.registry_versions import SAYS, promoted, restored, template, titles
 from weighin.data.profile import Profile
 from weighin.errors import PromotionError
 from weighin.monitor.back import OWNER, go_back, target

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from evidence_files import ROOT
+from support.evidence_files import ROOT
 from weighin.contract import read_contract
 from weighin.contract.models import Contract
 from weighin.contract.monitor import Monitor, Window

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from following_server import FollowingServer
-from postgres_server import postgres
-from registry_versions import FAILS, SAYS, promoted, restored, template
-from watched_model import RECORD, Watched
+from support.following_server import FollowingServer
+from support.postgres_server import postgres
+from support.registry_versions import FAILS, SAYS, promoted, restored, template
+from support.watched_model import RECORD, Watched
 
 N = 60
 WATCH = {"window": {"rows": N, "rows_at_least": N}, "errors_at_most": 0.1, "then": "rollback"}

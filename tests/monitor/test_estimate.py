@@ -29,6 +29,7 @@ def missed(metric: str, miscalibrated: float = 0.0) -> tuple[int, int]:
     return below, above
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("metric", ESTIMATED)
 def test_what_comes_lies_within_at_about_the_stated_level(metric: str) -> None:
     """5 % on each side: counts that 400 trials have but once in 5,000 times are refused, too few ones as well."""
@@ -36,6 +37,7 @@ def test_what_comes_lies_within_at_about_the_stated_level(metric: str) -> None:
         assert binom.ppf(1e-4, TRIALS, 1 - LEVEL) <= side <= binom.isf(1e-4, TRIALS, 1 - LEVEL)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("metric", ["roc_auc", "accuracy", "log_loss"])
 def test_where_probabilities_are_wrong_so_is_the_estimate(metric: str) -> None:
     """The limit of the method, which docs/monitoring.md states."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from log_places import BASE, NOW, Add
+from support.log_places import BASE, NOW, Add
 from weighin.contract.sources import Span
 from weighin.data.prediction_log import LogTables
 from weighin.errors import NotEvaluated

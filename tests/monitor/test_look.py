@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from evidence_files import ROOT
+from support.evidence_files import ROOT
 from weighin.contract import read_contract
 from weighin.contract.models import Contract
 from weighin.contract.monitor import Monitor, Window

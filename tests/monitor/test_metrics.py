@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from loopback import Answer, Asked, listening
-from monitor_pages import AGE, AUC, DRIFT, ERRORS, NOW, event, item, measured, run, told
+from support.loopback import Answer, Asked, listening
+from support.monitor_pages import AGE, AUC, DRIFT, ERRORS, NOW, event, item, measured, run, told
 from weighin.monitor.document import document
 from weighin.monitor.metrics import exposition, push, write_textfile
 from weighin.outcome import Direction, Limit, Measurement, Unmeasured

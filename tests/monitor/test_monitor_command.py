@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from evidence_files import ROOT
-from registry_versions import SAYS, promoted, restored, template
-from watched_model import RECORD, Watched
+from support.evidence_files import ROOT
+from support.registry_versions import SAYS, promoted, restored, template
+from support.watched_model import RECORD, Watched
 from weighin.cli import main
 from weighin.monitor.health import Health
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from evidence_files import ROOT
-from monitor_pages import told
+from support.evidence_files import ROOT
+from support.monitor_pages import told
 from weighin.cli.arguments import parser
 from weighin.monitor.document import EXIT_CODES
 from weighin.monitor.metrics import exposition

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from monitor_pages import ERRORS, NOW, event, item, measured, run, told
-from prometheus_server import EXAMPLES, Prometheus, installed, prometheus
+from support.monitor_pages import ERRORS, NOW, event, item, measured, run, told
+from support.prometheus_server import EXAMPLES, Prometheus, installed, prometheus
 from weighin.monitor.document import document
 from weighin.monitor.metrics import exposition, push
 from weighin.outcome import Direction, Limit, Unmeasured

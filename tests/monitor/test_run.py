@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from loopback import Answer, Asked, listening
-from registry_versions import SAYS, promoted, restored, template, titles
-from watched_model import RECORD, Watched
+from support.loopback import Answer, Asked, listening
+from support.registry_versions import SAYS, promoted, restored, template, titles
+from support.watched_model import RECORD, Watched
 from weighin.errors import EvidenceError, NotEvaluated, PromotionError
 from weighin.monitor.document import Run, document
 from weighin.monitor.history import history, last_pulse

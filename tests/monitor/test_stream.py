@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from evidence_files import ROOT
-from log_places import NOW, Add
+from support.evidence_files import ROOT
+from support.log_places import NOW, Add
 from weighin.contract import read_contract
 from weighin.contract.models import Contract
 from weighin.contract.monitor import Monitor

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from loopback import Answer, Asked, listening
+from support.loopback import Answer, Asked, listening
 from weighin.contract.monitor import Alert, Retrain
 from weighin.monitor.tell import MOMENT, RETRAIN, SIGNATURE, News, ask_to_train, tell
 from weighin.runner.github import TOKENS

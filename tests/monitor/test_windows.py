@@ -14,8 +14,8 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from evidence_files import ROOT
-from log_places import NOW, Add
+from support.evidence_files import ROOT
+from support.log_places import NOW, Add
 from weighin.contract import read_contract
 from weighin.contract.monitor import Monitor, Window
 from weighin.data.prediction_log import LogTables

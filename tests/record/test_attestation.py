@@ -16,8 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from evidence_files import Case
-from private_sigstore import NOW, OWN, WORKFLOW, Sigstore, write
+from support.evidence_files import Case
+from support.private_sigstore import NOW, OWN, WORKFLOW, Sigstore, write
 from weighin.cli import main
 from weighin.errors import ContractError, EvidenceError
 from weighin.record.attestation import GITHUB, RECORD, Attestation, Identity, predicate, statement, trusted_roots

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence_files import ROOT, Case, interval
+from support.evidence_files import ROOT, Case, interval
 from weighin.contract import read_contract
 from weighin.errors import EvidenceError
 from weighin.outcome import Direction, Limit, Status, Unmeasured, census, decide

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from evidence_files import RUN, Case
-from private_sigstore import OWN, Sigstore, write
+from support.evidence_files import RUN, Case
+from support.private_sigstore import OWN, Sigstore, write
 from weighin.cli import main
 from weighin.cli.conclude import conclude
 from weighin.errors import EvidenceError

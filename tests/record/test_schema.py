@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from evidence_files import Case, interval
+from support.evidence_files import Case, interval
 from weighin.contract import checks
 from weighin.outcome import Unmeasured
 from weighin.record import form as form_of_records
@@ -73,6 +73,7 @@ def objects(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
             yield from objects(v, (*path, i))
 
 
+@pytest.mark.exhaustive
 def test_a_record_with_a_key_more_or_less_has_another_form(record: dict[str, Any], form: Draft202012Validator) -> None:
     assert form.is_valid(record)
     seen = 0

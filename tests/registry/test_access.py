@@ -16,11 +16,11 @@ import pytest
 import yaml
 from mlflow.exceptions import MlflowException
 
-from evidence_files import Case
-from forked import in_child
-from mlflow_server import ADMIN, Server, mlflow_server
-from promotion_trials import CALM, Stock, Trial, warmed_up
-from watched_model import Watched
+from support.evidence_files import Case
+from support.forked import in_child
+from support.mlflow_server import ADMIN, Server, mlflow_server
+from support.promotion_trials import CALM, Stock, Trial, warmed_up
+from support.watched_model import Watched
 from weighin.contract import read_contract
 from weighin.errors import RegistryError
 from weighin.monitor.history import last_pulse

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-import registry_versions
-from interruptions import in_database
-from promotion_trials import DEEDS, Stock, warmed_up
-from rewritten_ledger import files_of, kept_elsewhere, promoted_twice, rewrite
+from support import registry_versions
+from support.interruptions import in_database
+from support.promotion_trials import DEEDS, Stock, warmed_up
+from support.rewritten_ledger import files_of, kept_elsewhere, promoted_twice, rewrite
 from weighin.cli import main
 from weighin.errors import PromotionError, RegistryError
 from weighin.record.history import check_history

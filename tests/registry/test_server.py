@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from forked import Child, in_child
-from interruptions import Tally, shared
-from mlflow_server import Server, mlflow_server
-from promotion_trials import DEEDS, Stock, Trial, warmed_up
-from registry_proxy import Fault, Kind, Proxy
+from support.forked import Child, in_child
+from support.interruptions import Tally, shared
+from support.mlflow_server import Server, mlflow_server
+from support.promotion_trials import DEEDS, Stock, Trial, warmed_up
+from support.registry_proxy import Fault, Kind, Proxy
 from weighin.errors import PromotionError, RegistryError, WeighinError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence_files import ROOT, Case, interval
+from support.evidence_files import ROOT, Case, interval
 from weighin.contract import checks, read_contract
 from weighin.contract.lines import lines
 from weighin.outcome import Unmeasured

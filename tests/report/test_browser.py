@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from selenium import webdriver as selenium
 
-from evidence_files import Case, interval
+from support.evidence_files import Case, interval
 from weighin.contract import checks
 from weighin.outcome import Unmeasured
 from weighin.report import html

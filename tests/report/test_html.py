@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence_files import Case
+from support.evidence_files import Case
 from weighin.contract import checks
 from weighin.outcome import Unmeasured
 from weighin.report import html, plots

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence_files import Case, interval
+from support.evidence_files import Case, interval
 from weighin.contract import checks
 from weighin.outcome import Unmeasured, census
 from weighin.promote import Promotion

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from monitor_pages import AUC, DRIFT, ERRORS, MONITOR, NOW, event, item, measured, run, series, told
+from support.monitor_pages import AUC, DRIFT, ERRORS, MONITOR, NOW, event, item, measured, run, series, told
 from weighin.monitor.document import document
 from weighin.monitor.history import History, Series
 from weighin.outcome import Direction, Limit, Measurement, Unmeasured, decide

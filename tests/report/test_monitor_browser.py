@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from selenium import webdriver as selenium
 
-from monitor_pages import DRIFT, NOW, event, item, measured, run, series, told
+from support.monitor_pages import DRIFT, NOW, event, item, measured, run, series, told
 from weighin.monitor.document import document
 from weighin.monitor.history import History
 from weighin.outcome import Direction, Limit

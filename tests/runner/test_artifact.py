@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import load_work
 import pytest
 
+from support import load_work
 from weighin.record.encode import canonical, digest, file_digest
 from weighin.runner import docker, local
 from weighin.runner.artifact import changed, manifest_digest

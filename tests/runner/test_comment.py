@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from loopback import Answer, Asked, listening
+from support.loopback import Answer, Asked, listening
 from weighin.runner import comment
 from weighin.runner.github import TOKENS
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from github_server import TOKEN, Answers, github, listed
+from support.github_server import TOKEN, Answers, github, listed
 from weighin.runner import figures
 from weighin.runner.github import GitHub, Unanswered
 

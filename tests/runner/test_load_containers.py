@@ -11,9 +11,9 @@ import threading
 import time
 from pathlib import Path
 
-import load_work
 import pytest
 
+from support import load_work
 from weighin.load import read_log
 from weighin.runner import docker, sandbox
 from weighin.runner.collect import Allowed, surplus

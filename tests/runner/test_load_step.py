@@ -11,10 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import load_work
 import psutil
 import pytest
 
+from support import load_work
 from weighin.load import read_log
 from weighin.runner import local
 from weighin.runner.plan import Phase, Session

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from monitor_pages import event, item, measured, run, told
+from support.monitor_pages import event, item, measured, run, told
 from weighin.monitor.document import EXIT_CODES, SCHEMA, document
 from weighin.outcome import Direction, Limit
 from weighin.runner import pulse

@@ -17,7 +17,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from postgres_server import postgres
+from support.postgres_server import postgres
 from weighin.data.prediction_log import LogTables
 from weighin.errors import NotEvaluated
 from weighin.monitor.log import Log
@@ -354,7 +354,10 @@ def test_postgres_goes_away_and_comes_back(database: psycopg.Connection) -> None
         # Nobody may come in, and who is in is thrown out.
         database.execute("CREATE DATABASE elsewhere")
         os.environ["TEST_LOG"] = os.environ["TEST_LOG"].replace("127.0.0.1:", "127.0.0.1:9")
-        database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
         for number in range(60):
             writer.offer(exchange(f"r{number}"))
             time.sleep(0.005)

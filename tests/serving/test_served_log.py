@@ -20,8 +20,8 @@ import psycopg
 import pytest
 import yaml
 
-from postgres_server import postgres
-from registry_versions import SAYS, make, promoted
+from support.postgres_server import postgres
+from support.registry_versions import SAYS, make, promoted
 from weighin.cli import main
 from weighin.contract import read_contract
 from weighin.contract.sources import Span

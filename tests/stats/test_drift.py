@@ -339,6 +339,7 @@ def test_twelve_days_that_are_nearly_alike_inside_are_not_blamed():
     assert max(failed, passed) <= scipy_stats.binom.ppf(1 - 1e-4, 400, 0.05)
 
 
+@pytest.mark.exhaustive
 def test_many_categories_with_few_rows_each_are_not_blamed():
     p = np.arange(1, 33) ** -1.0 / np.sum(np.arange(1, 33) ** -1.0)
     failed, passed = rates(psi, rows(p, tilted(0.1001, p), 200), 0.1, 800)

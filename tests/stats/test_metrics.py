@@ -260,6 +260,7 @@ def draw(rng, days, rows, grouped):
     return day, Scored(truth, a, None, 0.6), Scored(truth, b, None, 0.6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("name", BINARY)
 def test_bounds_hold_the_truth_as_often_as_they_say(name, grouped):

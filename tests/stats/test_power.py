@@ -7,6 +7,7 @@ from weighin.stats.intervals import from_influence
 from weighin.stats.power import Planned, power
 
 
+@pytest.mark.exhaustive
 def test_the_promised_share_is_the_simulated_share():
     rng = np.random.default_rng(0)
     n, margin = 400, 0.12
@@ -19,6 +20,7 @@ def test_the_promised_share_is_the_simulated_share():
     assert one.probability == pytest.approx(passes / 2000, abs=0.04)
 
 
+@pytest.mark.exhaustive
 def test_the_needed_rows_reach_eighty_percent():
     def influence(n):
         values = np.random.default_rng(1).normal(size=n)

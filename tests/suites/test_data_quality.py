@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suite_work import Work
+from support.suite_work import Work
 
 PREFIX = "data_quality/holdout/"
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from quality_work import BROKEN, PREFIX, QualityWork
-from suite_work import Work
+from support.quality_work import BROKEN, PREFIX, QualityWork
+from support.suite_work import Work
 from weighin.contract import checks, read_contract
 from weighin.outcome import Outcome, decide
 from weighin.suites import measured

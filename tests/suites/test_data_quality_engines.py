@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from quality_work import BROKEN, PREFIX, SOUND, QualityWork
+from support.quality_work import BROKEN, PREFIX, SOUND, QualityWork
 from weighin.contract import read_contract
 from weighin.contract.quality import DataQuality
 from weighin.outcome import Measurement, Outcome

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quality_work import BROKEN, PREFIX, SOUND, QualityWork, broken
+from support.quality_work import BROKEN, PREFIX, SOUND, QualityWork, broken
 from weighin.contract import checks, read_contract
 from weighin.contract.checks import ColumnRule
 from weighin.contract.rules import quality_rules

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_engines import into_postgres
-from postgres_server import postgres
-from quality_work import QualityWork
-from suite_work import CONTRACT, MOMENT, ROWS, Work
+from support.data_engines import into_postgres
+from support.postgres_server import postgres
+from support.quality_work import QualityWork
+from support.suite_work import CONTRACT, MOMENT, ROWS, Work
 from weighin.contract import checks, read_contract
 from weighin.datasets import resolve_rows
 from weighin.errors import NotEvaluated
@@ -169,7 +169,7 @@ def test_room_that_is_missing_for_spark_is_said(tmp_path: Path) -> None:
 WITHOUT_JAVA = """
 import sys
 from pathlib import Path
-from quality_work import PREFIX, QualityWork
+from support.quality_work import PREFIX, QualityWork
 
 work = QualityWork(Path(sys.argv[1]))
 work.contract = work.contract.replace("rows_at_least: 1000\\n", "rows_at_least: 1000\\n    engine: spark\\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suite_work import ROWS, Work
+from support.suite_work import ROWS, Work
 from weighin.contract import read_contract
 from weighin.suites.drift import stored_with_model
 from weighin.suites.evidence import Evidence

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from suite_work import Work
+from support.suite_work import Work
 
 RATE, SHARE = "load/within-100-ms", "share_at_least: 0.9}"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from suite_work import ROWS, Work
+from support.suite_work import ROWS, Work
 
 
 @pytest.fixture

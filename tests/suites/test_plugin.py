@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite_work import Work
+from support.suite_work import Work
 from weighin.contract import read_contract
 from weighin.judge import run_suite
 

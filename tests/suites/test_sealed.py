@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suite_work import ROWS, Work, frame
+from support.suite_work import ROWS, Work, frame
 from weighin.contract import checks, read_contract
 from weighin.outcome import decide
 from weighin.record.encode import encode_outcome, file_digest

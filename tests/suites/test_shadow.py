@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from shadow_work import CHECKS, Work
+from support.shadow_work import CHECKS, Work
 from weighin.cli.arguments import parser
 from weighin.contract.canary import Canary
 from weighin.contract.lines import lines

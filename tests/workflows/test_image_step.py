@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rules import FOLDER, load
+from support.workflow_rules import FOLDER, load
 
 DIGEST = "sha256:" + "d" * 64
 COMMIT = "c" * 40

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rules import FOLDER, load
+from support.workflow_rules import FOLDER, load
 from weighin.cli.arguments import parser
 from weighin.monitor.document import EXIT_CODES
 

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-import act
-import registry_server
-import scenarios
-from monitor_pages import ERRORS
-from registry_versions import NAME, SAYS, promoted
-from small_project import ROOT
-from watched_model import RECORD, Watched
+from support import act, registry_server
+from support import workflow_scenarios as scenarios
+from support.monitor_pages import ERRORS
+from support.registry_versions import NAME, SAYS, promoted
+from support.small_project import ROOT
+from support.watched_model import RECORD, Watched
 
 pytestmark = [pytest.mark.workflow, pytest.mark.docker]
 ROWS = 60

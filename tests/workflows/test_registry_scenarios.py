@@ -12,11 +12,9 @@ from typing import Any
 
 import pytest
 
-import act
-import registry_server
-import scenarios
-import tiny_project
-from small_project import ROOT
+from support import act, registry_server, tiny_project
+from support import workflow_scenarios as scenarios
+from support.small_project import ROOT
 
 pytestmark = [pytest.mark.workflow, pytest.mark.docker]
 

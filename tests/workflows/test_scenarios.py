@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
-import act
-import scenarios
-import tiny_project
-from attack import FORGING
-from scenarios import (
+from support import act, tiny_project
+from support import workflow_scenarios as scenarios
+from support.attack import FORGING
+from support.workflow_scenarios import (
     LIGHT,
     PULL_REQUEST,
     RELEASE,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import act
-import small_project
+from support import act, small_project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.docker]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rules import RULES, load, ours
+from support.workflow_rules import RULES, load, ours
 
 CHECKOUT = "uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 UPLOADED = "name: ${{ inputs.artifact-prefix }}-predictions-${{ github.run_attempt }}"
@@ -276,7 +276,7 @@ def test_every_rule_is_broken_once() -> None:
 def test_dependencies_are_renewed_after_they_have_been_out_for_a_while() -> None:
     import yaml
 
-    from rules import FOLDER
+    from support.workflow_rules import FOLDER
 
     updates = yaml.safe_load((FOLDER.parent / "dependabot.yml").read_text())["updates"]
     assert {u["package-ecosystem"] for u in updates} == {"github-actions", "pip", "docker"}

@@ -21,7 +21,7 @@ from unittest import mock
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parent / "attacks"
+FOLDER = Path(__file__).resolve().parents[1] / "attacks"
 
 FORGING = """
 import sys, weighin.outcome

@@ -18,9 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import act
-import tiny_project
-from small_project import ROOT, edit
+from support import act, tiny_project
+from support.small_project import ROOT, edit
 
 LIGHT = ("explainability",)
 """The suite that takes least time, for scenarios that are about something else than suites."""

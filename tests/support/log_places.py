@@ -13,7 +13,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from postgres_server import postgres
+from support.postgres_server import postgres
 from weighin.data.prediction_log import LogTables
 from weighin.serving.sinks import Sink, sink_for
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from postgres_server import free_port, postgres
+from support.postgres_server import free_port, postgres
 
 START_SECONDS = 120
 ADMIN = "admin"
@@ -43,7 +43,7 @@ class Server:
 @contextlib.contextmanager
 def mlflow_server(*, users: bool = False, workers: int = 2) -> Iterator[Server]:
     """A server on loopback; with `users` it asks for a name and a password, and knows permissions."""
-    with postgres(200) as database, tempfile.TemporaryDirectory(prefix="weighin-mlflow-") as name:
+    with postgres() as database, tempfile.TemporaryDirectory(prefix="weighin-mlflow-") as name:
         folder = Path(name)
         server = Server(f"http://127.0.0.1:{free_port()}", folder, secrets.token_hex(8) if users else "")
         (folder / "artifacts").mkdir()

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import small_project
-from small_project import ROOT, edit
+from support import small_project
+from support.small_project import ROOT, edit
 
 OURS = Path(__file__).parent / "tiny"
 ROWS = 4000

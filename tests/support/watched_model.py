@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from evidence_files import ROOT
-from registry_versions import NAME
+from support.evidence_files import ROOT
+from support.registry_versions import NAME
 from weighin.contract import read_contract
 from weighin.data.prediction_log import LogTables
 from weighin.monitor.document import Run

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ACTIONS = Path(__file__).parent / "actions"
+ACTIONS = Path(__file__).resolve().parents[1] / "workflows/actions"
 RUNNER_IMAGE = "weighin-runner:local"
 SECONDS = 1200
 REPOSITORY = "team/models"

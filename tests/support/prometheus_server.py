@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
-from postgres_server import free_port
+from support.postgres_server import free_port
 
 PROGRAMS = ("prometheus", "promtool", "prometheus-pushgateway")
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples/monitoring"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples/monitoring"
 SECONDS = 40
 
 

@@ -14,7 +14,7 @@ from weighin.record.decision import Decision, decision_record, judge_evidence
 from weighin.record.suite import Binding, SuiteOutcomes
 from weighin.subject import ModelVersion, Subject
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RUN = {"commit": "c" * 40, "url": "https://example.org/runs/1", "created": "2013-11-16T00:00:00+00:00"}
 
 

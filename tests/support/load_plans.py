@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from servers import running
+from support.load_servers import running
 from weighin.load import LoadLog, generate, read_log
 from weighin.runner.plan import Interface, LoadPlan, Phase
 

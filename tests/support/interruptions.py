@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from forked import Child, in_child
-from promotion_trials import DEEDS, Stock, Trial, recovered
-from registry_proxy import Fault, Proxy
+from support.forked import Child, in_child
+from support.promotion_trials import DEEDS, Stock, Trial, recovered
+from support.registry_proxy import Fault, Proxy
 
 Moment = Literal["before", "after"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from suite_work import DAYS, ROWS, Work, frame
+from support.suite_work import DAYS, ROWS, Work, frame
 
 PREFIX = "data_quality/holdout/"
 CONTRACT = """\

@@ -96,7 +96,7 @@ class Work:
         path.write_text(self.contract)
         file = read_contract(path)
         write_suite(file.contract, self.folder, check=False)
-        example = Path(__file__).resolve().parent.parent / "great_expectations/great_expectations.yml"
+        example = Path(__file__).resolve().parents[2] / "great_expectations/great_expectations.yml"
         (self.folder / "great_expectations/great_expectations.yml").write_text(example.read_text())
         data = {}
         for name, table in self.frames.items():

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evidence_files import Case
-from forked import in_child
+from support.evidence_files import Case
+from support.forked import in_child
 from weighin.promote import Promotion, promote
 from weighin.record.encode import write_json
 from weighin.record.signature import KEY, make_key, signer
