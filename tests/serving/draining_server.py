@@ -24,7 +24,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
             message = await receive()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
-                (STATE / "application-ended").touch()
+                (Path(sys.argv[4]) / "application-ended").touch()
                 return
     more = True
     while more:
@@ -36,14 +36,13 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-KIND, LOOP, FD, STATE, GRACE = sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]), float(sys.argv[5])
-
 if __name__ == "__main__":
-    listening = socket.socket(fileno=FD)
-    if KIND == "ours":
+    kind, loop, descriptor, state, grace = sys.argv[1:]
+    listening = socket.socket(fileno=int(descriptor))
+    if kind == "ours":
         answers = ClosingAnswers(application)
-        config = uvicorn.Config(answers, loop=LOOP, log_level="warning", timeout_graceful_shutdown=3)
-        DrainingServer(config, listening, answers, STATE, GRACE).run()
+        config = uvicorn.Config(answers, loop=loop, log_level="warning", timeout_graceful_shutdown=3)
+        DrainingServer(config, listening, answers, Path(state), float(grace)).run()
     else:
-        config = uvicorn.Config(application, loop=LOOP, log_level="warning", timeout_graceful_shutdown=3)
+        config = uvicorn.Config(application, loop=loop, log_level="warning", timeout_graceful_shutdown=3)
         uvicorn.Server(config).run(sockets=[listening])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 
-from weighin.serving.worker import CLOSED, READY
+from weighin.serving.identity import Message, Receive, Send
+from weighin.serving.worker import CLOSED, READY, ClosingAnswers, DrainingServer
 
 PROGRAM = Path(__file__).with_name("draining_server.py")
 SECONDS = 60.0
@@ -133,16 +136,44 @@ def test_a_request_of_which_half_had_come_is_answered(server: Served) -> None:
     assert answer(connection).endswith(str(server.process.pid))
 
 
-def test_what_waits_in_the_queue_at_the_end_of_all_serving_is_answered(server: Served) -> None:
-    # Stopped, it accepts nothing: the kernel accepts for it.
-    server.process.send_signal(signal.SIGSTOP)
-    waiting = [server.connection() for _ in range(10)]
-    server.process.send_signal(signal.SIGTERM)
-    server.listening.close()
-    server.process.send_signal(signal.SIGCONT)
-    until(lambda: (server.state / CLOSED).exists())
-    for connection in waiting:
-        assert answer_of(server, connection) == "close"
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_what_waits_in_the_queue_when_the_worker_leaves_it_is_answered(tmp_path: Path, loop: str) -> None:
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    answers = ClosingAnswers(application)
+    config = uvicorn.Config(answers, loop=loop, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
+
+    async def leave() -> list[str]:
+        server.lifespan = config.lifespan_class(config)
+        await server.startup()
+        # The loop does not run meanwhile: the kernel alone has accepted these.
+        waiting = [socket.create_connection(address, timeout=SECONDS) for _ in range(10)]
+        leaving = asyncio.create_task(server.shutdown())
+        # Longer than what uvicorn's own shutdown waits for.
+        await asyncio.sleep(2.5)
+        texts = [await asyncio.to_thread(asked, connection) for connection in waiting]
+        await leaving
+        return texts
+
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        address = listening.getsockname()
+        server = DrainingServer(config, listening, answers, tmp_path)
+        config.load()
+        factory = config.get_loop_factory()
+        assert factory is not None
+        with asyncio.Runner(loop_factory=factory) as runner:
+            texts = runner.run(leave())
+    assert [text.partition("\r\n")[0] for text in texts] == ["http/1.1 200 ok"] * 10
+    assert all("\r\nconnection: close\r\n" in text for text in texts)
+
+
+def asked(connection: socket.socket) -> str:
+    """The answer to a request; the connection is closed."""
+    with connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        return answer(connection)
 
 
 def test_a_connection_that_comes_later_belongs_to_the_next_worker(server: Served, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 from weighin.serving import follow as module
 
-WORKER, GRACE = sys.argv[1], sys.argv[2]
 SERVER = Path(__file__).with_name("draining_server.py")
 DEAF = """
 import pathlib, signal, sys, time
@@ -46,9 +45,10 @@ class Champion:
 
 
 def program(descriptor: int, state: Path) -> list[str]:
-    if WORKER == "draining":
-        return [sys.executable, str(SERVER), "ours", "asyncio", str(descriptor), str(state), GRACE]
-    return [sys.executable, "-c", DEAF if WORKER == "deaf" else "import time; time.sleep(900)", str(state)]
+    worker, grace = sys.argv[1:3]
+    if worker == "draining":
+        return [sys.executable, str(SERVER), "ours", "asyncio", str(descriptor), str(state), grace]
+    return [sys.executable, "-c", DEAF if worker == "deaf" else "import time; time.sleep(900)", str(state)]
 
 
 if __name__ == "__main__":
