@@ -53,7 +53,7 @@ class FollowingServer:
     def end(self) -> None:
         """It ends when it is asked to, and cleans up."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0
+        assert self.process.wait(120) == 0
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.log.close()

@@ -28,9 +28,11 @@ class Served:
     def __init__(self, folder: Path, kind: str, loop: str, grace: float) -> None:
         self.state = folder
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
             [sys.executable, str(PROGRAM), kind, loop, str(self.listening.fileno()), str(folder), str(grace)],
             pass_fds=[self.listening.fileno()],
+            stderr=self.log,
         )
         self._connections: list[socket.socket] = []
         self.ask(self.connection())  # it accepts
@@ -52,7 +54,7 @@ class Served:
         until(lambda: (self.state / CLOSED).exists())
 
     def end(self) -> None:
-        for one in (self.listening, *self._connections):
+        for one in (self.listening, self.log, *self._connections):
             one.close()
         if self.process.poll() is None:
             self.process.kill()
@@ -184,6 +186,8 @@ def test_a_connection_that_comes_later_belongs_to_the_next_worker(server: Served
     with pytest.raises(TimeoutError):
         server.ask(late)
     assert answer_of(server, kept) == "close"
+    assert server.process.wait(SECONDS) == -signal.SIGTERM
+    assert (server.state / "log").read_text() == "", "it still watches the socket"
 
 
 def test_an_idle_connection_keeps_a_leaving_server_no_longer_than_the_grace_period(tmp_path: Path) -> None:

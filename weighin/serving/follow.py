@@ -33,8 +33,8 @@ from weighin.serving.worker import ANSWER_SECONDS, CLOSED, GRACE_SECONDS, READY
 SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "WEIGHIN_SIGNING_KEY")
 """What the process that loads a model is not given. The address of the prediction log it needs, and has."""
 LOAD_SECONDS = 120.0
-LEAVE_SECONDS = GRACE_SECONDS + ANSWER_SECONDS + CLOSE_SECONDS + 2
-"""After so long a worker that was told to leave is killed."""
+LEAVE_SECONDS = GRACE_SECONDS + ANSWER_SECONDS + CLOSE_SECONDS + 16
+"""After so long a worker that was told to leave is killed. A busy machine may be late with each step, hence the 16."""
 LEAVING_AT_MOST = 2
 """Workers that may leave at once. Each holds a model in memory, so a further reload waits until one has ended."""
 PAUSE_SECONDS = 0.05

@@ -24,8 +24,8 @@ from weighin.serving.identity import App, Message, Receive, Send
 
 GRACE_SECONDS = 10.0
 """Time in which an open connection may send its last request. It is longer than uvicorn keeps an idle one: 5 s."""
-ANSWER_SECONDS = 10
-"""Time that requests have for their answer when the grace period has ended."""
+ANSWER_SECONDS = 60
+"""Time that requests have for their answer when the grace period has ended: MLflow's own limit for a request."""
 READY, CLOSED = "ready", "closed"
 """Files of the state folder: the worker accepts connections; it accepts no more of them."""
 ACCEPTED_AT_ONCE = 64
