@@ -155,6 +155,7 @@ def test_what_waits_in_the_queue_when_the_worker_leaves_it_is_answered(tmp_path:
         leaving = asyncio.create_task(server.shutdown())
         # Longer than what uvicorn's own shutdown waits for.
         await asyncio.sleep(2.5)
+        assert not leaving.done(), "the process would end now"
         texts = [await asyncio.to_thread(asked, connection) for connection in waiting]
         await leaving
         return texts
