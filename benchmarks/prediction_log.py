@@ -67,14 +67,23 @@ def model(folder: Path) -> None:
     )
 
 
+def answers(port: int) -> bool:
+    """Whether a server answers there."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        try:
+            connection.request("GET", "/ping")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+
+
 @contextlib.contextmanager
 def served(folder: Path, tables: LogTables | None, **variables: str) -> Iterator[tuple[int, int]]:
     """Port and process of `weighin.serving.scoring`."""
     from support.postgres_server import free_port
 
-    port, ready = free_port(), folder.parent / f"ready-{tables is not None}"
-    ready.unlink(missing_ok=True)
-    own = {"WEIGHIN_SERVE_MODEL": str(folder), "WEIGHIN_SERVE_READY": str(ready), "PYTHONPATH": str(ROOT), **variables}
+    port = free_port()
+    own = {"WEIGHIN_SERVE_MODEL": str(folder), "PYTHONPATH": str(ROOT), **variables}
     own |= {"WEIGHIN_SERVE_LOG": tables.to_json()} if tables else {}
     command = [sys.executable, "-m", "uvicorn", "--factory", "weighin.serving.scoring:app", "--port", str(port)]
     process = subprocess.Popen(
@@ -82,7 +91,7 @@ def served(folder: Path, tables: LogTables | None, **variables: str) -> Iterator
     )
     try:
         until = time.monotonic() + 90
-        while not ready.exists():
+        while not answers(port):
             if process.poll() is not None or time.monotonic() > until:
                 raise TimeoutError("the server did not start")
             time.sleep(0.1)

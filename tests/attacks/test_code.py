@@ -133,13 +133,12 @@ def _without_isolation(run, command, **more):  # type: ignore[no-untyped-def]
 
 def server_of_the_repository(place: Path, wall: bool) -> Result:
     """The process that serves the champion starts in a repository which has a module that it imports."""
-    from weighin.serving.follow import _uvicorn, _variables
+    from weighin.serving.follow import _program, _variables
 
     repo = planted(place, "uvicorn", "logging")
-    command = _uvicorn(0)
+    command = _program(0, place)
     if not wall:
-        command = [command[0], *command[command.index("-m") : command.index("--app-dir")], *command[-3:]]
-        return effect(place, command, repo)
+        return effect(place, [part for part in command if part != "-P"], repo)
     return effect(place, command, repo, _variables(place, "1", None))
 
 

@@ -85,7 +85,7 @@ class Server:
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(30) == 0
+        assert self.process.wait(120) == 0
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.log.close()

@@ -34,9 +34,9 @@ class FollowingServer:
 
     @property
     def spec(self) -> Deploy:
-        """How it is told to load another champion, and asked what it serves."""
+        """How it is told to load another champion, and asked what it serves. A busy machine takes its time to load."""
         reload = ("pkill", "--signal", "HUP", "--pidfile", str(self.pid_file))
-        return Deploy(reload=reload, identity=Identity(url=f"{self.url}/ping"), seconds_at_most=25)
+        return Deploy(reload=reload, identity=Identity(url=f"{self.url}/ping"), seconds_at_most=120)
 
     def ask(
         self, columns: Sequence[str] = ("a",), rows: Sequence[Sequence[object]] = ((1,),)
@@ -53,7 +53,7 @@ class FollowingServer:
     def end(self) -> None:
         """It ends when it is asked to, and cleans up."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(30) == 0
+        assert self.process.wait(120) == 0
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.log.close()

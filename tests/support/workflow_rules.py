@@ -40,6 +40,7 @@ PERMISSIONS: dict[tuple[str, str], dict[str, str]] = {
     ("image.yml", "test"): {**READS, "packages": "read"},
     ("image.yml", "publish"): {"packages": "write", **ATTESTS},
     ("image.yml", "release"): {**READS, "packages": "write", "attestations": "read"},
+    ("publish.yml", "release"): {"contents": "write"},
 }
 """Jobs that may do more, or something else, than read the repository."""
 SECRETS: dict[str, tuple[str, ...]] = {
@@ -550,3 +551,20 @@ def an_image_has_a_name_only_after_its_tests_and_its_attestation(files: Files) -
     release = str(found["release"])
     if "gh attestation verify" not in release or "docker build " in release:
         yield "a release builds, or does not verify"
+
+
+@rule
+def a_release_of_ours_is_checked_built_and_tried_before_it_is_made(files: Files) -> Iterator[str]:
+    found = load(files["publish.yml"])["jobs"]
+    runs = "\n".join(s.get("run", "") or s.get("uses", "") for s in found["build"]["steps"])
+    order = [
+        runs.find(words) for words in ("release.py check", "release.py build", "release.py try", "upload-artifact@")
+    ]
+    if -1 in order or order != sorted(order):
+        yield "order"
+    if set(found["release"]["needs"]) != {"build", "image"}:
+        yield "needs"
+    if found["release"].get("if") != "github.ref_type == 'tag' && !inputs.dry-run":
+        yield "a dry run makes a release"
+    if "actions/checkout@" in str(found["release"]):
+        yield "the job that may write runs files of the repository"

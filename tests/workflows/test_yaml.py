@@ -231,6 +231,24 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("an_image_has_a_name_only_after_its_tests_and_its_attestation", "image.yml", "sbom: true", "sbom: false"),
     ("an_image_has_a_name_only_after_its_tests_and_its_attestation", "image.yml", "gh attestation verify", "echo"),
+    (
+        "a_release_of_ours_is_checked_built_and_tried_before_it_is_made",
+        "publish.yml",
+        "scripts/release.py try",
+        "scripts/release.py notes",
+    ),
+    (
+        "a_release_of_ours_is_checked_built_and_tried_before_it_is_made",
+        "publish.yml",
+        "needs: [build, image]",
+        "needs: build",
+    ),
+    (
+        "a_release_of_ours_is_checked_built_and_tried_before_it_is_made",
+        "publish.yml",
+        " && !inputs.dry-run",
+        "",
+    ),
 )
 
 
@@ -243,6 +261,7 @@ def test_the_workflows_are_those_that_are_documented() -> None:
         "image.yml",
         "monitor.yml",
         "promote.yml",
+        "publish.yml",
         "pull-request.yml",
         "release-note.yml",
         "release.yml",

@@ -1,8 +1,9 @@
 """Serve the champion, and at a signal the champion of then, through one listening socket that is never closed.
 
-The socket belongs to this process; a worker process inherits it and loads one model. At SIGHUP the champion is looked
-up anew, a second worker loads it, and when it is ready the first one answers what it has begun and ends. A model that
-cannot be loaded leaves the old one serving, and the proof of a rollback (`weighin.deploy`) then says so.
+The socket belongs to this process; a worker process (`weighin.serving.worker`) inherits it and loads one model. At
+SIGHUP the champion is looked up anew, and a second worker loads it. When the second one accepts connections, the first
+one stops accepting, answers what comes on the connections that it has, and ends; this process does not wait for that.
+A model that cannot be loaded leaves the old one serving, and the proof of a rollback (`weighin.deploy`) then says so.
 """
 
 from __future__ import annotations
@@ -25,32 +26,55 @@ from weighin.data.prediction_log import LogTables
 from weighin.errors import RegistryError, WeighinError
 from weighin.registry.champion import Titles
 from weighin.runner.isolated import isolated
-from weighin.serving.scoring import LOG, MODEL, READY, VERSION
+from weighin.serving.log import CLOSE_SECONDS
+from weighin.serving.scoring import LOG, MODEL, VERSION
+from weighin.serving.worker import ANSWER_SECONDS, CLOSED, GRACE_SECONDS, READY
 
 SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "WEIGHIN_SIGNING_KEY")
 """What the process that loads a model is not given. The address of the prediction log it needs, and has."""
 LOAD_SECONDS = 120.0
-GRACE_SECONDS = 10
+LEAVE_SECONDS = GRACE_SECONDS + ANSWER_SECONDS + CLOSE_SECONDS + 16
+"""After so long a worker that was told to leave is killed. A busy machine may be late with each step, hence the 16."""
+LEAVING_AT_MOST = 2
+"""Workers that may leave at once. Each holds a model in memory, so a further reload waits until one has ended."""
+PAUSE_SECONDS = 0.05
+
+
+class _Stopped(Exception):
+    """This process was told to end while a model was loaded."""
 
 
 @dataclass
 class Worker:
-    """A process that serves one version."""
+    """A process that serves one version. `deadline` is set when it was told to leave."""
 
     process: subprocess.Popen[bytes]
     version: str
     digest: str
     folder: Path
+    deadline: float | None = None
 
-    def end(self) -> None:
-        """Let it answer what it has begun, and no more."""
-        self.process.terminate()
-        try:
-            self.process.wait(GRACE_SECONDS + 5)
-        except subprocess.TimeoutExpired:
+    @property
+    def accepts(self) -> bool:
+        """Whether a new connection may reach it."""
+        return self.process.poll() is None and not (self.folder / CLOSED).exists()
+
+    def leave(self) -> None:
+        """Tell it to stop accepting, to answer what its connections ask, and to end."""
+        if self.deadline is None:
+            self.process.terminate()
+            self.deadline = time.monotonic() + LEAVE_SECONDS
+
+    def gone(self) -> bool:
+        """Whether it has ended; one that is past its deadline is killed. Its files are removed then."""
+        if self.process.poll() is None:
+            if self.deadline is None or time.monotonic() < self.deadline:
+                return False
+            print(f"weighin: the worker of version {self.version} did not end, killed", file=sys.stderr, flush=True)
             self.process.kill()
             self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+        return True
 
 
 def follow(titles: Titles, host: str, port: int, pid_file: Path | None = None, log: LogTables | None = None) -> int:
@@ -61,91 +85,127 @@ def follow(titles: Titles, host: str, port: int, pid_file: Path | None = None, l
     log       where predictions are logged
     Errors: `WeighinError` when the champion of the start cannot be served.
     """
-    asked: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-
-    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, note)
     with socket.create_server((host, port), backlog=256) as listening, _written(pid_file):
-        worker = _started(titles, listening, log)
-        print(f"http://{host}:{listening.getsockname()[1]} serves version {worker.version} {worker.digest}", flush=True)
+        return _Supervisor(titles, listening, log).run()
+
+
+class _Supervisor:
+    """The worker that serves, and those that leave."""
+
+    def __init__(self, titles: Titles, listening: socket.socket, log: LogTables | None) -> None:
+        self._titles, self._listening, self._log = titles, listening, log
+        self._leaving: list[Worker] = []
+        self._signals: set[int] = set()
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._signals.add(number)
+
+    @property
+    def _stopping(self) -> bool:
+        return not self._signals.isdisjoint((signal.SIGTERM, signal.SIGINT))
+
+    def run(self) -> int:
+        """Serve; returns the exit code."""
         try:
-            while not {signal.SIGTERM, signal.SIGINT} & set(asked):
-                if signal.SIGHUP in asked:
-                    asked.clear()
-                    worker = _replaced(titles, listening, worker, log)
+            worker = self._started()
+        except _Stopped:
+            return 0
+        host, port = self._listening.getsockname()[:2]
+        print(f"http://{host}:{port} serves version {worker.version} {worker.digest}", flush=True)
+        try:
+            while not self._stopping:
+                if signal.SIGHUP in self._signals and len(self._leaving) < LEAVING_AT_MOST:
+                    # Before the champion is looked up: a signal that comes after that asks for another look.
+                    self._signals.discard(signal.SIGHUP)
+                    worker = self._replaced(worker)
                 if worker.process.poll() is not None:
-                    print(
-                        f"weighin: the worker ended with code {worker.process.returncode}", file=sys.stderr, flush=True
-                    )
+                    code = worker.process.returncode
+                    print(f"weighin: the worker ended with code {code}", file=sys.stderr, flush=True)
                     return 3
-                time.sleep(0.05)
+                self._wait()
         finally:
-            worker.end()
-    return 0
+            # The worker closes its own copy: from then on clients are refused, and not left in a queue.
+            self._listening.close()
+            self._leaving.append(worker)
+            for one in self._leaving:
+                one.leave()
+            while self._leaving:
+                self._wait()
+        return 0
 
+    def _wait(self) -> None:
+        """A pause, in which the workers that left are buried."""
+        time.sleep(PAUSE_SECONDS)
+        self._leaving = [one for one in self._leaving if not one.gone()]
 
-def _replaced(titles: Titles, listening: socket.socket, old: Worker, log: LogTables | None) -> Worker:
-    try:
-        new = _started(titles, listening, log)
-    except WeighinError as error:
-        print(f"weighin: still version {old.version}: {error}", file=sys.stderr, flush=True)
-        return old
-    old.end()
-    print(f"serves version {new.version} {new.digest}", flush=True)
-    return new
+    def _replaced(self, old: Worker) -> Worker:
+        try:
+            new = self._started()
+        except _Stopped:
+            return old
+        except WeighinError as error:
+            print(f"weighin: still version {old.version}: {error}", file=sys.stderr, flush=True)
+            return old
+        old.leave()
+        self._leaving.append(old)
+        # Who reads the line below may rely on it: a new connection reaches the new version.
+        while old.accepts and not self._stopping:
+            self._wait()
+        print(f"serves version {new.version} {new.digest}", flush=True)
+        return new
 
-
-def _started(titles: Titles, listening: socket.socket, log: LogTables | None) -> Worker:
-    """A worker that has loaded the champion. Errors: `WeighinError`; nothing of it is then left."""
-    head, version = titles.settle(look_only=True)
-    if not version:
-        raise RegistryError(f"`{titles.model}` has no champion to serve", titles.registry.uri, "Promote one first.")
-    home = Path(tempfile.mkdtemp(prefix="weighin-serve-"))
-    process = None
-    try:
-        model = titles.registry.resolve(f"models:/{titles.model}/{version}", home / "model")
-        if head is not None and model.digest != head.artifact:
-            raise RegistryError(
-                f"version {version} has other files ({model.digest}) than when it became champion ({head.artifact})",
-                titles.model,
-                "Somebody changed it: roll back, or look into the registry.",
+    def _started(self) -> Worker:
+        """A worker that has loaded the champion and accepts. Errors: `WeighinError`; nothing of it is then left."""
+        titles = self._titles
+        head, version = titles.settle(look_only=True)
+        if not version:
+            raise RegistryError(f"`{titles.model}` has no champion to serve", titles.registry.uri, "Promote one first.")
+        home = Path(tempfile.mkdtemp(prefix="weighin-serve-"))
+        process = None
+        try:
+            model = titles.registry.resolve(f"models:/{titles.model}/{version}", home / "model")
+            if head is not None and model.digest != head.artifact:
+                raise RegistryError(
+                    f"version {version} has other files ({model.digest}) than when it became champion "
+                    f"({head.artifact})",
+                    titles.model,
+                    "Somebody changed it: roll back, or look into the registry.",
+                )
+            process = subprocess.Popen(
+                _program(self._listening.fileno(), home),
+                pass_fds=[self._listening.fileno()],
+                env=_variables(home, version, self._log),
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
             )
-        process = subprocess.Popen(
-            [*_uvicorn(listening.fileno())],
-            pass_fds=[listening.fileno()],
-            env=_variables(home, version, log),
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
-        )
-        deadline = time.monotonic() + LOAD_SECONDS
-        while not (home / "ready").exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                why = "ended" if process.poll() is not None else f"was not ready after {LOAD_SECONDS:g} s"
-                raise RegistryError(f"the server of version {version} {why}", titles.model, "Its log says more.")
-            time.sleep(0.05)
-    except BaseException:
-        if process is not None:
-            process.kill()
-            process.wait()
-        shutil.rmtree(home, ignore_errors=True)
-        raise
-    return Worker(process, version, model.digest, home)
+            deadline = time.monotonic() + LOAD_SECONDS
+            while not (home / READY).exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    why = "ended" if process.poll() is not None else f"was not ready after {LOAD_SECONDS:g} s"
+                    raise RegistryError(f"the server of version {version} {why}", titles.model, "Its log says more.")
+                if self._stopping:
+                    raise _Stopped
+                self._wait()
+        except BaseException:
+            if process is not None:
+                process.kill()
+                process.wait()
+            shutil.rmtree(home, ignore_errors=True)
+            raise
+        return Worker(process, version, model.digest, home)
 
 
-def _uvicorn(descriptor: int) -> list[str]:
-    options = ["--fd", str(descriptor), "--log-level", "warning", "--timeout-graceful-shutdown", str(GRACE_SECONDS)]
-    # Its own default for the folder of the app is the current one, which it puts before everything else.
-    program = [sys.executable, "-P", "-m", "uvicorn", "--app-dir", os.devnull]
-    return [*program, "--factory", "weighin.serving.scoring:app", *options]
+def _program(descriptor: int, state: Path) -> list[str]:
+    program = [sys.executable, "-P", "-m", "weighin.serving.worker"]
+    return [*program, "--fd", str(descriptor), "--state", str(state)]
 
 
 def _variables(
     home: Path, version: str, log: LogTables | None, environment: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    own = {MODEL: str(home / "model"), VERSION: version, READY: str(home / "ready")}
+    own = {MODEL: str(home / "model"), VERSION: version}
     own |= {} if log is None else {LOG: log.to_json()}
     return isolated({k: v for k, v in environment.items() if k not in SECRETS and k != "MLFLOW_TRACKING_URI"}) | own
 

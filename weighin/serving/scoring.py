@@ -22,8 +22,6 @@ MODEL = "WEIGHIN_SERVE_MODEL"
 """Environment variable: the folder of the model's files."""
 VERSION = "WEIGHIN_SERVE_VERSION"
 """Environment variable: its version in the registry, where it has one."""
-READY = "WEIGHIN_SERVE_READY"
-"""Environment variable: a file that is made when the model has been loaded."""
 LOG = "WEIGHIN_SERVE_LOG"
 """Environment variable: the tables of the prediction log (`LogTables.to_json`); without it nothing is logged."""
 ROLE = "WEIGHIN_SERVE_ROLE"
@@ -42,10 +40,7 @@ def app() -> App:
     if artifact_digest(folder) != digest:
         raise RuntimeError(f"the files in {folder} changed while they were loaded")
     version = os.environ.get(VERSION, "")
-    served = _logged(Identity(application, digest, version), digest, version)
-    if os.environ.get(READY):
-        Path(os.environ[READY]).touch()
-    return served
+    return _logged(Identity(application, digest, version), digest, version)
 
 
 def _logged(application: App, digest: str, version: str) -> App:
