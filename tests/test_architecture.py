@@ -102,7 +102,7 @@ def test_a_model_is_loaded_in_one_place_and_served_in_one() -> None:
                 found.setdefault(path.relative_to(PACKAGE).as_posix(), set()).add(words)
     assert found == {
         "predict.py": {"load_model", "mlflow.pyfunc"},
-        "serve.py": {'"models", "serve"'},
+        "serve.py": {'"models", "serve"', "mlflow.pyfunc"},
         "serving/scoring.py": {"load_model", "mlflow.pyfunc"},
         # Wraps predictions that were left, so that MLflow can draw them.
         "suites/mlflow_evaluation.py": {"mlflow.pyfunc", "mlflow.sklearn"},

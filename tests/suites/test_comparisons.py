@@ -258,7 +258,10 @@ def test_a_custom_metric_of_one_number_is_bootstrapped(work: Work) -> None:
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("def mine(truth, prediction, weight):\n    raise RuntimeError('sorry')\n", "the metric raised RuntimeError, code "),
+        (
+            "def mine(truth, prediction, weight):\n    raise RuntimeError('sorry')\n",
+            "the metric raised RuntimeError, code ",
+        ),
         ("def mine(truth, prediction, weight):\n    return float('nan')\n", "not finite"),
         ("def mine(truth, prediction, weight):\n    return [1, 2, 3]\n", "shape"),
         ("def mine(truth, prediction, weight):\n    return truth * 0.0\n", "no interval exists"),

@@ -156,6 +156,7 @@ def load(given: argparse.Namespace) -> int:
         session.start,
         workers=workers,
         probes=session.probes,
+        turn=given.turn,
     )
     return 0
 

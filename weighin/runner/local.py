@@ -24,7 +24,18 @@ from weighin.runner.measure import Record, Sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import known_columns, last_line, note_problem, tool_line
 from weighin.runner.reaper import reaped
-from weighin.runner.sessions import PREPARE_SECONDS, PROBE_SECONDS, every_start, model_of, server_command
+from weighin.runner.sessions import (
+    GO,
+    INTERRUPTED,
+    PREPARE_SECONDS,
+    PROBE_SECONDS,
+    READY,
+    Turn,
+    every_start,
+    model_of,
+    server_command,
+    side_by_side,
+)
 
 WEIGHIN = (sys.executable, "-P", "-m", "weighin")
 
@@ -47,11 +58,26 @@ def predict(work: Path) -> None:
 
 def load(work: Path, step: str = "load") -> None:
     """At each planned start: serve a model, send the load, or the logged requests, note what the server took."""
+    plan = Plan.read(work / "plan.json")
+    asked = plan.of_step(step)
+    ports = _free_ports(len(asked.sessions)) if asked else []
 
-    def start(plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
-        return _start(work, plan, session, record)
+    def start(planned: LoadPlan, session: Session, out: Path, record: Record, turn: Turn) -> str:
+        assert asked is not None
+        return _start(work, planned, session, out, record, turn, ports[asked.sessions.index(session)])
 
-    every_start(Plan.read(work / "plan.json"), step, work, _emptied, start)
+    every_start(plan, step, work, _emptied, start, _together(asked) if asked else 1)
+
+
+def _together(plan: LoadPlan) -> int:
+    """How many servers start side by side: those of the team only where each can have a port of its own."""
+    if plan.command and not any("{port}" in part for part in plan.command):
+        return 1
+    return side_by_side(
+        plan,
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        psutil.virtual_memory().available / 2**20,
+    )
 
 
 def _emptied(folder: Path) -> Path:
@@ -60,7 +86,7 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _start(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
+def _start(work: Path, plan: LoadPlan, session: Session, out: Path, record: Record, turn: Turn, port: int) -> str:
     """One start of a server and its load; what went wrong in a sentence, or nothing."""
     if plan.image:
         return f"the server is the image {plan.image}: it needs --runner docker"
@@ -70,7 +96,6 @@ def _start(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
     with _scratch() as folder:
         if plan.url:
             return _run([*arguments, "--url", plan.url], folder, seconds, columns)
-        port = _free_port()
         if session.role == "clean":
             record["unbuilt"] = _environment(work)
             if record["unbuilt"]:
@@ -78,16 +103,21 @@ def _start(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
         home = work.resolve()
         python = str(home / "environment/bin/python")
         command = server_command(plan, session, str(model_of(session, home)), port, [*WEIGHIN], python)
+        arguments += ["--url", f"http://127.0.0.1:{port}", "--turn", str(folder / GO)]
+
+        def waits() -> bool:
+            return turn.waits(out / READY, folder / GO)
+
         record["started_at"] = time.time()
         try:
             serving = _group(command, folder / "server")
-            with serving as server, sampled(Family(server.pid).sample, every=0.1) as samples:
-                problem = _run(
-                    [*arguments, "--url", f"http://127.0.0.1:{port}"], folder, seconds, columns, needs=server
-                )
-                if (code := server.poll()) is not None:
-                    log = (folder / "server" / "log").read_bytes()
-                    problem = f"the server ended by itself (code {code}): {last_line(log, columns)}"
+            with serving as server:
+                family = Family(server.pid)
+                with sampled(lambda: None if turn.rests else family.sample(), every=0.1) as samples:
+                    problem = _run(arguments, folder, seconds, columns, server, waits, turn)
+                    if (code := server.poll()) is not None:
+                        log = (folder / "server" / "log").read_bytes()
+                        problem = f"the server ended by itself (code {code}): {last_line(log, columns)}"
         except OSError as error:
             return f"the server did not start ({cause(error)})"
         record |= {"samples": samples, "peak_memory_mb": peak(samples)}
@@ -186,13 +216,17 @@ def _run(
     seconds: float,
     columns: Collection[str],
     needs: subprocess.Popen[bytes] | None = None,
+    waits: Callable[[], bool] = lambda: False,
+    turn: Turn | None = None,
 ) -> str:
     """Run `weighin ...`; what went wrong in a sentence, or nothing.
 
     columns  names that may be shown of what it says
     needs    another process without which there is no use in going on
+    waits    whether it waits for its turn, during which its time does not run
+    turn     which may be stopped
     """
-    return _finished([*WEIGHIN, *arguments], folder, seconds, lambda log: last_line(log, columns), needs)
+    return _finished([*WEIGHIN, *arguments], folder, seconds, lambda log: last_line(log, columns), needs, waits, turn)
 
 
 def _finished(
@@ -201,23 +235,35 @@ def _finished(
     seconds: float,
     said_last: Callable[[bytes], str],
     needs: subprocess.Popen[bytes] | None = None,
+    waits: Callable[[], bool] = lambda: False,
+    turn: Turn | None = None,
 ) -> str:
     """Run a command to its end; what went wrong in a sentence, or nothing."""
     said = " ".join(("weighin", command[len(WEIGHIN)]) if tuple(command[: len(WEIGHIN)]) == WEIGHIN else command[:4])
     deadline = time.monotonic() + seconds
     with _group(command, folder / "run") as process:
         while (code := process.poll()) is None:
+            if waits():
+                deadline = time.monotonic() + seconds
             if time.monotonic() > deadline:
                 return f"`{said}` was stopped after {seconds:.0f} s without an end"
             if needs is not None and needs.poll() is not None:
                 return f"`{said}` was stopped: what it needs ended"
+            if turn is not None and turn.stopped:
+                return INTERRUPTED
             time.sleep(0.05)
         log = (folder / "run" / "log").read_bytes()
     return "" if code == 0 else f"`{said}` ended with code {code}: {said_last(log)}"
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return _free_ports(1)[0]
+
+
+def _free_ports(number: int) -> list[int]:
+    """So many different ports: all are held until the last one is found."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(number)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
