@@ -101,7 +101,7 @@ def test_a_model_is_loaded_in_one_place_and_served_in_one() -> None:
             if words in text:
                 found.setdefault(path.relative_to(PACKAGE).as_posix(), set()).add(words)
     assert found == {
-        "predict.py": {"load_model", "mlflow.pyfunc"},
+        "predict.py": {"load_model", "mlflow.pyfunc", "mlflow.sklearn"},
         "serve.py": {'"models", "serve"', "mlflow.pyfunc"},
         "serving/scoring.py": {"load_model", "mlflow.pyfunc"},
         # Wraps predictions that were left, so that MLflow can draw them.

@@ -6,9 +6,11 @@ read by a judge that trusts nothing in it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import resource
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +61,8 @@ def predict(model: Path, features: Path, out: Path, columns: tuple[int, ...], sh
     import pandas as pd
 
     try:
-        loaded = mlflow.pyfunc.load_model(str(model))
+        # Its warnings compare the model's requirements with every installed package, and nobody reads them here.
+        loaded = mlflow.pyfunc.load_model(str(model), suppress_warnings=True)
     except Exception as error:
         said = _missing(error) or reduced(error)
         raise NotEvaluated(f"the model does not load, {said}", "", "Load it by hand.") from error
@@ -92,6 +95,17 @@ def predict(model: Path, features: Path, out: Path, columns: tuple[int, ...], sh
             print(f"no SHAP values: {error}", file=sys.stderr)
             return
         write_shap(out / "shap.arrow", tuple(rows.columns), values)
+
+
+def prepare() -> None:
+    """Import what loading a model takes, for processes that are forked afterwards. It loads none."""
+    import mlflow.pyfunc
+    import pandas as pd
+
+    for name in ("sklearn.pipeline", "sklearn.ensemble", "mlflow.sklearn", "skops.io"):
+        with contextlib.suppress(ImportError):
+            import_module(name)
+    assert mlflow.pyfunc is not None, pd
 
 
 def prediction_columns(columns: tuple[int, ...]) -> list[str]:

@@ -36,6 +36,7 @@ def parser() -> Parser:
     validate.add_argument("--runner", choices=("local", "docker"), default="local", help="where the steps run")
     validate.add_argument("--image", default="weighin:local", help="image of the docker runner")
     validate.add_argument("--out", type=Path, default=Path("reports"), help="folder of the reports")
+    validate.add_argument("--train", metavar="COMMAND", help="Python file, with its arguments, that is run first")
     _work(validate)
 
     resolve = commands.add_parser("resolve", help="fix versions, digests, files and features (a step of validate)")

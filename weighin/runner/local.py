@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from weighin.redact import cause
+from weighin.redact import cause, keep
+from weighin.runner import kept
 from weighin.runner.artifact import changed
 from weighin.runner.isolated import isolated
 from weighin.runner.measure import Record, Sample, peak, sampled
@@ -36,24 +38,77 @@ from weighin.runner.sessions import (
     server_command,
     side_by_side,
 )
+from weighin.runner.warm import Process, Warm, error_of
 
+PATIENT = {"OMP_WAIT_POLICY": "passive"}
+"""For steps that share the machine: a thread that waits for one which another step keeps from running does not spin.
+
+Source: OpenMP 5.2, section 21.2.10. Servers that are measured do not get it."""
+GATES = ("data_quality", "performance", "drift", "explainability", "load", "shadow", "sealed")
 WEIGHIN = (sys.executable, "-P", "-m", "weighin")
 
 
-def predict(work: Path) -> None:
-    """Let every role's model predict. What goes wrong is noted for the suites, which then say `not_evaluated`."""
+def predict(work: Path, forks: Warm | None = None) -> tuple[str, ...]:
+    """Let every role's model predict; returns the roles whose predictions of an earlier run are used (`kept`).
+
+    forks  a warm process; without one each prediction is a new process
+    What goes wrong is noted for the suites, which then say `not_evaluated`.
+    """
     plan, columns = Plan.read(work / "plan.json"), known_columns(work)
+    used: list[str] = []
 
     def predict_role(role: str) -> None:
         out = _emptied(work / "predictions" / role)
         arguments = ["predict", "--model", str((work / "models" / role).resolve()), "--out", str(out.resolve())]
         arguments += ["--features", str((work / "features").resolve()), *plan.predict_arguments()]
-        with _scratch() as folder:
-            problem = changed(work, role) or _run(arguments, folder, plan.predict_seconds, columns)
+        problem = changed(work, role)
+        if not problem and kept.use(work, role, plan, out):
+            used.append(role)
+        elif not problem:
+            with _scratch() as folder:
+                problem = _run(arguments, folder, plan.predict_seconds, columns, forks=forks)
+            if not problem:
+                kept.keep(work, role, plan, out)
         note_problem(out, problem)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(predict_role, plan.roles))
+    return tuple(used)
+
+
+def train(command: list[str]) -> str:
+    """Run a Python file with its arguments; what went wrong in a sentence, or nothing.
+
+    It is the repository's own code, and gets the variables and the folder that it would have from a terminal. What it
+    prints may hold data, and is kept on this machine.
+    """
+    with _scratch() as folder:
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**PATIENT, **os.environ},
+            )
+        with _held(process, folder):
+            code = process.wait()
+            place = keep((folder / "log").read_bytes()) if code else None
+    return f"`{shlex.join(command)}` ended with code {code}: {place or 'it printed nothing'}" if code else ""
+
+
+def resolve(arguments: list[str], forks: Warm) -> tuple[int, dict[str, str]] | None:
+    """Run `weighin resolve` in a fork: its exit code and its error; nothing where it cannot be forked."""
+    with _scratch() as folder:
+        log = folder / "log"
+        process = forks.fork(["resolve", *arguments], "models", Path.cwd(), log)
+        if process is None:
+            return None
+        with _held(process, folder):
+            code = process.wait()
+            error = error_of(log) or {"fact": last_line(log.read_bytes()) if code else ""}
+        return code, error
 
 
 def load(work: Path, step: str = "load") -> None:
@@ -142,15 +197,18 @@ def _environment(work: Path) -> str:
     return ""
 
 
-def judge(suite: str, contract: Path, work: Path, out: Path) -> int:
-    """Run one suite in a process of its own; returns pytest's exit code."""
+def judge(suite: str, contract: Path, work: Path, out: Path, forks: Warm | None = None) -> int:
+    """Run one suite in a process of its own; returns pytest's exit code.
+
+    forks  a warm process; without one it is a new process
+    """
     arguments = ["judge", suite, "--contract", str(contract), "--work", str(work), "--out", str(out)]
-    done = subprocess.run(
-        [*WEIGHIN, *arguments], check=False, env=_variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    # In one piece: suites run side by side.
-    sys.stderr.write(done.stdout.decode("utf-8", "replace"))
-    return done.returncode
+    with _scratch() as folder, _group([*WEIGHIN, *arguments], folder, forks, needs_of(suite), Path.cwd()) as process:
+        code = process.wait()
+        # In one piece: suites run side by side.
+        sys.stderr.write((folder / "log").read_bytes().decode("utf-8", "replace"))
+        sys.stderr.flush()
+    return code
 
 
 class Family:
@@ -176,7 +234,12 @@ class Family:
         return {"at": at, "memory_mb": memory / 2**20, "cpu_seconds": sum(self._seconds.values())} if memory else None
 
 
-def _variables() -> dict[str, str]:
+def needs_of(suite: str) -> str:
+    """The group of imports that a suite is forked after: its own, or those that every suite needs."""
+    return suite if suite in GATES else "judge"
+
+
+def variables() -> dict[str, str]:
     # Bytecode of a model's own modules would be written among its files, which then are not those that were resolved.
     own = {"PYTHONDONTWRITEBYTECODE": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     return {**isolated(os.environ), **own, "GX_ANALYTICS_ENABLED": "false"}
@@ -189,19 +252,40 @@ def _scratch() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _group(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _group(
+    command: list[str], folder: Path, forks: Warm | None = None, needs: str = "", cwd: Path | None = None
+) -> Iterator[Process]:
     """A process in a session of its own, which is ended with all its children, also when this process is killed.
 
-    folder  where it works and logs; removed with it
+    folder  where it logs; removed with it
+    forks   a warm process that may run it in a fork, once it has imported what `needs` names
+    cwd     where it works, by default `folder`
     """
     folder.mkdir(exist_ok=True)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=_variables()
-        )
+    process: Process | None = None
+    if forks is not None:
+        process = forks.fork(command[len(WEIGHIN) :], needs, cwd or folder, folder / "log")
+    if process is None:
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=cwd or folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=variables(),
+            )
+    with _held(process, folder):
+        yield process
+
+
+@contextlib.contextmanager
+def _held(process: Process, folder: Path) -> Iterator[None]:
+    """End a process group at the end of the block, also when this process is killed."""
     with reaped("group", str(process.pid), str(folder)):
         try:
-            yield process
+            yield
         finally:
             for sign in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
@@ -215,9 +299,10 @@ def _run(
     folder: Path,
     seconds: float,
     columns: Collection[str],
-    needs: subprocess.Popen[bytes] | None = None,
+    needs: Process | None = None,
     waits: Callable[[], bool] = lambda: False,
     turn: Turn | None = None,
+    forks: Warm | None = None,
 ) -> str:
     """Run `weighin ...`; what went wrong in a sentence, or nothing.
 
@@ -225,8 +310,10 @@ def _run(
     needs    another process without which there is no use in going on
     waits    whether it waits for its turn, during which its time does not run
     turn     which may be stopped
+    forks    a warm process that may run it in a fork
     """
-    return _finished([*WEIGHIN, *arguments], folder, seconds, lambda log: last_line(log, columns), needs, waits, turn)
+    command = [*WEIGHIN, *arguments]
+    return _finished(command, folder, seconds, lambda log: last_line(log, columns), needs, waits, turn, forks)
 
 
 def _finished(
@@ -234,14 +321,15 @@ def _finished(
     folder: Path,
     seconds: float,
     said_last: Callable[[bytes], str],
-    needs: subprocess.Popen[bytes] | None = None,
+    needs: Process | None = None,
     waits: Callable[[], bool] = lambda: False,
     turn: Turn | None = None,
+    forks: Warm | None = None,
 ) -> str:
     """Run a command to its end; what went wrong in a sentence, or nothing."""
     said = " ".join(("weighin", command[len(WEIGHIN)]) if tuple(command[: len(WEIGHIN)]) == WEIGHIN else command[:4])
     deadline = time.monotonic() + seconds
-    with _group(command, folder / "run") as process:
+    with _group(command, folder / "run", forks, "models") as process:
         while (code := process.poll()) is None:
             if waits():
                 deadline = time.monotonic() + seconds
