@@ -94,7 +94,7 @@ def test_what_nobody_foresaw_is_3_and_one_line(
     def explode(*_: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("weighin.resolve.resolve", explode)
+    monkeypatch.setattr("weighin.cli.commands._resolve", explode)
     out = tmp_path / "out"
     assert main(["validate", "--contract", str(ROOT / "model_contract.yaml"), "--out", str(out)]) == 3
     assert "internal error, RuntimeError, code " in capsys.readouterr().err
