@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from weighin.cli import commands
 from weighin.cli.warm import WarmProcess, warm_up
 from weighin.contract import read_contract
 from weighin.judge import run_suite
@@ -183,3 +184,22 @@ def test_what_a_fork_prints_and_how_it_ends_is_known() -> None:
             log.seek(0)
             assert said in log.read().decode()
     assert os.getpid() == psutil.Process().pid
+
+
+def test_an_error_of_one_step_ends_what_the_other_has_started(tmp_path: Path) -> None:
+    command = [*local.WEIGHIN[:1], "-c", "import time; time.sleep(60)"]
+    started = threading.Event()
+
+    def long() -> None:
+        with local._group(command, tmp_path / "run") as process:
+            started.set()
+            process.wait()
+
+    def short() -> None:
+        started.wait(30)
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        commands._two_at_a_time([short, long, lambda: pytest.fail("it was to be left out")])
+    assert time.monotonic() - began < 30

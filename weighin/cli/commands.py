@@ -10,9 +10,10 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,10 +94,7 @@ def _validate_with(given: argparse.Namespace, file: ContractFile, suites: tuple[
             print(f"predict: those of the {role} are of an earlier run: same files, rows and engine", file=sys.stderr)
 
     early = () if in_docker else _before_models(file, suites)
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        running = [pool.submit(predict_all), *(pool.submit(judge_one, suite) for suite in early)]
-        for future in running:
-            future.result()
+    _two_at_a_time([predict_all, *(partial(judge_one, suite) for suite in early)])
     if forks is not None:
         # Load is alone on the machine while it measures.
         forks.rest()
@@ -107,8 +105,7 @@ def _validate_with(given: argparse.Namespace, file: ContractFile, suites: tuple[
 
     # Suites only read, and each leaves a folder of its own. What takes longest begins first.
     later = sorted((s for s in suites if s not in early), key=lambda s: ORDER.index(s) if s in ORDER else -1)
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        list(pool.map(judge_one, later))
+    _two_at_a_time([partial(judge_one, suite) for suite in later])
 
     from weighin.cli.conclude import conclude
     from weighin.judge import decide_again
@@ -123,6 +120,20 @@ def _validate_with(given: argparse.Namespace, file: ContractFile, suites: tuple[
         suites = (*suites, "sealed")
     with _step("decide"):
         return conclude(file, given.work, given.out, suites, {})
+
+
+def _two_at_a_time(steps: Sequence[Callable[[], None]]) -> None:
+    """Go through steps, two side by side; where one raises, or Ctrl-C comes, what the others started is ended."""
+    from weighin.runner import local
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        try:
+            for future in [pool.submit(step) for step in steps]:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            local.end_all()
+            raise
 
 
 def _before_models(file: ContractFile, suites: tuple[str, ...]) -> tuple[str, ...]:

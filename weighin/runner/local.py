@@ -44,6 +44,8 @@ PATIENT = {"OMP_WAIT_POLICY": "passive"}
 """For steps that share the machine: a thread that waits for one which another step keeps from running does not spin.
 
 Source: OpenMP 5.2, section 21.2.10. Servers that are measured do not get it."""
+_HELD: set[int] = set()
+"""Process groups that a step of this process waits for."""
 GATES = ("data_quality", "performance", "drift", "explainability", "load", "shadow", "sealed")
 WEIGHIN = (sys.executable, "-P", "-m", "weighin")
 
@@ -239,6 +241,13 @@ def needs_of(suite: str) -> str:
     return suite if suite in GATES else "judge"
 
 
+def end_all() -> None:
+    """End every process that a step has started and still waits for; the steps then come to their end."""
+    for pid in list(_HELD):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+
+
 def variables() -> dict[str, str]:
     # Bytecode of a model's own modules would be written among its files, which then are not those that were resolved.
     own = {"PYTHONDONTWRITEBYTECODE": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
@@ -283,10 +292,12 @@ def _group(
 @contextlib.contextmanager
 def _held(process: Process, folder: Path) -> Iterator[None]:
     """End a process group at the end of the block, also when this process is killed."""
+    _HELD.add(process.pid)
     with reaped("group", str(process.pid), str(folder)):
         try:
             yield
         finally:
+            _HELD.discard(process.pid)
             for sign in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, sign)
