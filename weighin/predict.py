@@ -99,13 +99,10 @@ def predict(model: Path, features: Path, out: Path, columns: tuple[int, ...], sh
 
 def prepare() -> None:
     """Import what loading a model takes, for processes that are forked afterwards. It loads none."""
-    import mlflow.pyfunc
-    import pandas as pd
-
-    for name in ("sklearn.pipeline", "sklearn.ensemble", "mlflow.sklearn", "skops.io"):
+    for name in ("pandas", "mlflow.pyfunc", "sklearn.pipeline", "sklearn.ensemble", "mlflow.sklearn", "skops.io"):
+        # What is absent is missed, and said, where a model needs it.
         with contextlib.suppress(ImportError):
             import_module(name)
-    assert mlflow.pyfunc is not None, pd
 
 
 def prediction_columns(columns: tuple[int, ...]) -> list[str]:
