@@ -1,11 +1,11 @@
 # The handful of verbs. `make help` lists them.
+# BSD's make takes the next line for an error to say, GNU make for a rule that nobody asks for.
+.error : this Makefile needs GNU make, which is often named gmake
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
-# uv installs the same locked files several times faster; pip does where uv is not at hand.
-UV := $(shell command -v uv 2>/dev/null)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 PYTEST := $(BIN)/python -m pytest
@@ -25,12 +25,10 @@ help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 validate: $(STAMP) ## train the example, run the suites, print the verdict
-	$(BIN)/python scripts/train.py --role champion --if-missing
-	$(BIN)/python scripts/train.py --role challenger
-	$(BIN)/weighin validate
+	@$(BIN)/weighin validate --train "scripts/train.py --with-champion"
 
 release: $(STAMP) ## move the alias `champion` to what was validated, if it passed
-	$(BIN)/weighin promote reports
+	@$(BIN)/weighin promote reports
 
 check: lint ## what to run while you work: lint and the unit tests, within two minutes
 	$(PYTEST) -q -n 2 --dist loadfile -m "unit and not exhaustive" $(if $(COVERAGE),$(MEASURED))
@@ -67,14 +65,12 @@ clean: ## remove the virtual environment, the embedded registry and all reports
 	rm -rf $(VENV) .weighin reports
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) scripts/install.py $(VENV)
 
-# $(1): the requirements file
+# $(1): the requirements files
 define install
-	@if [ -n "$(UV)" ]; then $(UV) pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r $(1); \
-	else $(BIN)/python -m pip install -q --no-deps --require-hashes -r $(1); fi
-	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@echo "installing $(1) (what it prints: $(VENV)/install.log)"
+	@$(PYTHON) scripts/install.py $(VENV) $(1)
 endef
 
 $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
@@ -82,6 +78,5 @@ $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.txt requirements-shap.txt requirements-moto.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-shap.txt -r requirements-moto.txt
-	$(call install,requirements-dev.txt)
+	$(call install,requirements-shap.txt requirements-moto.txt requirements-dev.txt)
 	@touch $@ $(STAMP)

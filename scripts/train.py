@@ -2,6 +2,7 @@
 
     python scripts/train.py                       the challenger, which deserves to win
     python scripts/train.py --role champion       the baseline; becomes champion only where there is none yet
+    python scripts/train.py --with-champion       both in one process: the baseline where there is none, the challenger
     python scripts/train.py --fault NAME          a candidate that must be blocked (--list-faults names them)
 
 The registry is MLFLOW_TRACKING_URI, or SQLite in ./.weighin/registry. The last line names the version.
@@ -11,10 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import tempfile
 import time
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -134,12 +137,14 @@ def main() -> int:
     parser.add_argument("--rows", type=int, help="train on this many rows, drawn at random")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--if-missing", action="store_true", help="do nothing where the alias stands already")
+    parser.add_argument("--with-champion", action="store_true", help="train a champion first where there is none")
     given = parser.parse_args()
     if given.list_faults:
         print("\n".join(FAULTS))
         return 0
-    if given.fault and given.role == "champion":
+    if (given.fault or given.with_champion) and given.role == "champion":
         parser.error("a fault is a candidate's: leave --role out")
+    quiet()
     from mlflow import MlflowClient
 
     sys.path.insert(0, str(ROOT))
@@ -147,25 +152,43 @@ def main() -> int:
 
     client = MlflowClient(tracking_uri=tracking_uri(ROOT))
     before = aliases(client)
+    if given.with_champion and "champion" not in before:
+        train(given, client, "champion", None, {})
     if given.if_missing and given.role in before:
         print(f"{NAME} has a {given.role} already: version {before[given.role]}")
         print(f"models:/{NAME}/{before[given.role]}")
         return 0
+    train(given, client, given.role, given.fault, before)
+    return 0
+
+
+def train(given: argparse.Namespace, client: Any, role: str, fault: str | None, before: dict[str, str]) -> None:
+    """Train and register a model, and print its address.
+
+    before  the aliases that stand already
+    """
     started = time.monotonic()
     rows = pd.read_parquet(given.data / "train.parquet")
     if given.rows:
         rows = rows.sample(n=min(given.rows, len(rows)), random_state=given.seed).sort_index()
-    model = fit(rows, given.role, given.fault, given.seed)
-    number, run_id = register(model, rows, given.role, given.fault)
+    model = fit(rows, role, fault, given.seed)
+    number, run_id = register(model, rows, role, fault)
     # A champion is promoted, not trained. Only the very first one of the example has nothing to be compared with.
-    alias = given.role if given.role == "challenger" or "champion" not in before else None
+    alias = role if role == "challenger" or "champion" not in before else None
     if alias:
         client.set_registered_model_alias(NAME, alias, number)
     took = round(time.monotonic() - started, 1)
-    said = {"name": NAME, "version": number, "run_id": run_id, "role": given.role, "fault": given.fault or ""}
+    said = {"name": NAME, "version": number, "run_id": run_id, "role": role, "fault": fault or ""}
     print(json.dumps({**said, "rows": len(rows), "alias": alias or "", "seconds": took}))
     print(f"models:/{NAME}/{number}")
-    return 0
+
+
+def quiet() -> None:
+    """Let MLflow, its store and its hints about the schema be silent: what is printed is a line for each model."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    warnings.filterwarnings("ignore", module="mlflow")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def aliases(client: Any) -> dict[str, str]:

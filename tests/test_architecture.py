@@ -101,8 +101,8 @@ def test_a_model_is_loaded_in_one_place_and_served_in_one() -> None:
             if words in text:
                 found.setdefault(path.relative_to(PACKAGE).as_posix(), set()).add(words)
     assert found == {
-        "predict.py": {"load_model", "mlflow.pyfunc"},
-        "serve.py": {'"models", "serve"'},
+        "predict.py": {"load_model", "mlflow.pyfunc", "mlflow.sklearn"},
+        "serve.py": {'"models", "serve"', "mlflow.pyfunc"},
         "serving/scoring.py": {"load_model", "mlflow.pyfunc"},
         # Wraps predictions that were left, so that MLflow can draw them.
         "suites/mlflow_evaluation.py": {"mlflow.pyfunc", "mlflow.sklearn"},

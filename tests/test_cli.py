@@ -94,7 +94,7 @@ def test_what_nobody_foresaw_is_3_and_one_line(
     def explode(*_: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("weighin.resolve.resolve", explode)
+    monkeypatch.setattr("weighin.cli.commands._resolve", explode)
     out = tmp_path / "out"
     assert main(["validate", "--contract", str(ROOT / "model_contract.yaml"), "--out", str(out)]) == 3
     assert "internal error, RuntimeError, code " in capsys.readouterr().err
@@ -135,3 +135,20 @@ def test_a_run_without_the_registry_that_the_contract_demands_is_for_a_maintaine
     assert main(["resolve", "--contract", str(path), "--work", str(tmp_path / "work")]) == 7
     assert "A maintainer must run this" in capsys.readouterr().err
     assert not (tmp_path / "work/subject.json").exists()
+
+
+def test_a_training_that_fails_ends_the_validation_without_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WEIGHIN_LOGS", str(tmp_path / "logs"))
+    training = tmp_path / "fails.py"
+    training.write_text("print('Jane Doe, age 41')\nraise SystemExit(9)\n")
+    out = tmp_path / "out"
+    contract = str(ROOT / "model_contract.yaml")
+    assert main(["validate", "--contract", contract, "--out", str(out), "--train", str(training)]) == 7
+    said = capsys.readouterr()
+    assert "Jane Doe" not in said.out + said.err
+    assert f"`{training}` ended with code 9: {tmp_path / 'logs'}" in said.err
+    (log,) = (tmp_path / "logs").iterdir()
+    assert "Jane Doe" in log.read_text()
+    assert json.loads((out / "verdict.json").read_text())["status"] == "not_evaluated"

@@ -11,8 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from suite_work import Work
 
+from support.suite_work import Work
 from test_release import ROOT, commit, release
 from weighin.record.encode import canonical
 

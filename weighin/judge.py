@@ -16,6 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from weighin.contract.own import GATES, custom_metrics, runs_own_code, suite_file
 from weighin.contract.reading import ContractFile
 from weighin.contract.stricter import Compared
@@ -26,6 +28,7 @@ from weighin.record.encode import encode_outcome
 from weighin.record.suite import FILE as OUTCOMES
 from weighin.record.suite import Binding, SuiteOutcomes
 from weighin.redact import BYTES, keep, reduced
+from weighin.runner.forked import fork, may_fork, wait
 from weighin.runner.isolated import isolated
 from weighin.subject import Subject
 
@@ -114,39 +117,44 @@ def _pytest(
     *,
     shown: bool = True,
 ) -> int:
-    """Run pytest; returns its exit code.
+    """Run pytest in a process of its own; returns its exit code.
+
+    Our own tests run in a fork where this process is the fork of an isolated one that has imported what they need, and
+    in a new isolated interpreter otherwise.
 
     python, more  further options of the interpreter and of pytest
     shown         whether what is printed holds no value of the data
     """
-    command = [
-        *(
-            sys.executable,
-            *python,
-            "-m",
-            "pytest",
-            *map(str, files),
-            "-q",
-            "--no-header",
-            "--tb=line",
-            "--show-capture=no",
-        ),
+    options = [
+        *(*map(str, files), "-q", "--no-header", "--tb=line", "--show-capture=no"),
         *("-c", str(CONFIGURATION), "-p", "no:cacheprovider", "-p", "weighin.suites.plugin", "--disable-warnings"),
         *("-o", "junit_family=xunit2", f"--junitxml={out / 'junit.xml'}", f"--weighin-contract={file.path.resolve()}"),
         *(f"--weighin-suite={suite}", f"--weighin-work={work.resolve()}", f"--weighin-out={out.resolve()}", *more),
     ]
-    try:
-        with tempfile.TemporaryFile() as log:
-            out_to = None if shown else log
-            done = subprocess.run(
-                command, timeout=SUITE_SECONDS, check=False, env=isolated(os.environ), stdout=out_to, stderr=out_to
-            )
-            log.seek(-min(log.tell(), BYTES), os.SEEK_CUR)
-            keep(log.read())
-        return done.returncode
-    except subprocess.TimeoutExpired:
-        print(f"suite {suite} was stopped after {SUITE_SECONDS} s", file=sys.stderr)
-        return 3
+    with tempfile.TemporaryFile() as log:
+        try:
+            if shown and may_fork():
+                code = wait(fork(lambda: int(pytest.main(options)), log.fileno()), SUITE_SECONDS)
+            else:
+                code = subprocess.run(
+                    [sys.executable, *python, "-m", "pytest", *options],
+                    timeout=SUITE_SECONDS,
+                    check=False,
+                    env=isolated(os.environ),
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                ).returncode
+        except (subprocess.TimeoutExpired, TimeoutError):
+            print(f"suite {suite} was stopped after {SUITE_SECONDS} s", file=sys.stderr)
+            return 3
+        log.seek(-min(log.seek(0, os.SEEK_END), BYTES), os.SEEK_END)
+        printed = log.read()
+    if not shown:
+        keep(printed)
+    elif code:
+        # Of a suite that passes there is nothing to say; its page says everything.
+        print(printed.decode("utf-8", "backslashreplace"), end="", flush=True)
+    return code
 
 
 def leave_pages(file: ContractFile, suite: str, work: Path, folder: Path) -> None:

@@ -6,9 +6,11 @@ read by a judge that trusts nothing in it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import resource
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +61,8 @@ def predict(model: Path, features: Path, out: Path, columns: tuple[int, ...], sh
     import pandas as pd
 
     try:
-        loaded = mlflow.pyfunc.load_model(str(model))
+        # Its warnings compare the model's requirements with every installed package, and nobody reads them here.
+        loaded = mlflow.pyfunc.load_model(str(model), suppress_warnings=True)
     except Exception as error:
         said = _missing(error) or reduced(error)
         raise NotEvaluated(f"the model does not load, {said}", "", "Load it by hand.") from error
@@ -92,6 +95,14 @@ def predict(model: Path, features: Path, out: Path, columns: tuple[int, ...], sh
             print(f"no SHAP values: {error}", file=sys.stderr)
             return
         write_shap(out / "shap.arrow", tuple(rows.columns), values)
+
+
+def prepare() -> None:
+    """Import what loading a model takes, for processes that are forked afterwards. It loads none."""
+    for name in ("pandas", "mlflow.pyfunc", "sklearn.pipeline", "sklearn.ensemble", "mlflow.sklearn", "skops.io"):
+        # What is absent is missed, and said, where a model needs it.
+        with contextlib.suppress(ImportError):
+            import_module(name)
 
 
 def prediction_columns(columns: tuple[int, ...]) -> list[str]:

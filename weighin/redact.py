@@ -84,11 +84,11 @@ def code_of(error: BaseException) -> str:
     return _code("\n".join(parts))
 
 
-def keep(text: str | bytes) -> None:
-    """Put a text that may hold data into a file of this machine. Where that cannot be done, it is lost."""
+def keep(text: str | bytes) -> Path | None:
+    """Put a text that may hold data into a file of this machine, which is returned. Where that fails, it is lost."""
     data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text
     if not data.strip():
-        return
+        return None
     with contextlib.suppress(OSError):
         folder = _folder()
         old = sorted(p for p in folder.iterdir() if p.suffix == ".log")
@@ -98,6 +98,8 @@ def keep(text: str | bytes) -> None:
         made = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with open(made, "wb") as file:
             file.write(" ".join(sys.argv[:2]).encode("utf-8", "backslashreplace") + b"\n" + data[-BYTES:])
+        return folder / name
+    return None
 
 
 def _folder() -> Path:

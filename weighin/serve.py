@@ -11,25 +11,48 @@ from weighin.errors import NotEvaluated
 from weighin.runner.isolated import isolated
 
 HAS_MLFLOW = "import importlib.util, sys; sys.exit(importlib.util.find_spec('mlflow') is None)"
+APPLICATION = "mlflow.pyfunc.scoring_server.app:app"
+"""What `mlflow models serve` lets uvicorn run, and the variable in which the application finds its model.
+
+Source: MLflow 3.17, `mlflow.pyfunc.scoring_server.get_cmd`; a test compares the two.
+"""
+MODEL = "__pyfunc_model_path__"
+HOST = "127.0.0.1"
 
 
 def serve(model: Path, port: int, python: Path | None = None) -> None:
-    """Replace this process by `mlflow models serve`; does not return.
+    """Serve a model until this process is ended; does not return.
 
     python  interpreter of another environment, one made of the model's own requirements; default this one
 
-    MLflow finds its server program on PATH, so the folder of the interpreter comes first in it.
+    In this environment it runs the server that `mlflow models serve` would start, and saves the import of MLflow for
+    its command line. In another one it replaces this process by `mlflow models serve`: the version of MLflow there
+    is not known.
     Errors: `NotEvaluated` where that environment lacks MLflow.
     """
-    interpreter = str(python or sys.executable)
-    if python and subprocess.run([interpreter, "-c", HAS_MLFLOW], check=False, timeout=60).returncode:
+    environment = isolated(os.environ)
+    # Modules of the model would leave bytecode among its files.
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    folder = str((python or Path(sys.executable)).parent)
+    environment["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
+    if python:
+        _replace(model, port, str(python), environment)
+    environment[MODEL] = model.absolute().as_uri()
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.dont_write_bytecode = True
+    import uvicorn
+
+    uvicorn.run(APPLICATION, host=HOST, port=port, workers=1)
+    raise SystemExit(3)
+
+
+def _replace(model: Path, port: int, interpreter: str, environment: dict[str, str]) -> None:
+    """Become `mlflow models serve` of another interpreter, which finds its server program on PATH."""
+    if subprocess.run([interpreter, "-c", HAS_MLFLOW], check=False, timeout=60).returncode:
         # Said here, in our own words: what the server prints is not shown, since it may print the rows it is asked.
         raise NotEvaluated(
             "the model does not load, no module mlflow is installed", interpreter, "Add mlflow to its requirements."
         )
-    folder = str(Path(interpreter).parent)
-    environment = isolated(os.environ)
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # or modules of the model leave theirs among its files
-    environment["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
     program = [interpreter, "-P", "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
-    os.execve(interpreter, [*program, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"], environment)  # noqa: S606 - a fixed program, no shell wanted
+    os.execve(interpreter, [*program, "--host", HOST, "--port", str(port), "--workers", "1"], environment)  # noqa: S606 - a fixed program, no shell wanted

@@ -36,6 +36,7 @@ def parser() -> Parser:
     validate.add_argument("--runner", choices=("local", "docker"), default="local", help="where the steps run")
     validate.add_argument("--image", default="weighin:local", help="image of the docker runner")
     validate.add_argument("--out", type=Path, default=Path("reports"), help="folder of the reports")
+    validate.add_argument("--train", metavar="COMMAND", help="Python file, with its arguments, that is run first")
     _work(validate)
 
     resolve = commands.add_parser("resolve", help="fix versions, digests, files and features (a step of validate)")
@@ -65,6 +66,7 @@ def parser() -> Parser:
     load.add_argument("--start", type=int, default=0, help="which start of the server, counted from 0")
     load.add_argument("--step", choices=("load", "shadow"), default="load", help="or the logged requests (%(default)s)")
     load.add_argument("--locustfile", type=Path, help="run the tasks of this file instead of asking for predictions")
+    load.add_argument("--turn", type=Path, metavar="FILE", help="when the server is healthy, wait for this file")
     spread = load.add_mutually_exclusive_group()
     spread.add_argument("--master", type=int, metavar="N", help="let N workers run the locustfile, and write the log")
     spread.add_argument("--worker", metavar="HOST", help="run the locustfile for the master on this host")

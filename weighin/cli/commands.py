@@ -6,15 +6,25 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from weighin.errors import ContractError, NotEvaluated
+from weighin.errors import ContractError, NotEvaluated, WeighinError
+
+if TYPE_CHECKING:
+    from weighin.contract.reading import ContractFile
+    from weighin.runner.warm import Warm
+
+ORDER = ("data_quality", "drift", "performance", "explainability", "load", "shadow", "sealed")
+"""The suites by how long they take, their pages included; the longest first."""
 
 
 def validate(given: argparse.Namespace) -> int:
@@ -26,31 +36,44 @@ def validate(given: argparse.Namespace) -> int:
 
 
 def _validate(given: argparse.Namespace) -> int:
-    from weighin.cli.conclude import conclude
     from weighin.contract import read_contract
     from weighin.contract.own import own_suites
-    from weighin.judge import decide_again
-    from weighin.resolve import resolve as resolve_subject
-    from weighin.runner import docker, local
+    from weighin.runner import local
+    from weighin.runner.warm import warm
 
     file = read_contract(given.contract)
     suites = tuple(given.suite or (*file.contract.gates.names, *own_suites(file.folder)))
     absent = [s for s in given.suite or () if s not in file.contract.gates.names]
     if absent:
         raise ContractError(f"no limits for suite {', '.join(absent)}", str(given.contract), "Add them under `gates`.")
-    in_docker = given.runner == "docker"
-    if in_docker:
+    if given.sealed and given.suite:
+        raise ContractError("a look is for a whole release", "--sealed", "Leave --suite out.")
+    if given.runner == "docker":
         _judged_by(given.image, file.folder)
+        return _validate_with(given, file, suites, None)
+    if given.debug:
+        # Everything in this process, and with its traceback.
+        return _validate_with(given, file, suites, None)
+    gates = sorted((s for s in (*suites, *(["sealed"] if given.sealed else [])) if s in ORDER), key=ORDER.index)
+    with warm(("judge", "models", *gates), {**local.PATIENT, **local.variables()}) as forks:
+        return _validate_with(given, file, suites, forks)
+
+
+def _validate_with(given: argparse.Namespace, file: ContractFile, suites: tuple[str, ...], forks: Warm | None) -> int:
+    """All steps, each in a process or a container of its own.
+
+    forks  the warm process of the local runner
+    """
+    from weighin.runner import docker, local
+
+    in_docker = given.runner == "docker"
+    if given.train:
+        with _step("train"):
+            problem = local.train(shlex.split(given.train))
+        if problem:
+            raise NotEvaluated(f"there is nothing to judge: {problem}", "", "Read what it printed.")
     with _step("resolve candidate and champion"):
-        if given.sealed and given.suite:
-            raise ContractError("a look is for a whole release", "--sealed", "Leave --suite out.")
-        resolve_subject(file, given.work, given.candidate, given.champion, given.sealed)
-    with _step("predict"):
-        docker.predict(given.image, given.work) if in_docker else local.predict(given.work)
-    for step, said in (("load", "serve and send load"), ("shadow", "serve both and ask what was logged")):
-        if step in suites:
-            with _step(said):
-                docker.load(given.image, given.work, step) if in_docker else local.load(given.work, step)
+        _resolve(given, file, forks)
 
     place = file.path.resolve().relative_to(file.folder.resolve())
 
@@ -59,11 +82,34 @@ def _validate(given: argparse.Namespace) -> int:
             if in_docker:
                 docker.judge(suite, given.image, docker.Checkout(file.folder, place), given.work, given.out)
             else:
-                local.judge(suite, file.path, given.work, given.out)
+                local.judge(suite, file.path, given.work, given.out, forks)
 
-    # Suites only read, each leaves a folder of its own; load was alone on the machine while it measured.
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        list(pool.map(judge_one, suites))
+    def predict_all() -> None:
+        with _step("predict"):
+            if in_docker:
+                docker.predict(given.image, given.work)
+                return
+            used = local.predict(given.work, forks)
+        for role in used:
+            print(f"predict: those of the {role} are of an earlier run: same files, rows and engine", file=sys.stderr)
+
+    early = () if in_docker else _before_models(file, suites)
+    _two_at_a_time([predict_all, *(partial(judge_one, suite) for suite in early)])
+    if forks is not None:
+        # Load is alone on the machine while it measures.
+        forks.rest()
+    for step, said in (("load", "serve and send load"), ("shadow", "serve both and ask what was logged")):
+        if step in suites:
+            with _step(said):
+                docker.load(given.image, given.work, step) if in_docker else local.load(given.work, step)
+
+    # Suites only read, and each leaves a folder of its own. What takes longest begins first.
+    later = sorted((s for s in suites if s not in early), key=lambda s: ORDER.index(s) if s in ORDER else -1)
+    _two_at_a_time([partial(judge_one, suite) for suite in later])
+
+    from weighin.cli.conclude import conclude
+    from weighin.judge import decide_again
+
     if given.sealed:
         # Only what passes everything else is shown the sealed rows: a pass there is then a pass of the whole.
         if decide_again(file, given.work, given.out, suites, {})[2].sentences_without("sealed"):
@@ -72,7 +118,51 @@ def _validate(given: argparse.Namespace) -> int:
         else:
             judge_one("sealed")
         suites = (*suites, "sealed")
-    return conclude(file, given.work, given.out, suites, {})
+    with _step("decide"):
+        return conclude(file, given.work, given.out, suites, {})
+
+
+def _two_at_a_time(steps: Sequence[Callable[[], None]]) -> None:
+    """Go through steps, two side by side; where one raises, or Ctrl-C comes, what the others started is ended."""
+    from weighin.runner import local
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        try:
+            for future in [pool.submit(step) for step in steps]:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            local.end_all()
+            raise
+
+
+def _before_models(file: ContractFile, suites: tuple[str, ...]) -> tuple[str, ...]:
+    """The suites that need nothing of a model, and run while the models predict: data quality, without own tests."""
+    from weighin.contract.own import runs_own_code
+
+    free = "data_quality" in suites and not runs_own_code(file.folder, file.contract, "data_quality")
+    return ("data_quality",) if free else ()
+
+
+def _resolve(given: argparse.Namespace, file: ContractFile, forks: Warm | None) -> None:
+    """Resolve in a fork, which has imported the registry's client, or here. Errors: `WeighinError`."""
+    from weighin.runner import local
+
+    if forks is not None:
+        arguments = ["--contract", str(given.contract), "--work", str(given.work)]
+        for option in ("candidate", "champion"):
+            arguments += [f"--{option}", value] if (value := getattr(given, option)) else []
+        done = local.resolve([*arguments, *(["--sealed"] if given.sealed else [])], forks)
+        if done is not None:
+            code, told = done
+            if code:
+                error = WeighinError(told["fact"], told.get("place", ""), told.get("remedy", ""))
+                error.exit_code = code
+                raise error
+            return
+    from weighin.resolve import resolve as resolve_subject
+
+    resolve_subject(file, given.work, given.candidate, given.champion, given.sealed)
 
 
 def resolve(given: argparse.Namespace) -> int:
@@ -156,6 +246,7 @@ def load(given: argparse.Namespace) -> int:
         session.start,
         workers=workers,
         probes=session.probes,
+        turn=given.turn,
     )
     return 0
 
@@ -457,6 +548,9 @@ def _judged_by(image: str | None, folder: Path | None = None) -> None:
 def _step(name: str) -> Iterator[None]:
     """A line before and a line after, with the time the step took: the same on a terminal and in a log."""
     started = time.monotonic()
-    print(f"{name} ...", file=sys.stderr, flush=True)
+    # Each in one piece: two steps may print at the same moment.
+    sys.stderr.write(f"{name} ...\n")
+    sys.stderr.flush()
     yield
-    print(f"{name}: {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
+    sys.stderr.write(f"{name}: {time.monotonic() - started:.1f} s\n")
+    sys.stderr.flush()

@@ -7,14 +7,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from weighin.errors import NotEvaluated
 from weighin.load.log import log_name, read_log, write_histogram, write_log
 from weighin.load.probes import probe
 from weighin.load.replay import replay
 from weighin.load.schedule import schedule
 from weighin.load.send import send, wait_until_healthy
 from weighin.runner.plan import LoadPlan
+from weighin.runner.sessions import READY
 
 FACTS = "session.json"
+TURN_SECONDS = 7200.0
+"""How long a generator waits for its turn; whoever started it ends it long before."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ def generate(
     seed: int = 0,
     workers: Workers | None = None,
     probes: bool = False,
+    turn: Path | None = None,
 ) -> None:
     """Ask the server at `url` as the plan says, and leave three files in `out`.
 
@@ -50,20 +55,26 @@ def generate(
     start     which start of the server, counted from 0: each draws requests of its own, for every role the same
     workers   other processes that run the locustfile of the plan; by default this one does
     probes    whether the input example and malformed requests are sent as well, when the load is over
-    Errors: `NotEvaluated` when the server does not get healthy in time, or the generator cannot keep the schedule.
+    turn      a file to wait for before anything but a question for the server's health is sent; `out/ready` then says
+              that the server is healthy
+    Errors: `NotEvaluated` when the server does not get healthy in time, the turn does not come, or the generator cannot
+    keep the schedule.
     """
     wait_until_healthy(url, plan)
     facts: dict[str, object] = {"healthy_at": time.time()}
     if plan.locustfile:
         from weighin.load.locust import run
 
+        _wait_for(turn, out)
         facts["began_at"] = time.time()
         responses = run(url, plan, (seed, start), workers)
     elif plan.requests:
+        _wait_for(turn, out)
         facts["began_at"] = time.time()
         responses = replay(url, features, plan, columns, start)
     else:
         made = schedule(features, plan, (seed, start))
+        _wait_for(turn, out)
         facts["began_at"] = time.time()
         responses = send(url, made, plan, columns)
     probed = probe(url, features, plan.interface, columns, plan.timeout_seconds) if probes else {}
@@ -73,3 +84,15 @@ def generate(
     write_log(path, start, responses)
     write_histogram(out / f"latency-{role}-{start}.hgrm", read_log([path]), plan.timeout_seconds)
     (out / FACTS).write_text(json.dumps(facts))
+
+
+def _wait_for(turn: Path | None, out: Path) -> None:
+    """Say that the server is healthy, and wait until this generator may send. Errors: `NotEvaluated`."""
+    if turn is None:
+        return
+    (out / READY).touch()
+    deadline = time.monotonic() + TURN_SECONDS
+    while not turn.exists():
+        if time.monotonic() > deadline:
+            raise NotEvaluated(f"no turn came in {TURN_SECONDS:g} s", "load", "Run the load step again.")
+        time.sleep(0.02)

@@ -54,11 +54,23 @@ from weighin.runner.sandbox import (
     digests,
     docker,
     identity,
+    machine,
     readable,
     run,
     state_of,
 )
-from weighin.runner.sessions import PREPARE_SECONDS, PROBE_SECONDS, every_start, model_of, server_command
+from weighin.runner.sessions import (
+    GENERATOR_MB,
+    GO,
+    PREPARE_SECONDS,
+    PROBE_SECONDS,
+    READY,
+    Turn,
+    every_start,
+    model_of,
+    server_command,
+    side_by_side,
+)
 
 REGISTRY = "/weighin/registry"
 """The one path of the embedded registry in every container: MLflow keeps absolute artifact paths."""
@@ -72,7 +84,8 @@ PASSED_ON = "WEIGHIN_PASS"
 """Environment variable: names of further ones that `run` passes on, such as those of a contract's connections."""
 PORT = 8080
 """Of the server, in a network that holds it and the generator alone."""
-GENERATOR_MB = 1500
+TURN = "/turn"
+"""Where a generator finds the file that lets it send."""
 ENVIRONMENT = "/environment"
 ENVIRONMENTS = Allowed(ANY_NAME, files=400_000, size=4 * 2**30, depth=40)
 PREPARE_MB = 2000
@@ -128,14 +141,17 @@ def predict(image: str, work: Path) -> None:
 def load(image: str, work: Path, step: str = "load") -> None:
     """At each planned start: serve a model in one container, ask it from another that shares its loopback."""
 
-    def start(plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
+    plan = Plan.read(work / "plan.json")
+    asked = plan.of_step(step)
+
+    def start(planned: LoadPlan, session: Session, out: Path, record: Record, turn: Turn) -> str:
         with raw_folder(session.name) as raw:
-            return _taken(_start(image, work, plan, session, _lent(raw), record), raw, out, LOAD)
+            return _taken(_start(image, work, planned, session, _lent(raw), record, turn), raw, out, LOAD)
 
-    every_start(Plan.read(work / "plan.json"), step, work, _emptied, start)
+    every_start(plan, step, work, _emptied, start, side_by_side(asked, *machine()) if asked else 1)
 
 
-def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
+def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record, turn: Turn) -> str:
     """One start of a server and its load; what went wrong in a sentence, or nothing."""
     mounts: tuple[tuple[Path, str, bool], ...] = (
         (work / "features", "/work/features", False),
@@ -161,7 +177,11 @@ def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, 
             if record["unbuilt"]:
                 return str(record["unbuilt"])
             held = (*held, (environment, ENVIRONMENT, False))
-        return _served(image, mounts, held, plan, session, out, command, record, known_columns(work))
+        told = stack.enter_context(raw_folder("turn"))
+        told.chmod(0o755)
+        mounts = (*mounts, (told, TURN, False))
+        command += ["--turn", f"{TURN}/{GO}"]
+        return _served(image, mounts, held, plan, session, out, command, record, known_columns(work), turn, told / GO)
 
 
 def _served(
@@ -174,6 +194,8 @@ def _served(
     command: list[str],
     record: Record,
     columns: Collection[str],
+    turn: Turn,
+    go: Path,
 ) -> str:
     """Start a server that holds the folders of `held`, and a generator beside it; what went wrong, or nothing."""
     seconds = plan.most_seconds + PROBE_SECONDS
@@ -185,9 +207,19 @@ def _served(
         if started.returncode:
             return f"the server did not start: {tool_line(started.stderr)}"
         generator = Sandbox(image, mounts, GENERATOR_MB, network=f"container:{name}")
-        with sampled(lambda: engine_sample(name)) as samples:
-            url = f"http://127.0.0.1:{PORT}"
-            problem = run(generator, "generator", [*command, "--url", url], seconds, out, needs=name, columns=columns)
+
+        def waits() -> bool:
+            return turn.waits(out / READY, go)
+
+        with sampled(lambda: None if turn.rests else engine_sample(name)) as samples:
+            command = [*command, "--url", f"http://127.0.0.1:{PORT}"]
+            problem = run(
+                *(generator, "generator", command, seconds, out),
+                needs=name,
+                columns=columns,
+                waits=waits,
+                stopped=lambda: turn.stopped,
+            )
         record["samples"] = samples
         state = state_of(name)
         if not state.get("Running"):

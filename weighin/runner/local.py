@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -17,41 +18,123 @@ from pathlib import Path
 
 import psutil
 
-from weighin.redact import cause
+from weighin.redact import cause, keep
+from weighin.runner import kept
 from weighin.runner.artifact import changed
 from weighin.runner.isolated import isolated
 from weighin.runner.measure import Record, Sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
 from weighin.runner.problem import known_columns, last_line, note_problem, tool_line
 from weighin.runner.reaper import reaped
-from weighin.runner.sessions import PREPARE_SECONDS, PROBE_SECONDS, every_start, model_of, server_command
+from weighin.runner.sessions import (
+    GO,
+    INTERRUPTED,
+    PREPARE_SECONDS,
+    PROBE_SECONDS,
+    READY,
+    Turn,
+    every_start,
+    model_of,
+    server_command,
+    side_by_side,
+)
+from weighin.runner.warm import Process, Warm, error_of
 
+PATIENT = {"OMP_WAIT_POLICY": "passive"}
+"""For steps that share the machine: a thread that waits for one which another step keeps from running does not spin.
+
+Source: OpenMP 5.2, section 21.2.10. Servers that are measured do not get it."""
+_HELD: set[int] = set()
+"""Process groups that a step of this process waits for."""
+GATES = ("data_quality", "performance", "drift", "explainability", "load", "shadow", "sealed")
 WEIGHIN = (sys.executable, "-P", "-m", "weighin")
 
 
-def predict(work: Path) -> None:
-    """Let every role's model predict. What goes wrong is noted for the suites, which then say `not_evaluated`."""
+def predict(work: Path, forks: Warm | None = None) -> tuple[str, ...]:
+    """Let every role's model predict; returns the roles whose predictions of an earlier run are used (`kept`).
+
+    forks  a warm process; without one each prediction is a new process
+    What goes wrong is noted for the suites, which then say `not_evaluated`.
+    """
     plan, columns = Plan.read(work / "plan.json"), known_columns(work)
+    used: list[str] = []
 
     def predict_role(role: str) -> None:
         out = _emptied(work / "predictions" / role)
         arguments = ["predict", "--model", str((work / "models" / role).resolve()), "--out", str(out.resolve())]
         arguments += ["--features", str((work / "features").resolve()), *plan.predict_arguments()]
-        with _scratch() as folder:
-            problem = changed(work, role) or _run(arguments, folder, plan.predict_seconds, columns)
+        problem = changed(work, role)
+        if not problem and kept.use(work, role, plan, out):
+            used.append(role)
+        elif not problem:
+            with _scratch() as folder:
+                problem = _run(arguments, folder, plan.predict_seconds, columns, forks=forks)
+            if not problem:
+                kept.keep(work, role, plan, out)
         note_problem(out, problem)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(predict_role, plan.roles))
+    return tuple(used)
+
+
+def train(command: list[str]) -> str:
+    """Run a Python file with its arguments; what went wrong in a sentence, or nothing.
+
+    It is the repository's own code, and gets the variables and the folder that it would have from a terminal. What it
+    prints may hold data, and is kept on this machine.
+    """
+    with _scratch() as folder:
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**PATIENT, **os.environ},
+            )
+        with _held(process, folder):
+            code = process.wait()
+            place = keep((folder / "log").read_bytes()) if code else None
+    return f"`{shlex.join(command)}` ended with code {code}: {place or 'it printed nothing'}" if code else ""
+
+
+def resolve(arguments: list[str], forks: Warm) -> tuple[int, dict[str, str]] | None:
+    """Run `weighin resolve` in a fork: its exit code and its error; nothing where it cannot be forked."""
+    with _scratch() as folder:
+        log = folder / "log"
+        process = forks.fork(["resolve", *arguments], "models", Path.cwd(), log)
+        if process is None:
+            return None
+        with _held(process, folder):
+            code = process.wait()
+            error = error_of(log) or {"fact": last_line(log.read_bytes()) if code else ""}
+        return code, error
 
 
 def load(work: Path, step: str = "load") -> None:
     """At each planned start: serve a model, send the load, or the logged requests, note what the server took."""
+    plan = Plan.read(work / "plan.json")
+    asked = plan.of_step(step)
+    ports = _free_ports(len(asked.sessions)) if asked else []
 
-    def start(plan: LoadPlan, session: Session, out: Path, record: Record) -> str:
-        return _start(work, plan, session, record)
+    def start(planned: LoadPlan, session: Session, out: Path, record: Record, turn: Turn) -> str:
+        assert asked is not None
+        return _start(work, planned, session, out, record, turn, ports[asked.sessions.index(session)])
 
-    every_start(Plan.read(work / "plan.json"), step, work, _emptied, start)
+    every_start(plan, step, work, _emptied, start, _together(asked) if asked else 1)
+
+
+def _together(plan: LoadPlan) -> int:
+    """How many servers start side by side: those of the team only where each can have a port of its own."""
+    if plan.command and not any("{port}" in part for part in plan.command):
+        return 1
+    return side_by_side(
+        plan,
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        psutil.virtual_memory().available / 2**20,
+    )
 
 
 def _emptied(folder: Path) -> Path:
@@ -60,7 +143,7 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _start(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
+def _start(work: Path, plan: LoadPlan, session: Session, out: Path, record: Record, turn: Turn, port: int) -> str:
     """One start of a server and its load; what went wrong in a sentence, or nothing."""
     if plan.image:
         return f"the server is the image {plan.image}: it needs --runner docker"
@@ -70,7 +153,6 @@ def _start(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
     with _scratch() as folder:
         if plan.url:
             return _run([*arguments, "--url", plan.url], folder, seconds, columns)
-        port = _free_port()
         if session.role == "clean":
             record["unbuilt"] = _environment(work)
             if record["unbuilt"]:
@@ -78,16 +160,21 @@ def _start(work: Path, plan: LoadPlan, session: Session, record: Record) -> str:
         home = work.resolve()
         python = str(home / "environment/bin/python")
         command = server_command(plan, session, str(model_of(session, home)), port, [*WEIGHIN], python)
+        arguments += ["--url", f"http://127.0.0.1:{port}", "--turn", str(folder / GO)]
+
+        def waits() -> bool:
+            return turn.waits(out / READY, folder / GO)
+
         record["started_at"] = time.time()
         try:
             serving = _group(command, folder / "server")
-            with serving as server, sampled(Family(server.pid).sample, every=0.1) as samples:
-                problem = _run(
-                    [*arguments, "--url", f"http://127.0.0.1:{port}"], folder, seconds, columns, needs=server
-                )
-                if (code := server.poll()) is not None:
-                    log = (folder / "server" / "log").read_bytes()
-                    problem = f"the server ended by itself (code {code}): {last_line(log, columns)}"
+            with serving as server:
+                family = Family(server.pid)
+                with sampled(lambda: None if turn.rests else family.sample(), every=0.1) as samples:
+                    problem = _run(arguments, folder, seconds, columns, server, waits, turn)
+                    if (code := server.poll()) is not None:
+                        log = (folder / "server" / "log").read_bytes()
+                        problem = f"the server ended by itself (code {code}): {last_line(log, columns)}"
         except OSError as error:
             return f"the server did not start ({cause(error)})"
         record |= {"samples": samples, "peak_memory_mb": peak(samples)}
@@ -112,15 +199,22 @@ def _environment(work: Path) -> str:
     return ""
 
 
-def judge(suite: str, contract: Path, work: Path, out: Path) -> int:
-    """Run one suite in a process of its own; returns pytest's exit code."""
+def judge(suite: str, contract: Path, work: Path, out: Path, forks: Warm | None = None) -> int:
+    """Run one suite in a process of its own; returns pytest's exit code.
+
+    forks  a warm process; without one it is a new process
+    """
     arguments = ["judge", suite, "--contract", str(contract), "--work", str(work), "--out", str(out)]
-    done = subprocess.run(
-        [*WEIGHIN, *arguments], check=False, env=_variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    # In one piece: suites run side by side.
-    sys.stderr.write(done.stdout.decode("utf-8", "replace"))
-    return done.returncode
+    with _scratch() as folder, _group([*WEIGHIN, *arguments], folder, forks, needs_of(suite), Path.cwd()) as process:
+        code = process.wait()
+        said = (folder / "log").read_bytes().decode("utf-8", "replace").splitlines(keepends=True)
+        if code in (0, 1):
+            # Every check was decided, and the verdict says what blocks: pytest's account of it is not repeated.
+            said = [line for line in said if line.startswith(f"suite {suite}")]
+        # In one piece: suites run side by side.
+        sys.stderr.write("".join(said))
+        sys.stderr.flush()
+    return code
 
 
 class Family:
@@ -146,7 +240,19 @@ class Family:
         return {"at": at, "memory_mb": memory / 2**20, "cpu_seconds": sum(self._seconds.values())} if memory else None
 
 
-def _variables() -> dict[str, str]:
+def needs_of(suite: str) -> str:
+    """The group of imports that a suite is forked after: its own, or those that every suite needs."""
+    return suite if suite in GATES else "judge"
+
+
+def end_all() -> None:
+    """End every process that a step has started and still waits for; the steps then come to their end."""
+    for pid in list(_HELD):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def variables() -> dict[str, str]:
     # Bytecode of a model's own modules would be written among its files, which then are not those that were resolved.
     own = {"PYTHONDONTWRITEBYTECODE": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     return {**isolated(os.environ), **own, "GX_ANALYTICS_ENABLED": "false"}
@@ -159,20 +265,43 @@ def _scratch() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _group(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _group(
+    command: list[str], folder: Path, forks: Warm | None = None, needs: str = "", cwd: Path | None = None
+) -> Iterator[Process]:
     """A process in a session of its own, which is ended with all its children, also when this process is killed.
 
-    folder  where it works and logs; removed with it
+    folder  where it logs; removed with it
+    forks   a warm process that may run it in a fork, once it has imported what `needs` names
+    cwd     where it works, by default `folder`
     """
     folder.mkdir(exist_ok=True)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=_variables()
-        )
+    process: Process | None = None
+    if forks is not None:
+        process = forks.fork(command[len(WEIGHIN) :], needs, cwd or folder, folder / "log")
+    if process is None:
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=cwd or folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=variables(),
+            )
+    with _held(process, folder):
+        yield process
+
+
+@contextlib.contextmanager
+def _held(process: Process, folder: Path) -> Iterator[None]:
+    """End a process group at the end of the block, also when this process is killed."""
+    _HELD.add(process.pid)
     with reaped("group", str(process.pid), str(folder)):
         try:
-            yield process
+            yield
         finally:
+            _HELD.discard(process.pid)
             for sign in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, sign)
@@ -185,14 +314,21 @@ def _run(
     folder: Path,
     seconds: float,
     columns: Collection[str],
-    needs: subprocess.Popen[bytes] | None = None,
+    needs: Process | None = None,
+    waits: Callable[[], bool] = lambda: False,
+    turn: Turn | None = None,
+    forks: Warm | None = None,
 ) -> str:
     """Run `weighin ...`; what went wrong in a sentence, or nothing.
 
     columns  names that may be shown of what it says
     needs    another process without which there is no use in going on
+    waits    whether it waits for its turn, during which its time does not run
+    turn     which may be stopped
+    forks    a warm process that may run it in a fork
     """
-    return _finished([*WEIGHIN, *arguments], folder, seconds, lambda log: last_line(log, columns), needs)
+    command = [*WEIGHIN, *arguments]
+    return _finished(command, folder, seconds, lambda log: last_line(log, columns), needs, waits, turn, forks)
 
 
 def _finished(
@@ -200,24 +336,37 @@ def _finished(
     folder: Path,
     seconds: float,
     said_last: Callable[[bytes], str],
-    needs: subprocess.Popen[bytes] | None = None,
+    needs: Process | None = None,
+    waits: Callable[[], bool] = lambda: False,
+    turn: Turn | None = None,
+    forks: Warm | None = None,
 ) -> str:
     """Run a command to its end; what went wrong in a sentence, or nothing."""
     said = " ".join(("weighin", command[len(WEIGHIN)]) if tuple(command[: len(WEIGHIN)]) == WEIGHIN else command[:4])
     deadline = time.monotonic() + seconds
-    with _group(command, folder / "run") as process:
+    with _group(command, folder / "run", forks, "models") as process:
         while (code := process.poll()) is None:
+            if waits():
+                deadline = time.monotonic() + seconds
             if time.monotonic() > deadline:
                 return f"`{said}` was stopped after {seconds:.0f} s without an end"
             if needs is not None and needs.poll() is not None:
                 return f"`{said}` was stopped: what it needs ended"
+            if turn is not None and turn.stopped:
+                return INTERRUPTED
             time.sleep(0.05)
         log = (folder / "run" / "log").read_bytes()
     return "" if code == 0 else f"`{said}` ended with code {code}: {said_last(log)}"
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return _free_ports(1)[0]
+
+
+def _free_ports(number: int) -> list[int]:
+    """So many different ports: all are held until the last one is found."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(number)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]

@@ -41,6 +41,7 @@ FACTS = tuple(
         rf"the locustfile does not load, {_CODE}",
         r"[A-Za-z_]\w{0,59} has no tasks, or a TaskSet",
         r"no user class|Locust is not installed|a worker was lost|no master answers",
+        r"no turn came in \d{1,6} s",
         r"no request is left for start \d{1,6}",
         r"\d{1,9} of \d{1,9} requests were answered in [\d.e+]+ s, and then it was stopped",
         r"the features have no rows|a column of bytes has no form in JSON|not an address of a server",

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TextIO
@@ -85,6 +85,8 @@ def run(
     needs: str = "",
     columns: Collection[str] = (),
     tool: bool = False,
+    waits: Callable[[], bool] = lambda: False,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> str:
     """Run a command to its end; what went wrong in a sentence, or nothing.
 
@@ -92,6 +94,8 @@ def run(
     needs    another container without which there is no use in going on
     columns  names that may be shown of what it says
     tool     whether it saw no data and ran no model, so that its last words may be shown
+    waits    whether it waits for its turn, during which its time does not run
+    stopped  whether it is to end now
     """
     with container(kind) as name:
         arguments = ["run", "--detach", *sandbox.arguments(name), *command]
@@ -100,6 +104,10 @@ def run(
             return f"the container did not start: {tool_line(started.stderr)}"
         deadline = time.monotonic() + seconds
         while (state := state_of(name)) and state["Running"]:
+            if waits():
+                deadline = time.monotonic() + seconds
+            if stopped():
+                return f"the {kind} container was stopped: the step was interrupted"
             if time.monotonic() > deadline:
                 return f"the {kind} container was stopped after {seconds:g} s without an end"
             if out is not None and (too_much := surplus(out, allowed)):
@@ -117,6 +125,16 @@ def run(
         printed = logs.stdout + logs.stderr
         said = tool_line(printed) if tool else last_line(printed, columns)
         return f"the {kind} container ended with code {code}: {said}" if code else ""
+
+
+def machine() -> tuple[float, float]:
+    """Processors and memory (in 2**20 bytes) of the machine on which containers run; of none where it does not say."""
+    found = docker("info", "--format", "{{.NCPU}} {{.MemTotal}}")
+    try:
+        cores, memory = found.stdout.split()
+        return float(cores), float(memory) / 2**20
+    except ValueError:
+        return 0.0, 0.0
 
 
 def state_of(name: str) -> dict[str, object]:

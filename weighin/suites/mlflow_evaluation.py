@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 import shutil
 import tempfile
 import warnings
@@ -65,7 +66,7 @@ def draw(evidence: Evidence, out: Path) -> None:
         config["pos_label"] = 1
     uri = mlflow.get_tracking_uri()
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        mlflow.set_tracking_uri(f"sqlite:///{_store(evidence.work, Path(folder))}")
         try:
             experiment = mlflow.create_experiment("evaluation", artifact_location=f"{folder}/artifacts")
             with mlflow.start_run(experiment_id=experiment) as run:
@@ -85,6 +86,27 @@ def draw(evidence: Evidence, out: Path) -> None:
             shutil.copytree(left, out / FOLDER, dirs_exist_ok=True)
     metrics = {name: float(value) for name, value in found.metrics.items() if np.isfinite(float(value))}
     (out / FOLDER / METRICS).write_text(json.dumps(metrics, indent=1, sort_keys=True))
+
+
+def _store(work: Path, folder: Path) -> Path:
+    """An MLflow store in a folder: a copy of an empty one, since making one takes seconds; or none yet.
+
+    The empty one is kept in the work folder where that can be written to, by the version of MLflow.
+    """
+    import mlflow
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    made, empty = folder / "mlflow.db", work / "kept" / f"empty-mlflow-{mlflow.__version__}.db"
+    with contextlib.suppress(OSError):
+        if not empty.is_file():
+            SqlAlchemyStore(f"sqlite:///{made}", str(folder / "artifacts")).engine.dispose()
+            empty.parent.mkdir(exist_ok=True)
+            part = empty.with_name(f"{empty.name}.{os.getpid()}")
+            shutil.copyfile(made, part)
+            part.replace(empty)
+        else:
+            shutil.copyfile(empty, made)
+    return made
 
 
 @contextlib.contextmanager

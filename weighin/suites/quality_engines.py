@@ -103,6 +103,8 @@ def count(
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    # It would write the whole context as YAML into memory at every source: a quarter of the suite's time.
+    context._save_project_config = lambda: None
     if engine.name == "spark":
         return _on_spark(context, gate, view, suites)
     # It hashes every frame below this size, which costs more than the counting, for a marker that nobody reads.
