@@ -24,6 +24,7 @@ UNTRUSTED = re.compile(r"\$\{\{")
 ATTESTS = {"id-token": "write", "attestations": "write"}
 READS = {"contents": "read"}
 PERMISSIONS: dict[tuple[str, str], dict[str, str]] = {
+    ("ci.yml", "ci"): {},
     ("attest.yml", "attest"): {**READS, **ATTESTS},
     ("release.yml", "attest"): {**READS, **ATTESTS},
     ("comment.yml", "comment"): {**READS, "pull-requests": "write"},
