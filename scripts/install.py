@@ -17,8 +17,8 @@ OLDEST, NEWEST = (3, 11), (3, 13)
 SUPPORTED = "Python 3.11 to 3.13 is needed"
 LOG = "install.log"
 USERS = "requirements.txt"
-"""The one file of which everything comes as a wheel. Some packages of a developer (pyspark) are published as source only;
-they are pure Python, so that no compiler is needed for them either."""
+"""The one file of which everything comes as a wheel. Some packages of a developer (pyspark) are published as source
+only; they are pure Python, so that no compiler is needed for them either."""
 CAUSES = (
     (
         r"No space left on device",
