@@ -28,7 +28,7 @@ STARTS = frozenset(
             "weighin.policy",
             "weighin.record.provenance",
         ),
-        *("weighin.explain", "weighin.data.arrow"),
+        *("weighin.explain", "weighin.data.arrow", "weighin.registry.mlflow"),
         # A DuckDB over files, and where a suite asks for it a context.
         "support.suite_work",
     }
