@@ -29,7 +29,7 @@ _PERMISSION = re.compile(r" {6}([a-z-]+): (read|write|none) # (.+)$")
 def reusable(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Every workflow that others may call, in the order of names, with `on` as a key (YAML 1.1 reads it as true)."""
     for path in sorted((root / ".github/workflows").glob("*.yml")):
-        value = yaml.safe_load(path.read_text())
+        value = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
         value["on"] = value.pop(True)
         if isinstance(value["on"], dict) and "workflow_call" in value["on"]:
             yield path, value

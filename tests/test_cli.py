@@ -88,6 +88,7 @@ def test_data_that_are_not_public_never_become_an_artifact(tmp_path: Path, capsy
     assert not (tmp_path / "work").exists()
 
 
+@pytest.mark.integration
 def test_what_nobody_foresaw_is_3_and_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,6 +138,7 @@ def test_a_run_without_the_registry_that_the_contract_demands_is_for_a_maintaine
     assert not (tmp_path / "work/subject.json").exists()
 
 
+@pytest.mark.integration
 def test_a_training_that_fails_ends_the_validation_without_its_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.exhaustive
 @settings(deadline=None)
 @given(st.binary(max_size=40) | JSON.map(lambda v: json.dumps({"predictions": v}).encode()))
 def test_every_answer_is_numbers_or_an_error_never_both(content: bytes) -> None:

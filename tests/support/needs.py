@@ -17,7 +17,7 @@ STARTS = frozenset(
     {
         # Processes, servers and sockets.
         *("subprocess", "multiprocessing", "socket", "socketserver", "http.server", "urllib.request", "asyncio"),
-        *("support.forked", "support.loopback"),
+        *("support.forked", "support.loopback", "support.attack"),
         # Databases, stores and contexts.
         *("sqlite3", "psycopg", "mlflow", "great_expectations", "evidently", "pyspark", "selenium"),
         # Modules of the engine whose work is to start a process, or a context of Great Expectations.
