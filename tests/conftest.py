@@ -33,33 +33,44 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with what it needs, as its file shows, or its own marks."""
+    """Mark each test with what it needs, as its file, its parameters or its own marks show."""
     for item in items:
         own = {mark.name for mark in item.iter_markers()}
         found = frozenset({"unit"}) if isinstance(item, pytest.DoctestItem) else marks(item.path)
+        if "integration" in found and asks_for_spark(item):
+            found |= {"jvm"}
         if own & {"integration", *SYSTEM}:
             found = found - {"unit"} | {"integration"}
         for name in found | ({"system"} if (own | found) & set(SYSTEM) else set()):
             item.add_marker(name)
 
 
+def asks_for_spark(item: pytest.Item) -> bool:
+    """Return whether a test has Spark as a fixture, or as the engine or the kind of a table in its parameters."""
+    given = getattr(getattr(item, "callspec", None), "params", {}).values()
+    return "spark" in getattr(item, "fixturenames", ()) or any(
+        isinstance(v, str) and v.startswith("spark") for v in given
+    )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
-    """Guard a unit test with its fixtures."""
-    GUARD.test = item.nodeid if item.get_closest_marker("unit") else ""
+    """Guard a test with its fixtures."""
+    GUARD.unit = item.get_closest_marker("unit") is not None
+    GUARD.python_only = item.get_closest_marker("system") is None
     GUARD.broken.clear()
     try:
         return (yield)
     finally:
-        GUARD.test = ""
+        GUARD.unit = GUARD.python_only = False
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[Any]:
-    """Fail a unit test that broke the guard, whatever became of the error."""
+    """Fail a test that broke the guard, whatever became of the error."""
     report = yield
     if GUARD.broken and report.passed:
-        report.outcome, report.longrepr = "failed", f"a unit test {', '.join(GUARD.broken)}"
+        report.outcome, report.longrepr = "failed", "; ".join(GUARD.broken)
     return report
 
 

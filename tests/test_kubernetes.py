@@ -101,6 +101,7 @@ def test_a_monitor_writes_only_where_something_is_mounted_and_tells_a_gateway(na
     assert parser().parse_args(arguments(pod)[1:]).command == "monitor"
 
 
+@pytest.mark.kubectl
 def test_reload_writes_the_digest_where_a_change_restarts_the_pods(tmp_path: Path) -> None:
     assert shutil.which("kubectl"), "kubectl is needed: Debian's kubernetes-client has it"
     spec = Deploy.model_validate(yaml.safe_load((FOLDER / "deploy.yaml").read_text())["deploy"])

@@ -54,6 +54,7 @@ def test_csv_is_counted_as_the_types_of_the_contract_say(engine: str, tmp_path: 
     assert found.columns["value"].missing[0].tolist() == [40, 10]
 
 
+@pytest.mark.jvm
 def test_files_that_disagree_about_a_type_are_read_as_the_first_or_said(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": ["a"] * 20}), tmp_path / "rows-0.parquet")
     pq.write_table(pa.table({"x": np.arange(20)}), tmp_path / "rows-1.parquet")

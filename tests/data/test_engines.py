@@ -196,6 +196,7 @@ def test_a_new_category_is_told_from_the_rest(kind: str, place) -> None:
     assert later.columns["word"].counts[0][30:].tolist() == [197, 3, 0]
 
 
+@pytest.mark.jvm
 def test_what_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH", raising=False)
     with pytest.raises(NotEvaluated, match="the environment has no NO_SUCH"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import time
@@ -31,11 +30,7 @@ TROUBLED, CALM = "flight-delay", "calm-model"
 
 @pytest.fixture(scope="module", autouse=True)
 def programs() -> None:
-    if installed():
-        return
-    if os.environ.get("CI"):
-        pytest.fail("prometheus, promtool and prometheus-pushgateway must be installed where CI=true")
-    pytest.skip("this machine has no Prometheus")
+    assert installed(), "prometheus, promtool and prometheus-pushgateway are needed: .ci/programs installs them"
 
 
 def expressions(model: str) -> dict[str, str]:
