@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.empty_store import empty_store
 from support.evidence_files import ROOT, RUN, Case, interval
 from support.private_sigstore import OWN, WORKFLOW, Sigstore, write
 from weighin.approval import approve
@@ -53,7 +54,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import mlflow
 
     folder = tmp_path_factory.mktemp("registry")
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_tracking_uri(empty_store(folder))
     mlflow.create_experiment(NAME, artifact_location=str(folder / "artifacts"))
     mlflow.set_experiment(NAME)
     for value in (0.1, 0.2, 0.3):

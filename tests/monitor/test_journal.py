@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.empty_store import empty_store
 from weighin.errors import RegistryError
 from weighin.monitor.journal import Event, Journal, State, place
 from weighin.monitor.stream import Position
@@ -27,7 +28,7 @@ def nothing(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    return Journal(Registry(f"sqlite:///{tmp_path}/mlflow.db"), "flight-delay")
+    return Journal(Registry(empty_store(tmp_path)), "flight-delay")
 
 
 def test_an_event_of_many_checks_is_kept_whole(journal: Journal, nothing: Path) -> None:

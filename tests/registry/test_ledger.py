@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support import registry_versions
+from support.empty_store import empty_store
 from support.interruptions import in_database
 from support.promotion_trials import DEEDS, Stock, warmed_up
 from support.rewritten_ledger import files_of, kept_elsewhere, promoted_twice, rewrite
@@ -32,7 +33,7 @@ CALM = {"owner": "team-a", "reason": "it answers wrongly"}
 @pytest.fixture
 def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A registry with four versions of a model, the first of which is champion."""
-    address = f"sqlite:///{tmp_path}/mlflow.db"
+    address = empty_store(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     from mlflow import MlflowClient
 
@@ -355,7 +356,7 @@ def test_a_dry_run_writes_nothing(uri: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("deed", DEEDS)
 def test_killed_at_any_call_to_the_database_the_next_command_finishes_or_backs_out(deed: str, tmp_path: Path) -> None:
     warmed_up()
-    stock = Stock.of(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+    stock = Stock.of(empty_store(tmp_path), tmp_path)
     # Spread over all calls; benchmarks/promotion_races.py goes through every one.
     found = in_database(stock, deed, at_most=6)
     assert found.steps > 300

@@ -26,6 +26,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from support.empty_store import empty_store
 from weighin.errors import LookRefused, RegistryError
 from weighin.registry.looks import Look, Looks, row_hashes
 from weighin.registry.mlflow import Registry
@@ -42,7 +43,7 @@ def candidate(number: int) -> ModelVersion:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A real SQLite store, one for all: every test has a ledger of its own in it."""
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    return empty_store(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import multiprocessing
 from pathlib import Path
 from typing import Any
 
+from support.empty_store import empty_store
 from weighin.registry.mlflow import Registry
 
 PROCESSES, ROUNDS = 4, 15
@@ -20,7 +21,7 @@ def _set(uri: str, run_id: str, number: int, barrier: Any) -> None:
 
 
 def test_tags_and_points_set_at_once_are_all_set(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = empty_store(tmp_path)
     registry = Registry(uri)
     run_id = registry.run_named("experiment", "run")
     context = multiprocessing.get_context("spawn")

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from support.empty_store import empty_store
 from weighin.record.encode import file_digest, write_json
 from weighin.registry.champion import Titles
 from weighin.registry.ledger import Entry
@@ -47,7 +48,7 @@ def make(folder: Path, *codes: str) -> str:
     """A registry in a folder, a version for each code of a model, the first one champion; returns its address."""
     import mlflow
 
-    uri = f"sqlite:///{folder}/mlflow.db"
+    uri = empty_store(folder)
     mlflow.set_tracking_uri(uri)
     mlflow.create_experiment(NAME, artifact_location=str(folder / "artifacts"))
     mlflow.set_experiment(NAME)
