@@ -235,6 +235,25 @@ def test_an_authority_without_a_root_of_its_own_does_not_count(
     assert payload_of(bundle, trusted(tmp_path, root | {"timestampAuthorities": alone + whole}))[1] == PAYLOAD
 
 
+class SelfSigned(Authority):
+    """A certificate that signs and that nobody else vouches for."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.cert = self._made(self.key, self.title, self.key, self.title, self.purpose, ca=False)
+
+    def in_root(self, end: datetime | None) -> dict[str, Any]:
+        found = super().in_root(end)
+        del found["certChain"]["certificates"][1]
+        return found
+
+
+def test_an_authority_that_signs_for_itself_does_not_count(tmp_path: Path) -> None:
+    sigstore = Sigstore(stamps=SelfSigned("stamps", ExtendedKeyUsageOID.TIME_STAMPING, False))
+    with pytest.raises(NotProven, match="not of an authority that the root trusts"):
+        payload_of(sigstore.attest(PAYLOAD, logged=False), trusted(tmp_path, sigstore.root(logs=False)))
+
+
 class WithIntermediate(Authority):
     """A certificate that signs, below one that issues, below a root."""
 
