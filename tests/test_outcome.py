@@ -336,6 +336,11 @@ def test_a_p_value_that_is_none_counts_as_alpha(p):
     assert blame([failing("a", p), passing("b")], 0.05)[0].status is Status.INCONCLUSIVE
 
 
+def test_a_failure_without_p_value_takes_its_place_among_the_others():
+    assert [o.status for o in blame([failing("a", None), failing("b", 0.01)], 0.05)] == [Status.FAILED] * 2
+    assert [o.status for o in blame([failing("a", None), failing("b", 0.03)], 0.05)] == [Status.INCONCLUSIVE] * 2
+
+
 @pytest.mark.parametrize(("p", "status"), [(0.0, Status.FAILED), (1.0, Status.INCONCLUSIVE)])
 def test_the_smallest_and_the_largest_p_value_count_as_they_are(p, status):
     others = [passing("b"), passing("c")] if p == 0.0 else []

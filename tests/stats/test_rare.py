@@ -186,3 +186,23 @@ def test_each_table_takes_the_design_effect_of_the_other_where_it_has_none():
     assert lost.fall(0.95) == pytest.approx(
         np.hypot(value - both(held.share[0], q_high), value - both(max(p_low, p[0]), p[0]))
     )
+
+
+def test_a_bin_that_held_every_row_of_the_reference_takes_the_design_effect_of_the_other_table():
+    hits = np.array([3.0, 1, 0, 2, 0, 4, 0, 0, 5, 0])
+    whole = Shares.of(np.column_stack([np.zeros(10), np.full(10, 1_000.0)]), True)
+    left = Shares.of(np.column_stack([1_000 - hits, hits]), True)
+    p, q = np.array([0.00005, 0.99995]), left.share
+    p_low, q_high = whole.limits(0.95, left)[0][1], left.limits(0.95, whole)[1][1]
+    assert p_low - whole.limits(0.95)[0][1] > 0.2
+    value = both(p[1], q[1])
+    expected = np.hypot(value - both(p[1], q_high), value - both(p_low, q[1]))
+    found = RareBins(whole, left, p, q, distance, 0.5)._moved(0.95, away=False)
+    assert found[1] == pytest.approx(expected)
+
+
+def test_equal_shares_may_truly_have_gained():
+    low, high = limits(4, 1_000)
+    assert high - 0.004 > 1.5 * (0.004 - low)
+    expected = np.hypot(both(0.004, high), both(low, 0.004))
+    assert rare([4, 996], [4, 996]).highest(0.95) == pytest.approx(expected)

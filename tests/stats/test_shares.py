@@ -50,6 +50,11 @@ def test_squares_that_vary_leave_fewer_degrees_of_freedom(spread, freedom):
     assert Error(4.0, 0.0, spread, 20, True).reach(0.95) == pytest.approx((t, t))
 
 
+def test_the_spread_of_small_squares_counts_as_well():
+    t = scipy_stats.t.ppf(0.95, 5)
+    assert Error(0.5, 0.0, 0.1, 20, True).reach(0.95) == pytest.approx((t, t))
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_the_bound_on_the_longer_side_moves_out(grouped):
     # A third moment of 4 at a variance of 4 is a skewness of 4 / 4^1.5 = 0.5.
@@ -103,6 +108,7 @@ def test_groups_of_several_sizes_count_by_their_rows():
     found = Shares.of(table, True)
     held = table[:10]
     rows = held.sum()
+    assert found.counts.tolist() == held.sum(axis=0).tolist()
     assert found.share == pytest.approx(held.sum(axis=0) / rows)
     assert found.size == pytest.approx(held.sum(axis=1) / rows)
     assert found.residual == pytest.approx((held - held.sum(axis=1, keepdims=True) * found.share) / rows)
@@ -112,6 +118,17 @@ def test_groups_of_several_sizes_count_by_their_rows():
 def test_groups_that_agree_more_than_chance_allows_count_as_independent_rows():
     found = Shares.of(np.tile([3.0, 7.0], (10, 1)), True)
     assert found.variance == pytest.approx([0.0021, 0.0021])
+
+
+def test_a_group_of_one_row_is_a_group():
+    found = Shares.of(np.array([[1.0, 0.0]] * 4 + [[0.0, 1.0]] * 6), True)
+    assert (found.units, found.rows) == (10, 10.0)
+    assert found.variance == pytest.approx([0.24 / 9, 0.24 / 9])
+
+
+def test_counts_that_are_whole_numbers_become_floating_point_numbers():
+    found = Shares.of(np.array([30, 70]), False)
+    assert found.counts.dtype == np.float64
 
 
 def test_a_group_without_rows_is_no_group():
@@ -363,3 +380,14 @@ def test_a_large_statistic_is_the_square_of_a_normal_variable():
     assert solve(0.95, 4 * LARGE, 1.0) == pytest.approx((2000 - Z95) ** 2, rel=1e-12)
     assert solve(0.05, 4 * LARGE, 1.0) == pytest.approx((2000 + Z95) ** 2, rel=1e-12)
     assert solve(0.95, LARGE, 1.0) == pytest.approx(solve(0.95, math.nextafter(LARGE, 2 * LARGE), 1.0), rel=1e-6)
+
+
+def test_a_bin_without_rows_is_not_divided_by():
+    empty = Shares.of(np.column_stack([np.zeros(10), np.full(10, 10.0)]), True)
+    with np.errstate(all="raise"):
+        low, high = empty.limits(0.95)
+    assert np.isfinite([low, high]).all()
+
+
+def test_a_statistic_below_one_may_have_a_noncentrality():
+    assert scipy_stats.ncx2.cdf(0.8, 1.0, solve(0.5, 0.8, 1.0)) == pytest.approx(0.5)
