@@ -201,8 +201,7 @@ def test_a_bin_that_held_every_row_of_the_reference_takes_the_design_effect_of_t
     assert found[1] == pytest.approx(expected)
 
 
-def test_equal_shares_may_truly_have_gained():
-    low, high = limits(4, 1_000)
-    assert high - 0.004 > 1.5 * (0.004 - low)
-    expected = np.hypot(both(0.004, high), both(low, 0.004))
-    assert rare([4, 996], [4, 996]).highest(0.95) == pytest.approx(expected)
+def test_equal_shares_count_as_a_gain():
+    p_low, q_high = limits(4, 1_000)[0], limits(8, 2_000)[1]
+    expected = np.hypot(both(0.004, q_high), both(p_low, 0.004))
+    assert rare([4, 996], [8, 1_992]).highest(0.95) == pytest.approx(expected)
