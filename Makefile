@@ -17,7 +17,7 @@ MEASURED := -p pytest_cov.plugin --cov --cov-report=term
 FORKING := tests/registry/test_server.py
 
 .DEFAULT_GOAL := help
-.PHONY: help validate release check test test-all lint lock data clean
+.PHONY: help validate release check test test-all mutants lint lock data clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,12 @@ test: $(DEV_STAMP) ## every test that needs nothing but Python
 
 test-all: test ## also those that need Java, Chromium, kubectl, Prometheus, Docker and act
 	.ci/run programs containers workflows
+
+# Which mutants, as a pattern: `make mutants MUTANTS='weighin.monitor.due*'`. `MUTANTS=` goes on where a run was stopped.
+MUTANTS ?= *
+mutants: $(DEV_STAMP) ## change the deciding core line by line, and count what the unit tests notice (hours)
+	$(BIN)/mutmut run --max-children $(WORKERS) $(if $(MUTANTS),'$(MUTANTS)')
+	$(BIN)/python scripts/mutation_score.py
 
 lint: $(DEV_STAMP) ## formatter, linter, types, spelling
 	$(BIN)/ruff format --check .

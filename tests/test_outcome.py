@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighin.outcome import Direction, Limit, Measurement, Status, Unmeasured, blame, census, decide, gate
+from weighin.outcome import Direction, Limit, Measurement, Status, Unmeasured, blame, census, decide, gate, stricter
 
 AT_LEAST = Limit(Direction.AT_LEAST, 0.7)
 AT_MOST = Limit(Direction.AT_MOST, 0.7)
@@ -186,3 +186,168 @@ def test_the_gate_is_the_worst_that_blocks():
     assert gate([passing("p"), weak, crash]) is Status.NOT_EVALUATED
     assert gate([passing("p"), weak, crash, failing("f", 0.0)]) is Status.FAILED
     assert gate([passing("p")]) is Status.PASSED
+
+
+# --- what an outcome says, and where exactly each limit lies
+
+
+@pytest.mark.parametrize(
+    ("interval", "limit", "reason"),
+    [
+        ((0.72, 0.75, 0.78), AT_LEAST, "0.75 [0.72, 0.78] AUC, limit ≥ 0.7"),
+        ((0.6, 0.65, 0.69), AT_LEAST, "0.65 [0.6, 0.69] AUC is beyond the limit ≥ 0.7"),
+        ((0.71, 0.75, 0.78), AT_MOST, "0.75 [0.71, 0.78] AUC is beyond the limit ≤ 0.7"),
+        (
+            (-math.inf, 0.75, 0.78),
+            AT_LEAST,
+            "0.75 [-inf, 0.78] AUC holds the limit ≥ 0.7: 1,000 rows prove no bound at all, more are needed",
+        ),
+        (
+            (0.6, 0.7, 0.8),
+            AT_LEAST,
+            "0.7 [0.6, 0.8] AUC holds the limit ≥ 0.7: more rows than 1,000 are needed, and the estimate lies too close"
+            " to the limit to say how many",
+        ),
+        (
+            (0.25, 0.75, 0.875),
+            replace(AT_LEAST, value=0.5),
+            "0.75 [0.25, 0.875] AUC holds the limit ≥ 0.5: about 4,000 rows would settle it, this has 1,000",
+        ),
+    ],
+)
+def test_an_outcome_says_its_numbers(interval, limit, reason):
+    found = decide(at(*interval), limit)
+    assert (found.check, found.reason, found.limit) == ("auc", reason, limit)
+    assert found.evidence == at(*interval)
+
+
+def test_a_number_without_unit_has_no_blank_behind_it():
+    assert decide(replace(GOOD, unit=""), AT_LEAST).reason == "0.75 [0.72, 0.78], limit ≥ 0.7"
+    rate = census("rate", 0.123456789, n=9, unit="", method="count")
+    assert decide(rate, AT_MOST).reason == "0.123457, limit ≤ 0.7"
+    count = census("errors", 3, n=9, unit="errors", method="count")
+    assert decide(count, Limit(Direction.AT_MOST, 1)).reason == "3 errors is beyond the limit ≤ 1"
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ({"low": math.nan}, "estimate 0.75, interval nan to 0.78, limit 0.7: not a finite number"),
+        ({"n": 0}, "nothing was measured: n = 0 rows"),
+        ({"low": 0.76}, "the interval 0.76 to 0.78 does not hold its estimate 0.75"),
+        ({"kind": "census"}, "a census has no interval, this one has 0.72 to 0.78"),
+        ({"kind": "census", "low": 0.75}, "a census has no interval, this one has 0.75 to 0.78"),
+        ({"kind": "census", "high": 0.75}, "a census has no interval, this one has 0.72 to 0.75"),
+        ({"level": 0.9}, "measured at level 0.9, the limit demands 0.95"),
+        ({"level": 0.95 - 1e-8}, "measured at level 0.95, the limit demands 0.95"),
+    ],
+    ids=str,
+)
+def test_what_is_no_interval_is_named(broken, reason):
+    found = decide(replace(GOOD, **broken), AT_LEAST)
+    assert (found.check, found.status, found.reason) == ("auc", Status.NOT_EVALUATED, reason)
+    assert (found.limit, found.needed) == (AT_LEAST, None)
+    assert found.evidence.check == "auc"
+
+
+def test_one_row_and_a_level_that_differs_by_rounding_are_enough():
+    assert decide(replace(GOOD, n=1, level=0.95 - 1e-10), AT_LEAST).status is Status.PASSED
+
+
+def test_what_was_not_measured_is_kept_whole():
+    evidence = Unmeasured("auc", "a crash", {"a": 1})
+    found = decide(evidence, AT_LEAST)
+    assert (found.check, found.limit, found.evidence) == ("auc", AT_LEAST, evidence)
+
+
+def test_a_census_is_exact():
+    found = census("errors", 3, n=9, unit="errors", method="count", where="here")
+    expected = Measurement(
+        "errors", 3.0, 3.0, 3.0, 1.0, 9, "errors", "count", "census", "rows", None, {"where": "here"}
+    )
+    assert found == expected
+    assert census("errors", 3, n=9, unit="errors", method="count", n_unit="days").n_unit == "days"
+
+
+@pytest.mark.parametrize(
+    ("interval", "direction", "needed"),
+    [
+        ((0.25, 0.75, 0.875), Direction.AT_LEAST, 4_000),
+        ((0.125, 0.25, 1.0), Direction.AT_LEAST, 9_000),
+        ((0.125, 0.25, 0.75), Direction.AT_MOST, 4_000),
+        ((0.0, 0.75, 0.875), Direction.AT_MOST, 9_000),
+    ],
+)
+def test_the_bound_on_the_side_of_the_limit_says_how_many_are_needed(interval, direction, needed):
+    found = decide(at(*interval), Limit(direction, 0.5))
+    assert (found.status, found.needed) == (Status.INCONCLUSIVE, needed)
+
+
+def test_no_number_is_promised_beyond_a_thousand_half_widths_or_without_a_width():
+    zero = Limit(Direction.AT_LEAST, 0.0)
+    assert decide(at(-999.0, 1.0, 1.0), zero).needed == 1_000_000_000
+    assert decide(at(-1_000.0, 1.0, 1.0), zero).needed is None
+    assert decide(at(-1.0, 0.0, 0.0), zero).needed is None
+
+
+@pytest.mark.parametrize(("direction", "value"), [(Direction.AT_LEAST, 0.8), (Direction.AT_MOST, 0.7)])
+def test_the_stricter_of_two_limits_lets_pass_what_both_let_pass(direction, value):
+    one, other = Limit(direction, 0.7, 0.05), Limit(direction, 0.8, 0.01, "warn", "warn")
+    expected = Limit(direction, value, 0.01)
+    assert stricter(one, other) == stricter(other, one) == expected
+    both = replace(other, value=0.75)
+    assert (stricter(other, both).severity, stricter(other, both).when_inconclusive) == ("warn", "warn")
+    half = replace(other, severity="block")
+    assert (stricter(other, half).severity, stricter(other, half).when_inconclusive) == ("block", "warn")
+
+
+def test_limits_on_different_sides_have_no_stricter_one():
+    with pytest.raises(ValueError, match=r"^≥ 0.7 and ≤ 0.7 lie on different sides$"):
+        stricter(AT_LEAST, AT_MOST)
+
+
+# --- Holm's correction
+
+
+def test_holm_says_why_a_failure_is_not_confirmed():
+    found = blame([failing("a", 0.03), passing("b")], 0.05)
+    assert found[0].reason == (
+        "0.55 [0.5, 0.6] AUC is beyond the limit ≥ 0.7; failed alone, but not after Holm's correction over 2 checks"
+    )
+    assert found[1] == passing("b")
+
+
+def test_holm_goes_by_p_values_and_not_by_the_order_of_checks():
+    outcomes = [failing("b", 0.03), failing("a", 0.004), *(passing(f"c{i}") for i in range(8))]
+    assert [o.status for o in blame(outcomes, 0.05)[:2]] == [Status.INCONCLUSIVE, Status.FAILED]
+    assert [o.status for o in blame([failing("b", 0.02), failing("a", 0.04)], 0.05)] == [Status.FAILED] * 2
+
+
+def test_what_was_not_decided_is_no_part_of_the_family():
+    crash, empty = decide(Unmeasured("a", "crash"), AT_LEAST), decide(replace(GOOD, n=0), AT_LEAST)
+    exact = decide(census("auc", 0.9, n=9, unit="AUC", method="count"), AT_LEAST)
+    assert blame([failing("b", 0.05), crash, empty, exact], 0.05)[0].status is Status.FAILED
+    assert blame([failing("b", 0.05), passing("c")], 0.05)[0].status is Status.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("p", [None, 1.0001, -0.0001, math.nan])
+def test_a_p_value_that_is_none_counts_as_alpha(p):
+    assert blame([failing("a", p)], 0.05)[0].status is Status.FAILED
+    assert blame([failing("a", p), passing("b")], 0.05)[0].status is Status.INCONCLUSIVE
+
+
+def test_a_failure_without_p_value_takes_its_place_among_the_others():
+    assert [o.status for o in blame([failing("a", None), failing("b", 0.01)], 0.05)] == [Status.FAILED] * 2
+    assert [o.status for o in blame([failing("a", None), failing("b", 0.03)], 0.05)] == [Status.INCONCLUSIVE] * 2
+
+
+@pytest.mark.parametrize(("p", "status"), [(0.0, Status.FAILED), (1.0, Status.INCONCLUSIVE)])
+def test_the_smallest_and_the_largest_p_value_count_as_they_are(p, status):
+    others = [passing("b"), passing("c")] if p == 0.0 else []
+    assert blame([failing("a", p), *others], 0.05)[0].status is status
+
+
+def test_a_failure_that_only_warns_does_not_close_the_gate():
+    warning = decide(at(0.5, 0.55, 0.6), replace(AT_LEAST, severity="warn"))
+    assert warning.status is Status.FAILED
+    assert gate([passing("p"), warning]) is Status.PASSED

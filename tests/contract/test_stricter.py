@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from support.evidence_files import ROOT, Case
 from weighin.contract import checks, read_contract
 from weighin.contract.models import Contract
-from weighin.contract.stricter import compare
+from weighin.contract.stricter import LimitChange, compare
 from weighin.outcome import Status
 
 TEXT = (ROOT / "model_contract.yaml").read_text()
@@ -139,6 +140,35 @@ def test_a_waiver_that_the_pull_request_brings_along_does_not_count(tmp_path: Pa
     found = compare(read_contract(path).contract, TODAY)
     assert found.checks["performance/recall"].limit.value == 0.3
     assert found.checks["performance/recall"].waiver == ""
+
+
+def test_a_waiver_of_either_side_counts_until_the_moment_of_the_comparison(tmp_path: Path) -> None:
+    waiver = "{check: performance/recall, limit: 0.1, owner: a, reason: b, expires: 2090-01-01}"
+    path = tmp_path / "contract.yaml"
+    path.write_text(f"{TEXT}\nwaivers: [{waiver}]\n")
+    # A contract that fixes no moment of its own.
+    waived, plain = (c.model_copy(update={"as_of": None}) for c in (read_contract(path).contract, TODAY))
+    for head, base in ((waived, plain), (plain, waived)):
+        assert compare(head, base, datetime(2091, 1, 1, tzinfo=UTC)).checks["performance/recall"].expired
+        assert not compare(head, base, datetime(2089, 1, 1, tzinfo=UTC)).checks["performance/recall"].expired
+
+
+def test_a_change_is_shown_with_both_limits(tmp_path: Path) -> None:
+    def change(old: str, new: str) -> LimitChange:
+        (found,) = compare(changed(tmp_path, old, new), TODAY).limits
+        return found
+
+    line, name = "      - {metric: recall, at_least: 0.3}\n", "performance/recall"
+    strict = "≥ 0.3 at alpha 0.05"
+    assert change(line, line.replace("0.3", "0.2")) == LimitChange(name, "relaxed", strict, "≥ 0.2 at alpha 0.05")
+    assert change(line, line.replace("0.3", "0.4")) == LimitChange(name, "tightened", strict, "≥ 0.4 at alpha 0.05")
+    warns = change(line, line.replace("0.3", "0.3, severity: warn"))
+    assert warns == LimitChange(name, "relaxed", strict, f"{strict}, warn")
+    both = change(line, line.replace("0.3", "0.3, severity: warn, when_inconclusive: warn"))
+    assert both.after == f"{strict}, warn, warn"
+    assert change(line, "") == LimitChange(name, "removed", "≥ 0.3")
+    added = change(line, line + "      - {metric: brier, at_most: 0.3}\n")
+    assert added == LimitChange("performance/brier", "added", "", "≤ 0.3")
 
 
 # --- in the verdict
