@@ -179,12 +179,9 @@ def test_what_a_broken_contract_hides_cannot_be_told(project: Path, capsys: pyte
     assert {checks[c][0] for c in ("expectations", "suites", "public-data", "owners")} == {"cannot tell"}
 
 
-def test_this_repository_lacks_code_owners_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A template cannot know who owns it."""
+def test_this_repository_lacks_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
-    assert broken(look(capsys)[1]) == ["owners"]
+    assert broken(look(capsys)[1]) == []
 
 
 def test_a_promotion_after_an_attestation_holds_if_the_attestation_does(

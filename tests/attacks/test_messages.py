@@ -62,7 +62,7 @@ def model(answer: Callable[[pd.DataFrame], Any], place: Path) -> Iterator[Callab
     (place / "features").mkdir()
     FRAME.to_parquet(place / "features/holdout.parquet")
     pyfunc = ModuleType("mlflow.pyfunc")
-    pyfunc.load_model = lambda _: SimpleNamespace(predict=answer)  # type: ignore[attr-defined]
+    pyfunc.load_model = lambda _, suppress_warnings: SimpleNamespace(predict=answer)  # type: ignore[attr-defined]
     mlflow = ModuleType("mlflow")
     mlflow.pyfunc = pyfunc  # type: ignore[attr-defined]
     with (

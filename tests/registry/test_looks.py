@@ -26,7 +26,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from support.empty_store import empty_store
 from weighin.errors import LookRefused, RegistryError
 from weighin.registry.looks import Look, Looks, row_hashes
 from weighin.registry.mlflow import Registry
@@ -43,6 +42,9 @@ def candidate(number: int) -> ModelVersion:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A real SQLite store, one for all: every test has a ledger of its own in it."""
+    # Here, since this file is also a program of its own (`race`), which finds no other module of the tests.
+    from support.empty_store import empty_store
+
     return empty_store(tmp_path_factory.mktemp("store"))
 
 
