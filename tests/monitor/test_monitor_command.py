@@ -84,7 +84,7 @@ def test_a_contract_without_a_monitor_is_an_error(
 
 
 def test_a_stopped_monitor_is_seen(place: Watched, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = command(place, tmp_path, "--pulse-at-most", "0.2")
+    asked = command(place, tmp_path, "--pulse-at-most", "5")
     assert main(asked) == 1
     assert "nobody ever looked" in capsys.readouterr().err
     assert main(command(place, tmp_path)) == 7  # nothing was logged yet, and that is a look
