@@ -79,13 +79,22 @@ def test_servers_of_the_team_without_a_port_of_their_own_start_one_after_the_oth
     assert local._together(sessions.LoadPlan(**{**vars(plan), "command": fixed})) == 1
 
 
-def test_a_clean_environment_is_built_when_nothing_else_runs() -> None:
-    order = [Session(role, n, ()) for role, n in (("candidate", 0), ("champion", 0), ("candidate", 1), ("clean", 0))]
-    assert [[s.name for s in batch] for batch in batches(order, 2)] == [
-        ["candidate-0", "champion-0"],
-        ["candidate-1"],
-        ["clean-0"],
+def names(roles: str, number: int = 2) -> list[list[str]]:
+    order = [Session(role, n, ()) for n, role in enumerate(roles.split())]
+    return [[s.name for s in batch] for batch in batches(order, number)]
+
+
+def test_a_model_that_waits_is_never_beside_the_one_that_it_is_compared_with() -> None:
+    """It could take the processors while the other one is measured."""
+    assert names("candidate champion candidate") == [["candidate-0"], ["champion-1"], ["candidate-2"]]
+    assert names("candidate candidate champion champion") == [
+        ["candidate-0", "candidate-1"],
+        ["champion-2", "champion-3"],
     ]
+
+
+def test_a_clean_environment_is_built_when_nothing_else_runs() -> None:
+    assert names("candidate candidate clean clean") == [["candidate-0", "candidate-1"], ["clean-2"], ["clean-3"]]
 
 
 def test_a_turn_comes_when_all_are_ready_and_those_before_are_over(tmp_path: Path) -> None:

@@ -87,10 +87,14 @@ def side_by_side(plan: LoadPlan, cores: float, memory_mb: float) -> int:
 
 
 def batches(sessions: Sequence[Session], number: int) -> list[tuple[Session, ...]]:
-    """The starts in their order, so many at a time; the clean environment, which is built first, is alone."""
+    """The starts in their order, so many at a time, and only those of one role.
+
+    A model that waits for its turn must not slow the one that it is compared with. The clean environment, which is
+    built first, is alone.
+    """
     found: list[tuple[Session, ...]] = []
     for session in sessions:
-        alone = session.role == "clean" or not found or found[-1][0].role == "clean"
+        alone = session.role == "clean" or not found or found[-1][0].role != session.role
         if alone or len(found[-1]) >= number:
             found.append((session,))
         else:

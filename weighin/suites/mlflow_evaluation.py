@@ -91,14 +91,17 @@ def draw(evidence: Evidence, out: Path) -> None:
 def _store(work: Path, folder: Path) -> Path:
     """An MLflow store in a folder: a copy of an empty one, since making one takes seconds; or none yet.
 
-    The empty one is kept in the work folder where that can be written to, by the version of MLflow.
+    The empty one is kept in the work folder, by the version of MLflow. Where that folder cannot be written to, as in a
+    container, what lies there is not of this process and is not read.
     """
     import mlflow
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     made, empty = folder / "mlflow.db", work / "kept" / f"empty-mlflow-{mlflow.__version__}.db"
+    if not os.access(work, os.W_OK):
+        return made
     with contextlib.suppress(OSError):
-        if not empty.is_file():
+        if empty.is_symlink() or not empty.is_file():
             SqlAlchemyStore(f"sqlite:///{made}", str(folder / "artifacts")).engine.dispose()
             empty.parent.mkdir(exist_ok=True)
             part = empty.with_name(f"{empty.name}.{os.getpid()}")
