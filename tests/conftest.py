@@ -12,16 +12,26 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from support import postgres_server
+from support import postgres_server, quick_python
 from support.guard import Guard
 from support.needs import SYSTEM, marks
 
 # Users do not set it, and what it hides they would meet: bytecode of a model's modules among the model's files.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Several tests run at once: threads of one that wait for each other, spinning, take the processors from the rest.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 SCHEMA = Path(__file__).resolve().parent.parent / "docs/schema/decision-v1.schema.json"
 GUARD = Guard()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start, for workers that do more than unit tests, the one process that they fork programs from."""
+    more = not str(config.option.markexpr).startswith("unit")
+    if more and getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        os.environ[quick_python.ADDRESS] = quick_python.start()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -75,8 +85,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 
 
 def pytest_unconfigure() -> None:
-    """Stop the PostgreSQL that the tests of this process shared: workers end without running what `atexit` knows."""
+    """Stop what the tests of this process shared: workers end without running what `atexit` knows."""
     postgres_server.stop()
+    quick_python.stop()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from support import small_project
+from support import quick_python, small_project
 from support.suite_work import Work
 from weighin.contract import read_contract
 from weighin.judge import run_suite
@@ -127,9 +125,7 @@ for role in ("candidate", "champion"):
 """
     (folder / "candidate.py").write_text(MODEL.replace("{does}", does))
     (folder / "champion.py").write_text(MODEL.replace("{does}", ANSWERS))
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = quick_python.run(["-c", code], folder)
     assert done.returncode == 0, done.stderr[-2000:]
     return folder
 

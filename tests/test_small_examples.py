@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import small_project
+from support import quick_python, small_project
 
 EXAMPLES = small_project.ROOT / "examples"
 
@@ -26,15 +24,7 @@ def made(folder: Path, name: str) -> Path:
             shutil.copytree(source, folder / name, ignore=ignore)
         else:
             shutil.copy(source, folder)
-    done = subprocess.run(
-        [sys.executable, "small.py", name],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(small_project.ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = quick_python.run(["small.py", name], folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder / name
 
@@ -132,14 +122,7 @@ def in_mlflow(folder: Path) -> None:
         "print(json.dumps([v.tags, r.data.metrics, files]))"
     )
     uri = f"sqlite:///{folder}/.weighin/registry/mlflow.db"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "MLFLOW_TRACKING_URI": uri},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = quick_python.run(["-c", code], folder, env={**os.environ, "MLFLOW_TRACKING_URI": uri})
     assert done.returncode == 0, done.stderr[-2000:]
     tags, metrics, files = json.loads(done.stdout.strip().splitlines()[-1])
     assert tags["validation_status"] == "passed"

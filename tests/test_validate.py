@@ -9,18 +9,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from support import small_project
+from support import quick_python, small_project
 from weighin.data.profile import Profile
 
 HOLDOUT = "examples/flights/data/holdout.parquet"
@@ -116,6 +114,8 @@ def not_evaluated(project: Path, out: str, suite: str, sentence: str) -> None:
     """Every check of the suite that needed what is missing says so, and nothing of it is a pass."""
     done = small_project.weighin(project, "validate", "--suite", suite, "--out", out)
     assert done.returncode in (5, 7), done.stderr[-3000:]
+    # Fewer suites than the contract demands are never a pass.
+    assert done.stderr.count(" was left out: no verdict without it") == len(SUITES) - 1
     found = outcomes(project / out, suite)
     touched = [o for o in found if sentence in o["reason"]]
     assert touched, [o["reason"] for o in found][:3]
@@ -160,11 +160,7 @@ def test_data_that_change_after_they_were_resolved_are_not_evaluated(restored: P
 
 @pytest.mark.parametrize(
     ("fault", "sentence"),
-    [
-        ("raises", "the model raised RuntimeError, code "),
-        ("hangs", "was stopped after"),
-        ("writes-much", "ended with code"),
-    ],
+    [("hangs", "was stopped after"), ("writes-much", "ended with code")],
 )
 def test_a_model_that_does_not_answer_is_not_evaluated(fault: str, sentence: str, restored: Path) -> None:
     small_project.edit(restored / "model_contract.yaml", ("predict_seconds: 120", "predict_seconds: 15"))
@@ -188,15 +184,7 @@ def test_a_registry_that_is_away_is_said_in_one_line_and_in_the_reports(project:
         "MLFLOW_TRACKING_URI": f"http://user:secret@127.0.0.1:{port}",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "weighin", "validate", "--out", "out-away"],
-        cwd=project,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = quick_python.run(["-m", "weighin", "validate", "--out", "out-away"], project, env=os.environ | environment)
     assert done.returncode == 7
     said = [line for line in done.stderr.splitlines() if line.startswith("weighin: ")]
     assert len(said) == 1
@@ -220,65 +208,10 @@ def test_a_wrong_contract_is_a_usage_error_with_line_and_nearest_key(restored: P
     assert json.loads((restored / "out-contract/verdict.json").read_text())["status"] == "not_evaluated"
 
 
-def test_fewer_suites_than_the_contract_demands_are_never_a_pass(project: Path) -> None:
-    done = small_project.weighin(project, "validate", "--suite", "drift", "--out", "out-fewer")
-    assert done.returncode == 7
-    assert "was left out" in done.stderr
-
-
 def test_without_an_engine_the_docker_runner_says_so(project: Path) -> None:
-    environment = {**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
-    done = subprocess.run(
-        [sys.executable, "-m", "weighin", "validate", "--runner", "docker", "--out", "out-engine"],
-        cwd=project,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    environment = os.environ | {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    done = quick_python.run(
+        ["-m", "weighin", "validate", "--runner", "docker", "--out", "out-engine"], project, env=environment
     )
     assert done.returncode == 7
     assert json.loads((project / "out-engine/verdict.json").read_text())["status"] == "not_evaluated"
-
-
-def test_an_mlflow_server_works_as_registry(project: Path, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{tmp_path}/server.db",
-        "--artifacts-destination",
-        str(tmp_path / "artifacts"),
-    ]
-    with (tmp_path / "log").open("wb") as log:
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        server = subprocess.Popen(
-            command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=environment
-        )
-    try:
-        uri = f"http://127.0.0.1:{port}"
-        wait_for(port, 90)
-        os.environ["MLFLOW_TRACKING_URI"] = uri
-        small_project.train(project, "--role", "champion", "--rows", "5000")
-        small_project.train(project, "--rows", "20000")
-        done = small_project.weighin(project, "resolve", "--work", str(tmp_path / "work"))
-        assert done.returncode == 0, done.stderr[-3000:]
-        subject = json.loads((tmp_path / "work/subject.json").read_text())
-        assert (subject["candidate"]["version"], subject["champion"]["version"]) == ("2", "1")
-        assert subject["demonstration"] is False
-    finally:
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
-
-
-def wait_for(port: int, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.3)
-    pytest.fail(f"nothing listens on port {port}")

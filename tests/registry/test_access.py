@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 import yaml
 from mlflow.exceptions import MlflowException
 
+from support import quick_python
 from support.evidence_files import Case
 from support.forked import in_child
 from support.mlflow_server import ADMIN, Server, mlflow_server
@@ -253,14 +252,11 @@ def test_passwords_tokens_and_keys_turn_up_nowhere(server: Server, stock: Stock,
         {"MLFLOW_TRACKING_URI": f"http://{ADMIN}:{TOKEN}/x#@{host}"},
     ]
     own = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING_")}
-    own |= {KEY: pem, "PYTHONPATH": str(ROOT), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    own |= {KEY: pem, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     said = []
 
     def run(given: dict[str, str], *command: str) -> int:
-        whole = [sys.executable, "-m", "weighin", *command, "--contract", str(contract)]
-        ran = subprocess.run(
-            whole, cwd=tmp_path, env=own | given, capture_output=True, text=True, timeout=200, check=False
-        )
+        ran = quick_python.run(["-m", "weighin", *command, "--contract", str(contract)], tmp_path, env=own | given)
         said.append(f"{command} {ran.returncode} {ran.stdout}{ran.stderr}")
         return ran.returncode
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,9 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support import quick_python
 from support.suite_work import Work
-from weighin.contract import read_contract
-from weighin.judge import run_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,10 +27,28 @@ def work(tmp_path: Path) -> Work:
     return Work(tmp_path)
 
 
+JUDGE = """
+import sys
+from pathlib import Path
+from weighin.contract import read_contract
+from weighin.judge import run_suite
+from weighin.runner import forked
+
+forked.MAY_FORK = True  # as in the warm process of `weighin validate`
+place = Path.cwd()
+sys.exit(run_suite(sys.argv[1], read_contract(place / "model_contract.yaml"), place / "work", place / "reports"))
+"""
+
+
+def judged_by_a_fork(folder: Path, suite: str) -> int:
+    """The exit code of a suite that is judged as in `weighin validate`; the team's own tests get a new interpreter."""
+    return quick_python.run(["-c", JUDGE, suite], folder).returncode
+
+
 def judged(work: Work) -> tuple[int, dict[str, dict[str, Any]], ET.Element]:
     """Exit code, outcomes by check, and the JUnit file of the drift suite."""
     place, reports = work.folder, work.folder / "reports"
-    code = run_suite("drift", read_contract(place / "model_contract.yaml"), place / "work", reports)
+    code = judged_by_a_fork(place, "drift")
     outcomes = json.loads((reports / "drift/outcomes.json").read_text())["outcomes"]
     junit = ET.parse(reports / "drift/junit.xml").getroot()[0]  # noqa: S314 - our own file
     return code, {o["check"]: o for o in outcomes}, junit
@@ -51,11 +67,7 @@ def test_a_green_suite_leaves_junit_outcomes_and_pages(work: Work) -> None:
 
 
 def test_judging_leaves_pages_beside_the_outcomes(work: Work) -> None:
-    command = [sys.executable, "-m", "weighin", "judge", "drift", "--work", "work"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, cwd=work.write().folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = quick_python.run(["-m", "weighin", "judge", "drift", "--work", "work"], work.write().folder)
     assert done.returncode == 0, done.stderr
     for name in ("junit.xml", "outcomes.json", "report.html", "evidently.html"):
         assert (work.folder / "reports/drift" / name).is_file(), name
@@ -67,11 +79,7 @@ def test_no_page_or_file_of_the_suite_holds_a_value_of_a_sensitive_column(work: 
     for table in work.frames.values():
         table["carrier"] = np.where(table["carrier"] == "AA", "NAMEOFONE", "NAMEOFTWO")
     work.frames["current"].loc[:900, "carrier"] = "NAMEOFNOBODY"
-    command = [sys.executable, "-m", "weighin", "judge", "drift", "--work", "work"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, cwd=work.write().folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = quick_python.run(["-m", "weighin", "judge", "drift", "--work", "work"], work.write().folder)
     assert done.returncode == 1, done.stderr
     left = {p: p.read_text("utf-8", "replace") for p in (work.folder / "reports/drift").rglob("*") if p.is_file()}
     assert any(p.name == "evidently.html" for p in left)
@@ -102,23 +110,21 @@ def test_a_warning_is_a_pass_with_a_property(work: Work) -> None:
     assert [p.get("name") for p in junit.iter("property")] == ["weighin-warning"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        ("    assert True", "passed"),
-        ("    assert 1 == 2", "failed"),
-        ("    raise OSError('gone')", "failed"),
-        ("    pytest.skip('later')", "not_evaluated"),
-        ("    pytest.xfail('known')", "not_evaluated"),
-    ],
-)
-def test_a_teams_own_test_becomes_a_check(body: str, status: str, work: Work) -> None:
-    own(work, f"import pytest\n\n\ndef test_own():\n{body}\n")
+def test_a_teams_own_tests_become_checks(work: Work) -> None:
+    bodies = {
+        "passes": ("assert True", "passed"),
+        "asserts": ("assert 1 == 2", "failed"),
+        "raises": ("raise OSError('gone')", "failed"),
+        "skips": ("pytest.skip('later')", "not_evaluated"),
+        "expects": ("pytest.xfail('known')", "not_evaluated"),
+    }
+    tests = (f"def test_{name}():\n    {body}\n" for name, (body, _) in bodies.items())
+    own(work, "import pytest\n\n\n" + "\n\n".join(tests))
     _, outcomes, _ = judged(work.write())
-    (name,) = [n for n in outcomes if n.startswith("custom/")]
-    assert name.endswith("test_drift.py::test_own")
-    assert outcomes[name]["status"] == status
-    assert outcomes[name]["blocks"] is (status != "passed")
+    found = {name.rpartition("::test_")[2]: o for name, o in outcomes.items() if name.startswith("custom/")}
+    assert {name: o["status"] for name, o in found.items()} == {name: status for name, (_, status) in bodies.items()}
+    assert {name for name, o in found.items() if not o["blocks"]} == {"passes"}
+    assert f"custom/{'validation_tests/test_drift.py'}::test_passes" in outcomes
 
 
 def test_a_fixture_that_breaks_is_not_evaluated(work: Work) -> None:
@@ -184,7 +190,7 @@ def own_suite(work: Work, text: str) -> tuple[int, dict[str, dict[str, Any]] | N
     place = work.write().folder
     test = place / "validation_tests/test_extra.py"
     test.write_text(text)
-    code = run_suite("extra", read_contract(place / "model_contract.yaml"), place / "work", place / "reports")
+    code = judged_by_a_fork(place, "extra")
     left = place / "reports/extra/outcomes.json"
     if not left.is_file():
         return code, None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
+
+from support import quick_python
 
 ROOT = Path(__file__).resolve().parents[2]
 WINDOWS = ("reference", "holdout", "sealed_holdout", "current")
@@ -65,13 +66,11 @@ def edit(path: Path, *changes: tuple[str, str]) -> None:
 
 def weighin(folder: Path, *arguments: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
     """Run `weighin` in a folder."""
-    command = [sys.executable, "-P", "-m", "weighin", *arguments]  # the copy in the folder is not the engine
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
+    return quick_python.run(["-m", "weighin", *arguments], folder, timeout=seconds)
 
 
 def train(folder: Path, *arguments: str) -> str:
     """Run scripts/train.py in a folder; returns the address of the version that it registered."""
-    command = [sys.executable, "scripts/train.py", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    done = quick_python.run(["scripts/train.py", *arguments], folder, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.strip().splitlines()[-1]

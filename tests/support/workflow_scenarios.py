@@ -28,7 +28,7 @@ EVENTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "merge group": ("pull-request.yml", "merge_group", {"merge_group": {"head_ref": "refs/heads/queue/main"}}),
     "release": ("release.yml", "push", {"ref": "refs/heads/release/1"}),
 }
-VALIDATE, RELEASE = ".github/workflows/validate.yml", ".github/workflows/release.yml"
+VALIDATE = ".github/workflows/validate.yml"
 PULL_REQUEST = ".github/workflows/pull-request.yml"
 
 

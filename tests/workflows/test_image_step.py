@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from support.workflow_rules import FOLDER, load
+from support import workflow_step
+from support.workflow_step import Said
 
 DIGEST = "sha256:" + "d" * 64
 COMMIT = "c" * 40
@@ -19,72 +18,30 @@ NAMES = ("Say which image judges, or why none can", "Verify who built the image,
 OWN = {"OWN": "Team/weigh-in", "COMMIT": COMMIT}
 
 
-def script(file: str, name: str) -> str:
-    (found,) = [
-        step["run"]
-        for job in load((FOLDER / file).read_text())["jobs"].values()
-        for step in job.get("steps", [])
-        if step.get("name") == name
-    ]
-    return str(found)
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    outputs: dict[str, str]
-    text: str
-    asked: str
-
-
 @pytest.fixture
 def step(tmp_path: Path):
     """Run the script of a step of validate.yml as GitHub does."""
 
     def run(name: str, published: str = f'{{"digest": "{DIGEST}"}}', gh: int = 0, **environment: str) -> Said:
-        programs = tmp_path / "bin"
-        programs.mkdir()
-        for program, body in (
-            ("docker", f"test -n '{published}' || exit 1\nprintf '%s' '{published}'"),
-            ("gh", f"exit {gh}"),
-        ):
-            path = programs / program
-            path.write_text(f'#!/bin/sh\necho "{program} $*" >>{tmp_path}/asked\n{body}\n')
-            path.chmod(0o755)
-        (tmp_path / "step.sh").write_text(script("validate.yml", name))
-        (tmp_path / "output").touch()
-        (tmp_path / "asked").touch()
+        programs = {"docker": f"test -n '{published}' || exit 1\nprintf '%s' '{published}'", "gh": f"exit {gh}"}
         values = {"IMAGE": "", "BUILD": "false", "BUILT_BY": "", "CALLER": "team/models", "OWN": "", "COMMIT": ""}
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(tmp_path / "step.sh")],
-            env={
-                "PATH": f"{programs}:/usr/bin:/bin",
-                "GITHUB_OUTPUT": str(tmp_path / "output"),
-                **values,
-                **environment,
-            },
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        outputs = dict(line.split("=", 1) for line in (tmp_path / "output").read_text().splitlines())
+        script = workflow_step.named("validate.yml", name)["run"]
+        said = workflow_step.run(tmp_path, script, programs, values | environment)
         assert not (tmp_path / "owned").exists()
-        return Said(done.returncode, outputs, done.stdout + done.stderr, (tmp_path / "asked").read_text())
+        return said
 
     return run
 
 
 def test_all_workflows_have_the_same_steps() -> None:
     for name in NAMES:
-        assert len({script(file, name) for file in FILES}) == 1
+        assert len({workflow_step.named(file, name)["run"] for file in FILES}) == 1
 
 
 @pytest.mark.parametrize("image", [DIGEST, f"ghcr.io/team/own@{DIGEST}", f"localhost:5000/own@{DIGEST}"])
 def test_a_given_digest_is_taken_and_nobody_is_asked(image: str, step) -> None:
     said = step(NAMES[0], IMAGE=image, **OWN)
-    assert (said.code, said.outputs, said.asked) == (0, {"id": image, "how": "given"}, "")
+    assert (said.code, said.outputs, said.asked) == (0, {"id": image, "how": "given"}, [])
 
 
 @pytest.mark.parametrize(
@@ -132,7 +89,7 @@ def test_what_is_built_here_was_built_by_nobody_else(step) -> None:
 def test_another_repository_takes_what_was_published_for_the_workflows_own_commit(step) -> None:
     said = step(NAMES[0], **OWN)
     assert said.outputs == {"id": f"ghcr.io/team/weigh-in@{DIGEST}", "how": "published"}
-    assert f"ghcr.io/team/weigh-in:sha-{COMMIT}" in said.asked
+    assert said.asked[0][-1] == f"ghcr.io/team/weigh-in:sha-{COMMIT}"
 
 
 @pytest.mark.parametrize("published", ["", "{}", '{"digest": "sha256:1"}', '{"digest": "latest"}'])
@@ -145,14 +102,14 @@ def test_what_was_not_published_is_not_guessed(published: str, step) -> None:
 @pytest.mark.parametrize("own", ["", "weigh-in", "a/b/c", "a b/c", "a/$(touch owned)", "a/b\nc/d"])
 def test_a_repository_that_does_not_look_like_one_is_not_believed(own: str, step) -> None:
     said = step(NAMES[0], OWN=own, COMMIT=COMMIT)
-    assert (said.code, said.asked) == (1, "")
+    assert (said.code, said.asked) == (1, [])
     assert "cannot tell which commit it is of: pass image" in said.outputs["problem"]
 
 
 @pytest.mark.parametrize("commit", ["", "main", "c" * 39, "c" * 41, "C" * 40, "refs/heads/main"])
 def test_a_commit_that_does_not_look_like_one_is_not_believed(commit: str, step) -> None:
     said = step(NAMES[0], OWN="team/weigh-in", COMMIT=commit)
-    assert (said.code, said.asked) == (1, "")
+    assert (said.code, said.asked) == (1, [])
     assert "cannot tell which commit it is of: pass image" in said.outputs["problem"]
 
 
@@ -160,14 +117,13 @@ def test_a_published_image_must_have_been_built_by_our_workflow_from_that_commit
     image = f"ghcr.io/team/weigh-in@{DIGEST}"
     said = step(NAMES[1], HOW="published", IMAGE=image, ISSUER="https://issuer.example", SERVER="https://h", **OWN)
     assert said.code == 0
-    assert (
-        said.asked.split()
-        == (
+    assert said.asked == [
+        (
             f"gh attestation verify oci://{image} --repo Team/weigh-in --signer-workflow"
             f" Team/weigh-in/.github/workflows/image.yml --source-digest {COMMIT} --cert-oidc-issuer https://issuer.example"
             " --bundle-from-oci"
         ).split()
-    )
+    ]
 
 
 def test_a_given_image_must_have_been_built_by_whom_the_caller_names(step) -> None:
@@ -175,13 +131,12 @@ def test_a_given_image_must_have_been_built_by_whom_the_caller_names(step) -> No
     said = step(
         NAMES[1], HOW="given", IMAGE=image, BUILT_BY=by, ISSUER="https://i", SERVER="https://github.com", BUNDLE="b"
     )
-    assert (
-        said.asked.split()
-        == (
+    assert said.asked == [
+        (
             f"gh attestation verify oci://{image} --repo team/own --cert-identity https://github.com/{by}"
             " --cert-oidc-issuer https://i --bundle b"
         ).split()
-    )
+    ]
 
 
 def test_an_image_that_is_not_verified_ends_the_job(step) -> None:

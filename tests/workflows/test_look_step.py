@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from support import workflow_step
 from support.workflow_rules import FOLDER, load
+from support.workflow_step import Said
 from weighin.cli.arguments import parser
 from weighin.monitor.document import EXIT_CODES
 
 CALLERS = FOLDER.parents[1] / "examples/caller"
-STEP = next(s for s in load((FOLDER / "monitor.yml").read_text())["jobs"]["monitor"]["steps"] if s.get("id") == "look")
+STEP = workflow_step.named("monitor.yml", "look")
 URI = {"MLFLOW_TRACKING_URI": "https://mlflow.example.org"}
 
 
-def looked(folder: Path, code: int = 0, **environment: str) -> tuple[int, list[str], str, str]:
-    """Exit code of the step, the words with which the runner was started, the step's output, and what it printed."""
-    programs = folder / "bin"
-    programs.mkdir()
-    stand_in = programs / "python3"
-    stand_in.write_text(f'#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word" >>{folder}/asked; done\nexit {code}\n')
-    stand_in.chmod(0o755)
-    (folder / "step.sh").write_text(STEP["run"])
-    for name in ("output", "asked"):
-        (folder / name).touch()
+def looked(folder: Path, code: int = 0, **environment: str) -> Said:
+    """What became of the step, where the runner ends with this code."""
     values = {"IMAGE": "sha256:" + "a" * 64, "CONTRACT": "model_contract.yaml", "PULSE": "0", "DRY_RUN": "false"}
     values |= {"PUSHGATEWAY": "", "MLFLOW_TRACKING_URI": ""}
-    done = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(folder / "step.sh")],
-        env={"PATH": f"{programs}:/usr/bin:/bin", "GITHUB_OUTPUT": str(folder / "output"), **values, **environment},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, (folder / "asked").read_text().splitlines(), (folder / "output").read_text(), done.stdout
+    return workflow_step.run(folder, STEP["run"], {"python3": f"exit {code}"}, values | environment)
 
 
 @pytest.mark.parametrize("code", sorted({*EXIT_CODES.values(), 3, 4, 137}))
 def test_how_a_look_ended_is_handed_on_and_ends_nothing_here(tmp_path: Path, code: int) -> None:
-    ended, asked, output, _ = looked(tmp_path, code, **URI)
-    assert (ended, output) == (0, f"code={code}\n")
+    said = looked(tmp_path, code, **URI)
+    assert (said.code, said.outputs) == (0, {"code": str(code)})
+    (asked,) = said.asked
     assert asked[asked.index("--") + 1 :] == ["weighin", "monitor", "--contract=model_contract.yaml", "--out=reports"]
 
 
@@ -60,9 +45,10 @@ def test_how_a_look_ended_is_handed_on_and_ends_nothing_here(tmp_path: Path, cod
     ],
 )
 def test_inputs_are_words_that_the_command_takes(tmp_path: Path, given: dict[str, str], words: list[str]) -> None:
-    ended, asked, _, _ = looked(tmp_path, **URI, **given)
+    said = looked(tmp_path, **URI, **given)
+    (asked,) = said.asked
     command = asked[asked.index("--") + 2 :]
-    assert ended == 0
+    assert said.code == 0
     assert command[2:] == words
     taken = parser().parse_args(command)
     assert taken.contract == Path(given.get("CONTRACT", "model_contract.yaml"))
@@ -70,9 +56,9 @@ def test_inputs_are_words_that_the_command_takes(tmp_path: Path, given: dict[str
 
 
 def test_without_a_registry_nothing_is_started(tmp_path: Path) -> None:
-    ended, asked, output, said = looked(tmp_path)
-    assert (ended, asked, output) == (1, [], "")
-    assert said.startswith("::error title=weigh-in::There is no registry to look in")
+    said = looked(tmp_path)
+    assert (said.code, said.asked, said.outputs) == (1, [], {})
+    assert said.text.startswith("::error title=weigh-in::There is no registry to look in")
 
 
 def test_every_secret_reaches_the_look_by_a_name_that_the_contract_can_say() -> None:

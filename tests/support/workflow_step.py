@@ -1,0 +1,69 @@
+"""A step of a workflow, run as it stands: with stand-ins for the programs that it calls, which write down the call."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.workflow_rules import FOLDER, load
+
+
+@dataclass(frozen=True)
+class Said:
+    """What became of a step.
+
+    code     its exit code
+    outputs  what it handed on
+    text     what it printed
+    asked    for each call of a stand-in its name and its arguments
+    """
+
+    code: int
+    outputs: dict[str, str]
+    text: str
+    asked: list[list[str]]
+
+
+def named(file: str, name: str) -> dict[str, Any]:
+    """The one step of a workflow that has a name or an id; ValueError where there is not exactly one."""
+    (found,) = [
+        step
+        for job in load((FOLDER / file).read_text())["jobs"].values()
+        for step in job.get("steps", [])
+        if name in (step.get("name"), step.get("id"))
+    ]
+    return dict(found)
+
+
+def run(folder: Path, script: str, programs: dict[str, str], environment: dict[str, str]) -> Said:
+    """Run the script of a step in an empty folder, as GitHub does.
+
+    programs     name -> what the stand-in of that name does, as a shell script, when it has written down its arguments
+    environment  all that the step sees, beside the path and the file for its outputs
+    """
+    bin_folder, called, outputs = folder / "bin", folder / "asked", folder / "output"
+    bin_folder.mkdir()
+    called.touch()
+    outputs.touch()
+    for name, body in programs.items():
+        path = bin_folder / name
+        path.write_text(f'#!/bin/sh\n{{ printf "%s\\037" {name} "$@"; printf "\\036"; }} >>{called}\n{body}\n')
+        path.chmod(0o755)
+    (folder / "step.sh").write_text(script)
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(folder / "step.sh")],
+        env={"PATH": f"{bin_folder}:/usr/bin:/bin", "GITHUB_OUTPUT": str(outputs), **environment},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Said(
+        done.returncode,
+        dict(line.split("=", 1) for line in outputs.read_text().splitlines()),
+        done.stdout + done.stderr,
+        [call.split("\037")[:-1] for call in called.read_text().split("\036")[:-1]],
+    )

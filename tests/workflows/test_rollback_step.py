@@ -1,0 +1,52 @@
+"""The step that goes back: run as it stands, with a stand-in for the runner that writes down how it was started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support import workflow_step
+from weighin.cli.arguments import parser
+
+STEP = workflow_step.named("rollback.yml", "Make the earlier version champion again")
+GIVEN = {
+    "IMAGE": "sha256:" + "a" * 64,
+    "CONTRACT": "model_contract.yaml",
+    "VERSION": "",
+    "OWNER": "who is called at night",
+    "REASON": "$(touch owned) --emergency `touch owned`",
+    "EMERGENCY": "false",
+    "MLFLOW_TRACKING_URI": "https://mlflow.example.org",
+    "GITHUB_STEP_SUMMARY": "summary",
+}
+
+
+@pytest.mark.parametrize(
+    ("emergency", "version"), [("false", ""), ("false", "3"), ("true", ""), ("", "3"), ("TRUE", "")]
+)
+def test_inputs_are_words_of_the_command_and_only_true_is_an_emergency(
+    tmp_path: Path, emergency: str, version: str
+) -> None:
+    said = workflow_step.run(
+        tmp_path, STEP["run"], {"python3": "exit 0"}, {**GIVEN, "EMERGENCY": emergency, "VERSION": version}
+    )
+    assert said.code == 0, said.text
+    (asked,) = said.asked
+    command = asked[asked.index("--") + 1 :]
+    assert command[:2] == ["weighin", "rollback"]
+    taken = parser().parse_args(command[1:])
+    assert taken.emergency is (emergency == "true")
+    assert (taken.to or "", taken.owner, taken.reason) == (version, GIVEN["OWNER"], GIVEN["REASON"])
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("code", [1, 2, 7, 137])
+def test_what_the_runner_says_is_what_the_step_says(tmp_path: Path, code: int) -> None:
+    assert workflow_step.run(tmp_path, STEP["run"], {"python3": f"exit {code}"}, GIVEN).code == code
+
+
+def test_without_a_registry_nothing_is_started(tmp_path: Path) -> None:
+    said = workflow_step.run(tmp_path, STEP["run"], {"python3": "exit 0"}, {**GIVEN, "MLFLOW_TRACKING_URI": ""})
+    assert (said.code, said.asked) == (1, [])
+    assert said.text.startswith("::error title=weigh-in::There is no registry to go back in")
