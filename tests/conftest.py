@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import validator_for
 
 from support import postgres_server, quick_python
 from support.guard import Guard
@@ -107,7 +107,7 @@ def every_record_has_the_published_form() -> Iterator[None]:
     from weighin.record import decision
     from weighin.record.encode import canonical
 
-    form, made = Draft202012Validator(json.loads(SCHEMA.read_text())), decision.decision_record
+    form, made = validator_for(json.loads(SCHEMA.read_text())), decision.decision_record
 
     def checked(*given: Any, **more: Any) -> dict[str, Any]:
         record = made(*given, **more)

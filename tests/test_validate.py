@@ -158,20 +158,29 @@ def test_data_that_change_after_they_were_resolved_are_not_evaluated(restored: P
     assert {o["status"] for o in found} == {"not_evaluated"}
 
 
-@pytest.mark.parametrize(
-    ("fault", "sentence"),
-    [("hangs", "was stopped after"), ("writes-much", "ended with code")],
-)
-def test_a_model_that_does_not_answer_is_not_evaluated(fault: str, sentence: str, restored: Path) -> None:
+# fault -> check of the performance suite that must block, its status, what the reason says
+BLOCKED = {
+    "dropped-feature": ("performance/roc_auc/vs-champion", "failed", "beyond the limit"),
+    "constant": ("performance/roc_auc", "not_evaluated", "a model that ranks nothing"),
+    "same-champion": ("performance/changed", "failed", "0 rows"),
+    "raises": ("performance/roc_auc", "not_evaluated", "the model raised RuntimeError, code "),
+    "hangs": ("performance/roc_auc", "not_evaluated", "was stopped after"),
+    "too-few": ("performance/roc_auc", "not_evaluated", "predictions for"),
+}
+
+
+@pytest.mark.parametrize("fault", BLOCKED)
+def test_a_faulty_candidate_is_blocked_by_the_check_that_is_about_it(fault: str, restored: Path) -> None:
     small_project.edit(restored / "model_contract.yaml", ("predict_seconds: 120", "predict_seconds: 15"))
-    version = small_project.train(restored, "--fault", fault)
+    version, out = small_project.train(restored, "--fault", fault), f"out-{fault}"
     done = small_project.weighin(
-        restored, "validate", "--suite", "performance", "--candidate", version, "--out", f"out-{fault}", seconds=120
+        restored, "validate", "--suite", "performance", "--candidate", version, "--out", out, seconds=120
     )
-    assert done.returncode in (5, 7), done.stderr[-3000:]
-    found = outcomes(restored / f"out-{fault}", "performance")
-    assert {o["status"] for o in found} == {"not_evaluated"}
-    assert any(sentence in o["reason"] for o in found), found[0]["reason"]
+    assert done.returncode in (1, 5, 7), done.stderr[-3000:]
+    check, status, says = BLOCKED[fault]
+    (found,) = [o for o in outcomes(restored / out, "performance") if o["check"] == check]
+    assert (found["status"], found["blocks"]) == (status, True), found["reason"]
+    assert says in found["reason"]
 
 
 def test_a_registry_that_is_away_is_said_in_one_line_and_in_the_reports(project: Path) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
@@ -182,69 +183,104 @@ def _red() -> Path:
     return folder
 
 
-def judged(
-    place: Path, wall: bool, files: dict[str, str], suite: str = "drift", check: str = "drift/temp", **variables: str
-) -> Result:
-    """What a red check comes to when the repository holds such files; without the wall, as pytest in the repository."""
+OURS = {name: (ROOT / name).read_text() for name in ("validation_tests/conftest.py", "validation_tests/test_drift.py")}
+# As it was: the module is imported where its check is measured, here before the others.
+METRIC_FIRST = (
+    "pytest_plugins = ['weighin.suites.plugin']\n"
+    "def pytest_collection_modifyitems(items):\n    items.sort(key=lambda i: 'custom' not in i.name)\n"
+)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """What a repository holds so that a red check passes.
+
+    files      name -> text
+    variables  name -> value, with `{repo}` for the repository
+    suite, check  where it is red
+    before     further files, without which what was there before the wall does not meet the others
+    """
+
+    files: dict[str, str]
+    variables: dict[str, str] = field(default_factory=dict)
+    suite: str = "drift"
+    check: str = "drift/temp"
+    before: dict[str, str] = field(default_factory=dict)
+
+    def judged(self, place: Path, wall: bool) -> Result:
+        """What the check comes to; without the wall, of pytest in the repository."""
+        if wall:
+            status = _judged_with_everything(self.suite)[self.check]
+            return Result.BLOCKED if status == "failed" else Result.FORGED
+        repo = _repository(place, self.files | self.before)
+        command = [sys.executable, "-m", "pytest", "-q", f"validation_tests/test_{self.suite}.py"]
+        command += [
+            "--weighin-work=work",
+            f"--weighin-out={place}",
+            "-p",
+            "no:cacheprovider",
+            "--import-mode=importlib",
+        ]
+        variables = {name: value.format(repo=repo) for name, value in self.variables.items()}
+        subprocess.run(command, cwd=repo, env=os.environ | variables, capture_output=True, timeout=300, check=False)
+        return Result.FORGED if _statuses(place)[self.check] == "passed" else Result.BLOCKED
+
+
+PLANTED_FILES = {
+    "conftest.py at the root patches the decision": Planted({"conftest.py": FORGING}),
+    "conftest.py beside the suites patches the decision": Planted(
+        {"validation_tests/conftest.py": OURS["validation_tests/conftest.py"] + FORGING}
+    ),
+    "the file of a gate patches the decision": Planted(
+        {"validation_tests/test_drift.py": OURS["validation_tests/test_drift.py"] + FORGING}
+    ),
+    "pytest.ini names a plugin": Planted(
+        {"pytest.ini": "[pytest]\naddopts = -p forging\npythonpath = .\n", "forging.py": FORGING}
+    ),
+    "a variable names a plugin": Planted(
+        {"forging.py": FORGING}, {"PYTEST_PLUGINS": "forging", "PYTHONPATH": "{repo}"}
+    ),
+    "a module that the judge imports stands at the root": Planted(
+        {"uuid.py": Path(uuid.__file__).read_text() + FORGING}
+    ),
+    # A metric was asked in the process that decides the other checks.
+    "a metric patches the decision": Planted(
+        {"metric.py": METRIC + FORGING},
+        suite="performance",
+        check="performance/roc_auc",
+        before={"validation_tests/conftest.py": METRIC_FIRST},
+    ),
+}
+
+
+def _repository(place: Path, files: dict[str, str]) -> Path:
+    """The red project with more files."""
     repo = place / "repo"
     shutil.copytree(_red(), repo)
     for name, text in files.items():
         (repo / name).parent.mkdir(parents=True, exist_ok=True)
         (repo / name).write_text(text)
-    with mock.patch.dict(os.environ, variables):
-        if wall:
+    return repo
+
+
+def _statuses(left: Path) -> dict[str, str]:
+    return {o["check"]: o["status"] for o in json.loads((left / "outcomes.json").read_text())["outcomes"]}
+
+
+@functools.cache
+def _judged_with_everything(suite: str) -> dict[str, str]:
+    """Status by check where the repository holds all of `PLANTED_FILES` at once: a wall that holds, holds for all."""
+    with tempfile.TemporaryDirectory(prefix="weighin-attack-") as folder:
+        place = Path(folder)
+        every = PLANTED_FILES.values()
+        repo = _repository(place, {name: text for planted in every for name, text in planted.files.items()})
+        variables = {name: value.format(repo=repo) for planted in every for name, value in planted.variables.items()}
+        with mock.patch.dict(os.environ, variables):
             run_suite(suite, read_contract(repo / "model_contract.yaml"), repo / "work", place / "out")
-            left = place / f"out/{suite}/outcomes.json"
-        else:
-            left = place / "outcomes.json"
-            command = [sys.executable, "-m", "pytest", "-q", f"validation_tests/test_{suite}.py", "--weighin-work=work"]
-            command += [f"--weighin-out={place}", "-p", "no:cacheprovider", "--import-mode=importlib"]
-            subprocess.run(command, cwd=repo, capture_output=True, timeout=300, check=False)
-    outcomes = {o["check"]: o["status"] for o in json.loads(left.read_text())["outcomes"]}
-    return Result.FORGED if outcomes[check] == "passed" else Result.BLOCKED
+        return _statuses(place / "out" / suite)
 
 
-def conftest_at_the_root(place: Path, wall: bool) -> Result:
-    return judged(place, wall, {"conftest.py": FORGING})
-
-
-def conftest_beside_the_suites(place: Path, wall: bool) -> Result:
-    ours = (ROOT / "validation_tests/conftest.py").read_text()
-    return judged(place, wall, {"validation_tests/conftest.py": ours + FORGING})
-
-
-def suite_that_patches_the_decision(place: Path, wall: bool) -> Result:
-    ours = (ROOT / "validation_tests/test_drift.py").read_text()
-    return judged(place, wall, {"validation_tests/test_drift.py": ours + FORGING})
-
-
-def configuration_of_pytest(place: Path, wall: bool) -> Result:
-    configuration = "[pytest]\naddopts = -p forging\npythonpath = .\n"
-    return judged(place, wall, {"pytest.ini": configuration, "forging.py": FORGING})
-
-
-def plugin_named_by_a_variable(place: Path, wall: bool) -> Result:
-    variables = {"PYTEST_PLUGINS": "forging", "PYTHONPATH": str(place / "repo")}
-    return judged(place, wall, {"forging.py": FORGING}, **variables)
-
-
-def module_that_the_judge_imports(place: Path, wall: bool) -> Result:
-    return judged(place, wall, {"uuid.py": Path(uuid.__file__).read_text() + FORGING})
-
-
-def metric_that_patches_the_decision(place: Path, wall: bool) -> Result:
-    """A metric is asked in the process that decides the other checks, and is asked before them."""
-    files = {"metric.py": METRIC + FORGING}
-    if not wall:
-        # As it was: the module is imported where its check is measured, here before the others.
-        files["validation_tests/conftest.py"] = (
-            "pytest_plugins = ['weighin.suites.plugin']\n"
-            "def pytest_collection_modifyitems(items):\n    items.sort(key=lambda i: 'custom' not in i.name)\n"
-        )
-    return judged(place, wall, files, "performance", "performance/roc_auc")
-
-
-def own_test_that_claims_a_check_of_the_contract(place: Path, wall: bool) -> Result:
+def own_test_that_claims_a_check_of_the_contract(place: Path) -> Result:
     """The judge of the repository's own code writes an outcome of one of our checks among its own."""
     stamp = (
         "\n\ndef pytest_sessionfinish(session):\n"
@@ -252,12 +288,16 @@ def own_test_that_claims_a_check_of_the_contract(place: Path, wall: bool) -> Res
         "    run = session.config.stash[STATE]\n"
         "    run.outcomes['drift/temp'] = next(iter(run.outcomes.values()))\n"
     )
-    ours = (ROOT / "validation_tests/test_drift.py").read_text() + "\n\ndef test_own():\n    pass\n"
-    files = {
-        "validation_tests/conftest.py": (ROOT / "validation_tests/conftest.py").read_text() + stamp + FORGING,
-        "validation_tests/test_drift.py": ours,
-    }
-    return judged(place, wall, files)
+    conftest, tests = OURS.values()
+    repo = _repository(
+        place,
+        {
+            "validation_tests/conftest.py": conftest + stamp + FORGING,
+            "validation_tests/test_drift.py": tests + "\n\ndef test_own():\n    pass\n",
+        },
+    )
+    run_suite("drift", read_contract(repo / "model_contract.yaml"), repo / "work", place / "out")
+    return Result.FORGED if _statuses(place / "out/drift")["drift/temp"] == "passed" else Result.BLOCKED
 
 
 def configuration_of_great_expectations(place: Path, wall: bool) -> Result:
@@ -290,13 +330,7 @@ ATTACKS = [
     Attack("the repository's own policy module allows everything", policy_of_the_repository, Result.FORGED),
     Attack("the process that serves imports from the repository", server_of_the_repository, Result.SECRET),
     Attack("a Python in the image imports from the repository", interpreter_of_the_image, Result.SECRET, True),
-    Attack("conftest.py at the root patches the decision", conftest_at_the_root, Result.FORGED),
-    Attack("conftest.py beside the suites patches the decision", conftest_beside_the_suites, Result.FORGED),
-    Attack("the file of a gate patches the decision", suite_that_patches_the_decision, Result.FORGED),
-    Attack("pytest.ini names a plugin", configuration_of_pytest, Result.FORGED),
-    Attack("a variable names a plugin", plugin_named_by_a_variable, Result.FORGED),
-    Attack("a module that the judge imports stands at the root", module_that_the_judge_imports, Result.FORGED),
-    Attack("a metric patches the decision", metric_that_patches_the_decision, Result.FORGED),
+    *(Attack(name, planted.judged, Result.FORGED) for name, planted in PLANTED_FILES.items()),
     Attack(
         "a tool's configuration names a module of the repository", configuration_of_great_expectations, Result.SECRET
     ),
@@ -304,7 +338,7 @@ ATTACKS = [
 
 
 def test_an_own_test_cannot_speak_for_a_check_of_the_contract(tmp_path: Path) -> None:
-    assert own_test_that_claims_a_check_of_the_contract(tmp_path, True) is Result.BLOCKED
+    assert own_test_that_claims_a_check_of_the_contract(tmp_path) is Result.BLOCKED
 
 
 def imported_names() -> list[str]:

@@ -7,16 +7,16 @@ a sentence quotes comes from the schema, never from the record, but for the name
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, reduce
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from weighin.errors import RecordRefused
 
 if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import ValidationError
+    from jsonschema_rs import ValidationError, Validator
 
 FILE = "decision-v1.schema.json"
 """Beside this module; docs/schema has a copy for readers, and a test compares the two."""
@@ -70,40 +70,52 @@ def _bounded(value: Any, place: str) -> None:
 
 
 @cache
-def schema() -> Draft202012Validator:
+def schema() -> dict[str, Any]:
     """The published schema of a decision record."""
-    from jsonschema import Draft202012Validator
+    found: dict[str, Any] = json.loads((files("weighin.record") / FILE).read_text(encoding="utf-8"))
+    return found
 
-    return Draft202012Validator(json.loads((files("weighin.record") / FILE).read_text(encoding="utf-8")))
+
+@cache
+def validator() -> Validator:
+    """What compares a record with that schema."""
+    from jsonschema_rs import Draft202012Validator
+
+    return Draft202012Validator(schema())
 
 
 def demand_form(record: Mapping[str, Any], place: str) -> None:
     """Errors: `RecordRefused` naming the first place at which a record has not the published form."""
-    # The first is enough: a hostile record has as many as it has values.
-    error = next(schema().iter_errors(record), None)
+    try:
+        # The first is enough: a hostile record has as many as it has values.
+        error = next(iter(validator().iter_errors(record)), None)
+    except ValueError as unreadable:
+        raise RecordRefused("not of the published form: text that is no Unicode", place) from unreadable
     if error is not None:
         where, what = _explained(error)
         raise RecordRefused(f"not of the published form: {where} {what}", place, "docs/verifying.md says which it is.")
 
 
 def _explained(error: ValidationError) -> tuple[str, str]:
-    from jsonschema.exceptions import best_match
+    """Where, and what the schema demands there."""
+    from jsonschema_rs import ValidationErrorKind as Kind
 
-    error = best_match([error]) or error
-    where = "/".join(_inert(str(part)) for part in error.absolute_path) or "the record"
-    kind, demanded = str(error.validator), error.validator_value
-    if kind == "additionalProperties" and isinstance(error.instance, dict):
-        known = error.schema.get("properties", {})
-        return where, f"has the unknown key `{_inert(str(next(k for k in error.instance if k not in known)))}`"
-    if kind == "required" and isinstance(error.instance, dict):
-        return where, f"lacks `{next(k for k in demanded if k not in error.instance)}`"
-    if kind in ("const", "enum"):
-        return where, f"is not {_listed(demanded if kind == 'enum' else [demanded])}"
-    if kind == "type":
-        return where, f"is of another type than {demanded}"
-    if kind in ("anyOf", "oneOf"):
-        return where, "has none of its allowed forms"
-    return where, f"breaks {kind} {json.dumps(demanded)[:80]}"
+    where = "/".join(_inert(str(part)) for part in error.instance_path) or "the record"
+    match error.kind:
+        case Kind.AdditionalProperties(unexpected):
+            return where, f"has the unknown key `{_inert(min(unexpected))}`"
+        case Kind.Required(key):
+            return where, f"lacks `{key}`"
+        case Kind.Constant(value):
+            return where, f"is not {_listed([value])}"
+        case Kind.Enum(values):
+            return where, f"is not {_listed(values)}"
+        case Kind.Type(types):
+            return where, f"is of another type than {' or '.join(types)}"
+        case Kind.AnyOf() | Kind.OneOfNotValid() | Kind.OneOfMultipleValid():
+            return where, "has none of its allowed forms"
+    demanded = reduce(operator.getitem, error.schema_path, cast(Any, schema()))
+    return where, f"breaks {error.kind.name} {json.dumps(demanded)[:80]}"
 
 
 def _listed(values: Iterable[Any]) -> str:
