@@ -83,7 +83,7 @@ def test_a_stall_is_charged_to_every_task_that_was_due_meanwhile(tmp_path: Path)
     # As in the test of the plain sender: the last request waits for what was asked before.
     log = ran(tmp_path, "serial", service=0.04)
     truth = latency("serial", np.arange(40) / 40, 0.04)[10:]
-    assert truth[-1] > 0.7
+    assert truth[-1] > 0.6
     # A busy machine adds to a wait and takes nothing from it; benchmarks/load_truth.py looks at both sides.
     assert np.all(log.latency > truth - 0.05)
 
