@@ -291,3 +291,4 @@ def test_scenario(scenario: Scenario, runs: dict[str, Future[act.Ran]]) -> None:
             assert statuses[suite] == "passed"
             left = ran.artifacts[f"weighin-suite-{suite}-{a}"] / suite
             assert {p.name for p in left.iterdir()} >= {"junit.xml", "outcomes.json", "report.html"}
+            assert (left / "data_docs/holdout/index.html").is_file() is (suite == "data_quality")
