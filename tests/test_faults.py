@@ -23,12 +23,10 @@ pytestmark = pytest.mark.docker
 
 # fault -> check that must block, its status, what the reason says
 BLOCKED = {
-    "shuffled-labels": ("performance/roc_auc", "failed", "beyond the limit"),
     "label-thief": ("performance/roc_auc", "not_evaluated", "a model that ranks nothing"),
     # Which of its things is seen first depends on when the watch looks.
     "rewriter": ("performance/roc_auc", "not_evaluated", "a file that nobody asked for|folders deeper than 0"),
     "hangs": ("performance/roc_auc", "not_evaluated", "was stopped after 30 s"),
-    "nan": ("performance/roc_auc", "not_evaluated", "predictions are NaN"),
     "writes-much": ("performance/roc_auc", "not_evaluated", "No space left on device"),
     "slow": ("load/within-1000-ms", "failed", "beyond the limit"),
     "row-differs": ("load/wrong-answers", "failed", "answers"),

@@ -162,11 +162,13 @@ def test_data_that_change_after_they_were_resolved_are_not_evaluated(restored: P
 
 # fault -> check of the performance suite that must block, its status, what the reason says
 BLOCKED = {
+    "shuffled-labels": ("performance/roc_auc", "failed", "beyond the limit"),
     "dropped-feature": ("performance/roc_auc/vs-champion", "failed", "beyond the limit"),
     "constant": ("performance/roc_auc", "not_evaluated", "a model that ranks nothing"),
     "same-champion": ("performance/changed", "failed", "0 rows"),
     "raises": ("performance/roc_auc", "not_evaluated", "the model raised RuntimeError, code "),
     "hangs": ("performance/roc_auc", "not_evaluated", "was stopped after"),
+    "nan": ("performance/roc_auc", "not_evaluated", "predictions are NaN"),
     "too-few": ("performance/roc_auc", "not_evaluated", "predictions for"),
 }
 
