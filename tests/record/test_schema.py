@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from support.evidence_files import Case, interval
 from weighin.contract import checks
+from weighin.errors import RecordRefused
 from weighin.outcome import Unmeasured
 from weighin.record import form as form_of_records
 from weighin.record.decision import SCHEMA
@@ -124,3 +125,17 @@ def test_another_kind_of_value_has_another_form(
     forged = copy.deepcopy(record)
     at(forged, path[:-1])[path[-1]] = value
     assert not form.is_valid(forged)
+
+
+@pytest.mark.parametrize("key", ["estimate", "unit", "detail"])
+@pytest.mark.parametrize("value", ["\ud800", {"\ud800": 1}, float("inf"), float("nan"), 10**400], ids=repr)
+def test_what_json_libraries_disagree_about_is_refused(
+    value: Any, key: str, record: dict[str, Any], tmp_path: Path
+) -> None:
+    changed = copy.deepcopy(record)
+    changed["suites"][0]["outcomes"][0]["evidence"][key] = value
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(changed))
+    with pytest.raises(RecordRefused) as refused:
+        verify(path)
+    assert "\n" not in str(refused.value)

@@ -67,7 +67,7 @@ class _Server:
             )
 
     def stop(self) -> None:
-        """End it; it ends what runs in it."""
+        """End it. A program that still runs is ended with the test process that waits for it."""
         assert self.process.stdin
         self.process.stdin.close()
         try:
@@ -104,10 +104,10 @@ def run(
     address = os.environ.get(ADDRESS) or start()
     with tempfile.TemporaryDirectory(prefix="weighin-quick-") as folder, socket.socket(socket.AF_UNIX) as channel:
         printed = [Path(folder) / name for name in ("out", "err")]
-        asked = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(os.environ if env is None else env)}
+        request = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(os.environ if env is None else env)}
         channel.settimeout(timeout)
         channel.connect(address)
-        channel.sendall(json.dumps({**asked, "printed": [str(p) for p in printed]}).encode() + b"\n")
+        channel.sendall(json.dumps({**request, "printed": [str(p) for p in printed]}).encode() + b"\n")
         try:
             answer = channel.recv(64)
         except TimeoutError:
@@ -143,36 +143,28 @@ def serve(listener: socket.socket) -> None:
     assert threading.active_count() == 1, "an import started a thread, which no fork would have"
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    holders = set()
-    while True:
-        ready, _, _ = select.select([listener, 0], [], [])
-        if 0 in ready:
-            break
+    while 0 not in select.select([listener, 0], [], [])[0]:
         connection, _ = listener.accept()
-        holder = os.fork()
-        if not holder:
+        if not os.fork():
             listener.close()
-            os.setsid()
             _hold(connection)
-        holders.add(holder)
         connection.close()
-    for holder in holders:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(holder, signal.SIGTERM)
 
 
 def _hold(connection: socket.socket) -> None:
     """Run one program, and send its exit code; end it where whoever asked has gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    asked = b""
-    while not asked.endswith(b"\n"):
-        asked += connection.recv(2**16)
-    request = json.loads(asked)
+    message = b""
+    while not message.endswith(b"\n"):
+        part = connection.recv(2**16)
+        if not part:
+            os._exit(1)
+        message += part
+    request = json.loads(message)
     pid = os.fork()
     if not pid:
         connection.close()
         _become(request)
-    signal.signal(signal.SIGTERM, lambda *_: os.killpg(pid, signal.SIGKILL))
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
@@ -194,7 +186,7 @@ def _become(request: dict[str, Any]) -> None:
         os.environ.update(request["env"])
         _redirect(*request["printed"])
         gc.enable()
-        _spare_the_warm_process()
+        _fork_for_the_warm_process()
         first, *rest = request["arguments"]
         sys.path[:0] = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
         try:
@@ -233,7 +225,7 @@ def _redirect(out: str, err: str) -> None:
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
 
 
-def _spare_the_warm_process() -> None:
+def _fork_for_the_warm_process() -> None:
     """Let `weighin validate` fork this process, which is isolated as well, in place of starting a warm one."""
     from weighin.runner import warm
 

@@ -1,4 +1,4 @@
-"""A step of a workflow, run as it stands: with stand-ins for the programs that it calls, which write down the call."""
+"""Runs a step of a workflow as it stands, with stand-ins for its programs that write down how they were called."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from support.workflow_rules import FOLDER, load
 
 
 @dataclass(frozen=True)
-class Said:
-    """What became of a step.
+class StepResult:
+    """The result of a step.
 
     code     its exit code
-    outputs  what it handed on
-    text     what it printed
-    asked    for each call of a stand-in its name and its arguments
+    outputs  its outputs, by name
+    printed  its standard output, then its standard error
+    calls    for each call of a stand-in its name and its arguments
     """
 
     code: int
     outputs: dict[str, str]
-    text: str
-    asked: list[list[str]]
+    printed: str
+    calls: list[list[str]]
 
 
 def named(file: str, name: str) -> dict[str, Any]:
-    """The one step of a workflow that has a name or an id; ValueError where there is not exactly one."""
+    """Return the step of a workflow with this name or id. Errors: `ValueError` where there is not exactly one."""
     (found,) = [
         step
         for job in load((FOLDER / file).read_text())["jobs"].values()
@@ -37,13 +37,13 @@ def named(file: str, name: str) -> dict[str, Any]:
     return dict(found)
 
 
-def run(folder: Path, script: str, programs: dict[str, str], environment: dict[str, str]) -> Said:
+def run(folder: Path, script: str, programs: dict[str, str], environment: dict[str, str]) -> StepResult:
     """Run the script of a step in an empty folder, as GitHub does.
 
     programs     name -> what the stand-in of that name does, as a shell script, when it has written down its arguments
     environment  all that the step sees, beside the path and the file for its outputs
     """
-    bin_folder, called, outputs = folder / "bin", folder / "asked", folder / "output"
+    bin_folder, called, outputs = folder / "bin", folder / "calls", folder / "output"
     bin_folder.mkdir()
     called.touch()
     outputs.touch()
@@ -61,7 +61,7 @@ def run(folder: Path, script: str, programs: dict[str, str], environment: dict[s
         timeout=60,
         check=False,
     )
-    return Said(
+    return StepResult(
         done.returncode,
         dict(line.split("=", 1) for line in outputs.read_text().splitlines()),
         done.stdout + done.stderr,

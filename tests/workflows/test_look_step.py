@@ -9,7 +9,7 @@ import yaml
 
 from support import workflow_step
 from support.workflow_rules import FOLDER, load
-from support.workflow_step import Said
+from support.workflow_step import StepResult
 from weighin.cli.arguments import parser
 from weighin.monitor.document import EXIT_CODES
 
@@ -18,7 +18,7 @@ STEP = workflow_step.named("monitor.yml", "look")
 URI = {"MLFLOW_TRACKING_URI": "https://mlflow.example.org"}
 
 
-def looked(folder: Path, code: int = 0, **environment: str) -> Said:
+def looked(folder: Path, code: int = 0, **environment: str) -> StepResult:
     """What became of the step, where the runner ends with this code."""
     values = {"IMAGE": "sha256:" + "a" * 64, "CONTRACT": "model_contract.yaml", "PULSE": "0", "DRY_RUN": "false"}
     values |= {"PUSHGATEWAY": "", "MLFLOW_TRACKING_URI": ""}
@@ -27,10 +27,10 @@ def looked(folder: Path, code: int = 0, **environment: str) -> Said:
 
 @pytest.mark.parametrize("code", sorted({*EXIT_CODES.values(), 3, 4, 137}))
 def test_how_a_look_ended_is_handed_on_and_ends_nothing_here(tmp_path: Path, code: int) -> None:
-    said = looked(tmp_path, code, **URI)
-    assert (said.code, said.outputs) == (0, {"code": str(code)})
-    (asked,) = said.asked
-    assert asked[asked.index("--") + 1 :] == ["weighin", "monitor", "--contract=model_contract.yaml", "--out=reports"]
+    result = looked(tmp_path, code, **URI)
+    assert (result.code, result.outputs) == (0, {"code": str(code)})
+    (call,) = result.calls
+    assert call[call.index("--") + 1 :] == ["weighin", "monitor", "--contract=model_contract.yaml", "--out=reports"]
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_how_a_look_ended_is_handed_on_and_ends_nothing_here(tmp_path: Path, cod
     ],
 )
 def test_inputs_are_words_that_the_command_takes(tmp_path: Path, given: dict[str, str], words: list[str]) -> None:
-    said = looked(tmp_path, **URI, **given)
-    (asked,) = said.asked
-    command = asked[asked.index("--") + 2 :]
-    assert said.code == 0
+    result = looked(tmp_path, **URI, **given)
+    (call,) = result.calls
+    command = call[call.index("--") + 2 :]
+    assert result.code == 0
     assert command[2:] == words
     taken = parser().parse_args(command)
     assert taken.contract == Path(given.get("CONTRACT", "model_contract.yaml"))
@@ -56,9 +56,9 @@ def test_inputs_are_words_that_the_command_takes(tmp_path: Path, given: dict[str
 
 
 def test_without_a_registry_nothing_is_started(tmp_path: Path) -> None:
-    said = looked(tmp_path)
-    assert (said.code, said.asked, said.outputs) == (1, [], {})
-    assert said.text.startswith("::error title=weigh-in::There is no registry to look in")
+    result = looked(tmp_path)
+    assert (result.code, result.calls, result.outputs) == (1, [], {})
+    assert result.printed.startswith("::error title=weigh-in::There is no registry to look in")
 
 
 def test_every_secret_reaches_the_look_by_a_name_that_the_contract_can_say() -> None:

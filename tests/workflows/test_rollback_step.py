@@ -28,12 +28,12 @@ GIVEN = {
 def test_inputs_are_words_of_the_command_and_only_true_is_an_emergency(
     tmp_path: Path, emergency: str, version: str
 ) -> None:
-    said = workflow_step.run(
+    result = workflow_step.run(
         tmp_path, STEP["run"], {"python3": "exit 0"}, {**GIVEN, "EMERGENCY": emergency, "VERSION": version}
     )
-    assert said.code == 0, said.text
-    (asked,) = said.asked
-    command = asked[asked.index("--") + 1 :]
+    assert result.code == 0, result.printed
+    (call,) = result.calls
+    command = call[call.index("--") + 1 :]
     assert command[:2] == ["weighin", "rollback"]
     taken = parser().parse_args(command[1:])
     assert taken.emergency is (emergency == "true")
@@ -47,6 +47,6 @@ def test_what_the_runner_says_is_what_the_step_says(tmp_path: Path, code: int) -
 
 
 def test_without_a_registry_nothing_is_started(tmp_path: Path) -> None:
-    said = workflow_step.run(tmp_path, STEP["run"], {"python3": "exit 0"}, {**GIVEN, "MLFLOW_TRACKING_URI": ""})
-    assert (said.code, said.asked) == (1, [])
-    assert said.text.startswith("::error title=weigh-in::There is no registry to go back in")
+    result = workflow_step.run(tmp_path, STEP["run"], {"python3": "exit 0"}, {**GIVEN, "MLFLOW_TRACKING_URI": ""})
+    assert (result.code, result.calls) == (1, [])
+    assert result.printed.startswith("::error title=weigh-in::There is no registry to go back in")

@@ -175,6 +175,18 @@ ALL: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        "training code that leaves a link to what the runner's processes hold",
+        "not_evaluated",
+        "pull request",
+        proposed=edited(
+            PULL_REQUEST,
+            ("cp -r trained/. /weighin/registry/", "ln -s /proc/self/environ /weighin/registry/environment"),
+        ),
+        payload={"pull_request": {"head": {"ref": "topic", "repo": {"full_name": act.REPOSITORY}}}},
+        sentences=("subject.json",),
+        champion="",
+    ),
+    Scenario(
         "a pull request from a fork, where a registry is configured",
         "not_evaluated",
         "pull request",

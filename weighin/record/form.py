@@ -89,8 +89,9 @@ def demand_form(record: Mapping[str, Any], place: str) -> None:
     try:
         # The first is enough: a hostile record has as many as it has values.
         error = next(iter(validator().iter_errors(record)), None)
-    except ValueError as unreadable:
-        raise RecordRefused("not of the published form: text that is no Unicode", place) from unreadable
+    except UnicodeEncodeError:
+        # Half a pair of surrogates. The cause holds the text, which nobody is to be shown.
+        raise RecordRefused("not of the published form: it holds text that is not Unicode", place) from None
     if error is not None:
         where, what = _explained(error)
         raise RecordRefused(f"not of the published form: {where} {what}", place, "docs/verifying.md says which it is.")
