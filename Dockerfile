@@ -26,8 +26,9 @@ COPY pyproject.toml LICENSE README.md ./
 COPY weighin weighin
 # /opt/weighin/host is the runner for the machine that starts the containers: this version, standard library only.
 RUN pip install --quiet --no-compile --no-deps --no-build-isolation . \
-    && mkdir -p /opt/weighin/host/weighin/runner \
-    && cp weighin/__init__.py weighin/redact.py /opt/weighin/host/weighin/ && cp weighin/runner/*.py /opt/weighin/host/weighin/runner/ \
+    && mkdir -p /opt/weighin/host/weighin/untrusted \
+    && cp weighin/__init__.py /opt/weighin/host/weighin/ && cp -r weighin/runner weighin/github /opt/weighin/host/weighin/ \
+    && cp weighin/untrusted/__init__.py weighin/untrusted/redact.py /opt/weighin/host/weighin/untrusted/ \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/weighin/lib/python3*/site-packages/weighin
 
 # hadolint ignore=DL3006

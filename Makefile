@@ -38,7 +38,7 @@ test: $(DEV_STAMP) ## every test that needs nothing but Python
 test-all: test ## also those that need Java, Chromium, kubectl, Prometheus, Docker and act
 	.ci/run programs containers workflows
 
-# Which mutants, as a pattern: `make mutants MUTANTS='weighin.monitor.due*'`. `MUTANTS=` goes on where a run was stopped.
+# Which mutants, as a pattern: `make mutants MUTANTS='weighin.monitor.next_action*'`. `MUTANTS=` goes on where a run was stopped.
 MUTANTS ?= *
 mutants: $(DEV_STAMP) ## change the deciding core line by line, and count what the unit tests notice (hours)
 	$(BIN)/mutmut run --max-children $(WORKERS) $(if $(MUTANTS),'$(MUTANTS)')

@@ -72,7 +72,7 @@ def measure(way: str, path: Path, rows: int) -> dict[str, Any]:
 
     import great_expectations as gx
     from weighin.contract import read_contract
-    from weighin.subject import ModelVersion, Subject
+    from weighin.model.subject import ModelVersion, Subject
     from weighin.suites.evidence import Evidence
     from weighin.suites.quality_columns import quality_columns
     from weighin.suites.quality_engines import FORMAT, choose, count, widest

@@ -17,7 +17,7 @@ import time
 STARTS = {
     "nothing": ["true"],
     "weighin --version": ["weighin", "--version"],
-    "imports of predict": ["python3", "-c", "import weighin.predict, mlflow.pyfunc"],
+    "imports of predict": ["python3", "-c", "import weighin.model.predict, mlflow.pyfunc"],
     "imports of a judge": ["python3", "-c", "import pytest, weighin.suites.performance, weighin.suites.plugin"],
 }
 

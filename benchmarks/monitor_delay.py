@@ -1,4 +1,4 @@
-"""How often the monitor is wrong, and how soon it is right: `weighin.monitor.look.look` on an in-process clock.
+"""How often the monitor is wrong, and how soon it is right: `weighin.monitor.evaluate.look` on an in-process clock.
 
     python benchmarks/monitor_delay.py [--quick] [--months N] [--only TEXT] [--part NAME ...]
 

@@ -32,7 +32,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from weighin.data.prediction_log import LogTables
+from weighin.prediction_log.tables import LogTables
 
 PLACES = ("parquet", "postgres")
 FEATURES = [f"x{i}" for i in range(10)]
@@ -141,10 +141,10 @@ def overload(requests: int) -> dict[str, float]:
 import json, sys, time
 sys.path[:0] = [{str(ROOT)!r}]
 {PEAK}
-from weighin.data.prediction_log import LogTables
-from weighin.serving.exchange import Exchange, Served, mlflow_features, mlflow_predictions
-from weighin.serving.log import LogWriter
-from weighin.serving.sinks import sink_for
+from weighin.prediction_log.tables import LogTables
+from weighin.prediction_log.exchange import Exchange, Served, mlflow_features, mlflow_predictions
+from weighin.prediction_log.writer import LogWriter
+from weighin.prediction_log.sinks import sink_for
 import os
 os.environ["AWAY"] = "postgres://u:p@127.0.0.1:9/d"
 writer = LogWriter(sink_for(LogTables.sketch({FEATURES!r}, path=None, connection="AWAY")))
@@ -203,7 +203,7 @@ def fill_postgres(address: str, tables: LogTables, rows: int) -> float:
     """Seconds that it took."""
     import psycopg
 
-    from weighin.serving.sinks.postgres import ddl
+    from weighin.prediction_log.sinks.postgres import ddl
 
     began = time.monotonic()
     with psycopg.connect(address, autocommit=True) as connection:
@@ -228,7 +228,7 @@ def fill_postgres(address: str, tables: LogTables, rows: int) -> float:
 
 
 def fill_parquet(tables: LogTables, rows: int) -> float:
-    """A file for each day, as `weighin.monitor.upkeep` leaves them; seconds that it took."""
+    """A file for each day, as `weighin.prediction_log.retention` leaves them; seconds that it took."""
     import duckdb
 
     began, step = time.monotonic(), DAYS * 86_400 / rows
@@ -281,7 +281,7 @@ import numpy as np
 from weighin.contract.models import Contract
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.monitor.look import Champion, look as whole_look
+from weighin.monitor.evaluate import Champion, look as whole_look
 from weighin.monitor.windows import LoggedWindows
 contract = Contract.model_validate(CONTRACT)
 names = ["x0", "x1", "x2", "prediction"]
@@ -306,8 +306,8 @@ sys.path[:0] = [{str(ROOT)!r}]
 {PEAK}
 from datetime import datetime, UTC
 import ibis, pandas, pyarrow
-from weighin.data.prediction_log import LogTables
-from weighin.monitor.log import Log
+from weighin.prediction_log.tables import LogTables
+from weighin.prediction_log.reader import Log
 NOW = datetime.fromisoformat({NOW.isoformat()!r})
 log = Log(LogTables.from_json({tables.to_json()!r}))
 CONTRACT = {CONTRACT!r}

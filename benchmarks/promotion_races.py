@@ -37,13 +37,13 @@ from support.forked import Child, in_child
 from support.interruptions import Tally, in_database, over_http, shared
 from support.mlflow_server import mlflow_server
 from support.promotion_trials import CALM, DEEDS, Stock, Trial, warmed_up
-from weighin.cli.conclude import decide_again
+from weighin.canonical import canonical, write_json
 from weighin.errors import EvidenceError, PromotionError, WeighinError
-from weighin.promote import checked_record
 from weighin.record.decision import verdict_file
-from weighin.record.encode import canonical, write_json
 from weighin.record.signature import KEY, envelope, make_key, opened, signer, trusted_key
 from weighin.record.verify import verify
+from weighin.release.promote import checked_record
+from weighin.verdict.conclude import decide_again
 
 QUICK_KILLS = 6
 """Calls, evenly spread, at which each deed is killed in quick mode."""

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from jsonschema import Draft202012Validator
 
 from support.evidence_files import Case
-from weighin.record.encode import canonical
+from weighin.canonical import canonical
 from weighin.record.form import schema, validator
 
 

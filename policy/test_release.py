@@ -9,7 +9,7 @@ import pytest
 
 from support.evidence_files import Case
 from weighin.errors import PromotionError
-from weighin.policy import demand
+from weighin.release.policy import demand
 
 POLICY = Path(__file__).with_name("release.rego")
 

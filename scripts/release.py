@@ -181,7 +181,7 @@ import json, sys
 from pathlib import Path
 import weighin
 from weighin.doctor.callers import facts
-from weighin.judge import CHECKS, CONFIGURATION
+from weighin.verdict.judge import CHECKS, CONFIGURATION
 from weighin.report.html import template
 from weighin.suites import data_quality
 

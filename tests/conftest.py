@@ -103,9 +103,9 @@ def environment() -> Iterator[None]:
 def every_record_has_the_published_form() -> Iterator[None]:
     """Whatever a test writes as a record is checked against the JSON Schema that is published."""
     from support import evidence_files
-    from weighin.cli import conclude
+    from weighin.canonical import canonical
     from weighin.record import decision
-    from weighin.record.encode import canonical
+    from weighin.verdict import conclude
 
     form, made = validator_for(json.loads(SCHEMA.read_text())), decision.decision_record
 

@@ -12,12 +12,12 @@ import pytest
 
 from support.evidence_files import ROOT, Case
 from support.registry_versions import NAME, SAYS, make
+from weighin.canonical import write_json
 from weighin.contract import read_contract
-from weighin.record.encode import write_json
+from weighin.model.subject import Subject
 from weighin.record.signature import KEY, make_key
 from weighin.record.suite import Binding
 from weighin.registry.mlflow import Registry
-from weighin.subject import Subject
 
 POLICY = """
 package weighin.release

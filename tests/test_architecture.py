@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,67 +12,41 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "weighin"
-ORDER = {
-    "errors": 0,
-    "bounded": 0,
-    "redact": 0,
-    "outcome": 0,
-    "stats": 1,
-    "contract": 2,
-    "runner": 2,
-    "data": 3,
-    "record.encode": 3,
-    "subject": 4,
-    "datasets": 4,
-    "explain": 4,
-    "predict": 5,
-    "load": 5,
-    "serve": 5,
-    "registry": 5,
-    "resolve": 6,
-    "record": 6,
-    "suites": 7,
-    "approval": 7,
-    "policy": 7,
-    "serving": 7,
-    "deploy": 7,
-    "monitor": 8,
-    "monitor.log": 4,
-    "monitor.stores": 4,
-    "shadow": 5,
-    "accept": 8,
-    "promote": 8,
-    "rollback": 8,
-    "report": 7,
-    "report.monitor": 8,
-    "changes": 7,
-    "judge": 8,
-    "doctor": 8,
-    "cli": 9,
-}
+ORDER = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+"""Packages and single modules, from the lowest to the highest."""
+HOST = ("runner/__main__", "runner/docker", "runner/collect", "runner/reaper", "github/*", "untrusted/redact")
+"""What runs on the host of a workflow, with nothing but Python."""
 
 
 def modules() -> list[Path]:
-    return [p for p in PACKAGE.rglob("*.py") if p.name not in ("__init__.py", "__main__.py")]
+    return [p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem not in ("__init__", "__main__")]
 
 
-def layer(name: str) -> int:
-    """Of the longest listed prefix of a dotted name without `weighin.`."""
-    parts = name.split(".")
-    for length in range(len(parts), 0, -1):
-        if ".".join(parts[:length]) in ORDER:
-            return ORDER[".".join(parts[:length])]
-    raise AssertionError(f"{name} has no place in the order of imports")
+def imported(path: Path) -> set[str]:
+    """Return the dotted names of the modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} imports by a relative name"
+            # `from weighin import x` imports the package x.
+            found |= {f"weighin.{a.name}" for a in node.names} if node.module == "weighin" else {node.module or ""}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_imports_point_one_way(path: Path) -> None:
-    own = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("weighin."):
-            target = node.module.removeprefix("weighin.")
-            if target.split(".")[0] != own.split(".")[0]:
-                assert layer(target) <= layer(own), f"{own} imports {target}"
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    for name in imported(path):
+        target = name.split(".")[1] if name.startswith("weighin.") else own
+        if target not in (own, "__version__"):
+            assert ORDER.index(target) < ORDER.index(own), f"{path} imports {name}"
+
+
+def test_every_package_has_its_place_in_the_order() -> None:
+    assert {p.relative_to(PACKAGE).with_suffix("").parts[0] for p in modules()} == set(ORDER)
+    assert len(set(ORDER)) == len(ORDER)
 
 
 def test_nothing_but_decide_compares_with_the_value_of_a_limit() -> None:
@@ -85,10 +60,27 @@ def test_nothing_but_decide_compares_with_the_value_of_a_limit() -> None:
     assert {name for name, _ in found} == {"outcome.py"}, found
 
 
-def test_the_runner_needs_nothing_but_python() -> None:
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import weighin.runner.docker; print('ok')"
+def test_what_runs_on_a_host_needs_nothing_but_python() -> None:
+    names = {
+        "weighin." + p.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".")
+        for pattern in HOST
+        for p in PACKAGE.glob(f"{pattern}.py")
+        if p.stem not in ("__init__", "__main__")
+    }
+    assert len(names) > 8
+    code = """
+import importlib, sys
+sys.path.insert(0, sys.argv[1])
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+print("ok")
+"""
     ran = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, str(ROOT)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-I", "-S", "-c", code, str(ROOT), *sorted(names)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert ran.stdout == "ok\n", ran.stderr
 
@@ -101,8 +93,8 @@ def test_a_model_is_loaded_in_one_place_and_served_in_one() -> None:
             if words in text:
                 found.setdefault(path.relative_to(PACKAGE).as_posix(), set()).add(words)
     assert found == {
-        "predict.py": {"load_model", "mlflow.pyfunc", "mlflow.sklearn"},
-        "serve.py": {'"models", "serve"', "mlflow.pyfunc"},
+        "model/predict.py": {"load_model", "mlflow.pyfunc", "mlflow.sklearn"},
+        "serving/mlflow_server.py": {'"models", "serve"', "mlflow.pyfunc"},
         "serving/scoring.py": {"load_model", "mlflow.pyfunc"},
         # Wraps predictions that were left, so that MLflow can draw them.
         "suites/mlflow_evaluation.py": {"mlflow.pyfunc", "mlflow.sklearn"},

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from weighin.changes import named_files
 from weighin.cli import main
 from weighin.contract import read_contract
+from weighin.contract.changes import named_files
 from weighin.doctor.owners import read_owners
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,7 +19,7 @@ import pytest
 from support import quick_python, small_project
 from support.suite_work import Work
 from weighin.contract import read_contract
-from weighin.judge import run_suite
+from weighin.verdict.judge import run_suite
 
 ROWS = 1200
 SUITES = ("data_quality", "performance", "drift")

@@ -14,7 +14,7 @@ import pytest
 
 from support.suite_work import Work
 from test_release import ROOT, commit, release
-from weighin.record.encode import canonical
+from weighin.canonical import canonical
 
 SECONDS = 600
 

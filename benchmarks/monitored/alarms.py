@@ -18,8 +18,8 @@ from weighin.contract import read_contract
 from weighin.contract.models import Contract
 from weighin.contract.monitor import Monitor
 from weighin.data.profile import Profile
-from weighin.monitor.look import Champion, look
-from weighin.monitor.watched import columns_of, watched
+from weighin.monitor.evaluate import Champion, look
+from weighin.monitor.rules import columns_of, watched
 from weighin.outcome import Status
 
 PSI, SHARE, SLOW = 0.1, 0.05, 0.05

@@ -24,15 +24,15 @@ from support.following_server import FollowingServer
 from support.postgres_server import postgres
 from support.registry_versions import NAME, SAYS, promoted, restored, template, titles
 from weighin.contract import read_contract
-from weighin.data.prediction_log import LogTables
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.monitor.log import Log
 from weighin.monitor.run import Watcher
+from weighin.prediction_log.labels import append_labels
+from weighin.prediction_log.reader import Log
+from weighin.prediction_log.sinks import sink_for
+from weighin.prediction_log.tables import LogTables
 from weighin.registry.mlflow import Address, Registry
-from weighin.resolve import STORED
-from weighin.serving.labels import append_labels
-from weighin.serving.sinks import sink_for
+from weighin.resolve.models import STORED
 
 FEATURES = ("temp", "distance")
 WINDOW = 400

@@ -19,7 +19,7 @@ from monitored.streams import LEVELS, Month
 from weighin.contract import Check
 from weighin.contract.checks import ChangedRule
 from weighin.data.profile import Profile
-from weighin.monitor.watched import Watched
+from weighin.monitor.rules import Watched
 from weighin.outcome import Direction, Limit, Status, decide
 from weighin.stats.intervals import clopper_pearson
 from weighin.suites.sample import sample

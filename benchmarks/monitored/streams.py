@@ -123,7 +123,7 @@ def reference(rows: int, rng: np.random.Generator) -> tuple[Profile, Floats]:
 
 
 class Month:
-    """The log of a month: `weighin.monitor.look.Windows` in memory. A request has one row.
+    """The log of a month: `weighin.monitor.evaluate.Windows` in memory. A request has one row.
 
     rows      (looks + 1,) how many rows there are before each look's end, from `BEFORE` looks before the first on
     arrivals  the same of labels

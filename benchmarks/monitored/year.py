@@ -29,8 +29,8 @@ from weighin.data.cells import Cells
 from weighin.data.profile import ColumnProfile, Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.monitor.look import Champion, look
-from weighin.monitor.watched import Watched, watched
+from weighin.monitor.evaluate import Champion, look
+from weighin.monitor.rules import Watched, watched
 from weighin.outcome import Measurement, Status, decide
 from weighin.stats.contrast import contrast
 from weighin.stats.metrics import Scored
@@ -81,7 +81,7 @@ class Year:
         return BEGIN + EVERY * (look + 1)
 
     def window(self, window: Window, now: datetime, back: int, *, labelled: bool) -> pa.Table:
-        """As `weighin.monitor.look.Windows`; of rows only."""
+        """As `weighin.monitor.evaluate.Windows`; of rows only."""
         assert window.rows is not None
         look = np.array([round((now - BEGIN) / EVERY) - 1])
         end = int((self.labelled(look) if labelled else self.behind(look))[0]) - back * window.rows

@@ -21,7 +21,7 @@ from weighin.data.engines.duckdb import DuckDB
 from weighin.data.table import read_arrow
 from weighin.errors import NotEvaluated
 from weighin.load.log import Response, read_log, write_log
-from weighin.predict import FEATURES, prediction_columns, read_predictions
+from weighin.model.predict import FEATURES, prediction_columns, read_predictions
 
 ROWS = 40
 DIGEST = "sha256:" + "5" * 64

@@ -22,9 +22,9 @@ from support.attack import FORGING, Attack, Result, replaced, test_the_wall_hold
 from support.suite_work import Work
 from weighin.contract import read_contract
 from weighin.errors import PromotionError
-from weighin.judge import run_suite
-from weighin.policy import demand
+from weighin.release.policy import demand
 from weighin.runner.isolated import isolated
+from weighin.verdict.judge import run_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = ROOT / "weighin/runner"
@@ -108,11 +108,11 @@ def modules_of_a_user(place: Path, wall: bool) -> Result:
 
 
 def policy_of_the_repository(place: Path, wall: bool) -> Result:
-    """The repository's own `weighin/policy.py` allows what the policy denies."""
+    """The repository's own `weighin/release/policy.py` allows what the policy denies."""
     repo = place / "repo"
     (repo / "weighin").mkdir(parents=True)
     (repo / "weighin/__init__.py").touch()
-    (repo / "weighin/policy.py").write_text('print(\'{"deny": [], "allow": true}\')')
+    (repo / "weighin/release/policy.py").write_text('print(\'{"deny": [], "allow": true}\')')
     (repo / "policy.rego").write_text(
         'package weighin.release\nimport rego.v1\ndefault allow := false\ndeny contains "never"\n'
     )

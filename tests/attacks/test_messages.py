@@ -19,20 +19,20 @@ import pyarrow as pa
 import pytest
 
 from support.attack import Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
-from weighin import redact
 from weighin.cli import main
-from weighin.cli.conclude import or_not_evaluated
 from weighin.contract.sources import Files
 from weighin.data.engines import told
 from weighin.data.relation import Relation
 from weighin.errors import NotEvaluated
 from weighin.load.answer import read_answer
-from weighin.predict import predict
+from weighin.model.predict import predict
 from weighin.runner.problem import NOTHING, last_line
 from weighin.suites import informed
 from weighin.suites.data_quality import _raised, as_measurement
 from weighin.suites.quality_docs import Found
 from weighin.suites.rows import condition
+from weighin.untrusted import redact
+from weighin.verdict.conclude import or_not_evaluated
 
 ROW = "Jane Doe 41 8190417.25"
 FRAME = pd.DataFrame({"name": ["Jane Doe"], "age": [41], "income": [8190417.25]})
@@ -78,19 +78,19 @@ def raises_with_its_rows(place: Path, wall: bool) -> Result:
     def answer(rows: pd.DataFrame) -> Any:
         raise ValueError(f"Failed to enforce schema of data '{rows}'")
 
-    with model(answer, place) as run, replaced(wall, "weighin.predict.reduced", quoted):
+    with model(answer, place) as run, replaced(wall, "weighin.model.predict.reduced", quoted):
         return leaks(said(run))
 
 
 def answers_with_text(place: Path, wall: bool) -> Result:
     """numpy quotes what it cannot read as a number."""
-    with model(lambda rows: rows["name"], place) as run, replaced(wall, "weighin.predict.cause", quoted):
+    with model(lambda rows: rows["name"], place) as run, replaced(wall, "weighin.model.predict.cause", quoted):
         return leaks(said(run))
 
 
 def server_answers_with_rows(place: Path, wall: bool) -> Result:
     """The words of an answer stand in the load log, and of that in reasons."""
-    with replaced(wall, "weighin.predict.cause", quoted):
+    with replaced(wall, "weighin.model.predict.cause", quoted):
         return leaks(read_answer(b'{"predictions": ["Jane Doe"]}', 1, "/predictions", (0,))[0])
 
 
@@ -173,7 +173,7 @@ def internal_error(place: Path, wall: bool) -> Result:
 def internal_error_of_a_verdict(place: Path, wall: bool) -> Result:
     """The same in summary.md, which is the comment on a pull request."""
     with (
-        replaced(wall, "weighin.cli.conclude.reduced", quoted),
+        replaced(wall, "weighin.verdict.conclude.reduced", quoted),
         pytest.raises(ValueError, match="Jane"),
         or_not_evaluated(place),
     ):
@@ -199,7 +199,7 @@ def logs_led_elsewhere(place: Path, wall: bool) -> Result:
     with (
         mock.patch("tempfile.gettempdir", return_value=str(place)),
         mock.patch.dict(os.environ),
-        replaced(wall, "weighin.redact._folder", lambda: link),
+        replaced(wall, "weighin.untrusted.redact._folder", lambda: link),
     ):
         os.environ.pop(redact.LOGS, None)
         redact.keep(ROW)
@@ -293,7 +293,7 @@ def test_a_broken_signature_is_said_by_column_and_type(tmp_path: Path) -> None:
     from mlflow.models.signature import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    from weighin.predict import unlike_signature
+    from weighin.model.predict import unlike_signature
 
     def with_inputs(*columns: tuple[str, str]) -> Any:
         schema = Schema([ColSpec(kind, name) for name, kind in columns])

@@ -13,15 +13,15 @@ from unittest import mock
 from support.attack import Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
 from support.promotion_trials import CALM, Trial
 from support.rewritten_ledger import delete_ledger, promoted_twice, trial, trusted
-from weighin.accept import accept
+from weighin.canonical import write_json
 from weighin.errors import WeighinError
-from weighin.promote import promote
-from weighin.record.encode import write_json
 from weighin.record.suite import Binding
 from weighin.registry.champion import Titles
 from weighin.registry.ledger import Entry
-from weighin.resolve import _champion
-from weighin.rollback import rollback
+from weighin.release.import_version import accept
+from weighin.release.promote import promote
+from weighin.release.rollback import rollback
+from weighin.resolve.models import _champion
 
 
 def forged(wall: bool, target: str, other: Any, deed: Callable[[], object]) -> Result:
@@ -61,7 +61,7 @@ def first_release(of: Trial, number: int) -> Callable[[], object]:
 def run_again(place: Path, wall: bool) -> Result:
     of = promoted_twice()
     of.roll_back("2")
-    got = forged(wall, "weighin.promote.demand_unspent", nothing, lambda: of.promote(3, 2))
+    got = forged(wall, "weighin.release.promote.demand_unspent", nothing, lambda: of.promote(3, 2))
     assert (of.settled()[0] == "3") is (got is Result.FORGED)
     return got
 
@@ -81,7 +81,7 @@ def rolled_back_again(place: Path, wall: bool) -> Result:
     def as_before(to: str, head: Entry, place: str) -> str:
         return to or head.before
 
-    return forged(wall, "weighin.rollback._target", as_before, lambda: rollback(of.titles(), **CALM))
+    return forged(wall, "weighin.release.rollback._target", as_before, lambda: rollback(of.titles(), **CALM))
 
 
 # --- success without an entry that carries the record
@@ -94,7 +94,7 @@ def by_hand_before_the_ledger(place: Path, wall: bool) -> Result:
     def as_it_stands(titles: Titles, *_: object) -> Entry:
         return titles.adoption("2", of.version(2).digest)
 
-    got = forged(wall, "weighin.promote._carries", as_it_stands, of.promote)
+    got = forged(wall, "weighin.release.promote._carries", as_it_stands, of.promote)
     assert of.titles().ledger.entries() == []
     return got
 
@@ -109,7 +109,7 @@ def with_the_record_of_another(place: Path, wall: bool) -> Result:
     def deed() -> object:
         return promote(case.file, case.subject, case.decision(), case.reports, of.titles().registry)
 
-    return forged(wall, "weighin.promote._carries", lambda titles, head, *_: head, deed)
+    return forged(wall, "weighin.release.promote._carries", lambda titles, head, *_: head, deed)
 
 
 # --- a first release that is none
@@ -167,7 +167,7 @@ def accepted_again(place: Path, wall: bool) -> Result:
     here, deed = receiving(promoted_twice())
     deed()
     rollback(here.titles(), "2", emergency=True, **CALM)
-    return forged(wall, "weighin.accept.demand_unspent", nothing, deed)
+    return forged(wall, "weighin.release.import_version.demand_unspent", nothing, deed)
 
 
 def accepted_though_rolled_back_there(place: Path, wall: bool) -> Result:
@@ -178,7 +178,7 @@ def accepted_though_rolled_back_there(place: Path, wall: bool) -> Result:
     def any_that_was_promoted(entries: list[Entry], version: str, place: str) -> Entry:
         return [e for e in entries if e.after == version and e.action == "promote"][-1]
 
-    return forged(wall, "weighin.accept._promoted_there", any_that_was_promoted, deed)
+    return forged(wall, "weighin.release.import_version._promoted_there", any_that_was_promoted, deed)
 
 
 ATTACKS = [

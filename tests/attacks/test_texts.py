@@ -16,16 +16,16 @@ import yaml
 
 from support.attack import Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
 from support.evidence_files import Case
+from weighin.canonical import read_json
 from weighin.cli import main
 from weighin.contract import read_contract
 from weighin.contract.lines import lines
 from weighin.doctor.callers import read_workflows
 from weighin.errors import ContractError, EvidenceError
+from weighin.github.escape import visible
 from weighin.outcome import Unmeasured
-from weighin.record.encode import read_json
 from weighin.record.suite import SCHEMA, SuiteOutcomes
 from weighin.report import annotations, html, markdown
-from weighin.runner.inert import visible
 
 CHECK = "performance/roc_auc"
 MIRRORED = "the limit is \u202edeppots\u202c"
@@ -51,7 +51,7 @@ def refused_in_time(contract: Path) -> Result:
 
 def alias_bomb(place: Path, wall: bool) -> Result:
     (place / "model_contract.yaml").write_text(bomb(6) + "b: [*a5, *a5, *a5]\n")
-    with replaced(wall, "weighin.bounded._must_be_bounded", lambda _: None):
+    with replaced(wall, "weighin.untrusted.bounded._must_be_bounded", lambda _: None):
         return refused_in_time(place / "model_contract.yaml")
 
 
@@ -64,7 +64,7 @@ def deep_contract(place: Path, wall: bool) -> Result:
 def endless_alias(place: Path, wall: bool) -> Result:
     """A list that holds itself has no end for whoever walks it."""
     (place / "model_contract.yaml").write_text("model: &m [*m]\n")
-    with replaced(wall, "weighin.bounded._must_be_bounded", lambda _: None):
+    with replaced(wall, "weighin.untrusted.bounded._must_be_bounded", lambda _: None):
         return refused_in_time(place / "model_contract.yaml")
 
 
@@ -73,7 +73,7 @@ def bomb_in_a_workflow(place: Path, wall: bool) -> Result:
     (place / ".github/workflows").mkdir(parents=True)
     (place / ".github/workflows/a.yml").write_text("on: push\njobs: {}\n" + bomb(7))
 
-    with replaced(wall, "weighin.bounded._must_be_bounded", lambda _: None):
+    with replaced(wall, "weighin.untrusted.bounded._must_be_bounded", lambda _: None):
         (found,) = read_workflows(place)
     return Result.BLOCKED if found.problem else Result.UNBOUNDED
 
@@ -81,7 +81,7 @@ def bomb_in_a_workflow(place: Path, wall: bool) -> Result:
 def deep_evidence(place: Path, wall: bool) -> Result:
     """A suite of the team's own leaves evidence of a thousand brackets: the verdict must say so, and not end."""
     (place / "outcomes.json").write_text("[" * 200_000)
-    with replaced(wall, "weighin.record.encode.json_value", json.loads):
+    with replaced(wall, "weighin.canonical.json_value", json.loads):
         try:
             read_json(place / "outcomes.json", SCHEMA)
         except EvidenceError:
@@ -113,7 +113,7 @@ def mirrored_in_html(place: Path, wall: bool) -> Result:
 def hidden_in_the_summary(place: Path, wall: bool) -> Result:
     """Zero widths let two names look the same, and a NUL ends a text for some readers."""
     record = recorded(place, "a\u2060b\u200dc\x00d")
-    with replaced(wall, "weighin.runner.inert.visible", lambda text, keep="": text):
+    with replaced(wall, "weighin.github.escape.visible", lambda text, keep="": text):
         return shows(markdown.summary(record), "\u2060\u200d\x00")
 
 
@@ -136,7 +136,7 @@ def mirrored_annotation(place: Path, wall: bool) -> Result:
 def half_a_pair(place: Path, wall: bool) -> Result:
     """An assertion message with half of a pair of surrogates: the evidence of the whole suite could not be written."""
     case = Case(place / "reports", evidence={CHECK: Unmeasured(CHECK, "assert '\ud800' == 'x'")})
-    with replaced(wall, "weighin.record.encode._encodable", lambda value: value):
+    with replaced(wall, "weighin.canonical._encodable", lambda value: value):
         try:
             case.write("performance")
         except ValueError:
@@ -237,7 +237,7 @@ def test_a_file_without_an_end_is_not_read_to_its_end(tmp_path: Path) -> None:
 
 
 def test_aliases_within_bounds_are_read(tmp_path: Path) -> None:
-    from weighin.bounded import yaml_value
+    from weighin.untrusted.bounded import yaml_value
 
     text = b"a: &a {x: 1}\nb: [*a, *a]\nc: {<<: *a, y: 2}\n"
     assert yaml_value(text) == yaml.safe_load(text)

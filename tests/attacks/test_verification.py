@@ -23,8 +23,8 @@ from support.rewritten_ledger import (
     tamper_record,
     trusted,
 )
+from weighin.canonical import canonical, file_digest, write_json
 from weighin.errors import EvidenceError, RecordRefused, RegistryError
-from weighin.record.encode import canonical, file_digest, write_json
 from weighin.record.history import check_history, check_witness
 from weighin.record.signature import KEY, SIGNED, SIGNER, signer
 from weighin.record.verify import Verified, verify

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from support.evidence_files import Case
+from weighin.canonical import write_json
 from weighin.cli import main
-from weighin.record.encode import write_json
 from weighin.record.signature import KEY, envelope, signer
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(

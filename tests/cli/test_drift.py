@@ -15,7 +15,7 @@ from support.suite_work import Work
 from weighin.cli import main
 from weighin.data.profile import Profile
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = '<script>alert(1)</script>; DROP TABLE x --`"'
 
 

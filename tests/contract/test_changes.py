@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from support.evidence_files import ROOT, Case
-from weighin.changes import FILE, Changes, FileChange, Review, changes
+from weighin.canonical import write_json
 from weighin.cli import main
 from weighin.contract import read_contract
+from weighin.contract.changes import FILE, Changes, FileChange, Review, changes
 from weighin.contract.stricter import LimitChange
 from weighin.errors import ContractError, EvidenceError
 from weighin.outcome import Status
-from weighin.record.encode import write_json
 from weighin.report import markdown
 
 TEXT = (ROOT / "model_contract.yaml").read_text()

@@ -22,8 +22,8 @@ from weighin.contract.sources import Files
 from weighin.data.profile import Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.datasets import resolve_profiles, resolve_rows
 from weighin.errors import ContractError, NotEvaluated
+from weighin.resolve.datasets import resolve_profiles, resolve_rows
 
 KEY, SECRET = "AKIAWEIGHINTEST", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 MOMENT = datetime(2013, 7, 1, tzinfo=UTC)

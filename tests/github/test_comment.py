@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from support.loopback import Answer, Asked, listening
-from weighin.runner import comment
-from weighin.runner.github import TOKENS
+from weighin.github import comment
+from weighin.github.client import TOKENS
 
 TEXT = "<!-- weighin -->\n## passed\n"
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from support.github_server import TOKEN, Answers, github, listed
-from weighin.runner import figures
-from weighin.runner.github import GitHub, Unanswered
+from weighin.github import gate_statistics
+from weighin.github.client import GitHub, Unanswered
 
 UNTIL = date(2026, 11, 23)
 RUNS = "/repos/o/r/actions/workflows/pull-request.yml/runs"
@@ -90,7 +90,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
 
 
 def count(out: Path, *more: str) -> int:
-    return figures.main(["--workflow", "pull-request.yml", "--until", str(UNTIL), "--out", str(out), *more])
+    return gate_statistics.main(["--workflow", "pull-request.yml", "--until", str(UNTIL), "--out", str(out), *more])
 
 
 def made(out: Path) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_every_page_is_read(there: Answers, tmp_path: Path) -> None:
     assert (found["runs"], found["looked_into"], len(found["suites"])) == (251, 2, 105)
     page = (tmp_path / "figures.md").read_text()
     assert "Only the newest 2 of 251 runs were looked into" in page
-    assert "and 85 more, in figures.json" in page
+    assert "and 85 more, in gate_statistics.json" in page
 
 
 def test_an_empty_week_says_so_and_is_no_pass(there: Answers, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from support.monitor_pages import event, item, measured, run, told
-from weighin.monitor.document import EXIT_CODES, SCHEMA, document
+from weighin.github import monitor_summary
+from weighin.monitor.result import EXIT_CODES, SCHEMA, document
 from weighin.outcome import Direction, Limit
-from weighin.runner import pulse
 
 HOSTILE = "![x](http://x/y) @team #1 <script> ::error::gone %0A\n::set-output name=a::b\n## Passed"
 
@@ -28,12 +28,12 @@ def left(folder: Path, value: Any, said: str = "") -> tuple[Path, Path, Path]:
 def ran(folder: Path, value: Any, code: int, said: str = "") -> tuple[int, str]:
     place, printed, page = left(folder, value, said)
     words = [str(place), "--code", str(code), "--said", str(printed), "--summary", str(page)]
-    return pulse.main(words), page.read_text()
+    return monitor_summary.main(words), page.read_text()
 
 
 def test_it_reads_what_the_monitor_writes() -> None:
-    assert pulse.SCHEMA == SCHEMA
-    assert set(EXIT_CODES.values()) < set(pulse.MEANING)
+    assert monitor_summary.SCHEMA == SCHEMA
+    assert set(EXIT_CODES.values()) < set(monitor_summary.MEANING)
 
 
 @pytest.mark.parametrize(
@@ -90,18 +90,18 @@ def test_what_strangers_wrote_is_text(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_without_a_document_the_last_line_is_what_is_known(tmp_path: Path, value: Any) -> None:
     code, page = ran(tmp_path, value, 1, "first\nthe last look was 44.0 minutes ago\n\n")
     assert code == 1
-    assert page == f"before\n## Monitor\n\n{pulse.MEANING[1]}\n\nthe last look was 44.0 minutes ago\n"
+    assert page == f"before\n## Monitor\n\n{monitor_summary.MEANING[1]}\n\nthe last look was 44.0 minutes ago\n"
 
 
 def test_a_document_that_is_a_link_or_too_large_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, printed, _ = left(tmp_path, told()[0], "said")
     link = tmp_path / "link.json"
     link.symlink_to(place)
-    assert pulse.read(place) is not None
-    assert pulse.read(link) is None
-    monkeypatch.setattr(pulse, "LARGEST", 10)
-    assert pulse.read(place) is None
-    assert pulse.last_line(printed) == "said"
+    assert monitor_summary.read(place) is not None
+    assert monitor_summary.read(link) is None
+    monkeypatch.setattr(monitor_summary, "LARGEST", 10)
+    assert monitor_summary.read(place) is None
+    assert monitor_summary.last_line(printed) == "said"
 
 
 def test_a_long_list_is_cut_and_counted(tmp_path: Path) -> None:

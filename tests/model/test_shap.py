@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from weighin.errors import NotEvaluated
-from weighin.explain import BACKGROUND, read_shap, shap_values, write_shap
+from weighin.model.shap import BACKGROUND, read_shap, shap_values, write_shap
 
 NAMES = ("x", "unused", "colour", "day", "wind")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from model_signing import hashing as model_signing
 
+from weighin.model.subject import artifact_digest
 from weighin.runner.artifact import manifest
-from weighin.subject import artifact_digest
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 from support.registry_versions import SAYS, promoted, restored, template, titles
 from weighin.data.profile import Profile
 from weighin.errors import PromotionError
-from weighin.monitor.back import OWNER, go_back, target
-from weighin.monitor.look import Champion, Look
-from weighin.rollback import rollback
+from weighin.monitor.auto_rollback import OWNER, go_back, target
+from weighin.monitor.evaluate import Champion, Look
+from weighin.release.rollback import rollback
 
 EMPTY = Profile(0, None, "none", True, {}, {})
 

@@ -20,12 +20,12 @@ import yaml
 from weighin.cli import main
 from weighin.contract import Check, read_contract
 from weighin.contract.checks import ChangedRule
-from weighin.data.prediction_log import LogTables
 from weighin.errors import ContractError, NotEvaluated
 from weighin.monitor.canary import SETTLED, Answer, Canaried, canary, point, point_alpha
-from weighin.monitor.log import Log
 from weighin.outcome import Direction, Limit, Status, decide
-from weighin.serving.sinks import sink_for
+from weighin.prediction_log.reader import Log
+from weighin.prediction_log.sinks import sink_for
+from weighin.prediction_log.tables import LogTables
 from weighin.stats.intervals import clopper_pearson, difference_of_shares
 from weighin.suites.sample import sample
 

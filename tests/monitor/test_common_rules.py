@@ -17,7 +17,7 @@ from weighin.contract.models import Contract
 from weighin.contract.monitor import Monitor, Window
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.monitor.look import Champion, look
+from weighin.monitor.evaluate import Champion, look
 
 N = 1000
 BASE = read_contract(ROOT / "model_contract.yaml").contract

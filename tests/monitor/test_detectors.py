@@ -18,10 +18,10 @@ from support.log_places import NOW, Add
 from weighin.contract import read_contract
 from weighin.contract.models import Contract
 from weighin.contract.monitor import Monitor
-from weighin.data.prediction_log import LogTables
 from weighin.errors import ContractError
-from weighin.monitor.log import Log
-from weighin.monitor.stream import Followed, Signal, follow, followed, signals
+from weighin.monitor.detectors import Followed, Signal, follow, followed, signals
+from weighin.prediction_log.reader import Log
+from weighin.prediction_log.tables import LogTables
 
 BASE = read_contract(ROOT / "model_contract.yaml").contract
 TABLES = LogTables.sketch(["distance"], kind="integer")

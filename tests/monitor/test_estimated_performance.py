@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from weighin.monitor.estimate import METHOD, estimate
+from weighin.monitor.estimated_performance import METHOD, estimate
 from weighin.stats.intervals import Undefined
 from weighin.stats.metrics import METRICS, Scored
 

@@ -17,8 +17,8 @@ from weighin.contract.monitor import Monitor, Window
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.errors import ContractError, NotEvaluated
-from weighin.monitor.look import Champion, Look, look
-from weighin.monitor.watched import baseline_of, watched
+from weighin.monitor.evaluate import Champion, Look, look
+from weighin.monitor.rules import baseline_of, watched
 from weighin.outcome import Measurement, Status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 
 from support.empty_store import empty_store
 from weighin.errors import RegistryError
+from weighin.monitor.detectors import Position
 from weighin.monitor.journal import Event, Journal, State, place
-from weighin.monitor.stream import Position
 from weighin.registry.mlflow import Registry
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)

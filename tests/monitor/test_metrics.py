@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.loopback import Answer, Asked, listening
 from support.monitor_pages import AGE, AUC, DRIFT, ERRORS, NOW, event, item, measured, run, told
-from weighin.monitor.document import document
-from weighin.monitor.metrics import exposition, push, write_textfile
+from weighin.monitor.prometheus import exposition, push, write_textfile
+from weighin.monitor.result import document
 from weighin.outcome import Direction, Limit, Measurement, Unmeasured
 
 AT_MOST = Limit(Direction.AT_MOST, 0.01, 0.01)

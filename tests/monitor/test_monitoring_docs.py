@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.evidence_files import ROOT
 from support.monitor_pages import told
 from weighin.cli.arguments import parser
-from weighin.monitor.document import EXIT_CODES
-from weighin.monitor.metrics import exposition
+from weighin.monitor.prometheus import exposition
+from weighin.monitor.result import EXIT_CODES
 from weighin.report.monitor import EVENTS
 from weighin.report.series import BUCKETS
 

@@ -11,11 +11,11 @@ import pytest
 from weighin.contract.monitor import Action, Monitor
 from weighin.data.profile import Profile
 from weighin.monitor.alarm import Alarm
-from weighin.monitor.due import ATTEMPTS, LOG, RETRY, Now, Step, due
+from weighin.monitor.detectors import Position, Signal
+from weighin.monitor.evaluate import Champion, Look
 from weighin.monitor.journal import Event, Kind, State, place
-from weighin.monitor.look import Champion, Look
-from weighin.monitor.stream import Position, Signal
-from weighin.monitor.watched import Watched
+from weighin.monitor.next_action import ATTEMPTS, LOG, RETRY, Now, Step, due
+from weighin.monitor.rules import Watched
 from weighin.outcome import Direction, Limit, Outcome, Status, Unmeasured
 from weighin.registry.ledger import Entry
 

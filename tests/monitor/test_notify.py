@@ -13,8 +13,8 @@ import pytest
 
 from support.loopback import Answer, Asked, listening
 from weighin.contract.monitor import Alert, Retrain
-from weighin.monitor.tell import MOMENT, RETRAIN, SIGNATURE, News, ask_to_train, tell
-from weighin.runner.github import TOKENS
+from weighin.github.client import TOKENS
+from weighin.monitor.notify import MOMENT, RETRAIN, SIGNATURE, News, ask_to_train, tell
 
 NEWS = News("flight-delay/3/a", "flight-delay version 3: <!channel> broke", ("drift/<b>@team: 0.4", "x"), {"n": 1})
 

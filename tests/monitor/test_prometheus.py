@@ -17,8 +17,8 @@ import yaml
 
 from support.monitor_pages import ERRORS, NOW, event, item, measured, run, told
 from support.prometheus_server import EXAMPLES, Prometheus, installed, prometheus
-from weighin.monitor.document import document
-from weighin.monitor.metrics import exposition, push
+from weighin.monitor.prometheus import exposition, push
+from weighin.monitor.result import document
 from weighin.outcome import Direction, Limit, Unmeasured
 
 DASHBOARD = json.loads((EXAMPLES / "grafana.json").read_text())

@@ -16,9 +16,9 @@ from support.loopback import Answer, Asked, listening
 from support.registry_versions import SAYS, promoted, restored, template, titles
 from support.watched_model import RECORD, Watched
 from weighin.errors import EvidenceError, NotEvaluated, PromotionError
-from weighin.monitor.document import Run, document
 from weighin.monitor.history import history, last_pulse
-from weighin.rollback import rollback
+from weighin.monitor.result import Run, document
+from weighin.release.rollback import rollback
 
 MINUTE = timedelta(minutes=1)
 N = 100

@@ -18,15 +18,15 @@ from support.evidence_files import ROOT
 from support.log_places import NOW, Add
 from weighin.contract import read_contract
 from weighin.contract.monitor import Monitor, Window
-from weighin.data.prediction_log import LogTables
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.errors import NotEvaluated
-from weighin.monitor.log import Log
-from weighin.monitor.look import Champion, look
+from weighin.monitor.evaluate import Champion, look
 from weighin.monitor.windows import LoggedWindows
 from weighin.outcome import Status
-from weighin.serving.sinks import sink_for
+from weighin.prediction_log.reader import Log
+from weighin.prediction_log.sinks import sink_for
+from weighin.prediction_log.tables import LogTables
 
 Label = Callable[..., None]
 

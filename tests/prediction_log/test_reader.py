@@ -15,10 +15,10 @@ import pytest
 
 from support.log_places import BASE, NOW, Add
 from weighin.contract.sources import Span
-from weighin.data.prediction_log import LogTables
 from weighin.errors import NotEvaluated
-from weighin.monitor.log import Log
-from weighin.serving.sinks import sink_for
+from weighin.prediction_log.reader import Log
+from weighin.prediction_log.sinks import sink_for
+from weighin.prediction_log.tables import LogTables
 
 
 def requests(look) -> list[str]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from weighin.data.prediction_log import LogTables
-from weighin.monitor import upkeep
-from weighin.monitor.log import Log
-from weighin.serving.sinks import sink_for
+from weighin.prediction_log import retention
+from weighin.prediction_log.reader import Log
+from weighin.prediction_log.sinks import sink_for
+from weighin.prediction_log.tables import LogTables
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
@@ -41,11 +41,11 @@ def everything(tables: LogTables) -> pa.Table:
 
 def test_small_files_become_one_for_each_day(tables: LogTables) -> None:
     before = everything(tables)
-    assert upkeep.keep(tables, NOW).merged == 288 - 12 - 1
+    assert retention.keep(tables, NOW).merged == 288 - 12 - 1
     # What is younger than two hours stays as it is.
     assert len(files(tables)) == 3 + 13
     assert everything(tables) == before
-    assert upkeep.keep(tables, NOW) == upkeep.Kept(0, 0)
+    assert retention.keep(tables, NOW) == retention.Kept(0, 0)
     assert Log(tables).last_hours(3, NOW, 1000).rows.num_rows == 19
 
 
@@ -53,12 +53,12 @@ def test_a_merge_that_is_killed_is_finished_by_the_next(tables: LogTables, monke
     before = everything(tables)
     with monkeypatch.context() as patch:
         # It dies where the merged file is in place and its parts are too.
-        patch.setattr(upkeep, "_finish", _die_in_a_day)
+        patch.setattr(retention, "_finish", _die_in_a_day)
         with pytest.raises(KeyboardInterrupt):
-            upkeep.keep(tables, NOW)
+            retention.keep(tables, NOW)
     assert Log(tables).last_rows(1000, NOW).faults.duplicates > 0
     assert Log(tables).last_rows(1000, NOW).rows.equals(before)
-    upkeep.keep(tables, NOW)
+    retention.keep(tables, NOW)
     assert everything(tables) == before
     assert not list(Path(tables.place).rglob("*.merged"))
 
@@ -69,11 +69,11 @@ def _die_in_a_day(table: Path) -> None:
 
 
 def test_older_days_go(tables: LogTables) -> None:
-    assert upkeep.keep(replace(tables, retain_days=1), NOW).removed == 71
+    assert retention.keep(replace(tables, retain_days=1), NOW).removed == 71
     assert everything(tables)["request"].to_pylist()[-1] == "r0"
 
 
 def test_two_do_not_merge_at_once(tables: LogTables) -> None:
-    with upkeep._alone(Path(tables.place)) as first:
+    with retention._alone(Path(tables.place)) as first:
         assert first
-        assert upkeep.keep(tables, NOW).merged == 0
+        assert retention.keep(tables, NOW).merged == 0

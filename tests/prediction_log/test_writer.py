@@ -18,12 +18,12 @@ import pyarrow as pa
 import pytest
 
 from support.postgres_server import postgres
-from weighin.data.prediction_log import LogTables
 from weighin.errors import NotEvaluated
-from weighin.monitor.log import Log
-from weighin.serving.exchange import Exchange, Served, mlflow_features, mlflow_predictions, read
-from weighin.serving.log import LogWriter, State
-from weighin.serving.sinks import Sink, SinkError, Unstorable, sink_for
+from weighin.prediction_log.exchange import Exchange, Served, mlflow_features, mlflow_predictions, read
+from weighin.prediction_log.reader import Log
+from weighin.prediction_log.sinks import Sink, SinkError, Unstorable, sink_for
+from weighin.prediction_log.tables import LogTables
+from weighin.prediction_log.writer import LogWriter, State
 
 BASE = LogTables.sketch(["a", "b"])
 

@@ -18,10 +18,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from support.evidence_files import Case
 from support.private_sigstore import NOW, OWN, WORKFLOW, Sigstore, write
+from weighin.canonical import canonical, digest
 from weighin.cli import main
 from weighin.errors import ContractError, EvidenceError
 from weighin.record.attestation import GITHUB, RECORD, Attestation, Identity, predicate, statement, trusted_roots
-from weighin.record.encode import canonical, digest
 from weighin.record.signature import STATEMENT, Signer, envelope
 from weighin.record.verify import verify
 
@@ -321,7 +321,7 @@ def test_a_statement_is_returned_as_it_was_signed(files: Files, record: dict[str
 
 def test_the_library_is_loaded_only_where_an_attestation_is_looked_at() -> None:
     code = (
-        "import sys, weighin.cli.commands, weighin.cli.trust, weighin.record.verify, weighin.promote\n"
+        "import sys, weighin.cli.commands, weighin.cli.verify, weighin.record.verify, weighin.release.promote\n"
         "print([m for m in sys.modules if m.split('.')[0] in ('sigstore', 'tuf', 'rfc3161_client')])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from support.evidence_files import ROOT, Case, interval
+from weighin.canonical import canonical, read_json, write_json
 from weighin.contract import read_contract
 from weighin.errors import EvidenceError
 from weighin.outcome import Direction, Limit, Status, Unmeasured, census, decide
-from weighin.record.encode import canonical, read_json, write_json
 from weighin.record.suite import Binding, SuiteOutcomes
 
 SUITES = ("data_quality", "performance", "drift", "load")

@@ -11,16 +11,16 @@ import pytest
 
 from support.evidence_files import RUN, Case
 from support.private_sigstore import OWN, Sigstore, write
+from weighin.canonical import canonical
 from weighin.cli import main
-from weighin.cli.conclude import conclude
 from weighin.errors import EvidenceError
 from weighin.record.attestation import BUILT, GITHUB
 from weighin.record.decision import decision_record
-from weighin.record.encode import canonical
 from weighin.record.provenance import DIGESTS, FILE, Provenance, proven
 from weighin.record.signature import STATEMENT
 from weighin.record.suite import Binding
 from weighin.record.verify import verify
+from weighin.verdict.conclude import conclude
 
 IMAGE = "sha256:" + "1" * 64
 DIGEST = "sha256:" + "d" * 64

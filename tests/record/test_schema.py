@@ -12,12 +12,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from support.evidence_files import Case, interval
+from weighin.canonical import canonical
 from weighin.contract import checks
 from weighin.errors import RecordRefused
 from weighin.outcome import Unmeasured
 from weighin.record import form as form_of_records
 from weighin.record.decision import SCHEMA
-from weighin.record.encode import canonical
 from weighin.record.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]

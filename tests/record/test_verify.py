@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from support.evidence_files import Case, interval
+from weighin.canonical import canonical, digest
 from weighin.contract.models import TimeBlock
 from weighin.errors import ContractError, EvidenceError, RecordRefused
+from weighin.model.subject import SealedLook
 from weighin.outcome import Unmeasured
-from weighin.record.encode import canonical, digest
 from weighin.record.signature import KEY, Signer, envelope, make_key, opened, signer, statement, trusted_key
 from weighin.record.verify import verify
-from weighin.subject import SealedLook
 
 
 @pytest.fixture(scope="module")

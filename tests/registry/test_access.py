@@ -20,15 +20,15 @@ from support.forked import in_child
 from support.mlflow_server import ADMIN, Server, mlflow_server
 from support.promotion_trials import CALM, Stock, Trial, warmed_up
 from support.watched_model import Watched
+from weighin.canonical import write_json
 from weighin.contract import read_contract
 from weighin.errors import RegistryError
+from weighin.model.subject import Subject
 from weighin.monitor.history import last_pulse
-from weighin.record.encode import write_json
 from weighin.record.signature import KEY
 from weighin.record.suite import Binding
 from weighin.registry.ledger import EXPERIMENT, Entry
 from weighin.registry.mlflow import Registry
-from weighin.subject import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORDS = {name: f"{name}-has-a-long-secret-7" for name in ("reader", "promoter")}

@@ -23,7 +23,7 @@ from weighin.record.signature import make_key
 from weighin.registry.champion import ENTRY, HEAD, Titles
 from weighin.registry.ledger import MIRRORED, PREFIX, Entry
 from weighin.registry.mlflow import Registry
-from weighin.rollback import rollback
+from weighin.release.rollback import rollback
 
 MODEL = "m"
 ROOT = Path(__file__).resolve().parents[2]

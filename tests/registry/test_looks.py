@@ -27,9 +27,9 @@ import pyarrow as pa
 import pytest
 
 from weighin.errors import LookRefused, RegistryError
+from weighin.model.subject import ModelVersion
 from weighin.registry.looks import Look, Looks, row_hashes
 from weighin.registry.mlflow import Registry
-from weighin.subject import ModelVersion
 
 ROWS = np.arange(1, 1001, dtype=np.uint64)
 FRESH = ROWS + np.uint64(5000)

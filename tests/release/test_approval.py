@@ -12,14 +12,14 @@ import pytest
 
 from support.evidence_files import Case, interval
 from support.loopback import Answer, Asked, listening
-from weighin.approval import Approval, approvals, approve
+from weighin.canonical import canonical, digest, write_json
 from weighin.cli import main
 from weighin.contract.release import Approver, Promotion
 from weighin.errors import ContractError, EvidenceError, RecordRefused
-from weighin.record.encode import canonical, digest, write_json
+from weighin.github import reviews
+from weighin.github.client import TOKENS
 from weighin.record.signature import KEY, Signer, make_key, signer
-from weighin.runner import reviews
-from weighin.runner.github import TOKENS
+from weighin.release.approval import Approval, approvals, approve
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from support.loopback import Answer, listening
 from support.registry_versions import BROKEN, NAME, SAYS, promoted, restored, template, titles
 from weighin.cli import main
 from weighin.contract.release import Deploy, Identity
-from weighin.deploy import deploy, prove, served
 from weighin.errors import DeployError
-from weighin.rollback import rollback
+from weighin.release.deploy import deploy, prove, served
+from weighin.release.rollback import rollback
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CALM = {"owner": "team-a", "reason": "it answers wrongly"}
 
 
@@ -196,7 +196,7 @@ def test_nobody_there_is_no_proof() -> None:
 
 def test_one_right_answer_among_others_is_no_proof(says, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["sha256:a", "sha256:a", "sha256:b"] * 100)
-    monkeypatch.setattr("weighin.deploy.served", lambda _: next(answers))
+    monkeypatch.setattr("weighin.release.deploy.served", lambda _: next(answers))
     spec = Deploy(identity=Identity(url="http://127.0.0.1:9/"), seconds_at_most=0.5, answers=3)
     with pytest.raises(DeployError):
         prove(spec, "sha256:a")

@@ -12,18 +12,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from support.evidence_files import Case
 from support.registry_versions import NAME, SAYS, make
-from weighin.accept import Accepted, accept
+from weighin.canonical import write_json
 from weighin.cli import main
 from weighin.contract.models import Waiver
 from weighin.contract.release import Promotion
 from weighin.errors import PromotionError, RecordRefused
-from weighin.promote import promote
-from weighin.record.encode import write_json
+from weighin.model.subject import Subject
 from weighin.record.signature import KEY, make_key, signer, trusted_key
 from weighin.record.suite import Binding
 from weighin.registry.champion import Titles
 from weighin.registry.mlflow import Registry
-from weighin.subject import Subject
+from weighin.release.import_version import Accepted, accept
+from weighin.release.promote import promote
 
 PROD = "flight-delay-prod"
 BOTH = [SAYS.format(value=value) for value in (0.1, 0.2)]
@@ -172,7 +172,7 @@ def test_a_check_that_only_the_contract_here_has_is_not_evaluated(chain: Chain) 
 
 
 def test_the_policy_here_is_asked(chain: Chain) -> None:
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     contract = chain.file.contract.model_copy(update={"promotion": Promotion(policy=str(root / "policy/release.rego"))})
     chain.file = replace(chain.file, contract=contract)
     with pytest.raises(PromotionError, match="the policy denies it: 0 approvals"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from weighin.errors import ContractError, PromotionError
-from weighin.policy import demand
+from weighin.release.policy import demand
 
 HEAD = "package weighin.release\nimport rego.v1\n"
 
@@ -67,6 +67,6 @@ def test_an_interpreter_that_dies_denies(
 ) -> None:
     path = tmp_path / "policy.rego"
     path.write_text(HEAD + "deny := set()\nallow := true")
-    monkeypatch.setattr("weighin.policy.sys.executable", "/bin/false")
+    monkeypatch.setattr("weighin.release.policy.sys.executable", "/bin/false")
     with pytest.raises(PromotionError, match="erred: code 1"):
         demand(path, given)

@@ -12,16 +12,15 @@ import pytest
 from support.empty_store import empty_store
 from support.evidence_files import ROOT, RUN, Case, interval
 from support.private_sigstore import OWN, WORKFLOW, Sigstore, write
-from weighin.approval import approve
+from weighin.canonical import file_digest, write_json
 from weighin.cli import main
-from weighin.cli.trust import PREDICATE
+from weighin.cli.verify import PREDICATE
 from weighin.contract.models import Waiver
 from weighin.contract.release import Approver, Promotion
 from weighin.errors import ContractError, PromotionError, RegistryError, WeighinError
-from weighin.promote import promote, since_anchor
+from weighin.model.subject import ModelVersion, Subject
 from weighin.record.attestation import ATTESTED, GITHUB, RECORD, Attestation, Identity, predicate
 from weighin.record.decision import decision_record
-from weighin.record.encode import file_digest, write_json
 from weighin.record.history import check_history
 from weighin.record.provenance import Provenance
 from weighin.record.signature import KEY, STATEMENT, Witness, make_key, signer, trusted_key
@@ -29,9 +28,10 @@ from weighin.record.suite import Binding
 from weighin.record.verify import verify
 from weighin.registry.champion import CLAIM, ENTRY, HEAD, Titles
 from weighin.registry.mlflow import Registry
-from weighin.rollback import rollback
+from weighin.release.approval import approve
+from weighin.release.promote import promote, since_anchor
+from weighin.release.rollback import rollback
 from weighin.runner.artifact import manifest_digest
-from weighin.subject import ModelVersion, Subject
 
 NAME = "flight-delay"
 CODE = """\

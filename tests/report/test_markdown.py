@@ -12,7 +12,7 @@ import pytest
 from support.evidence_files import Case, interval
 from weighin.contract import checks
 from weighin.outcome import Unmeasured, census
-from weighin.promote import Promotion
+from weighin.release.promote import Promotion
 from weighin.report import markdown
 
 HOSTILE = (

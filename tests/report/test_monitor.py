@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from support.monitor_pages import AUC, DRIFT, ERRORS, MONITOR, NOW, event, item, measured, run, series, told
-from weighin.monitor.document import document
 from weighin.monitor.history import History, Series
+from weighin.monitor.result import document
 from weighin.outcome import Direction, Limit, Measurement, Unmeasured, decide
-from weighin.record.encode import encode_outcome
+from weighin.record.outcomes import encode_outcome
 from weighin.report.monitor import page
 from weighin.report.series import BUCKETS, HEIGHT, TOP
 

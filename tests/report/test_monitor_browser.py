@@ -10,8 +10,8 @@ import pytest
 from selenium import webdriver as selenium
 
 from support.monitor_pages import DRIFT, NOW, event, item, measured, run, series, told
-from weighin.monitor.document import document
 from weighin.monitor.history import History
+from weighin.monitor.result import document
 from weighin.outcome import Direction, Limit
 from weighin.report.monitor import page
 

@@ -15,8 +15,8 @@ from support.suite_work import CONTRACT, ROWS, Work
 from weighin.contract import read_contract
 from weighin.contract.reading import ContractFile
 from weighin.data.profile import Profile
-from weighin.datasets import resolve_profiles, resolve_rows
 from weighin.errors import NotEvaluated
+from weighin.resolve.datasets import resolve_profiles, resolve_rows
 
 MOMENT = datetime(2013, 7, 1, tzinfo=UTC)
 FEATURES = ["distance", "carrier", "temp"]

@@ -15,7 +15,7 @@ from weighin.outcome import Status
 from weighin.runner import docker
 
 IMAGE = "weighin:local"
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SAYS = """\
 import mlflow
 from mlflow.pyfunc import PythonModel

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support import load_work
-from weighin.record.encode import canonical, digest, file_digest
+from weighin.canonical import canonical, digest, file_digest
 from weighin.runner import docker, local
 from weighin.runner.artifact import changed, manifest_digest
 

@@ -19,7 +19,7 @@ MODULES = {
 }
 """Distributions whose module has another name."""
 ASKED = (
-    "weighin.policy",
+    "weighin.release.policy",
     "weighin.suites.evidently_report",
     "weighin.suites.mlflow_evaluation",
     "weighin.suites.plugin",
@@ -59,7 +59,7 @@ def test_every_dependency_can_be_imported_in_the_image() -> None:
 @pytest.mark.docker
 def test_a_policy_is_evaluated_in_the_image() -> None:
     """Its engine needs a library of the system that a slim base lacks."""
-    ask = "from weighin.policy import answer_from; print(answer_from({'policy': sys.argv[1], 'input': {}}))"
+    ask = "from weighin.release.policy import answer_from; print(answer_from({'policy': sys.argv[1], 'input': {}}))"
     policy = 'package weighin.release\nimport rego.v1\ndefault allow := false\ndeny contains "never"\n'
     done = in_image("python3", "-c", f"import sys; {ask}", policy)
     assert done.returncode == 0, done.stderr[-2000:]

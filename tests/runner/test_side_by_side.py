@@ -8,10 +8,10 @@ import pytest
 from mlflow.pyfunc.scoring_server import get_cmd
 
 from support import load_work
-from weighin import serve
 from weighin.runner import local, sessions
 from weighin.runner.plan import Phase, Session
 from weighin.runner.sessions import Turn, batches
+from weighin.serving import mlflow_server
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +116,6 @@ def test_a_turn_comes_when_all_are_ready_and_those_before_are_over(tmp_path: Pat
 
 
 def test_our_server_is_the_one_that_mlflow_starts() -> None:
-    command, environment = get_cmd("/model", port=1, host=serve.HOST, nworkers=1)
-    assert command == f"uvicorn --host {serve.HOST} --port 1 --workers 1 {serve.APPLICATION}"
-    assert environment[serve.MODEL] == Path("/model").as_uri()
+    command, environment = get_cmd("/model", port=1, host=mlflow_server.HOST, nworkers=1)
+    assert command == f"uvicorn --host {mlflow_server.HOST} --port 1 --workers 1 {mlflow_server.APPLICATION}"
+    assert environment[mlflow_server.MODEL] == Path("/model").as_uri()

@@ -18,12 +18,12 @@ import pytest
 from weighin.cli import commands
 from weighin.cli.warm import WarmProcess, warm_up
 from weighin.contract import read_contract
-from weighin.judge import run_suite
 from weighin.outcome import Status, gate
 from weighin.record.decision import judge_evidence
 from weighin.record.suite import Binding
 from weighin.runner import forked, local
 from weighin.runner.warm import Forked, Warm, error_of, warm
+from weighin.verdict.judge import run_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANTED = ("pytest", "pandas", "numpy", "conftest", "weighin", "sitecustomize", "usercustomize", "great_expectations")
@@ -111,7 +111,7 @@ import sys
 from pathlib import Path
 import pytest
 from weighin.contract import read_contract
-from weighin.judge import leave_pages, run_suite
+from weighin.verdict.judge import leave_pages, run_suite
 from weighin.runner import forked
 import os, signal
 forked.MAY_FORK = True
@@ -159,7 +159,7 @@ def test_a_suite_is_not_forked_from_a_process_that_is_not_isolated(
     monkeypatch.setattr(forked, "MAY_FORK", True)
     assert not sys.flags.isolated
     assert not forked.may_fork()
-    monkeypatch.setattr("weighin.judge.fork", lambda *_: pytest.fail("it was forked"))
+    monkeypatch.setattr("weighin.verdict.judge.fork", lambda *_: pytest.fail("it was forked"))
     file = read_contract(ROOT / "model_contract.yaml")
     assert run_suite("drift", file, tmp_path, tmp_path / "reports") != 0
 

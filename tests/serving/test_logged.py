@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from weighin.data.prediction_log import LogTables
-from weighin.monitor.log import Log
-from weighin.serving.exchange import Exchange, Served
-from weighin.serving.log import LogWriter
+from weighin.prediction_log.exchange import Exchange, Served
+from weighin.prediction_log.reader import Log
+from weighin.prediction_log.sinks import sink_for
+from weighin.prediction_log.tables import LogTables
+from weighin.prediction_log.writer import LogWriter
 from weighin.serving.logged import HEADER, Logged
-from weighin.serving.sinks import sink_for
 
 SERVED = Served("m", "sha256:d", "3")
 BODY = b'{"dataframe_split": {"columns": ["a"], "data": [[1]]}}'

@@ -25,9 +25,9 @@ from support.registry_versions import SAYS, make, promoted
 from weighin.cli import main
 from weighin.contract import read_contract
 from weighin.contract.sources import Span
-from weighin.data.prediction_log import LogTables
 from weighin.errors import ContractError
-from weighin.monitor.log import Log
+from weighin.prediction_log.reader import Log
+from weighin.prediction_log.tables import LogTables
 
 ROOT = Path(__file__).resolve().parents[2]
 ECHO = SAYS.replace(

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from support.suite_work import ROWS, Work
+from weighin.model.predict import COLUMN, FEATURES
+from weighin.model.subject import ModelVersion, Subject
 from weighin.outcome import Outcome
-from weighin.predict import COLUMN, FEATURES
-from weighin.subject import ModelVersion, Subject
 
 CHAMPION = "      - {metric: roc_auc, against: champion, margin: 0.02}\n"
 SLICE = "      - {column: carrier, values: [AA], metric: roc_auc, margin: 0.1}\n"
@@ -309,7 +309,7 @@ def test_a_first_release_records_every_comparison_as_one(work: Work) -> None:
 
 
 def test_an_inconclusive_check_says_what_would_settle_it_and_that_a_margin_is_no_licence(work: Work) -> None:
-    from weighin.record.encode import encode_outcome
+    from weighin.record.outcomes import encode_outcome
     from weighin.report.view import check_view
 
     outcome = only(found(work, checks="      - {metric: roc_auc, against: champion, better_by: 0.05}\n"), "better")

@@ -20,10 +20,10 @@ from support.postgres_server import postgres
 from support.quality_work import QualityWork
 from support.suite_work import CONTRACT, MOMENT, ROWS, Work
 from weighin.contract import checks, read_contract
-from weighin.datasets import resolve_rows
 from weighin.errors import NotEvaluated
+from weighin.model.subject import Subject
 from weighin.outcome import Outcome, decide
-from weighin.subject import Subject
+from weighin.resolve.datasets import resolve_rows
 from weighin.suites import measured
 from weighin.suites.evidence import Evidence
 from weighin.suites.expectations import write_suite

@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from weighin.canonical import file_digest
 from weighin.contract import Check, checks, read_contract
 from weighin.contract.checks import ImportanceRule
 from weighin.data import permute
 from weighin.errors import NotEvaluated
-from weighin.explain import write_shap
+from weighin.model.predict import FEATURES, prediction_columns
+from weighin.model.shap import write_shap
+from weighin.model.subject import ModelVersion, Subject
 from weighin.outcome import Direction, Limit, Outcome, decide
-from weighin.predict import FEATURES, prediction_columns
-from weighin.record.encode import file_digest
-from weighin.subject import ModelVersion, Subject
 from weighin.suites import measured
 from weighin.suites.evidence import Evidence
 from weighin.suites.explainability import information, relied_on

@@ -31,7 +31,7 @@ JUDGE = """
 import sys
 from pathlib import Path
 from weighin.contract import read_contract
-from weighin.judge import run_suite
+from weighin.verdict.judge import run_suite
 from weighin.runner import forked
 
 forked.MAY_FORK = True  # as in the warm process of `weighin validate`

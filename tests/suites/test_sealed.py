@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from support.suite_work import ROWS, Work, frame
+from weighin.canonical import file_digest
 from weighin.contract import checks, read_contract
+from weighin.model.subject import SealedLook, Subject
 from weighin.outcome import decide
-from weighin.record.encode import encode_outcome, file_digest
-from weighin.subject import SealedLook, Subject
+from weighin.record.outcomes import encode_outcome
 from weighin.suites import measured
 from weighin.suites.evidence import Evidence
 

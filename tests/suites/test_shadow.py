@@ -18,10 +18,10 @@ from weighin.contract.canary import Canary
 from weighin.contract.lines import lines
 from weighin.contract.shadow import LIMITS, Shadow
 from weighin.contract.stricter import compare
-from weighin.data.requests import Requests
 from weighin.errors import ContractError
 from weighin.load.schedule import rows_as_json
 from weighin.outcome import Status, gate
+from weighin.prediction_log.requests import Requests
 from weighin.runner import local
 from weighin.runner.plan import REQUESTS, Interface, Plan
 from weighin.suites import informed

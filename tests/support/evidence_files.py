@@ -9,10 +9,10 @@ from typing import Any
 from weighin.contract import Check, checks, read_contract
 from weighin.contract.checks import ChangedRule, ColumnRule
 from weighin.contract.reading import ContractFile
+from weighin.model.subject import ModelVersion, Subject
 from weighin.outcome import Direction, Measurement, Unmeasured, census, decide
 from weighin.record.decision import Decision, decision_record, judge_evidence
 from weighin.record.suite import Binding, SuiteOutcomes
-from weighin.subject import ModelVersion, Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = {"commit": "c" * 40, "url": "https://example.org/runs/1", "created": "2013-11-16T00:00:00+00:00"}

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 
 from support.postgres_server import postgres
-from weighin.data.prediction_log import LogTables
-from weighin.serving.sinks import Sink, sink_for
+from weighin.prediction_log.sinks import Sink, sink_for
+from weighin.prediction_log.tables import LogTables
 
 NOW = datetime(2026, 11, 27, 12, 0, 30, tzinfo=UTC)
 BASE = LogTables.sketch(["a", "Größe"], kind="float")

@@ -11,11 +11,11 @@ import numpy as np
 
 from weighin.contract.monitor import Action, Monitor, Window
 from weighin.data.profile import Profile
-from weighin.monitor.document import Run, document, state_of
+from weighin.monitor.evaluate import Champion, Look
 from weighin.monitor.history import History, Series
 from weighin.monitor.journal import Event, Kind, State
-from weighin.monitor.look import Champion, Look
-from weighin.monitor.watched import Watched
+from weighin.monitor.result import Run, document, state_of
+from weighin.monitor.rules import Watched
 from weighin.outcome import Direction, Limit, Measurement, Unmeasured, census, decide
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)

@@ -22,13 +22,13 @@ STARTS = frozenset(
         *("sqlite3", "psycopg", "mlflow", "great_expectations", "evidently", "pyspark", "selenium"),
         # Modules of the engine whose work is to start a process, or a context of Great Expectations.
         *(
-            "weighin.judge",
+            "weighin.verdict.judge",
             "weighin.runner.local",
             "weighin.suites.plugin",
-            "weighin.policy",
+            "weighin.release.policy",
             "weighin.record.provenance",
         ),
-        *("weighin.explain", "weighin.data.arrow", "weighin.registry.mlflow"),
+        *("weighin.model.shap", "weighin.data.arrow", "weighin.registry.mlflow"),
         # A DuckDB over files, and where a suite asks for it a context.
         "support.suite_work",
     }

@@ -14,16 +14,16 @@ from typing import Any
 
 from support.evidence_files import Case
 from support.forked import in_child
-from weighin.promote import Promotion, promote
-from weighin.record.encode import write_json
+from weighin.canonical import write_json
+from weighin.model.subject import ModelVersion, Subject, artifact_digest
 from weighin.record.signature import KEY, make_key, signer
 from weighin.record.suite import Binding
 from weighin.registry.champion import ENTRY, Titles
 from weighin.registry.ledger import Entry
 from weighin.registry.location import artifact_location
 from weighin.registry.mlflow import Registry
-from weighin.rollback import Rollback, rollback
-from weighin.subject import ModelVersion, Subject, artifact_digest
+from weighin.release.promote import Promotion, promote
+from weighin.release.rollback import Rollback, rollback
 
 CALM = {"owner": "team-a", "reason": "it answers wrongly"}
 

@@ -36,8 +36,8 @@ SECONDS = 600.0
 ADDRESS = "WEIGHIN_TESTS_QUICK_PYTHON"
 """Variable with the address of the process that pytest's main process has started."""
 ALSO = (
-    "weighin.promote",
-    "weighin.rollback",
+    "weighin.release.promote",
+    "weighin.release.rollback",
     "sklearn.ensemble",
     "sklearn.pipeline",
     "mlflow.sklearn",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from support.empty_store import empty_store
-from weighin.record.encode import file_digest, write_json
+from weighin.canonical import file_digest, write_json
 from weighin.registry.champion import Titles
 from weighin.registry.ledger import Entry
 from weighin.registry.mlflow import Registry

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from support.promotion_trials import Stock, Trial, _stocked
-from weighin.record.encode import write_json
+from weighin.canonical import write_json
 from weighin.record.signature import SIGNED, Signer, Witness, envelope, make_key, trusted_key
 from weighin.registry.champion import CLAIM, ENTRY, HEAD, Titles, claim_tag
 from weighin.registry.ledger import MIRRORED, Entry

@@ -16,13 +16,13 @@ import yaml
 
 from weighin.contract import checks, read_contract
 from weighin.contract.reading import ContractFile
-from weighin.data.prediction_log import LogTables
 from weighin.outcome import Outcome, decide
-from weighin.resolve import resolve
+from weighin.prediction_log.exchange import Exchange, Served, mlflow_features, mlflow_predictions
+from weighin.prediction_log.sinks import sink_for
+from weighin.prediction_log.tables import LogTables
+from weighin.prediction_log.writer import LogWriter
+from weighin.resolve.models import resolve
 from weighin.runner import local
-from weighin.serving.exchange import Exchange, Served, mlflow_features, mlflow_predictions
-from weighin.serving.log import LogWriter
-from weighin.serving.sinks import sink_for
 from weighin.suites import measured
 from weighin.suites.evidence import Evidence
 

@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from weighin.canonical import file_digest
 from weighin.contract import checks, read_contract
 from weighin.contract.reading import ContractFile
 from weighin.contract.sources import Files
 from weighin.data.profile import Profile
-from weighin.datasets import merged, resolve_profiles
 from weighin.load import SCHEMA
+from weighin.model.predict import COLUMN
+from weighin.model.subject import ModelVersion, Subject
 from weighin.outcome import Outcome, decide
-from weighin.predict import COLUMN
-from weighin.record.encode import file_digest
-from weighin.subject import ModelVersion, Subject
+from weighin.resolve.datasets import merged, resolve_profiles
 from weighin.suites import measured
 from weighin.suites.evidence import Evidence
 from weighin.suites.expectations import write_suite

@@ -17,13 +17,13 @@ import pyarrow as pa
 from support.evidence_files import ROOT
 from support.registry_versions import NAME
 from weighin.contract import read_contract
-from weighin.data.prediction_log import LogTables
-from weighin.monitor.document import Run
 from weighin.monitor.journal import Event, Journal
+from weighin.monitor.result import Run
 from weighin.monitor.run import Watcher
+from weighin.prediction_log.sinks import sink_for
+from weighin.prediction_log.tables import LogTables
 from weighin.registry.champion import Titles
 from weighin.registry.mlflow import Registry
-from weighin.serving.sinks import sink_for
 
 RECORD = {
     "suites": [

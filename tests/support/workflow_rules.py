@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from weighin.bounded import LOADER
+from weighin.untrusted.bounded import LOADER
 
 FOLDER = Path(__file__).resolve().parents[2] / ".github/workflows"
 Files = dict[str, str]
@@ -502,7 +502,7 @@ def a_published_image_is_verified_before_it_runs(files: Files) -> Iterator[str]:
 
 @rule
 def what_is_attested_is_the_record_that_was_judged_again(files: Files) -> Iterator[str]:
-    from weighin.cli.trust import PREDICATE
+    from weighin.cli.verify import PREDICATE
     from weighin.record.attestation import RECORD
 
     done = load(files["attest.yml"])["jobs"]["attest"]["steps"]

@@ -11,7 +11,7 @@ from support import workflow_step
 from support.workflow_rules import FOLDER, load
 from support.workflow_step import StepResult
 from weighin.cli.arguments import parser
-from weighin.monitor.document import EXIT_CODES
+from weighin.monitor.result import EXIT_CODES
 
 CALLERS = FOLDER.parents[1] / "examples/caller"
 STEP = workflow_step.named("monitor.yml", "look")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from weighin.cli.arguments import parser
 from weighin.errors import INTERNAL_ERROR, WeighinError
-from weighin.redact import reduced
-from weighin.runner.inert import visible
+from weighin.github.escape import visible
+from weighin.untrusted.redact import reduced
 
 KEPT = "\n"
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from weighin.contract import read_contract
 from weighin.contract.models import Contract
-from weighin.deploy import run
 from weighin.errors import ContractError, DeployError, NotEvaluated
 from weighin.monitor.canary import Answer, canary
-from weighin.monitor.log import Log
+from weighin.prediction_log.reader import Log
+from weighin.release.deploy import run
 
 EXIT = {Answer.PASS: 0, Answer.FAIL: 1, Answer.UNDECIDED: 6}
 SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "WEIGHIN_GITHUB_TOKEN")

@@ -29,7 +29,7 @@ ORDER = ("data_quality", "drift", "performance", "explainability", "load", "shad
 
 def validate(given: argparse.Namespace) -> int:
     """Predict, run the suites, print the verdict."""
-    from weighin.cli.conclude import or_not_evaluated
+    from weighin.verdict.conclude import or_not_evaluated
 
     with or_not_evaluated(given.out):
         return _validate(given)
@@ -107,8 +107,8 @@ def _validate_with(given: argparse.Namespace, file: ContractFile, suites: tuple[
     later = sorted((s for s in suites if s not in early), key=lambda s: ORDER.index(s) if s in ORDER else -1)
     _two_at_a_time([partial(judge_one, suite) for suite in later])
 
-    from weighin.cli.conclude import conclude
-    from weighin.judge import decide_again
+    from weighin.verdict.conclude import conclude
+    from weighin.verdict.judge import decide_again
 
     if given.sealed:
         # Only what passes everything else is shown the sealed rows: a pass there is then a pass of the whole.
@@ -160,7 +160,7 @@ def _resolve(given: argparse.Namespace, file: ContractFile, forks: Warm | None) 
                 error.exit_code = code
                 raise error
             return
-    from weighin.resolve import resolve as resolve_subject
+    from weighin.resolve.models import resolve as resolve_subject
 
     resolve_subject(file, given.work, given.candidate, given.champion, given.sealed)
 
@@ -168,7 +168,7 @@ def _resolve(given: argparse.Namespace, file: ContractFile, forks: Warm | None) 
 def resolve(given: argparse.Namespace) -> int:
     """Fix versions, digests and features."""
     from weighin.contract import read_contract
-    from weighin.resolve import resolve as resolve_subject
+    from weighin.resolve.models import resolve as resolve_subject
 
     file = read_contract(given.contract)
     if given.as_artifact and not file.contract.data.public_data:
@@ -185,7 +185,7 @@ def resolve(given: argparse.Namespace) -> int:
 
 def predict(given: argparse.Namespace) -> int:
     """Load one model and predict."""
-    from weighin.predict import predict as predict_all
+    from weighin.model.predict import predict as predict_all
 
     predict_all(given.model, given.features, given.out, tuple(given.column or [1]), given.shap)
     return 0
@@ -196,10 +196,10 @@ def serve(given: argparse.Namespace) -> int:
     if given.follow == bool(given.model):
         raise ContractError("one of two things to serve", "serve", "Give --model, or --follow with --contract.")
     if given.follow:
-        from weighin.cli.titles import serve_champion
+        from weighin.cli.release import serve_champion
 
         return serve_champion(given)
-    from weighin.serve import serve as serve_model
+    from weighin.serving.mlflow_server import serve as serve_model
 
     serve_model(given.model, given.port, given.python)
     return 3
@@ -254,7 +254,7 @@ def load(given: argparse.Namespace) -> int:
 def judge(given: argparse.Namespace) -> int:
     """Run one suite and leave its reports."""
     from weighin.contract import read_contract
-    from weighin.judge import leave_pages, run_own_code, run_suite
+    from weighin.verdict.judge import leave_pages, run_own_code, run_suite
 
     file = read_contract(given.contract)
     if given.own_only:
@@ -266,9 +266,9 @@ def judge(given: argparse.Namespace) -> int:
 
 def verdict(given: argparse.Namespace) -> int:
     """Judge again from the evidence."""
-    from weighin.changes import Review
-    from weighin.cli.conclude import conclude, or_not_evaluated
     from weighin.contract import read_contract
+    from weighin.contract.changes import Review
+    from weighin.verdict.conclude import conclude, or_not_evaluated
 
     try:
         needs = json.loads(given.needs) if given.needs else {}
@@ -294,9 +294,9 @@ def verdict(given: argparse.Namespace) -> int:
 
 def comment(given: argparse.Namespace) -> int:
     """Write the comment for a pull request, from a record and what lies beside it."""
-    from weighin.changes import FILE, Changes
-    from weighin.promote import read_promotion
+    from weighin.contract.changes import FILE, Changes
     from weighin.record.verify import verify as verified
+    from weighin.release.promote import read_promotion
     from weighin.report import markdown
 
     found = verified(given.record)
@@ -310,12 +310,12 @@ def comment(given: argparse.Namespace) -> int:
 
 def promote(given: argparse.Namespace) -> int:
     """Move the champion's alias."""
-    from weighin.cli.trust import attestation_of
+    from weighin.cli.verify import attestation_of
     from weighin.contract import read_contract
-    from weighin.judge import decide_again
-    from weighin.promote import promote as promote_subject
     from weighin.record.signature import signer
     from weighin.registry.mlflow import Registry
+    from weighin.release.promote import promote as promote_subject
+    from weighin.verdict.judge import decide_again
 
     file = read_contract(given.contract)
     _judged_by(given.image)
@@ -347,36 +347,36 @@ def promote(given: argparse.Namespace) -> int:
 
 def rollback(given: argparse.Namespace) -> int:
     """Make an earlier version champion again."""
-    from weighin.cli.titles import rollback as go_back
+    from weighin.cli.release import rollback as go_back
 
     return go_back(given)
 
 
 def history(given: argparse.Namespace) -> int:
     """Who was champion, since when, by whom, and on what evidence."""
-    from weighin.cli.titles import history as tell
+    from weighin.cli.release import history as tell
 
     return tell(given)
 
 
 def deploy(given: argparse.Namespace) -> int:
     """Tell the servers to load the champion, and ask them until they do."""
-    from weighin.cli.titles import deploy as bring
+    from weighin.cli.release import deploy as bring
 
     return bring(given)
 
 
 def accept(given: argparse.Namespace) -> int:
     """Copy a version that was promoted elsewhere, with its record, and make it champion here."""
-    from weighin.cli.titles import accept as receive
+    from weighin.cli.release import accept as receive
 
     return receive(given)
 
 
 def approve(given: argparse.Namespace) -> int:
     """Sign that a record may be acted on."""
-    from weighin.approval import approve as sign
     from weighin.record.signature import KEY, signer
+    from weighin.release.approval import approve as sign
 
     by = signer()
     if by is None:
@@ -394,21 +394,21 @@ def monitor(given: argparse.Namespace) -> int:
 
 def verify(given: argparse.Namespace) -> int:
     """Say whether a record holds."""
-    from weighin.cli.trust import verify as say
+    from weighin.cli.verify import verify as say
 
     return say(given)
 
 
 def provenance(given: argparse.Namespace) -> int:
     """Verify who built the image that judges."""
-    from weighin.cli.trust import provenance as say
+    from weighin.cli.verify import provenance as say
 
     return say(given)
 
 
 def predicate(given: argparse.Namespace) -> int:
     """Judge again, and write what is to be attested of the record."""
-    from weighin.cli.trust import predicate as leave
+    from weighin.cli.verify import predicate as leave
 
     _judged_by(given.image)
     return leave(given)
@@ -442,9 +442,9 @@ def labels(given: argparse.Namespace) -> int:
     from datetime import UTC, datetime
 
     from weighin.contract import read_contract
-    from weighin.data.prediction_log import LogTables
-    from weighin.serving.labels import append_labels, read_labels
-    from weighin.serving.sinks import sink_for
+    from weighin.prediction_log.labels import append_labels, read_labels
+    from weighin.prediction_log.sinks import sink_for
+    from weighin.prediction_log.tables import LogTables
 
     tables = LogTables.of(read_contract(given.contract))
     with contextlib.closing(sink_for(tables)) as sink:

@@ -17,7 +17,7 @@ def doctor(given: argparse.Namespace) -> int:
     """Print a line for each finding; 1 where something is missing, 6 where something could not be told, else 0."""
     from weighin.doctor import CANNOT_TELL, MISSING, check_files, check_settings
     from weighin.doctor.callers import read_workflows
-    from weighin.runner.github import GitHub
+    from weighin.github.client import GitHub
 
     root = Path()
     repository = given.repository or os.environ.get("GITHUB_REPOSITORY", "")

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from weighin.canonical import write_json
 from weighin.contract import Check, read_contract
 from weighin.contract.checks import KS_CELLS, DriftRule, checks, cut, drift_columns
 from weighin.contract.reading import ContractFile
@@ -21,11 +22,11 @@ from weighin.contract.sources import Files, StoredProfile
 from weighin.data.profile import Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.datasets import relation
 from weighin.errors import ContractError, NotEvaluated
 from weighin.outcome import Direction, Limit, Outcome, Unmeasured, blame, decide, gate
 from weighin.record.decision import EXIT
-from weighin.record.encode import encode_outcome, write_json
+from weighin.record.outcomes import encode_outcome
+from weighin.resolve.datasets import relation
 from weighin.stats.intervals import Undefined
 from weighin.suites.drift import compared
 
@@ -114,7 +115,7 @@ def counted(file: ContractFile, dataset: str, moment: datetime, like: Profile | 
     given = contract.data.source(dataset)
     if isinstance(given, StoredProfile):
         from weighin.registry.mlflow import Registry
-        from weighin.resolve import stored_profile
+        from weighin.registry.profiles import stored_profile
 
         aliases = contract.model.aliases
         alias = aliases.champion if given.profile == "champion" else aliases.challenger
@@ -128,7 +129,7 @@ def counted(file: ContractFile, dataset: str, moment: datetime, like: Profile | 
 def store(given: argparse.Namespace) -> int:
     """Count the reference, write the profile, store it with a version."""
     from weighin.registry.mlflow import Registry
-    from weighin.resolve import STORED
+    from weighin.registry.profiles import STORED
 
     file = read_contract(given.contract)
     found = counted(file, "reference", file.contract.as_of or datetime.now(UTC))

@@ -11,17 +11,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
-from weighin.cli.titles import titles_of
+from weighin.canonical import write_json
+from weighin.cli.release import titles_of
 from weighin.contract import read_contract
-from weighin.data.prediction_log import LogTables
 from weighin.errors import ContractError, WeighinError
-from weighin.monitor.document import EXIT_CODES, Run, document
 from weighin.monitor.health import Health
 from weighin.monitor.history import history, last_pulse
-from weighin.monitor.metrics import exposition, push, write_textfile
+from weighin.monitor.prometheus import exposition, push, write_textfile
+from weighin.monitor.result import EXIT_CODES, Run, document
 from weighin.monitor.run import Watcher
-from weighin.monitor.upkeep import keep
-from weighin.record.encode import write_json
+from weighin.prediction_log.retention import keep
+from weighin.prediction_log.tables import LogTables
 from weighin.report.monitor import page
 
 HOUR = timedelta(hours=1)

@@ -25,7 +25,7 @@ def titles_of(given: argparse.Namespace) -> Titles:
 
 def rollback(given: argparse.Namespace) -> int:
     """Make an earlier version champion again."""
-    from weighin.rollback import rollback as go_back
+    from weighin.release.rollback import rollback as go_back
 
     titles, spec = titles_of(given), read_contract(given.contract).contract.deploy
     done = go_back(
@@ -53,7 +53,7 @@ def rollback(given: argparse.Namespace) -> int:
 
 def deploy(given: argparse.Namespace) -> int:
     """Tell the servers to load the champion, and ask them until they do."""
-    from weighin.deploy import bring, prove
+    from weighin.release.deploy import bring, prove
 
     titles, file = titles_of(given), read_contract(given.contract)
     spec = file.contract.deploy
@@ -69,8 +69,8 @@ def deploy(given: argparse.Namespace) -> int:
 
 def accept(given: argparse.Namespace) -> int:
     """Copy a version that was promoted elsewhere, with its record, and make it champion here."""
-    from weighin.accept import accept as receive
     from weighin.record.signature import trusted_key
+    from weighin.release.import_version import accept as receive
 
     titles, file = titles_of(given), read_contract(given.contract)
     source = titles.registry if given.source == "same" else Registry(given.source)
@@ -86,9 +86,9 @@ def accept(given: argparse.Namespace) -> int:
 
 def serve_champion(given: argparse.Namespace) -> int:
     """Serve the champion, and at SIGHUP the champion of then."""
-    from weighin.data.prediction_log import LogTables
+    from weighin.prediction_log.sinks import sink_for
+    from weighin.prediction_log.tables import LogTables
     from weighin.serving.follow import follow
-    from weighin.serving.sinks import sink_for
 
     file = read_contract(given.contract)
     log = None if file.contract.monitor is None else LogTables.of(file)

@@ -6,10 +6,10 @@ import argparse
 import os
 import sys
 
+from weighin.canonical import write_json
 from weighin.errors import ContractError, NotEvaluated
 from weighin.record.attestation import Attestation, Identity
 from weighin.record.attestation import predicate as head
-from weighin.record.encode import write_json
 
 PREDICATE = "predicate.json"
 
@@ -70,8 +70,8 @@ def provenance(given: argparse.Namespace) -> int:
 def predicate(given: argparse.Namespace) -> int:
     """Judge again from the evidence; if the record says the same, and it passed, write what is to be attested of it."""
     from weighin.contract import read_contract
-    from weighin.judge import decide_again
-    from weighin.promote import checked_record
+    from weighin.release.promote import checked_record
+    from weighin.verdict.judge import decide_again
 
     file = read_contract(given.contract)
     subject, binding, decision = decide_again(file, given.work, given.reports)

@@ -30,11 +30,12 @@ from weighin.runner import forked
 MESSAGE_BYTES = 2**20
 GROUPS = {
     "judge": (
-        *("pytest", "pandas", "pyarrow.dataset", "weighin.cli.commands", "weighin.resolve", "weighin.judge"),
+        *("pytest", "pandas", "pyarrow.dataset", "weighin.cli.commands"),
+        *("weighin.resolve.models", "weighin.verdict.judge"),
         *("weighin.suites.plugin", "weighin.report.html"),
     ),
     "models": (
-        *("weighin.predict:prepare", "weighin.data.engines.duckdb", "ibis.backends.duckdb"),
+        *("weighin.model.predict:prepare", "weighin.data.engines.duckdb", "ibis.backends.duckdb"),
         *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
     ),
     "data_quality": ("weighin.suites.data_quality", "great_expectations"),

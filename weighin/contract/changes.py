@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from weighin.canonical import file_digest, read_json
 from weighin.contract.models import Contract
 from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractFile, read_contract
 from weighin.contract.sources import Files
 from weighin.contract.stricter import Compared, LimitChange, compare
 from weighin.errors import ContractError, EvidenceError
-from weighin.record.encode import file_digest, read_json
 
 SCHEMA = "weighin/changes/v2"
 FILE = "changes.json"

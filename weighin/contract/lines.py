@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from weighin.bounded import Unreadable, content, yaml_nodes
+from weighin.untrusted.bounded import Unreadable, content, yaml_nodes
 
 Match = Callable[[yaml.Node], bool]
 

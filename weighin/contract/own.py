@@ -1,7 +1,7 @@
 """What a team adds: suites of its own, tests beside ours in the file of a gate, and metrics.
 
 All of it is code of the repository. The judge of our own suites never imports it: it runs in a judge of its own, whose
-outcomes can add checks that block and can change none of ours (weighin/judge.py).
+outcomes can add checks that block and can change none of ours (weighin/verdict/judge.py).
 """
 
 from __future__ import annotations

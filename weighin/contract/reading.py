@@ -14,11 +14,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from weighin.bounded import Unreadable, content, yaml_nodes, yaml_value
 from weighin.contract.checks import checks
 from weighin.contract.models import Contract
 from weighin.contract.sources import Files
 from weighin.errors import ContractError
+from weighin.untrusted.bounded import Unreadable, content, yaml_nodes, yaml_value
 
 SHOWN = 120
 """Letters of a wrong value in a message."""

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from weighin.canonical import canonical, digest, read_json, write_json
 from weighin.data.cells import Cells, Counts, Moments
 from weighin.data.relation import Kind
 from weighin.errors import EvidenceError
-from weighin.record.encode import canonical, digest, read_json, write_json
-from weighin.redact import reduced
+from weighin.untrusted.redact import reduced
 
 SCHEMA = "weighin/profile/v1"
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from weighin.contract.sources import Files, Query, Span
 from weighin.data.engines import Engine, engine_for, located
 from weighin.errors import NotEvaluated
-from weighin.redact import reduced
+from weighin.untrusted.redact import reduced
 
 Kind = Literal["integer", "float", "string", "boolean", "timestamp", "date", "other"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from weighin.data.arrow import Unsound, read_table
 from weighin.errors import NotEvaluated
-from weighin.redact import reduced
+from weighin.untrusted.redact import reduced
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:

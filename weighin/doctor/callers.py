@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from weighin.bounded import content, yaml_value
+from weighin.untrusted.bounded import content, yaml_value
 
 FOLDER = ".github/workflows"
 _OURS = re.compile(r"(?P<where>\.|[\w.-]+/[\w.-]+)/\.github/workflows/(?P<file>[\w.-]+\.yml)(?:@(?P<ref>.+))?")

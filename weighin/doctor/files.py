@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from weighin.changes import named_files
 from weighin.contract import checks, read_contract
+from weighin.contract.changes import named_files
 from weighin.contract.reading import ContractErrors, ContractFile
 from weighin.doctor.callers import FOLDER, Call, Workflow, facts, pinned
 from weighin.doctor.finding import Finding, cannot_tell, missing, ok

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from weighin.runner.inert import plain_line
+from weighin.github.escape import plain_line
 
 OK, MISSING, CANNOT_TELL = "ok", "missing", "cannot tell"
 

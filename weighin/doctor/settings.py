@@ -14,7 +14,7 @@ from typing import Any
 from weighin.doctor.callers import Call, Workflow, facts
 from weighin.doctor.files import GATE, asks, release_branches
 from weighin.doctor.finding import Finding, cannot_tell, missing, ok
-from weighin.runner.github import TOKENS, GitHub, Unanswered, quoted
+from weighin.github.client import TOKENS, GitHub, Unanswered, quoted
 
 ADMINISTRATION, METADATA = "administration: read", "metadata: read"
 LONG_LIVED = re.compile(

@@ -15,7 +15,7 @@ import os
 import sys
 from pathlib import Path
 
-from weighin.runner.github import TOKENS, GitHub, Unanswered, quoted
+from weighin.github.client import TOKENS, GitHub, Unanswered, quoted
 
 LETTERS = 65_536
 REFUSED = (401, 403, 404)

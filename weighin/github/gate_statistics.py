@@ -23,8 +23,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from weighin.runner.github import GitHub, Unanswered, quoted
-from weighin.runner.inert import plain_line, text
+from weighin.github.client import GitHub, Unanswered, quoted
+from weighin.github.escape import plain_line, text
 
 SCHEMA = "weighin/figures/v1"
 GATE = "gate"

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weighin.runner.inert import plain_line, text
+from weighin.github.escape import plain_line, text
 
 SCHEMA = "weighin/monitor/v1"
 MEANING = {

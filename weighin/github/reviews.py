@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from weighin.runner.github import GitHub, Unanswered, quoted
+from weighin.github.client import GitHub, Unanswered, quoted
 
 SCHEMA = "weighin/reviews/v1"
 

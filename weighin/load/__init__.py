@@ -14,7 +14,8 @@ leaves one row per request in `responses-<role>-<start>.arrow`, and says how lat
 
 from __future__ import annotations
 
-from weighin.load.generate import Workers, generate
+from weighin.load.generate import generate
 from weighin.load.log import SCHEMA, LoadLog, read_log
+from weighin.load.schedule import Workers
 
 __all__ = ["SCHEMA", "LoadLog", "Workers", "generate", "read_log"]

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from weighin.errors import NotEvaluated
-from weighin.predict import answers_in
+from weighin.model.predict import answers_in
 
 ERROR_LETTERS = 200
 """A server's own words may be long, and there may be many of them."""

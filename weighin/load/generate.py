@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from weighin.errors import NotEvaluated
 from weighin.load.log import log_name, read_log, write_histogram, write_log
 from weighin.load.probes import probe
 from weighin.load.replay import replay
-from weighin.load.schedule import schedule
+from weighin.load.schedule import Workers, schedule
 from weighin.load.send import send, wait_until_healthy
 from weighin.runner.plan import LoadPlan
 from weighin.runner.sessions import READY
@@ -19,15 +18,6 @@ from weighin.runner.sessions import READY
 FACTS = "session.json"
 TURN_SECONDS = 7200.0
 """How long a generator waits for its turn; whoever started it ends it long before."""
-
-
-@dataclass(frozen=True)
-class Workers:
-    """So many processes connect to this address of ours, and take every `number`-th arrival each."""
-
-    number: int
-    host: str
-    port: int
 
 
 def generate(

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from weighin.errors import NotEvaluated
-from weighin.load.generate import Workers
 from weighin.load.log import Response
-from weighin.load.schedule import arrivals
+from weighin.load.schedule import Workers, arrivals
 from weighin.load.send import breaks, hopeless, undisturbed
-from weighin.redact import cause, reduced, type_of
 from weighin.runner.plan import LoadPlan
+from weighin.untrusted.redact import cause, reduced, type_of
 
 try:
     import locust

@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from weighin.bounded import json_value
 from weighin.load.answer import read_answer
 from weighin.load.client import Client
 from weighin.load.schedule import bodies
-from weighin.redact import reduced
 from weighin.runner.plan import Interface
+from weighin.untrusted.bounded import json_value
+from weighin.untrusted.redact import reduced
 
 EXAMPLE = "input_example.json"
 EXAMPLE_BYTES = 2**20

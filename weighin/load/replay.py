@@ -6,13 +6,13 @@ import asyncio
 import time
 from pathlib import Path
 
-from weighin.data.requests import Requests
 from weighin.errors import NotEvaluated
 from weighin.load.answer import read_answer
 from weighin.load.client import Client
 from weighin.load.log import WARM_UP, Response
 from weighin.load.schedule import Bodies, rows_as_json
 from weighin.load.send import precise_loop, undisturbed
+from weighin.prediction_log.requests import Requests
 from weighin.runner.plan import LoadPlan
 
 WARM_UP_REQUESTS = 20

@@ -45,6 +45,15 @@ def arrivals(plan: LoadPlan, seed: Sequence[int]) -> tuple[Floats, ...]:
 
 
 @dataclass(frozen=True)
+class Workers:
+    """So many processes connect to this address of ours, and take every `number`-th arrival each."""
+
+    number: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
 class Bodies:
     """Requests as JSON, from rows that are encoded already: a body is put together in microseconds, when it is sent."""
 

@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from weighin.canonical import file_digest
 from weighin.data.table import read_arrow
 from weighin.errors import NotEvaluated
-from weighin.record.encode import file_digest
-from weighin.redact import cause, listed, reduced
+from weighin.untrusted.redact import cause, listed, reduced
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def predict(model: Path, features: Path, out: Path, columns: tuple[int, ...], sh
         with pa.OSFile(str(out / f"{path.stem}.arrow"), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             writer.write_batch(batch.replace_schema_metadata(schema.metadata))
     if shap_rows:
-        from weighin.explain import shap_values, write_shap
+        from weighin.model.shap import shap_values, write_shap
 
         rows = pd.read_parquet(features / "holdout.parquet")
         try:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from weighin.canonical import canonical, digest, read_json, write_json
 from weighin.errors import ContractError, EvidenceError
-from weighin.record.encode import canonical, digest, read_json, write_json
 from weighin.runner.artifact import manifest_digest
 
 SCHEMA = "weighin/subject/v1"

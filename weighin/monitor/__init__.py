@@ -1,6 +1,6 @@
 """Watching after the release: the same rule, applied again and again to what the champion answers.
 
-log      reads the prediction log that a server writes (`weighin.serving.log`)
+log      reads the prediction log that a server writes (`weighin.prediction_log.writer`)
 watched  what the contract wants watched, as checks with limits
 alarm    how sure a window has to be, so that looking every five minutes raises few false alarms in a month
 windows  cuts the log as a look needs it, and puts a shadow's answers beside the champion's

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from weighin.contract.release import Deploy
 from weighin.errors import PromotionError
-from weighin.monitor.look import Look
+from weighin.monitor.evaluate import Look
 from weighin.registry.champion import Titles
 from weighin.registry.ledger import Entry
-from weighin.rollback import Rollback, rollback
+from weighin.release.rollback import Rollback, rollback
 
 OWNER = "weighin monitor"
 

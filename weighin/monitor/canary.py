@@ -34,10 +34,10 @@ from weighin.contract.models import Contract
 from weighin.contract.shadow import BLOCK
 from weighin.contract.sources import Span
 from weighin.errors import ContractError, NotEvaluated
+from weighin.model.predict import COLUMN
 from weighin.monitor.alarm import alarm, window_alpha
-from weighin.monitor.log import Found, Log
 from weighin.outcome import Direction, Limit, Measurement, Outcome, Status, Unmeasured, decide
-from weighin.predict import COLUMN
+from weighin.prediction_log.reader import Found, Log
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Interval, Undefined, clopper_pearson, difference_of_shares
 from weighin.stats.latency import Moments, quantile, ratio

@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 
 from weighin.contract.models import Contract
 from weighin.contract.stream import PARAMETERS, Adwin, Stream
-from weighin.data.prediction_log import LogTables
 from weighin.errors import ContractError
-from weighin.monitor.log import Faults, Log
-from weighin.monitor.watched import threshold
-from weighin.predict import COLUMN, Floats
+from weighin.model.predict import COLUMN, Floats
+from weighin.monitor.rules import threshold
+from weighin.prediction_log.reader import Faults, Log
+from weighin.prediction_log.tables import LogTables
 
 ERROR = "error"
 NUMBERS = ("integer", "float", "boolean")
@@ -116,7 +116,7 @@ def followed(
 ) -> tuple[Followed, ...]:
     """Feed every stream of a contract.
 
-    rows      of the log, as `weighin.monitor.log.Found` has them, in the order in which they came
+    rows      of the log, as `weighin.prediction_log.reader.Found` has them, in the order in which they came
     labelled  the same of rows whose labels have come, in the order of those
     Errors: `ContractError` for a stream of what is no number, is not logged, or needs a `scale`.
     """

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from weighin.predict import Floats
+from weighin.model.predict import Floats
 from weighin.stats.intervals import Interval, Undefined
 from weighin.stats.metrics import CLIP, METRICS, MIN_RARER, table_value
 

@@ -24,11 +24,11 @@ from weighin.data.profile import Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.errors import WeighinError
+from weighin.model.predict import COLUMN, prediction_columns
 from weighin.monitor.alarm import Alarm, alarm
-from weighin.monitor.estimate import estimate
-from weighin.monitor.watched import Watched, columns_of, threshold, watched
+from weighin.monitor.estimated_performance import estimate
+from weighin.monitor.rules import Watched, columns_of, threshold, watched
 from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
-from weighin.predict import COLUMN, prediction_columns
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Interval, Undefined, clopper_pearson
 from weighin.stats.metrics import METRICS, Scored

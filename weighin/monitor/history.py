@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from weighin.contract.monitor import Monitor
+from weighin.monitor.evaluate import Look
 from weighin.monitor.journal import Event
-from weighin.monitor.look import Look
 from weighin.outcome import Measurement
 from weighin.registry.ledger import Entry
 from weighin.registry.mlflow import Registry, quoted

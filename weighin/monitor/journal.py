@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from weighin.canonical import canonical, digest
 from weighin.contract.monitor import Action
 from weighin.errors import PromotionError
-from weighin.monitor.stream import Position
-from weighin.record.encode import canonical, digest
+from weighin.monitor.detectors import Position
 from weighin.registry.chain import Chain, summed
 from weighin.registry.mlflow import Registry
 

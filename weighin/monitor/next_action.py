@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from weighin.contract.monitor import Action, Monitor
-from weighin.monitor.back import OWNER
+from weighin.monitor.auto_rollback import OWNER
+from weighin.monitor.detectors import Signal
+from weighin.monitor.evaluate import Look
 from weighin.monitor.journal import Event, State, place
-from weighin.monitor.look import Look
-from weighin.monitor.stream import Signal
 from weighin.outcome import Outcome, Status
 from weighin.registry.ledger import Entry
 

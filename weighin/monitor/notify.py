@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from weighin.contract.monitor import Alert, Retrain
-from weighin.runner.github import GitHub, Unanswered, quoted
-from weighin.runner.inert import text
+from weighin.github.client import GitHub, Unanswered, quoted
+from weighin.github.escape import text
 
 SECONDS = 15
 SIGNATURE, MOMENT = "weighin-signature", "weighin-timestamp"

@@ -23,7 +23,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from weighin.errors import without_password
-from weighin.monitor.document import EXIT_CODES
+from weighin.monitor.result import EXIT_CODES
 from weighin.outcome import Status
 
 PREFIX = "weighin_monitor_"
@@ -34,7 +34,7 @@ SECONDS = 10
 def exposition(document: Mapping[str, Any]) -> str:
     """The metrics of a look, in the text format.
 
-    document  as `weighin.monitor.document.document` makes it
+    document  as `weighin.monitor.result.document` makes it
     What was not measured has no value, which is not the same as zero; an end of an interval may be infinite.
     """
     return generate_latest(_Collected(document)).decode()

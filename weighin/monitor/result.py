@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from weighin.contract.monitor import Monitor
+from weighin.monitor.detectors import Followed
+from weighin.monitor.evaluate import Look
 from weighin.monitor.journal import Event, State
-from weighin.monitor.look import Look
-from weighin.monitor.stream import Followed
 from weighin.outcome import Status
-from weighin.record.encode import encode_outcome
+from weighin.record.outcomes import encode_outcome
 
 SCHEMA = "weighin/monitor/v1"
 CALM, ALARM, UNDECIDED, BLIND = "calm", "alarm", "undecided", "blind"

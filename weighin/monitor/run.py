@@ -19,27 +19,27 @@ from typing import Literal
 
 import pyarrow as pa
 
+from weighin.canonical import canonical, digest, write_json
 from weighin.contract.monitor import Monitor, Window
 from weighin.contract.reading import ContractFile
 from weighin.data.profile import Profile
 from weighin.errors import DeployError, EvidenceError, NotEvaluated, PromotionError, WeighinError
-from weighin.monitor import tell
-from weighin.monitor.back import go_back
-from weighin.monitor.document import Run, document, state_of
-from weighin.monitor.due import Now, Step, due
+from weighin.model.subject import ModelVersion
+from weighin.monitor import notify
+from weighin.monitor.auto_rollback import go_back
+from weighin.monitor.detectors import Followed, Signal, follow
+from weighin.monitor.evaluate import Champion, Look, Windows, look
 from weighin.monitor.history import Pulse
 from weighin.monitor.journal import FACTS, Event, Journal, State
-from weighin.monitor.log import Log
-from weighin.monitor.look import Champion, Look, Windows, look
-from weighin.monitor.stream import Followed, Signal, follow
-from weighin.monitor.watched import baseline_of
+from weighin.monitor.next_action import Now, Step, due
+from weighin.monitor.result import Run, document, state_of
+from weighin.monitor.rules import baseline_of
 from weighin.monitor.windows import LoggedWindows
-from weighin.record.encode import canonical, digest, write_json
+from weighin.prediction_log.reader import Log
 from weighin.registry.champion import Titles, who
 from weighin.registry.ledger import Entry
 from weighin.registry.mlflow import Address
-from weighin.resolve import stored_profile
-from weighin.subject import ModelVersion
+from weighin.registry.profiles import stored_profile
 
 WATCHED = "weighin.watched"
 """Tag of a version that is watched: the moment of the last look."""
@@ -269,7 +269,7 @@ class _Acting:
             },
             "alarm": alarm.number,
         }
-        return tell.ask_to_train(monitor.retrain, values, self.watcher.environment)
+        return notify.ask_to_train(monitor.retrain, values, self.watcher.environment)
 
     def _tell(self, facts: Sequence[Event], state: State) -> list[str]:
         """One message for what hangs together: an alarm, the rollback because of it, and what came of that."""
@@ -277,14 +277,14 @@ class _Acting:
         for root in dict.fromkeys(state.root(e) for e in facts):
             news = [e for e in facts if state.root(e) == root]
             before = [e for e in state.events if e.kind in FACTS and state.root(e) == root and e not in news]
-            failed += tell.tell(self.watcher.monitor.alerts, self._news(root, news, before), self.watcher.environment)
+            failed += notify.tell(self.watcher.monitor.alerts, self._news(root, news, before), self.watcher.environment)
         return failed
 
-    def _news(self, root: Event, news: Sequence[Event], before: Sequence[Event]) -> tell.News:
+    def _news(self, root: Event, news: Sequence[Event], before: Sequence[Event]) -> notify.News:
         model = self.watcher.titles.model
         gravest = min(news, key=lambda e: list(_TITLES).index(e.kind))
         events = [{n: getattr(e, n) for n in ("number", "kind", "version", "checks", "then", "said")} for e in news]
-        return tell.News(
+        return notify.News(
             key=f"{model}/{root.version}/{root.reign}",
             title=f"{model} version {gravest.version}: {_TITLES[gravest.kind]}",
             lines=tuple(map(_line, news)),

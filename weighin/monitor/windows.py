@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from weighin.contract.models import Contract
 from weighin.contract.monitor import Window
-from weighin.monitor.log import Faults, Found, Kind, Log
-from weighin.monitor.look import ABOUT, OTHER, OWN
-from weighin.predict import COLUMN, Floats
+from weighin.model.predict import COLUMN, Floats
+from weighin.monitor.evaluate import ABOUT, OTHER, OWN
+from weighin.prediction_log.reader import Faults, Found, Kind, Log
 from weighin.stats.metrics import Bools
 
 MOST_ROWS = 200_000
@@ -67,11 +67,11 @@ class LoggedWindows:
         return (*self.faults.sentences, *self._cut)
 
     def window(self, window: Window, now: datetime, back: int, *, labelled: bool) -> pa.Table:
-        """As `weighin.monitor.look.Windows`; oldest first. Errors: `NotEvaluated` when the log cannot be read."""
+        """As `weighin.monitor.evaluate.Windows`; oldest first. Errors: `NotEvaluated` when the log cannot be read."""
         return self._looked_at(self._rows(window, now, back, labelled), now, labelled)
 
     def last(self, now: datetime) -> datetime | None:
-        """As `weighin.monitor.look.Windows`. Errors: `NotEvaluated` when the log cannot be read."""
+        """As `weighin.monitor.evaluate.Windows`. Errors: `NotEvaluated` when the log cannot be read."""
         found = self._log.last_rows(1, now, version=self._version, since=self._since).rows
         moment: datetime | None = found["at"][0].as_py() if found.num_rows else None
         return moment

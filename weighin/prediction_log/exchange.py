@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from weighin.bounded import json_value
-from weighin.data.prediction_log import LogTables
 from weighin.errors import NotEvaluated
+from weighin.prediction_log.tables import LogTables
+from weighin.untrusted.bounded import json_value
 
 Features = Mapping[str, Sequence[Any]]
 ReadFeatures = Callable[[bytes, str], Features]
@@ -238,7 +238,7 @@ def mlflow_predictions(body: bytes, answers: tuple[int, ...]) -> Sequence[Sequen
     >>> mlflow_predictions(b'{"predictions": [[0.2, 0.8], [0.6, 0.4]]}', (1,))
     [[0.8], [0.4]]
     """
-    from weighin.predict import answers_in
+    from weighin.model.predict import answers_in
 
     found = json_value(body)
     if not isinstance(found, dict) or "predictions" not in found:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from weighin.data.prediction_log import LogTables
 from weighin.errors import ContractError, NotEvaluated
-from weighin.serving.sinks import Sink
+from weighin.prediction_log.sinks import Sink
+from weighin.prediction_log.tables import LogTables
 
 ROWS = 50_000
 """In one transaction, or one file."""

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 
 from weighin.contract.reading import ContractFile
 from weighin.contract.sources import Span
-from weighin.data.prediction_log import KEY, LogTables
 from weighin.errors import NotEvaluated
-from weighin.monitor.stores import Part, Store, store_for
+from weighin.prediction_log.stores import Part, Store, store_for
+from weighin.prediction_log.tables import KEY, LogTables
 
 AHEAD = timedelta(minutes=5)
 """So far clocks of servers may differ; rows that lie further ahead are left out."""

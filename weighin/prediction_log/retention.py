@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from weighin.data.prediction_log import LogTables
-from weighin.monitor.stores import MEMORY, Folder, LogFile
-from weighin.serving.sinks import sink_for
+from weighin.prediction_log.sinks import sink_for
+from weighin.prediction_log.stores import MEMORY, Folder, LogFile
+from weighin.prediction_log.tables import LogTables
 
 SETTLED = timedelta(hours=2)
 """Nobody writes or reads files of this age at the moment, but in looks at long spans."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from weighin.data.engines import Engine
-from weighin.data.prediction_log import LogTables
 from weighin.errors import NotEvaluated
+from weighin.prediction_log.tables import LogTables
 
 MEMORY = "256MB"
 """What DuckDB may hold in a look, besides what Python holds."""

@@ -20,8 +20,8 @@ from typing import Any
 import pyarrow as pa
 
 from weighin.errors import WeighinError, without_password
-from weighin.serving.exchange import Exchange, read
-from weighin.serving.sinks import Sink, SinkError, Unstorable
+from weighin.prediction_log.exchange import Exchange, read
+from weighin.prediction_log.sinks import Sink, SinkError, Unstorable
 
 LOGGER = logging.getLogger("weighin.log")
 SAY_SECONDS = 60.0

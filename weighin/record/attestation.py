@@ -19,8 +19,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from weighin.canonical import digest
 from weighin.errors import ContractError, RecordRefused
-from weighin.record.encode import digest
 from weighin.record.signature import PAYLOAD_TYPE, STATEMENT
 
 if TYPE_CHECKING:

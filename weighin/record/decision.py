@@ -12,16 +12,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from weighin.canonical import canonical, digest, plain
 from weighin.contract import Check, checks
 from weighin.contract.models import TimeBlock
 from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractFile
 from weighin.contract.stricter import Compared
 from weighin.errors import EvidenceError
+from weighin.model.subject import Subject
 from weighin.outcome import Outcome, Status, Unmeasured, blame, decide, gate
-from weighin.record.encode import canonical, digest, encode_outcome, plain
+from weighin.record.outcomes import encode_outcome
 from weighin.record.suite import Binding, SuiteOutcomes
-from weighin.subject import Subject
 
 SCHEMA = "weighin/decision/v1"
 VERDICT = "weighin/verdict/v1"

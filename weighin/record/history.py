@@ -14,9 +14,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from weighin.canonical import canonical, digest
 from weighin.errors import ContractError, EvidenceError, RecordRefused, RegistryError
 from weighin.record.attestation import ATTESTED, Attestation
-from weighin.record.encode import canonical, digest
 from weighin.record.signature import SIGNED, SIGNER, Witness, trusted_key
 from weighin.record.verify import Verified, verify
 from weighin.registry.champion import ENTRY, HEAD, Titles, claim_tag

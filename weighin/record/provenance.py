@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from weighin.canonical import read_json, write_json
 from weighin.errors import ContractError, EvidenceError, RecordRefused
 from weighin.record.attestation import BUILT, Attestation, attests, bundle_digest
-from weighin.record.encode import read_json, write_json
 
 SCHEMA = "weighin/provenance/v1"
 FILE = "provenance.json"

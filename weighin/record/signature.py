@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from weighin.canonical import canonical, digest
 from weighin.errors import ContractError, RecordRefused
-from weighin.record.encode import canonical, digest
 from weighin.record.form import ENVELOPE_BYTES, parsed
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from weighin.canonical import canonical, plain, read_json, write_json
 from weighin.errors import EvidenceError
 from weighin.outcome import Outcome
-from weighin.record.encode import canonical, decode_outcome, encode_outcome, plain, read_json, write_json
+from weighin.record.outcomes import decode_outcome, encode_outcome
 
 SCHEMA = "weighin/outcomes/v1"
 FILE = "outcomes.json"

@@ -14,6 +14,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from weighin.canonical import canonical, digest
 from weighin.errors import EvidenceError, RecordRefused
 from weighin.outcome import Status, blame, decide
 from weighin.record.attestation import Attestation
@@ -28,8 +29,8 @@ from weighin.record.decision import (
     risk_sentence,
     verdict_part,
 )
-from weighin.record.encode import canonical, decode_evidence, decode_limit, digest, encode_outcome
 from weighin.record.form import ENVELOPE_BYTES, demand_form, parsed
+from weighin.record.outcomes import decode_evidence, decode_limit, encode_outcome
 from weighin.record.provenance import Provenance
 from weighin.record.signature import Witness, opened
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from weighin.canonical import canonical, digest
 from weighin.errors import PromotionError, RegistryError, without_password
-from weighin.record.encode import canonical, digest
 from weighin.registry.location import artifact_location
 from weighin.registry.mlflow import Registry
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from weighin.canonical import canonical, digest
 from weighin.errors import PromotionError
-from weighin.record.encode import canonical, digest
 from weighin.registry.chain import Chain, summed
 from weighin.registry.mlflow import Registry
 

@@ -24,11 +24,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from weighin.canonical import canonical, digest
 from weighin.errors import LookRefused, RegistryError, without_password
-from weighin.record.encode import canonical, digest
+from weighin.model.subject import ModelVersion
 from weighin.registry.location import artifact_location
 from weighin.registry.mlflow import Registry
-from weighin.subject import ModelVersion
 
 SCHEMA = "weighin/look/v1"
 EXPERIMENT = "weighin-looks"

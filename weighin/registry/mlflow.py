@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from weighin.errors import ContractError, RegistryError, without_password
+from weighin.model.subject import ModelVersion, artifact_digest
 from weighin.registry.location import artifact_location, tracking_uri
-from weighin.subject import ModelVersion, artifact_digest
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts at a busy store
 REMEDIES = {

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from weighin.canonical import read_json
 from weighin.errors import EvidenceError, PromotionError, RegistryError
-from weighin.record.encode import read_json
 from weighin.registry.champion import Titles
 from weighin.registry.ledger import Entry
 

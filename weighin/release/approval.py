@@ -11,12 +11,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from weighin.canonical import read_json, write_json
 from weighin.contract.reading import ContractFile
 from weighin.errors import ContractError, EvidenceError, RecordRefused
-from weighin.record.encode import read_json, write_json
+from weighin.github.reviews import SCHEMA as REVIEWS
 from weighin.record.signature import STATEMENT, Signer, key_id, signed, trusted_key, unsealed
 from weighin.record.verify import verify
-from weighin.runner.reviews import SCHEMA as REVIEWS
 
 PREDICATE = "https://weigh-in.dev/approval/v1"
 LARGEST = 2**20

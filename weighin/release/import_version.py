@@ -14,18 +14,19 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from weighin.canonical import canonical
 from weighin.contract import checks
 from weighin.contract.reading import ContractFile
 from weighin.errors import EvidenceError, PromotionError, without_password
 from weighin.outcome import Status, Unmeasured, blame, decide, gate
-from weighin.promote import allowed, since_anchor
-from weighin.record.encode import canonical, decode_evidence
+from weighin.record.outcomes import decode_evidence
 from weighin.record.signature import SIGNED, SIGNER
 from weighin.record.verify import Verified, verify
 from weighin.registry.champion import Titles
 from weighin.registry.ledger import ACCEPTED, Entry
 from weighin.registry.mlflow import Address, Registry
 from weighin.registry.spent import demand_unspent
+from weighin.release.promote import allowed, since_anchor
 from weighin.runner.artifact import manifest_digest
 
 SOURCE, RECORD = "weighin.source", "weighin.record"

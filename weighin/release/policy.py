@@ -33,7 +33,7 @@ def demand(policy: Path, given: Mapping[str, Any], seconds: float = SECONDS) -> 
         question = json.dumps({"policy": policy.read_text(encoding="utf-8"), "input": dict(given)})
     except (OSError, UnicodeDecodeError) as error:
         raise ContractError(f"the policy cannot be read ({type(error).__name__})", place) from error
-    command = [sys.executable, "-I", "-m", "weighin.policy"]
+    command = [sys.executable, "-I", "-m", "weighin.release.policy"]
     environment = {"PATH": os.environ.get("PATH", "")}
     try:
         asked = subprocess.run(

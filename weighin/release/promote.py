@@ -18,15 +18,15 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from weighin.approval import FOLDER, approvals, listed
+from weighin.canonical import canonical, read_json, write_json
 from weighin.contract.reading import ContractFile
 from weighin.data.profile import Profile
 from weighin.errors import EvidenceError, PromotionError, WeighinError
+from weighin.model.subject import Subject
 from weighin.outcome import Measurement, Status
-from weighin.policy import demand
 from weighin.record.attestation import ATTESTED, Attestation
 from weighin.record.decision import Decision, decision_record, verdict_file
-from weighin.record.encode import canonical, encode_outcome, read_json, write_json
+from weighin.record.outcomes import encode_outcome
 from weighin.record.provenance import proven
 from weighin.record.signature import SIGNED, SIGNER, Signer, Witness, envelope
 from weighin.record.suite import Binding
@@ -35,9 +35,10 @@ from weighin.registry.champion import Titles, who
 from weighin.registry.ledger import Entry
 from weighin.registry.looks import Looks
 from weighin.registry.mlflow import Registry
+from weighin.registry.profiles import STORED
 from weighin.registry.spent import demand_unspent
-from weighin.resolve import STORED
-from weighin.subject import Subject
+from weighin.release.approval import FOLDER, approvals, listed
+from weighin.release.policy import demand
 from weighin.suites.drift import stored_with_model
 from weighin.suites.evidence import Evidence
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weighin.contract.release import Deploy
-from weighin.deploy import Proof, bring
 from weighin.errors import PromotionError
 from weighin.registry.champion import Titles
 from weighin.registry.ledger import Entry
+from weighin.release.deploy import Proof, bring
 
 
 @dataclass(frozen=True)

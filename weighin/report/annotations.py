@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from weighin.github.escape import visible
 from weighin.report.view import CheckView, all_views
-from weighin.runner.inert import visible
 
 SHOWN = 10
 LETTERS = 400

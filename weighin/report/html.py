@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from weighin.github.escape import visible
 from weighin.report import plots
 from weighin.report.view import WORDS, CheckView, cell, check_view, in_order, seconds, versions
-from weighin.runner.inert import visible
 
 
 def report(record: Mapping[str, Any]) -> str:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weighin.changes import Changes, FileChange
+from weighin.contract.changes import Changes, FileChange
+from weighin.github.escape import text, visible
 from weighin.report.view import MARKS, WORDS, CheckView, all_views, in_order, seconds, versions
-from weighin.runner.inert import text, visible
 
 COMMENT_BYTES = 60_000
 """A comment holds 65,536 characters."""

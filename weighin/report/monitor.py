@@ -57,7 +57,7 @@ class Card:
 def page(document: Mapping[str, Any], history: History) -> str:
     """The page of a look.
 
-    document  as `weighin.monitor.document.document` makes it
+    document  as `weighin.monitor.result.document` makes it
     history   what earlier looks saw; it may be empty
     """
     events = _events(document, history)

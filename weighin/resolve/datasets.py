@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from weighin.canonical import file_digest
 from weighin.contract import Contract
 from weighin.contract.checks import cut, drift_columns
 from weighin.contract.reading import ContractFile
@@ -27,7 +28,6 @@ from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.data.table import read_columns
 from weighin.errors import WeighinError
-from weighin.record.encode import file_digest
 from weighin.runner.problem import COLUMNS
 
 Stored = Callable[[str], Profile]

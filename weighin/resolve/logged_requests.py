@@ -16,11 +16,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from weighin.canonical import file_digest
 from weighin.contract.reading import ContractFile
-from weighin.data.requests import Requests
 from weighin.errors import NotEvaluated, WeighinError
-from weighin.monitor.log import Log
-from weighin.record.encode import file_digest
+from weighin.prediction_log.reader import Log
+from weighin.prediction_log.requests import Requests
 from weighin.runner.plan import REQUESTS
 
 ROWS_AT_MOST = 200_000

@@ -12,28 +12,24 @@ other rows, and its judge learns what it relies on.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from weighin.contract.own import own_suites, runs_own_code
 from weighin.contract.reading import ContractFile
-from weighin.data.profile import Profile
 from weighin.data.table import read_columns
-from weighin.datasets import merged, resolve_profiles, resolve_rows
-from weighin.errors import ContractError, NotEvaluated, RegistryError
+from weighin.errors import ContractError, NotEvaluated
 from weighin.load.probes import EXAMPLE, EXAMPLE_BYTES
+from weighin.model.subject import ModelVersion, SealedLook, Subject, artifact_digest
 from weighin.registry.champion import Titles
 from weighin.registry.location import is_embedded, tracking_uri
 from weighin.registry.looks import Looks, row_hashes
 from weighin.registry.mlflow import Registry
+from weighin.registry.profiles import stored_profile
+from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows
+from weighin.resolve.logged_requests import resolve_requests
 from weighin.runner.plan import LOCUSTFILE, Plan
-from weighin.shadow import resolve_requests
-from weighin.subject import ModelVersion, SealedLook, Subject, artifact_digest
-
-STORED = "weighin/profile/reference.json"
-"""Where in a model's run the profile of its reference data lies."""
 
 
 def resolve(
@@ -116,18 +112,6 @@ def _model(source: str, name: str, folder: Path) -> ModelVersion:
         raise ContractError("no such model folder", source, "Give a folder or models:/NAME/VERSION.")
     shutil.copytree(path, folder, symlinks=True)
     return ModelVersion(name, "", "", artifact_digest(folder), source)
-
-
-def stored_profile(model: ModelVersion | None, role: str) -> Profile:
-    """The reference profile that is stored with a model version. Errors: `WeighinError` when there is none."""
-    if model is None or not model.run_id:
-        raise NotEvaluated(f"there is no {role} in the registry whose profile could be used", "data.reference")
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            return Profile.read(Registry().fetch(model.run_id, STORED, Path(scratch)))
-        except RegistryError as error:
-            remedy = "Promotion stores one; `weighin profile --store` does for a model that was not promoted by it."
-            raise NotEvaluated(f"no profile is stored with {model} ({error.fact})", "data.reference", remedy) from error
 
 
 def _input_example(work: Path) -> None:

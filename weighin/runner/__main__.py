@@ -13,7 +13,14 @@ import importlib.util
 import sys
 from pathlib import Path
 
-PROGRAMS = ("docker", "collect", "comment", "reviews", "pulse", "figures")
+PROGRAMS = {
+    "docker": "weighin.runner.docker",
+    "collect": "weighin.runner.collect",
+    "comment": "weighin.github.comment",
+    "reviews": "weighin.github.reviews",
+    "pulse": "weighin.github.monitor_summary",
+    "figures": "weighin.github.gate_statistics",
+}
 
 
 def _load_package() -> None:
@@ -36,7 +43,7 @@ def main() -> int:
     # The folder of this file comes first where Python was started with its path: nothing is to be found in it.
     sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
     _load_package()
-    program = importlib.import_module(f"weighin.runner.{sys.argv.pop(1)}")
+    program = importlib.import_module(PROGRAMS[sys.argv.pop(1)])
     code: int = program.main()
     return code
 

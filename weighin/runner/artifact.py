@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from weighin.redact import cause
+from weighin.untrusted.redact import cause
 
 LEFT_OUT = "registered_model_meta"
 """MLflow adds it on some downloads, and it is no part of the model."""

@@ -30,7 +30,7 @@ MODELS = 4
 """Of so many models, or sets of features, the predictions are kept; the oldest make room."""
 ASKED_ANEW = "candidate"
 """The role that is judged: its model is asked in every run."""
-ENGINE = ("predict.py", "explain.py", "runner/kept.py")
+ENGINE = ("model/predict.py", "model/shap.py", "runner/kept.py")
 
 
 def key_of(work: Path, role: str, plan: Plan) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import psutil
 
-from weighin.redact import cause, keep
 from weighin.runner import kept
 from weighin.runner.artifact import changed
 from weighin.runner.isolated import isolated
@@ -39,6 +38,7 @@ from weighin.runner.sessions import (
     side_by_side,
 )
 from weighin.runner.warm import Process, Warm, error_of
+from weighin.untrusted.redact import cause, keep
 
 PATIENT = {"OMP_WAIT_POLICY": "passive"}
 """For steps that share the machine: a thread that waits for one which another step keeps from running does not spin.

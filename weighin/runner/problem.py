@@ -8,8 +8,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from weighin.redact import keep, listed
-from weighin.runner.inert import plain_line
+from weighin.github.escape import plain_line
+from weighin.untrusted.redact import keep, listed
 
 MARK = "weighin: "
 """How a line of our own begins."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TextIO
 
+from weighin.github.escape import visible
 from weighin.runner.collect import LOAD, Allowed, surplus
-from weighin.runner.inert import visible
 from weighin.runner.problem import last_line, tool_line
 from weighin.runner.reaper import reaped
 

@@ -3,7 +3,7 @@
 The socket belongs to this process; a worker process (`weighin.serving.worker`) inherits it and loads one model. At
 SIGHUP the champion is looked up anew, and a second worker loads it. When the second one accepts connections, the first
 one stops accepting, answers what comes on the connections that it has, and ends; this process does not wait for that.
-A model that cannot be loaded leaves the old one serving, and the proof of a rollback (`weighin.deploy`) then says so.
+A model that cannot be loaded leaves the old one serving; `weighin.release.deploy` notices that after a rollback.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from weighin.data.prediction_log import LogTables
 from weighin.errors import RegistryError, WeighinError
+from weighin.prediction_log.tables import LogTables
+from weighin.prediction_log.writer import CLOSE_SECONDS
 from weighin.registry.champion import Titles
 from weighin.runner.isolated import isolated
-from weighin.serving.log import CLOSE_SECONDS
 from weighin.serving.scoring import LOG, MODEL, VERSION
 from weighin.serving.worker import ANSWER_SECONDS, CLOSED, GRACE_SECONDS, READY
 

@@ -9,8 +9,7 @@ import asyncio
 import time
 import uuid
 
-from weighin.data.prediction_log import REQUEST
-from weighin.serving.exchange import (
+from weighin.prediction_log.exchange import (
     Exchange,
     ReadFeatures,
     ReadPredictions,
@@ -18,8 +17,9 @@ from weighin.serving.exchange import (
     mlflow_features,
     mlflow_predictions,
 )
+from weighin.prediction_log.tables import REQUEST
+from weighin.prediction_log.writer import LogWriter
 from weighin.serving.identity import App, Message, Receive, Send
-from weighin.serving.log import LogWriter
 
 HEADER = b"x-request-id"
 """Where a client says an id of its own, and learns the one that is logged: labels name it."""

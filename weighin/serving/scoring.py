@@ -9,14 +9,14 @@ import os
 import sys
 from pathlib import Path
 
-from weighin.data.prediction_log import LogTables
 from weighin.errors import WeighinError
-from weighin.serving.exchange import Served
+from weighin.model.subject import artifact_digest
+from weighin.prediction_log.exchange import Served
+from weighin.prediction_log.sinks import sink_for
+from weighin.prediction_log.tables import LogTables
+from weighin.prediction_log.writer import LogWriter
 from weighin.serving.identity import App, Identity
-from weighin.serving.log import LogWriter
 from weighin.serving.logged import Logged
-from weighin.serving.sinks import sink_for
-from weighin.subject import artifact_digest
 
 MODEL = "WEIGHIN_SERVE_MODEL"
 """Environment variable: the folder of the model's files."""

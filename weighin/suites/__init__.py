@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from weighin.contract import Check
@@ -15,9 +16,12 @@ from weighin.contract.checks import MetricRule
 from weighin.errors import EvidenceError, NotEvaluated, WeighinError
 from weighin.outcome import Measurement, Unmeasured
 from weighin.record.suite import SuiteOutcomes
-from weighin.redact import reduced
 from weighin.stats.intervals import Undefined
 from weighin.suites.evidence import Evidence
+from weighin.untrusted.redact import reduced
+
+CHECKS = Path(__file__).with_name("contract_checks.py")
+"""The test file of which pytest makes one test for each check."""
 
 SUITES = ("data_quality", "performance", "drift", "explainability", "load", "shadow", "sealed")
 
@@ -49,7 +53,7 @@ def informed(suite: str, evidence: Evidence) -> Sequence[Mapping[str, Any]]:
     """What a suite has to show besides its outcomes; where that fails, the reason in its place."""
     if suite not in SUITES:
         return ()  # a team's own
-    module = import_module(f"weighin.suites.{suite}")
+    module = import_module(f"weighin.suites.{'information' if suite == 'performance' else suite}")
     if not hasattr(module, "information"):
         return ()
     try:

@@ -14,18 +14,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from weighin.bounded import content, json_value
 from weighin.contract import Check, Contract
 from weighin.contract.quality import DataQuality
 from weighin.contract.rules import ColumnRule, QualityRule, quality_rules
 from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement, Status, Unmeasured, census, decide
-from weighin.redact import reduced_text
 from weighin.suites.evidence import Evidence
 from weighin.suites.expectations import FOLDER, SUITE, added_column, write_suite
 from weighin.suites.quality_columns import QualityColumns, quality_columns
 from weighin.suites.quality_docs import LOST, NOT_SHOWN, OBSERVED, Found, write_docs
 from weighin.suites.quality_engines import Configuration, Engine, choose, count, widest
+from weighin.untrusted.bounded import content, json_value
+from weighin.untrusted.redact import reduced_text
 
 SUITE_BYTES = 64 * 2**20
 SMALL = 10

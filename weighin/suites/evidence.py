@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from weighin.bounded import json_value
+from weighin.canonical import file_digest
 from weighin.contract import Contract
 from weighin.contract.checks import cut
 from weighin.contract.models import TimeBlock
@@ -24,14 +24,14 @@ from weighin.data.table import group_codes, read_columns
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog, read_log
 from weighin.load.log import log_name
-from weighin.predict import COLUMN, must_be_probabilities, read_predictions
-from weighin.record.encode import file_digest
+from weighin.model.predict import COLUMN, must_be_probabilities, read_predictions
+from weighin.model.subject import Subject
 from weighin.record.suite import SuiteOutcomes
 from weighin.runner.plan import Session, sessions
 from weighin.stats.intervals import Codes
 from weighin.stats.metrics import Scored
-from weighin.subject import Subject
 from weighin.suites.rows import Rows, condition
+from weighin.untrusted.bounded import json_value
 
 Floats = NDArray[np.float64]
 FACTS_BYTES = 4 * 2**20

@@ -16,11 +16,11 @@ import pyarrow.dataset as ds
 
 from weighin.contract.checks import checks
 from weighin.errors import WeighinError
+from weighin.model.predict import COLUMN
 from weighin.outcome import Measurement, Outcome, Status
-from weighin.predict import COLUMN
 from weighin.record.suite import SuiteOutcomes
-from weighin.redact import reduced
 from weighin.suites.evidence import Evidence
+from weighin.untrusted.redact import reduced
 
 ROWS = 5_000
 """Rows of each table that are drawn; the numbers come from all rows."""

@@ -18,7 +18,7 @@ from weighin.contract.checks import ImportanceRule
 from weighin.contract.gates import Explainability
 from weighin.data import permute
 from weighin.errors import NotEvaluated
-from weighin.explain import read_shap
+from weighin.model.shap import read_shap
 from weighin.outcome import Measurement, Unmeasured, census
 from weighin.stats.importance import importance, per_row, rank_agreement, reliance, share
 from weighin.stats.intervals import Codes, Floats, Undefined

@@ -24,7 +24,7 @@ from weighin.suites.rows import Rows
 Table = Mapping[str, Any]
 
 
-def tables(evidence: Evidence) -> list[Table]:
+def information(evidence: Evidence) -> list[Table]:
     """All tables that can be made of the holdout. Errors: `NotEvaluated`, `Undefined`."""
     rows = evidence.rows("holdout")
     found = [_classical(evidence, rows)] if "champion" in rows.scored else []

@@ -15,13 +15,13 @@ from weighin.contract.load import Load
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog
 from weighin.outcome import Direction, Limit, Measurement, Status, Unmeasured, census, decide
-from weighin.redact import reduced
 from weighin.runner.plan import Phase
 from weighin.stats.intervals import Interval
 from weighin.stats.latency import Moments, failures, quantile, rate, ratio, share
 from weighin.suites.evidence import Evidence
 from weighin.suites.performance import FIRST_RELEASE
 from weighin.suites.sample import sample
+from weighin.untrusted.redact import reduced
 
 Floats = NDArray[np.float64]
 SHARES = (0.01, *(round(0.05 * i, 2) for i in range(1, 20)), 0.98, 0.99, 0.995, 0.999)

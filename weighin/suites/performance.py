@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +47,6 @@ def measure_rows(check: Check, rows: Rows, gate: Performance, folder: Path) -> M
             return _fairness(check, check.rule, rows)
         case _:
             raise TypeError(f"{check.id} is no performance check")
-
-
-def information(evidence: Evidence) -> list[Mapping[str, Any]]:
-    """Tables beside the outcomes, see `weighin.suites.information`."""
-    from weighin.suites.information import tables
-
-    return tables(evidence)
 
 
 def _changed(check: Check, evidence: Evidence) -> Measurement:

@@ -33,14 +33,12 @@ from weighin.errors import NotEvaluated, WeighinError
 from weighin.outcome import Direction, Limit, Outcome, Status, Unmeasured, census, decide
 from weighin.record.decision import CUSTOM
 from weighin.record.suite import Binding, SuiteOutcomes
-from weighin.redact import reduced
-from weighin.suites import informed, measured
+from weighin.suites import CHECKS, informed, measured
 from weighin.suites.evidence import Evidence
+from weighin.untrusted.redact import reduced
 
 STATE = pytest.StashKey["SuiteRun"]()
 CHECK = pytest.StashKey[str]()
-CHECKS = Path(__file__).with_name("contract_checks.py")
-"""The file of the tests that judge."""
 NOTHING = "nothing"
 """Parameter of a test that there is nothing to run for."""
 

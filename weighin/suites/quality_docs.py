@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from weighin.runner.inert import visible
+from weighin.github.escape import visible
 from weighin.suites.expectations import SUITE
 
 COUNTS = (

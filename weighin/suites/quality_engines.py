@@ -22,8 +22,8 @@ import pyarrow as pa
 from weighin.contract.quality import DataQuality
 from weighin.data.engines.spark import QUIET
 from weighin.errors import NotEvaluated
-from weighin.redact import reduced
 from weighin.suites.quality_columns import NOTHING, QualityColumns
+from weighin.untrusted.redact import reduced
 
 FACTOR = 8
 """Memory that Great Expectations takes on pandas, in sizes of the frame that it is given; 5 on 5 million flights."""

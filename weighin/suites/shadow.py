@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from weighin.contract import Check
 from weighin.contract.checks import ShadowRule
 from weighin.contract.shadow import BLOCK, Shadow
-from weighin.data.requests import Requests
 from weighin.errors import NotEvaluated
 from weighin.load import read_log
 from weighin.load.log import LoadLog, log_name
 from weighin.load.replay import PHASE
+from weighin.model.predict import must_be_probabilities
 from weighin.outcome import Measurement, Unmeasured
-from weighin.predict import must_be_probabilities
+from weighin.prediction_log.requests import Requests
 from weighin.runner.plan import replays
 from weighin.stats.intervals import Interval, clopper_pearson, from_influence, unseen
 from weighin.stats.latency import Moments, quantile, ratio

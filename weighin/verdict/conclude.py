@@ -10,17 +10,17 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from weighin.changes import FILE, Review, changes
+from weighin.canonical import write_json
+from weighin.contract.changes import FILE, Review, changes
 from weighin.contract.lines import lines
 from weighin.contract.reading import ContractFile
 from weighin.errors import INTERNAL_ERROR, WeighinError
-from weighin.judge import decide_again
 from weighin.record.decision import VERDICT, decision_record, verdict_file
-from weighin.record.encode import write_json
 from weighin.record.provenance import proven
-from weighin.redact import reduced
 from weighin.report import html, markdown
 from weighin.report.annotations import commands
+from weighin.untrusted.redact import reduced
+from weighin.verdict.judge import decide_again
 
 
 @contextlib.contextmanager

@@ -22,19 +22,19 @@ from weighin.contract.own import GATES, custom_metrics, runs_own_code, suite_fil
 from weighin.contract.reading import ContractFile
 from weighin.contract.stricter import Compared
 from weighin.errors import ContractError, EvidenceError
+from weighin.model.subject import Subject
 from weighin.outcome import Direction, Limit, Status, Unmeasured, decide, gate
 from weighin.record.decision import CUSTOM, Decision, judge_evidence
-from weighin.record.encode import encode_outcome
+from weighin.record.outcomes import encode_outcome
 from weighin.record.suite import FILE as OUTCOMES
 from weighin.record.suite import Binding, SuiteOutcomes
-from weighin.redact import BYTES, keep, reduced
 from weighin.runner.forked import fork, may_fork, wait
 from weighin.runner.isolated import isolated
-from weighin.subject import Subject
+from weighin.suites import CHECKS
+from weighin.untrusted.redact import BYTES, keep, reduced
 
 DRAWINGS = {"drift": "weighin.suites.evidently_report", "performance": "weighin.suites.mlflow_evaluation"}
 """Modules with a function `draw(evidence, folder)` that returns why it drew nothing, or nothing."""
-CHECKS = Path(__file__).resolve().parent / "suites/contract_checks.py"
 CONFIGURATION = CHECKS.with_name("pytest.ini")
 LEFT = (OUTCOMES, "junit.xml")
 SUITE_SECONDS = 1800

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from weighin.contract.sources import Files, Query
 from weighin.errors import NotEvaluated, without_password
-from weighin.redact import reduced
+from weighin.untrusted.redact import reduced
 
 BATCH = 100_000
 """Rows that are held at once while a table is copied."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from weighin.contract.sources import Files, Query
 from weighin.data.engines import BATCH, Engine, told
 from weighin.errors import NotEvaluated
-from weighin.redact import reduced
+from weighin.untrusted.redact import reduced
 
 ADDRESS = "WEIGHIN_SPARK"
 """Environment variable: local[*] (default), spark://host:7077, yarn, k8s://..., or sc://host:15002 for Connect."""

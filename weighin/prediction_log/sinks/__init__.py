@@ -11,8 +11,8 @@ from typing import ClassVar
 import pyarrow as pa
 
 from weighin.data.engines import told
-from weighin.data.prediction_log import LogTables
 from weighin.errors import NotEvaluated, WeighinError
+from weighin.prediction_log.tables import LogTables
 
 CHUNK = 10_000
 RETAIN_SECONDS = 5
@@ -79,10 +79,10 @@ def sink_for(tables: LogTables) -> Sink:
     """The sink that the contract names. Errors: `NotEvaluated` when nothing here can write there."""
     if tables.path is not None:
         if tables.path.endswith(".sqlite"):
-            from weighin.serving.sinks.sqlite import SQLite
+            from weighin.prediction_log.sinks.sqlite import SQLite
 
             return SQLite(tables)
-        from weighin.serving.sinks.parquet import ParquetFolder
+        from weighin.prediction_log.sinks.parquet import ParquetFolder
 
         return ParquetFolder(tables)
     address = os.environ.get(str(tables.connection), "")
@@ -96,7 +96,7 @@ def sink_for(tables: LogTables) -> Sink:
             str(tables.connection),
             "Name PostgreSQL, or fill the tables yourself: any database that Ibis speaks to is read.",
         )
-    from weighin.serving.sinks.postgres import Postgres
+    from weighin.prediction_log.sinks.postgres import Postgres
 
     return Postgres(tables)
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from weighin.serving.sinks import Sink, SinkError, said
+from weighin.prediction_log.sinks import Sink, SinkError, said
 
 LEFT_SECONDS = 86_400
 """A file that was begun so long ago will not be finished."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from weighin.data.prediction_log import LogTables
-from weighin.serving.sinks import SinkError, TableSink, Unstorable, said
+from weighin.prediction_log.sinks import SinkError, TableSink, Unstorable, said
+from weighin.prediction_log.tables import LogTables
 
 TYPES = {
     pa.int64(): "bigint",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from weighin.serving.sinks import SinkError, TableSink, Unstorable, said
+from weighin.prediction_log.sinks import SinkError, TableSink, Unstorable, said
 
 TYPES = {
     pa.int64(): "INTEGER",

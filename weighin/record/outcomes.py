@@ -1,0 +1,106 @@
+"""The JSON form of an outcome, from which it can be decided again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weighin.canonical import number, plain
+from weighin.errors import EvidenceError
+from weighin.outcome import Direction, Limit, Measurement, Outcome, Status, Unmeasured
+from weighin.untrusted.redact import reduced
+
+
+def encode_outcome(outcome: Outcome, waiver: str = "") -> dict[str, Any]:
+    """One outcome with everything that is needed to decide it again."""
+    evidence = outcome.evidence
+    if isinstance(evidence, Measurement):
+        measured: dict[str, Any] = {
+            "estimate": number(evidence.estimate),
+            "low": number(evidence.low),
+            "high": number(evidence.high),
+            "level": evidence.level,
+            "n": evidence.n,
+            "unit": evidence.unit,
+            "n_unit": evidence.n_unit,
+            "method": evidence.method,
+            "kind": evidence.kind,
+            "p_violation": None if evidence.p_violation is None else number(evidence.p_violation),
+            "detail": plain(evidence.detail),
+        }
+    else:
+        measured = {"unmeasured": evidence.reason, "detail": plain(evidence.detail)}
+    limit = outcome.limit
+    return {
+        "check": outcome.check,
+        "status": outcome.status.value,
+        "blocks": outcome.blocks,
+        "reason": outcome.reason,
+        "needed": outcome.needed,
+        "waiver": waiver,
+        "limit": {
+            "direction": limit.direction.value,
+            "value": limit.value,
+            "alpha": limit.alpha,
+            "severity": limit.severity,
+            "when_inconclusive": limit.when_inconclusive,
+        },
+        "evidence": measured,
+    }
+
+
+def decode_evidence(check: str, value: Mapping[str, Any]) -> Measurement | Unmeasured:
+    """The measurement (or the reason for none) that `encode_outcome` wrote.
+
+    Errors: `EvidenceError` when a field is missing or of another kind.
+    """
+    try:
+        if "unmeasured" in value:
+            return Unmeasured(check, str(value["unmeasured"]), dict(value["detail"]))
+        p = value["p_violation"]
+        if value["kind"] not in ("sample", "census"):
+            raise ValueError(f"kind {value['kind']!r}")
+        return Measurement(
+            check,
+            float(value["estimate"]),
+            float(value["low"]),
+            float(value["high"]),
+            float(value["level"]),
+            int(value["n"]),
+            str(value["unit"]),
+            str(value["method"]),
+            value["kind"],
+            str(value["n_unit"]),
+            None if p is None else float(p),
+            dict(value["detail"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        said = reduced(error)
+        raise EvidenceError(f"the measurement of {check} is damaged ({said})", "", "Run the suite again.") from error
+
+
+def decode_limit(value: Mapping[str, Any]) -> Limit:
+    """The limit that `encode_outcome` wrote."""
+    try:
+        return Limit(
+            Direction(value["direction"]),
+            float(value["value"]),
+            float(value["alpha"]),
+            value["severity"],
+            value["when_inconclusive"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvidenceError(f"a limit is damaged ({reduced(error)})", "", "Run the suite again.") from error
+
+
+def decode_outcome(value: Mapping[str, Any]) -> Outcome:
+    """The outcome as it was written; `decide` is not asked again."""
+    evidence = decode_evidence(str(value["check"]), value["evidence"])
+    return Outcome(
+        str(value["check"]),
+        Status(value["status"]),
+        str(value["reason"]),
+        decode_limit(value["limit"]),
+        evidence,
+        value["needed"],
+    )

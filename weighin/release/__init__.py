@@ -1,0 +1,1 @@
+"""What changes who is champion: promotion, rollback, import of a version, deployment, approvals and policy."""

@@ -1,0 +1,1 @@
+"""Everything that a validation judges, fixed once: models, datasets and logged requests."""

@@ -1,0 +1,1 @@
+"""Texts and errors of strangers: read within bounds, and reduced to what may be shown."""

@@ -1,0 +1,1 @@
+"""From evidence to outcomes, from outcomes to a record and its reports."""
