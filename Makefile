@@ -49,6 +49,7 @@ lint: $(DEV_STAMP) ## formatter, linter, types, spelling
 	$(BIN)/ruff check .
 	$(if $(CI),$(BIN)/mypy,$(BIN)/dmypy run --timeout 3600)
 	$(BIN)/codespell
+	$(BIN)/python scripts/banned_words.py
 
 lock: $(DEV_STAMP) ## compile requirements.txt and requirements-dev.txt from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

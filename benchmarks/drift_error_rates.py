@@ -436,7 +436,7 @@ def main() -> int:
             writer.writeheader()
             writer.writerows({"name": r["setting"].name} | r for r in results)
     at_limit = worst(results, lambda s: s.promise[0] == "passed", "failed")
-    print(f"blamed at a true distance just above the limit, at most: {at_limit:.2%}")
+    print(f"failed at a true distance just above the limit, at most: {at_limit:.2%}")
     summary = {
         "alpha": ALPHA,
         "worst_false_alarm": round(worst(results, lambda s: s.kind == "equal", "failed"), 5),

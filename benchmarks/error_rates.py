@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 from weighin.contract.checks import Check, FairnessRule, MetricRule, SliceRule
 from weighin.contract.gates import Performance, SliceCheck
-from weighin.outcome import Direction, Limit, Measurement, Unmeasured, blame, decide
+from weighin.outcome import Direction, Limit, Measurement, Unmeasured, confirm_failures, decide
 from weighin.stats.intervals import Undefined
 from weighin.stats.metrics import METRICS, Scored
 from weighin.stats.rates import rate
@@ -348,7 +348,7 @@ def run(setting: Setting, gates: int, seed: int) -> dict[str, Any]:
             evidence = measure_rows(check, rows, GATE, ROOT)
         except Undefined as error:
             evidence = Unmeasured(check.id, str(error))
-        outcome = blame([decide(evidence, limit)], ALPHA)[0]
+        outcome = confirm_failures([decide(evidence, limit)], ALPHA)[0]
         counts[outcome.status.value] += 1
         if setting.against and not setting.fairness and isinstance(evidence, Measurement):
             ours, theirs = float(evidence.detail["candidate"]), float(evidence.detail["champion"])
@@ -411,7 +411,7 @@ def adversary(repeats: int, seed: int = 5) -> dict[str, float]:
             return decide(measure_rows(check, rows, GATE, ROOT), at).status.value == "passed"
 
         kept, won = champion, False
-        for _look in range(PUBLISHED[0]):
+        for _reserve_use in range(PUBLISHED[0]):
             tried = varied(kept)
             won |= passes(tried, limit)
             if ((tried == truth).mean()) > ((kept == truth).mean()):
@@ -463,7 +463,7 @@ def main() -> int:
     bound = ALPHA / (2 * len(results))
     breaches = []
     for result in results:
-        for what, key in (("false promotion", "passed"), ("false blame", "failed")):
+        for what, key in (("false promotion", "passed"), ("false failures", "failed")):
             found = stats.binomtest(result.get(key, 0), result["gates"], ALPHA, alternative="greater")
             if found.pvalue < bound:
                 breaches.append(f"{result['setting']}: {what} {result[key] / result['gates']:.2%}")

@@ -2,14 +2,14 @@
 
     python benchmarks/load_truth.py [--quick] [--keep FOLDER]
 
-Small servers (tests/load/servers.py), each in a process of its own on the second core, are asked by `weighin load` on
-the first one. Every server answers by a rule that depends on the moment and the number of a request only. The truth is
-this rule, applied to the very arrivals that were sent, one after the other (for the server that works on one request at
-a time this is the simulation of its queue), plus how late the server itself was by its own clock. No chance is left in
-it, so that every quantile must be within 2 % or 2 ms of it, without the help of an interval. Failures count as slower
-than any limit. What the rule gives in the long run, where there is a formula, stands beside it. Milliseconds cannot be
-measured while something else wants the same two cores: a setting during which other processes used more than a
-twentieth of a core is run again, a few times at most, and what they used is printed.
+Small servers (tests/load/servers.py), each in a process of its own on the second core, get the load of `weighin step
+load` on the first one. Every server answers by a rule that depends on the moment and the number of a request only. The
+truth is this rule, applied to the very arrivals that were sent, one after the other (for the server that works on one
+request at a time this is the simulation of its queue), plus how late the server itself was by its own clock. No chance
+is left in it, so that every quantile must be within 2 % or 2 ms of it, without the help of an interval. Failures count
+as slower than any limit. What the rule gives in the long run, where there is a formula, stands beside it. Milliseconds
+cannot be measured while something else wants the same two cores: a setting during which other processes used more than
+a twentieth of a core is run again, a few times at most, and what they used is printed.
 
 Beside it, on the server that is frozen for one second in every five: Locust as people use it (ten users, constant
 throughput), hey and wrk, at 100 requests per second where they can be told. The last part is the rate that one core
@@ -113,7 +113,7 @@ def long_run(server: str, q: float) -> float | None:
 
 @dataclass(frozen=True)
 class Run:
-    """What `weighin load` left. `intended` of all requests, also those of the warm-up."""
+    """What `weighin step load` left. `intended` of all requests, also those of the warm-up."""
 
     log: LoadLog
     intended: np.ndarray
@@ -150,7 +150,7 @@ def quantile(values: np.ndarray, q: float) -> float:
 
 
 def ask(url: str, phases: Sequence[Phase], folder: Path, locustfile: str = "", workers: int = 0) -> Run | None:
-    """Let `weighin load` send these phases, from one core, or by workers from both; None when it gave up."""
+    """Let `weighin step load` send these phases, from one core, or by workers from both; None when it gave up."""
     work = Path(tempfile.mkdtemp(dir=folder))
     (work / "features").mkdir()
     (work / "features/holdout.parquet").symlink_to(folder / "features.parquet")
@@ -169,7 +169,7 @@ def ask(url: str, phases: Sequence[Phase], folder: Path, locustfile: str = "", w
         sessions=(Session("candidate", 0, tuple(phases)),),
     )
     Plan(("load",), ("candidate",), (0,), 60, 1000, plan).write(work / "plan.json")
-    command = [sys.executable, "-m", "weighin", "load", "--work", str(work), "--url", url]
+    command = [sys.executable, "-m", "weighin", "step", "load", "--work", str(work), "--url", url]
     port = str(free_port())
     worker = [*command[:4], "--worker", "127.0.0.1", "--port", port, "--locustfile", locustfile]
     command += ["--locustfile", locustfile] if locustfile else []

@@ -1,16 +1,16 @@
-"""How often the monitor is wrong, and how soon it is right: `weighin.monitor.evaluate.look` on an in-process clock.
+"""How often the monitor is wrong, and how soon it is right: `weighin.monitor.evaluate.evaluate` on an in-process clock.
 
     python benchmarks/monitor_delay.py [--quick] [--months N] [--only TEXT] [--part NAME ...]
 
-alarms     months without a fault, a look every five minutes, with every true value at its limit: the alarms of a month
+alarms     months without a fault, a run every five minutes, with every true value at its limit: the alarms of a month
            against the number that the contract states. On the stream in which nothing has changed stands beside it
            what the plain rule "Kolmogorov-Smirnov p < 0.05 on the last 1,000 rows" does
 year       the flights of a year in the order of time: seasons, steps and ramps; ours, the plain rule, and Evidently
            with its default on the same windows
-roundtrip  a scoring server, PostgreSQL and a faulty model: from the look to the server that answers with the old
+roundtrip  a scoring server, PostgreSQL and a faulty model: from the run to the server that answers with the old
            identity
 
-An alarm begins at a look that has it where the look before has not; looks with an alarm are counted beside it, as
+An alarm begins at a run that has it where the run before has not; looks with an alarm are counted beside it, as
 alarm.py states their expected number. A setting is a breach where an exact test of the alarms (Poisson, one-sided 5 %)
 says that there are more than stated; of many settings that keep their promise exactly one in twenty is one by chance.
 The last line is one JSON object; its false alarms are those of the first setting.
@@ -103,7 +103,7 @@ def alarms(pool: ProcessPoolExecutor, planned: Sequence[Setting], given: int, qu
             low, high = rule.interval
             print(
                 f"{'  the plain rule on its feature':40} {months:6} {'':6} {rule.per_month:8.1f}"
-                f" [{low:6.1f}, {high:6.1f}]   in {share:.1%} of all looks",
+                f" [{low:6.1f}, {high:6.1f}]   in {share:.1%} of all runs",
                 flush=True,
             )
     print(
@@ -139,50 +139,50 @@ def year(pool: ProcessPoolExecutor, built: Future[Year], quick: bool) -> dict[st
                 part, taken = flights.part(int(begins), looks)
                 found.append(pool.submit(delays, part, taken, kind, listed[fault.seen], ramp))
     months = (flights.looks[-1] - flights.looks[0]) / LOOKS
-    often = "one look in 144" if quick else "a look every five minutes"
-    print(f"\nThe year as it was, {often}: alarms a month, and share of looks with one")
-    for told in seasons:
-        rows = {one.who: one for one in told.result()}
+    often = "one run in 144" if quick else "a run every five minutes"
+    print(f"\nThe year as it was, {often}: alarms a month, and share of runs with one")
+    for notified in seasons:
+        rows = {one.actor: one for one in notified.result()}
         cells = [
-            f"{who} {rows[who].begun / months:7.2f} {rows[who].alarming / rows[who].looks:6.1%}"
-            for who in ("weighin", "ks", "evidently")
-            if who in rows
+            f"{actor} {rows[actor].begun / months:7.2f} {rows[actor].alarming / rows[actor].looks:6.1%}"
+            for actor in ("weighin", "ks", "evidently")
+            if actor in rows
         ]
         seen = rows["weighin"].seen
         print(f"{seen:12} limit {LIMITS[seen]:<5g} {'   '.join(cells)}", flush=True)
     print("\nRows from a change to the alarm: median (least to most; how many were found, how many alarmed before)")
-    told = [one for task in found for one in task.result()]
+    notified = [one for task in found for one in task.result()]
     for ramp in (False, True):
         for fault in FAULTS:
             print(f"{'ramp' if ramp else 'step'}, {fault.name:32}", end="")
-            for who in ("weighin", "ks", "evidently"):
-                of = [d for d in told if (d.who, d.fault, d.ramp) == (who, fault.name, ramp)]
-                print(f"   {who} {delayed(of)}" if of else f"   {who}: no rule for categories", end="")
+            for actor in ("weighin", "ks", "evidently"):
+                of = [d for d in notified if (d.actor, d.fault, d.ramp) == (actor, fault.name, ramp)]
+                print(f"   {actor} {delayed(of)}" if of else f"   {actor}: no rule for categories", end="")
             print(flush=True)
     compared, differ, others = agreed.result()
     print(f"{compared} outcomes were compared with those of `look`, {differ} differ; of scipy and Evidently {others}")
     if differ or others:
         sys.exit("what was counted is not what they say")
-    steps = [d for d in told if d.who == "weighin" and not d.ramp and not d.before]
+    steps = [d for d in notified if d.actor == "weighin" and not d.ramp and not d.before]
     return {"median_delay_rows": median(steps)}
 
 
-def delayed(told: Sequence[Delay]) -> str:
+def delayed(notified: Sequence[Delay]) -> str:
     """Of one fault, in words."""
-    calm = [d for d in told if not d.before]
+    calm = [d for d in notified if not d.before]
     rows = [d.rows for d in calm if d.rows is not None]
     if not rows:
-        return f"     - (found 0 of {len(calm)}, {len(told) - len(calm)} before)"
+        return f"     - (found 0 of {len(calm)}, {len(notified) - len(calm)} before)"
     middle = median(calm)
     return (
         f"{'never' if middle is None else f'{middle:,}':>6} ({min(rows):,} to {max(rows):,};"
-        f" {len(rows)} of {len(calm)}, {len(told) - len(calm)} before)"
+        f" {len(rows)} of {len(calm)}, {len(notified) - len(calm)} before)"
     )
 
 
-def median(told: Sequence[Delay]) -> int | None:
+def median(notified: Sequence[Delay]) -> int | None:
     """What is not found counts as later than all that is; None where half of them are not."""
-    rows = sorted(math.inf if d.rows is None else d.rows for d in told)
+    rows = sorted(math.inf if d.rows is None else d.rows for d in notified)
     middle = rows[len(rows) // 2] if rows else math.inf
     return None if math.isinf(middle) else int(middle)
 
@@ -198,13 +198,13 @@ def started() -> subprocess.Popen[str]:
 
 
 def roundtrip(child: subprocess.Popen[str]) -> dict[str, Any]:
-    """Seconds from the look to the answer of the old version."""
+    """Seconds from the run to the answer of the old version."""
     out, said = child.communicate(timeout=CHILD_SECONDS)
     if child.returncode:
         sys.exit(f"the round trip failed:\n{said[-3000:]}")
     found = json.loads(out.splitlines()[-1])
     print(
-        f"\n{', '.join(found['checks'])}: {found['look']:.1f} s a calm look, {found['total']:.1f} s from the look"
+        f"\n{', '.join(found['checks'])}: {found['look']:.1f} s a calm look, {found['total']:.1f} s from the run"
         " with the alarm until the server, which had proven that it is back, answered a request"
     )
     return {"seconds_to_rollback": round(found["total"], 1)}

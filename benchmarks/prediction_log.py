@@ -111,7 +111,7 @@ def latencies(folder: Path, tables: LogTables, requests: int, rows: int, **varia
     body = json.dumps({"dataframe_split": {"columns": FEATURES, "data": data}}).encode()
     taken: dict[str, list[float]] = {"without": [], "with": []}
     with served(folder, None) as without, served(folder, tables, **variables) as with_log:
-        asked = {
+        request_body = {
             "without": http.client.HTTPConnection("127.0.0.1", without[0]),
             "with": http.client.HTTPConnection("127.0.0.1", with_log[0]),
         }
@@ -121,8 +121,8 @@ def latencies(folder: Path, tables: LogTables, requests: int, rows: int, **varia
                 started = memory().rss
             for name in ("without", "with") if number % 2 else ("with", "without"):
                 began = time.perf_counter()
-                asked[name].request("POST", "/invocations", body, {"Content-Type": "application/json"})
-                answer = asked[name].getresponse()
+                request_body[name].request("POST", "/invocations", body, {"Content-Type": "application/json"})
+                answer = request_body[name].getresponse()
                 answer.read()
                 if number >= 50:
                     taken[name].append(1000 * (time.perf_counter() - began))
@@ -189,7 +189,7 @@ def as_select(rows: int, dialect: str) -> tuple[str, str]:
     predictions = (
         f"SELECT {at} AS \"at\", md5(CAST(i AS varchar)) AS request, {bigint.format(0)} AS row, 'm' AS model, "
         f"CASE WHEN i < {rows // 2} THEN '2' ELSE '3' END AS version, 'sha256:d' AS digest, 'champion' AS role, "
-        f"{bigint.format(200)} AS status, {random} AS milliseconds, {random} AS prediction, {features} FROM {series}"
+        f"{bigint.format(200)} AS status, {random} AS latency_ms, {random} AS prediction, {features} FROM {series}"
     )
     label, labelled = bigint.format("CASE WHEN i % 100 = 0 THEN 1 ELSE 0 END"), int(rows * (DAYS - 10) / DAYS)
     labels = (
@@ -261,8 +261,8 @@ LOOKS = {
     "labelled": "log.last_rows(1000, NOW, kind='labelled')",
 }
 WATCH = [
-    {"errors_at_most": 0.01, "window": {"rows": 1000}},
-    {"milliseconds_at_most": 0.5, "window": {"hours": 1}},  # broken: all three windows are read
+    {"error_rate_at_most": 0.01, "window": {"rows": 1000}},
+    {"latency_ms_at_most": 0.5, "window": {"hours": 1}},  # broken: all three windows are read
     {"metric": "roc_auc", "at_least": 0.9, "window": {"rows": 1000}},  # broken as well
     {"drift_at_most": 0.2, "window": {"hours": 1}},
     {"disagreement_at_most": 0.1, "window": {"rows": 1000}},
@@ -281,7 +281,7 @@ import numpy as np
 from weighin.contract.models import Contract
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.monitor.evaluate import Champion, look as whole_look
+from weighin.monitor.evaluate import Champion, evaluate as whole_look
 from weighin.monitor.windows import LoggedWindows
 contract = Contract.model_validate(CONTRACT)
 names = ["x0", "x1", "x2", "prediction"]
@@ -291,8 +291,8 @@ def a_look():
     windows = LoggedWindows.of(contract, log, "3", None)
     found = whole_look(contract, windows, champion, NOW)
     return {"rows": max(o.evidence.n for o in found.outcomes if hasattr(o.evidence, "n")),
-        "alarms": len(found.alarms), "left_out": list(windows.sentences),
-        "undecided": [o.reason for o in found.outcomes if o.status.value == "not_evaluated"]}
+        "alarms": len(found.alarms), "left_out": list(windows.messages),
+        "inconclusive": [o.reason for o in found.outcomes if o.status.value == "not_evaluated"]}
 """
 
 
@@ -317,7 +317,7 @@ look = {look or "a_look()"}
 seconds = round(time.monotonic() - began, 2)
 if not isinstance(look, dict):
     labelled = look.rows.num_rows - look.rows["label"].null_count
-    look = dict(rows=look.rows.num_rows, labelled=labelled, left_out=list(look.faults.sentences))
+    look = dict(rows=look.rows.num_rows, labelled=labelled, left_out=list(look.faults.messages))
 print(json.dumps(dict(seconds=seconds, peak_mb=round(peak()), **look)))
 """
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)

@@ -1,4 +1,4 @@
-"""Requests that `weighin serve --follow` loses while it changes its worker.
+"""Requests that `weighin serve` loses while it changes its worker.
 
     python benchmarks/reloads.py [--reloads N] [--rate R]
 
@@ -152,7 +152,7 @@ class Load:
 async def measured(folder: Path, reloads: int, rate: float) -> dict[str, float]:
     """Serve, send and reload; returns the counts."""
     shutil.copyfile(ROOT / "model_contract.yaml", folder / "model_contract.yaml")
-    command = ["-m", "weighin", "serve", "--follow", "--contract", str(folder / "model_contract.yaml"), "--port", "0"]
+    command = ["-m", "weighin", "serve", "--contract", str(folder / "model_contract.yaml"), "--port", "0"]
     with (folder / "server.log").open("wb") as log:
         server = await asyncio.create_subprocess_exec(
             sys.executable,

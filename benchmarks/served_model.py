@@ -4,7 +4,8 @@
 
 The champion of the embedded registry (`make validate` makes one) is served on one core, or two for two workers; our
 generator asks from another. A ramp of load, each step half as much again as the last, ends where fewer than 90 % of the
-answers came within 300 ms, the limit of the example's contract: the knee is the last rate before. Last line: JSON.
+answers came within 300 ms, the limit of the example's contract. The
+maximal sustainable rate is the last rate before. Last line: JSON.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def served(model: Path, workers: int, core: int) -> Iterator[str]:
             process.wait(timeout=10)
 
 
-def knee(url: str, variant: Variant, features: Path, seconds: float, out: Path) -> dict[str, float]:
+def max_sustainable_rate(url: str, variant: Variant, features: Path, seconds: float, out: Path) -> dict[str, float]:
     """Rate, rows per second and p95 of the last step that was kept."""
     first = 20.0 if variant.rows <= 50 else 4.0
     rates = [first * 1.25**i for i in range(18)]
@@ -144,7 +145,7 @@ def main() -> int:
         print(f"{'variant':60} {'requests/s':>10} {'rows/s':>8} {'p95 ms':>7}")
         for variant in VARIANTS:
             with served(saved[variant.model], variant.workers, core=1) as url:
-                found[variant.name] = at = knee(url, variant, features, given.seconds, folder / "out")
+                found[variant.name] = at = max_sustainable_rate(url, variant, features, given.seconds, folder / "out")
             shutil.rmtree(folder / "out")
             print(
                 f"{variant.name:60} {at['requests_per_second']:10.0f} {at['rows_per_second']:8.0f} {at['p95_ms']:7.0f}",

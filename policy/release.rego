@@ -33,7 +33,7 @@ allow if {
 
 deny contains sprintf("suite %s is required and did not pass", [suite]) if {
 	some suite in required_suites
-	not suite in input.record.facts.suites
+	not suite in input.record.policy_inputs.suites
 }
 
 deny contains sprintf("dataset %s is not approved", [name]) if {
@@ -48,12 +48,12 @@ deny contains sprintf("dataset %s has another content (%s) than what was approve
 }
 
 deny contains sprintf("%d fairness checks were evaluated, %d are required", [found, fairness_checks_at_least]) if {
-	found := input.record.facts.fairness_checks
+	found := input.record.policy_inputs.fairness_checks
 	found < fairness_checks_at_least
 }
 
 deny contains "explainability was not done" if {
-	not input.record.facts.explainability_done
+	not input.record.policy_inputs.explainability_done
 }
 
 # One person counts once, whichever way they approved, and nobody approves what they promote themselves.

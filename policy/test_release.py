@@ -29,13 +29,13 @@ def test_a_record_that_lacks_nothing_is_allowed(given: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda g: g["record"]["facts"]["suites"].remove("load"), "suite load is required"),
-        (lambda g: g["record"]["facts"].update(fairness_checks=0), "0 fairness checks"),
-        (lambda g: g["record"]["facts"].update(explainability_done=False), "explainability was not done"),
+        (lambda g: g["record"]["policy_inputs"]["suites"].remove("load"), "suite load is required"),
+        (lambda g: g["record"]["policy_inputs"].update(fairness_checks=0), "0 fairness checks"),
+        (lambda g: g["record"]["policy_inputs"].update(explainability_done=False), "explainability was not done"),
         (lambda g: g["record"]["data"].update(scraped={"sha256": "x"}), "dataset scraped is not approved"),
         (lambda g: g["approvals"].pop(), "1 approvals by others"),
         (lambda g: g.update(promoter="owner"), "1 approvals by others than owner"),
-        (lambda g: g["record"].pop("facts"), "explainability was not done"),
+        (lambda g: g["record"].pop("policy_inputs"), "explainability was not done"),
         (lambda g: g.pop("approvals"), "`allow` is not true|denies"),
         (lambda g: g["record"]["verdict"].update(status="failed"), "`allow` is not true"),
     ],

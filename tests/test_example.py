@@ -66,7 +66,7 @@ def test_the_readme_of_the_data_gives_source_licence_and_digests() -> None:
 
 def test_the_committed_expectations_are_the_contracts() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "weighin", "expectations", "--check"], cwd=ROOT, timeout=60, check=False
+        [sys.executable, "-m", "weighin", "contract", "sync", "--check"], cwd=ROOT, timeout=60, check=False
     )
     assert done.returncode == 0
 

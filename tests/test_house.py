@@ -35,7 +35,7 @@ def test_our_own_doctor_finds_an_owner_for_all_that_decides(
         monkeypatch.delenv(name, raising=False)
     main(["doctor", "--json"])
     findings = json.loads(capsys.readouterr().out)["findings"]
-    (owners,) = [f for f in findings if f["check"] in ("owners", "codeowners")]
+    (owners,) = [f for f in findings if f["check"] in ("codeowners", "codeowners")]
     assert owners["status"] == "ok", owners
     assert [f["check"] for f in findings if f["status"] == "missing"] == []
 

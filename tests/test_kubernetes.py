@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from weighin.cli.arguments import parser
+from weighin.cli import parser
 from weighin.contract.release import Deploy
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples/kubernetes"
@@ -98,7 +98,7 @@ def test_a_monitor_writes_only_where_something_is_mounted_and_tells_a_gateway(na
     assert given["--contract"] == "/contract/model_contract.yaml"
     assert given["--pushgateway"].startswith("http://")
     assert {m["name"] for m in pod["containers"][0]["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
-    assert parser().parse_args(arguments(pod)[1:]).command == "monitor"
+    assert parser(arguments(pod)[1:]).parse_args(arguments(pod)[1:]).command == "monitor"
 
 
 @pytest.mark.kubectl

@@ -109,7 +109,7 @@ def project(folder: Path, does: str = ANSWERS) -> Path:
         frame = rows(number)
         frame.to_parquet(folder / f"{name}.parquet", index=False)
     rows(2).to_csv(folder / "current.csv", index=False)
-    assert small_project.weighin(folder, "expectations").returncode == 0
+    assert small_project.weighin(folder, "contract", "sync").returncode == 0
     tests = (f"validation_tests/{name}.py" for name in ("conftest", *(f"test_{suite}" for suite in SUITES)))
     for name in (*tests, "great_expectations/great_expectations.yml"):
         (folder / name).parent.mkdir(exist_ok=True)

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighin.outcome import Direction, Limit, Measurement, Status, Unmeasured, blame, census, decide, gate, stricter
+from weighin.outcome import (
+    Direction,
+    Limit,
+    Measurement,
+    Status,
+    Unmeasured,
+    census,
+    confirm_failures,
+    decide,
+    gate,
+    stricter,
+)
 
 AT_LEAST = Limit(Direction.AT_LEAST, 0.7)
 AT_MOST = Limit(Direction.AT_MOST, 0.7)
@@ -86,20 +97,20 @@ def test_a_census_needs_no_level_but_no_interval_either():
 def test_inconclusive_says_how_much_would_settle_it():
     outcome = decide(at(0.69, 0.72, 0.75), AT_LEAST)
     # Half-width 0.03, distance 0.02: (3/2)^2 times as many rows.
-    assert outcome.needed in (2250, 2251)
+    assert outcome.n_required in (2250, 2251)
     assert "2,25" in outcome.reason
     assert "rows" in outcome.reason
 
 
 def test_at_the_needed_number_the_interval_clears_the_limit():
     outcome = decide(at(0.69, 0.72, 0.75), AT_LEAST)
-    shrink = math.sqrt(GOOD.n / outcome.needed)
+    shrink = math.sqrt(GOOD.n / outcome.n_required)
     again = at(0.72 - 0.03 * shrink, 0.72, 0.72 + 0.03 * shrink)
     assert decide(again, AT_LEAST).status is Status.PASSED
 
 
 def test_an_estimate_on_the_limit_promises_no_number():
-    assert decide(at(0.69, 0.7, 0.71), AT_LEAST).needed is None
+    assert decide(at(0.69, 0.7, 0.71), AT_LEAST).n_required is None
 
 
 def test_severity_changes_what_blocks_and_not_what_was_found():
@@ -121,7 +132,7 @@ def test_both_directions_mirror_each_other(interval, limit):
     up = decide(at(low, estimate, high), Limit(Direction.AT_LEAST, limit))
     down = decide(at(-high, -estimate, -low), Limit(Direction.AT_MOST, -limit))
     assert up.status is down.status
-    assert up.needed == down.needed
+    assert up.n_required == down.n_required
 
 
 @given(st.tuples(finite, finite, finite).map(sorted), finite, st.floats(0, 10))
@@ -133,17 +144,17 @@ def test_a_wider_interval_never_turns_to_passed(interval, limit, wider):
 
 
 def failing(name, p):
-    return decide(at(0.5, 0.55, 0.6, check=name, p_violation=p), AT_LEAST)
+    return decide(at(0.5, 0.55, 0.6, check=name, p_value=p), AT_LEAST)
 
 
 def passing(name):
-    return decide(replace(GOOD, check=name, p_violation=0.9), AT_LEAST)
+    return decide(replace(GOOD, check=name, p_value=0.9), AT_LEAST)
 
 
 def test_holm_confirms_only_what_survives_the_family():
     # Ten checks: 0.004 * 10 <= 0.05, then 0.03 * 9 > 0.05.
     outcomes = [failing("a", 0.004), failing("b", 0.03), *(passing(f"c{i}") for i in range(8))]
-    found = {o.check: o.status for o in blame(outcomes, 0.05)}
+    found = {o.check: o.status for o in confirm_failures(outcomes, 0.05)}
     assert found["a"] is Status.FAILED
     assert found["b"] is Status.INCONCLUSIVE
     assert all(found[f"c{i}"] is Status.PASSED for i in range(8))
@@ -152,24 +163,24 @@ def test_holm_confirms_only_what_survives_the_family():
 def test_holm_stops_at_the_first_that_fails():
     # 0.03 * 3 fails, so 0.04 * 1 (alone within alpha) must not be confirmed either.
     outcomes = [failing("a", 0.03), failing("b", 0.035), failing("c", 0.04)]
-    assert {o.status for o in blame(outcomes, 0.05)} == {Status.INCONCLUSIVE}
+    assert {o.status for o in confirm_failures(outcomes, 0.05)} == {Status.INCONCLUSIVE}
 
 
 def test_a_failure_without_p_value_is_confirmed_alone_and_in_no_larger_family():
-    assert blame([failing("a", None)], 0.05)[0].status is Status.FAILED
-    assert blame([failing("a", None), passing("b")], 0.05)[0].status is Status.INCONCLUSIVE
+    assert confirm_failures([failing("a", None)], 0.05)[0].status is Status.FAILED
+    assert confirm_failures([failing("a", None), passing("b")], 0.05)[0].status is Status.INCONCLUSIVE
 
 
 def test_blame_leaves_a_census_alone():
     zero = Limit(Direction.AT_MOST, 0)
     broken = decide(census("wrong answers", 3, n=9, unit="answers", method="count"), zero)
-    assert blame([broken, *(passing(f"c{i}") for i in range(50))], 0.05)[0].status is Status.FAILED
+    assert confirm_failures([broken, *(passing(f"c{i}") for i in range(50))], 0.05)[0].status is Status.FAILED
 
 
 @given(st.lists(st.floats(0, 0.05), max_size=12), st.integers(0, 12))
 def test_blame_only_turns_failed_into_inconclusive(ps, others):
     before = [failing(f"f{i}", p) for i, p in enumerate(ps)] + [passing(f"p{i}") for i in range(others)]
-    for old, new in zip(before, blame(before, 0.05), strict=True):
+    for old, new in zip(before, confirm_failures(before, 0.05), strict=True):
         assert new.status is old.status or (old.status, new.status) == (Status.FAILED, Status.INCONCLUSIVE)
         assert new.blocks == old.blocks
 
@@ -246,7 +257,7 @@ def test_a_number_without_unit_has_no_blank_behind_it():
 def test_what_is_no_interval_is_named(broken, reason):
     found = decide(replace(GOOD, **broken), AT_LEAST)
     assert (found.check, found.status, found.reason) == ("auc", Status.NOT_EVALUATED, reason)
-    assert (found.limit, found.needed) == (AT_LEAST, None)
+    assert (found.limit, found.n_required) == (AT_LEAST, None)
     assert found.evidence.check == "auc"
 
 
@@ -266,11 +277,11 @@ def test_a_census_is_exact():
         "errors", 3.0, 3.0, 3.0, 1.0, 9, "errors", "count", "census", "rows", None, {"where": "here"}
     )
     assert found == expected
-    assert census("errors", 3, n=9, unit="errors", method="count", n_unit="days").n_unit == "days"
+    assert census("errors", 3, n=9, unit="errors", method="count", sampling_unit="days").sampling_unit == "days"
 
 
 @pytest.mark.parametrize(
-    ("interval", "direction", "needed"),
+    ("interval", "direction", "n_required"),
     [
         ((0.25, 0.75, 0.875), Direction.AT_LEAST, 4_000),
         ((0.125, 0.25, 1.0), Direction.AT_LEAST, 9_000),
@@ -280,14 +291,14 @@ def test_a_census_is_exact():
 )
 def test_the_bound_on_the_side_of_the_limit_says_how_many_are_needed(interval, direction, needed):
     found = decide(at(*interval), Limit(direction, 0.5))
-    assert (found.status, found.needed) == (Status.INCONCLUSIVE, needed)
+    assert (found.status, found.n_required) == (Status.INCONCLUSIVE, needed)
 
 
 def test_no_number_is_promised_beyond_a_thousand_half_widths_or_without_a_width():
     zero = Limit(Direction.AT_LEAST, 0.0)
-    assert decide(at(-999.0, 1.0, 1.0), zero).needed == 1_000_000_000
-    assert decide(at(-1_000.0, 1.0, 1.0), zero).needed is None
-    assert decide(at(-1.0, 0.0, 0.0), zero).needed is None
+    assert decide(at(-999.0, 1.0, 1.0), zero).n_required == 1_000_000_000
+    assert decide(at(-1_000.0, 1.0, 1.0), zero).n_required is None
+    assert decide(at(-1.0, 0.0, 0.0), zero).n_required is None
 
 
 @pytest.mark.parametrize(("direction", "value"), [(Direction.AT_LEAST, 0.8), (Direction.AT_MOST, 0.7)])
@@ -310,7 +321,7 @@ def test_limits_on_different_sides_have_no_stricter_one():
 
 
 def test_holm_says_why_a_failure_is_not_confirmed():
-    found = blame([failing("a", 0.03), passing("b")], 0.05)
+    found = confirm_failures([failing("a", 0.03), passing("b")], 0.05)
     assert found[0].reason == (
         "0.55 [0.5, 0.6] AUC is beyond the limit ≥ 0.7; failed alone, but not after Holm's correction over 2 checks"
     )
@@ -319,32 +330,34 @@ def test_holm_says_why_a_failure_is_not_confirmed():
 
 def test_holm_goes_by_p_values_and_not_by_the_order_of_checks():
     outcomes = [failing("b", 0.03), failing("a", 0.004), *(passing(f"c{i}") for i in range(8))]
-    assert [o.status for o in blame(outcomes, 0.05)[:2]] == [Status.INCONCLUSIVE, Status.FAILED]
-    assert [o.status for o in blame([failing("b", 0.02), failing("a", 0.04)], 0.05)] == [Status.FAILED] * 2
+    assert [o.status for o in confirm_failures(outcomes, 0.05)[:2]] == [Status.INCONCLUSIVE, Status.FAILED]
+    assert [o.status for o in confirm_failures([failing("b", 0.02), failing("a", 0.04)], 0.05)] == [Status.FAILED] * 2
 
 
 def test_what_was_not_decided_is_no_part_of_the_family():
     crash, empty = decide(Unmeasured("a", "crash"), AT_LEAST), decide(replace(GOOD, n=0), AT_LEAST)
     exact = decide(census("auc", 0.9, n=9, unit="AUC", method="count"), AT_LEAST)
-    assert blame([failing("b", 0.05), crash, empty, exact], 0.05)[0].status is Status.FAILED
-    assert blame([failing("b", 0.05), passing("c")], 0.05)[0].status is Status.INCONCLUSIVE
+    assert confirm_failures([failing("b", 0.05), crash, empty, exact], 0.05)[0].status is Status.FAILED
+    assert confirm_failures([failing("b", 0.05), passing("c")], 0.05)[0].status is Status.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("p", [None, 1.0001, -0.0001, math.nan])
 def test_a_p_value_that_is_none_counts_as_alpha(p):
-    assert blame([failing("a", p)], 0.05)[0].status is Status.FAILED
-    assert blame([failing("a", p), passing("b")], 0.05)[0].status is Status.INCONCLUSIVE
+    assert confirm_failures([failing("a", p)], 0.05)[0].status is Status.FAILED
+    assert confirm_failures([failing("a", p), passing("b")], 0.05)[0].status is Status.INCONCLUSIVE
 
 
 def test_a_failure_without_p_value_takes_its_place_among_the_others():
-    assert [o.status for o in blame([failing("a", None), failing("b", 0.01)], 0.05)] == [Status.FAILED] * 2
-    assert [o.status for o in blame([failing("a", None), failing("b", 0.03)], 0.05)] == [Status.INCONCLUSIVE] * 2
+    assert [o.status for o in confirm_failures([failing("a", None), failing("b", 0.01)], 0.05)] == [Status.FAILED] * 2
+    assert [o.status for o in confirm_failures([failing("a", None), failing("b", 0.03)], 0.05)] == [
+        Status.INCONCLUSIVE
+    ] * 2
 
 
 @pytest.mark.parametrize(("p", "status"), [(0.0, Status.FAILED), (1.0, Status.INCONCLUSIVE)])
 def test_the_smallest_and_the_largest_p_value_count_as_they_are(p, status):
     others = [passing("b"), passing("c")] if p == 0.0 else []
-    assert blame([failing("a", p), *others], 0.05)[0].status is status
+    assert confirm_failures([failing("a", p), *others], 0.05)[0].status is status
 
 
 def test_a_failure_that_only_warns_does_not_close_the_gate():

@@ -58,8 +58,8 @@ def test_a_regression_is_judged_against_champion_anchor_and_its_own_metric(diabe
     assert outcome(diabetes, "performance/rmse/vs-anchor")["status"] == "passed"
     assert outcome(diabetes, "performance/custom.large_errors")["evidence"]["method"] == "influence values"
     assert outcome(diabetes, "performance/mae/vs-champion/older with high pressure")["status"] == "passed"
-    assert found["facts"]["explainability_done"] is True
-    assert found["facts"]["fairness_checks"] == 2
+    assert found["policy_inputs"]["explainability_done"] is True
+    assert found["policy_inputs"]["fairness_checks"] == 2
     page = (diabetes / "reports/report.html").read_text()
     for title in (
         "Classical tests against the champion",
@@ -90,7 +90,7 @@ def test_before_any_validation_power_is_said_to_be_unknown(tmp_path: Path) -> No
 def test_a_sealed_release_closes_its_epoch_and_says_so_in_mlflow(digits: Path) -> None:
     first = small_project.weighin(digits, "validate")
     assert first.returncode == 0, first.stderr[-3000:]
-    assert "one look, chosen beforehand, at the development holdout" in record(digits)["risk"]
+    assert "one evaluation on the development holdout" in record(digits)["risk"]
 
     refused = small_project.weighin(digits, "promote")
     assert refused.returncode == 1
@@ -98,9 +98,9 @@ def test_a_sealed_release_closes_its_epoch_and_says_so_in_mlflow(digits: Path) -
 
     sealed = small_project.weighin(digits, "validate", "--sealed")
     assert sealed.returncode == 0, sealed.stderr[-3000:]
-    assert record(digits)["sealed"] == {"epoch": "first", "look": 1, "looks": 2, "ledger_version": "1"}
+    assert record(digits)["sealed"] == {"epoch": "first", "use": 1, "holdout_uses": 2, "ledger_version": "1"}
     assert "all 2 looks at the sealed holdout of epoch first together" in record(digits)["risk"]
-    left = json.loads(small_project.weighin(digits, "looks", "--json").stdout)
+    left = json.loads(small_project.weighin(digits, "holdout", "--json").stdout)
     assert (left["left"], left["closed"], left["taken"][0]["result"]) == (1, False, "reserved")
 
     again = small_project.weighin(digits, "validate", "--sealed", "--out", "again", "--work", "again/work")
@@ -109,7 +109,7 @@ def test_a_sealed_release_closes_its_epoch_and_says_so_in_mlflow(digits: Path) -
 
     promoted = small_project.weighin(digits, "promote")
     assert promoted.returncode == 0, promoted.stderr
-    assert "closed by a pass" in small_project.weighin(digits, "looks").stdout
+    assert "closed by a pass" in small_project.weighin(digits, "holdout").stdout
     in_mlflow(digits)
 
 

@@ -104,7 +104,9 @@ def test_the_doctor_knows_the_workflows(environment: Path, tmp_path: Path) -> No
 def test_a_suite_judges_with_the_files_of_the_wheel(environment: Path, tmp_path: Path) -> None:
     work = Work(tmp_path).write()
     place = ["--contract", str(tmp_path / "model_contract.yaml"), "--work", str(tmp_path / "work")]
-    ran = run(environment, tmp_path, "weighin", "judge", "data_quality", *place, "--out", str(tmp_path / "reports"))
+    ran = run(
+        environment, tmp_path, "weighin", "step", "judge", "data_quality", *place, "--out", str(tmp_path / "reports")
+    )
     left = sorted(p.name for p in (tmp_path / "reports").rglob("*"))
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
     assert any(name.endswith(".html") for name in left), left

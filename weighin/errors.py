@@ -61,8 +61,8 @@ class DeployError(WeighinError):
     exit_code = 1
 
 
-class LookRefused(WeighinError):
-    """No look at the sealed holdout for this candidate."""
+class HoldoutUseRefused(WeighinError):
+    """No use of the sealed holdout for this candidate."""
 
     exit_code = 1
 

@@ -3,8 +3,8 @@
 A suite measures (`Measurement`) or says why it could not (`Unmeasured`); a contract sets a `Limit`; `decide` compares
 the two and nothing else in this code base does. Promotion needs every blocking check to pass, which is an
 intersection-union test (Berger 1982): with one-sided intervals of error `alpha`, a model that truly breaks a blocking
-limit passes with probability at most `alpha`, whatever the number of checks. `blame` corrects the other direction:
-with many checks, some interval of a good model falls on the forbidden side by chance.
+limit passes with probability at most `alpha`, whatever the number of checks. `confirm_failures` corrects the other
+direction (Holm's adjustment): with many checks, some interval of a good model falls on the forbidden side by chance.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Measurement:
 
     estimate, low, high  in `unit`; [low, high] holds the true value, each end with error 1 - `level` (one-sided)
     level                confidence of each end, in (0.5, 1); a census is exact and carries 1.0
-    n, n_unit            how many sampling units stand behind it: rows, days, requests
+    n, sampling_unit     how many sampling units stand behind it: rows, days, requests
     kind                 `sample`: drawn, has an interval. `census`: everything was looked at, low == estimate == high
-    p_violation          one-sided p-value of "the true value is on the allowed side", for `blame`; None for a census,
-                         or where the method has none (`blame` then takes the weakest value that a failure allows)
+    p_value              one-sided p-value of "the true value is on the allowed side", for `confirm_failures`; None for
+                         a census, or where the method has none (the weakest value that a failure allows is used then)
     detail               plain values for reports; never read by `decide`
     """
 
@@ -57,13 +57,13 @@ class Measurement:
     unit: str
     method: str
     kind: Literal["sample", "census"] = "sample"
-    n_unit: str = "rows"
-    p_violation: float | None = None
+    sampling_unit: str = "rows"
+    p_value: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 def census(
-    check: str, value: float, *, n: int, unit: str, method: str, n_unit: str = "rows", **detail: Any
+    check: str, value: float, *, n: int, unit: str, method: str, sampling_unit: str = "rows", **detail: Any
 ) -> Measurement:
     """A measurement of everything there is: no interval.
 
@@ -71,7 +71,7 @@ def census(
     3.0
     """
     v = float(value)
-    return Measurement(check, v, v, v, 1.0, n, unit, method, "census", n_unit, None, detail)
+    return Measurement(check, v, v, v, 1.0, n, unit, method, "census", sampling_unit, None, detail)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Outcome:
     reason: str
     limit: Limit
     evidence: Measurement | Unmeasured
-    needed: int | None = None
+    n_required: int | None = None
     """How many sampling units in all would settle an inconclusive check, if the estimate is right."""
 
     @property
@@ -171,17 +171,16 @@ def decide(evidence: Measurement | Unmeasured, limit: Limit) -> Outcome:
         return Outcome(m.check, Status.FAILED, f"{shown} is beyond the limit {limit}", limit, m)
     needed = _needed(m, limit)
     if needed:
-        settle = f"about {needed:,} {m.n_unit} would settle it, this has {m.n:,}"
+        reconcile = f"about {needed:,} {m.sampling_unit} would settle it, this has {m.n:,}"
     elif math.isinf(worst):
-        settle = f"{m.n:,} {m.n_unit} prove no bound at all, more are needed"
+        reconcile = f"{m.n:,} {m.sampling_unit} prove no bound at all, more are needed"
     else:
-        settle = (
-            f"more {m.n_unit} than {m.n:,} are needed, and the estimate lies too close to the limit to say how many"
-        )
-    return Outcome(m.check, Status.INCONCLUSIVE, f"{shown} holds the limit {limit}: {settle}", limit, m, needed)
+        more = f"more {m.sampling_unit} than {m.n:,} are needed"
+        reconcile = f"{more}, and the estimate lies too close to the limit to say how many"
+    return Outcome(m.check, Status.INCONCLUSIVE, f"{shown} holds the limit {limit}: {reconcile}", limit, m, needed)
 
 
-def blame(outcomes: Sequence[Outcome], alpha: float) -> list[Outcome]:
+def confirm_failures(outcomes: Sequence[Outcome], alpha: float) -> list[Outcome]:
     """Holm's correction (1979) over all failed samples: a failure that it does not confirm becomes inconclusive.
 
     It may only turn `failed` into `inconclusive`, so it never lets a model pass. The family is every sample that was
@@ -216,7 +215,7 @@ def gate(outcomes: Sequence[Outcome]) -> Status:
 
 def _p(outcome: Outcome, alpha: float) -> float:
     assert isinstance(outcome.evidence, Measurement)
-    p = outcome.evidence.p_violation
+    p = outcome.evidence.p_value
     return alpha if p is None or not 0.0 <= p <= 1.0 else p
 
 
@@ -225,7 +224,7 @@ def _improper(m: Measurement, limit: Limit) -> str:
     if any(math.isnan(v) for v in (m.low, m.high)) or not math.isfinite(m.estimate) or not math.isfinite(limit.value):
         return f"estimate {m.estimate}, interval {m.low} to {m.high}, limit {limit.value}: not a finite number"
     if m.n <= 0:
-        return f"nothing was measured: n = {m.n} {m.n_unit}"
+        return f"nothing was measured: n = {m.n} {m.sampling_unit}"
     if not m.low <= m.estimate <= m.high:
         return f"the interval {m.low} to {m.high} does not hold its estimate {m.estimate}"
     if m.kind == "census" and not m.low == m.estimate == m.high:

@@ -1,4 +1,4 @@
-"""Months of looks, counted: the alarm rule against the false alarms per month that a contract states."""
+"""Months of runs, counted: the alarm rule against the false alarms per month that a contract states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from weighin.contract import read_contract
 from weighin.contract.models import Contract
 from weighin.contract.monitor import Monitor
 from weighin.data.profile import Profile
-from weighin.monitor.evaluate import Champion, look
+from weighin.monitor.evaluate import Champion, evaluate
 from weighin.monitor.rules import columns_of, watched
 from weighin.outcome import Status
 
@@ -26,7 +26,7 @@ PSI, SHARE, SLOW = 0.1, 0.05, 0.05
 """Where limits lie, of drift, of failed and of slow requests."""
 LAST = {"rows": 1000}
 HOUR = {"hours": 1}
-ERRORS, LATENCY = {"errors_at_most": SHARE}, {"milliseconds_at_most": 300, "quantile": 1 - SLOW}
+ERRORS, LATENCY = {"error_rate_at_most": SHARE}, {"latency_ms_at_most": 300, "quantile": 1 - SLOW}
 FEATURE = {"drift_at_most": PSI, "columns": ["temp"]}
 PREDICTION = {"drift_at_most": PSI, "columns": ["prediction"]}
 AUC, LOSS = {"metric": "roc_auc", "at_least": 0.0}, {"metric": "log_loss", "at_most": 0.0}
@@ -81,10 +81,10 @@ def settings() -> list[Setting]:
         Setting("  the same against the profile's source", (FEATURE,), truth=SOURCE, rows=2_000, promised=False),
         Setting("drift of predictions, last 1,000", (PREDICTION,)),
         Setting("drift of predictions, last 200", (PREDICTION,), small),
-        Setting("one window: errors", (ERRORS,), looks=1),
-        Setting("one window: ROC AUC", (AUC,), looks=1),
-        Setting("one window: log loss", (LOSS,), looks=1),
-        Setting("one window: drift of a feature", (FEATURE,), looks=1),
+        Setting("one window: errors", (ERRORS,), consecutive_windows=1),
+        Setting("one window: ROC AUC", (AUC,), consecutive_windows=1),
+        Setting("one window: log loss", (LOSS,), consecutive_windows=1),
+        Setting("one window: drift of a feature", (FEATURE,), consecutive_windows=1),
     ]
 
 
@@ -105,8 +105,8 @@ def contract_of(setting: Setting, before: Profile, **evidence: Any) -> Contract:
         "at_most": streams.true_log_loss(share) + setting.metric,
     }
     listed = [{"window": setting.window, **{k: limits.get(k, v) for k, v in watch.items()}} for watch in setting.watch]
-    told = {"false_alarms_per_month": setting.stated, "looks": setting.looks} | evidence
-    monitor = Monitor.model_validate({"log": {"path": "log"}, "watch": listed, "evidence": told})
+    notified = {"false_alarms_per_month": setting.stated, "looks": setting.looks} | evidence
+    monitor = Monitor.model_validate({"log": {"path": "log"}, "watch": listed, "evidence": notified})
     return base().model_copy(update={"monitor": monitor})
 
 
@@ -122,7 +122,7 @@ def drawn(setting: Setting, seed: list[int]) -> tuple[Contract, Champion, Month,
 class Counted:
     """Of one month, by check.
 
-    begun   alarms: from a look without to one with
+    begun   alarms: from a run without to one with
     looks   looks with an alarm
     asked   looks that were handed to `look`
     rule    the same two of the plain rule, where it looks at the month as well
@@ -137,7 +137,7 @@ class Counted:
 
 
 def run(setting: Setting, seed: list[int]) -> Counted:
-    """Every look of a month."""
+    """Every run of a month."""
     started = time.perf_counter()
     contract, champion, month, values = drawn(setting, seed)
     could: set[int] = set()
@@ -146,7 +146,7 @@ def run(setting: Setting, seed: list[int]) -> Counted:
         could.update(map(int, found))
     alarming: dict[str, list[int]] = {}
     for at in sorted(could):
-        for one in look(contract, month, champion, month.moment(at)).alarms:
+        for one in evaluate(contract, month, champion, month.moment(at)).alarms:
             alarming.setdefault(one.check, []).append(at)
     begun = sum(onsets(np.isin(np.arange(LOOKS), at)) for at in alarming.values())
     rule = peers.ks_alarms(month, values) if setting.rule else np.zeros(0, dtype=bool)
@@ -155,7 +155,7 @@ def run(setting: Setting, seed: list[int]) -> Counted:
 
 
 def onsets(alarming: np.ndarray) -> int:
-    """How often an alarm begins: from a look without to one with."""
+    """How often an alarm begins: from a run without to one with."""
     return int((alarming & ~np.concatenate([[False], alarming[:-1]])).sum())
 
 
@@ -180,7 +180,7 @@ def compare(setting: Setting, seed: list[int], number: int) -> Compared:
     could = {i.id: set(map(int, could_alarm(i, month, champion.profile, looks, 1))) for i in listed}
     failed = missed = 0
     for at in map(int, looks):
-        found = look(alone, month, champion, month.moment(at))
+        found = evaluate(alone, month, champion, month.moment(at))
         assert all(abs(i.limit.alpha - listed[0].limit.alpha) < 1e-12 for i in found.watched)
         for outcome in found.outcomes:
             assert outcome.status is not Status.NOT_EVALUATED, outcome.reason

@@ -1,4 +1,4 @@
-"""What others do at each look: a plain Kolmogorov-Smirnov rule."""
+"""What others do at each run: a plain Kolmogorov-Smirnov rule."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Peers:
     def alarms(self, behind: np.ndarray) -> dict[str, np.ndarray]:
         """Who -> (looks,) whether the 1,000 rows before each end alarm; the plain rule has no answer for categories."""
         found = [self._chunk(behind[i : i + CHUNK]) for i in range(0, len(behind), CHUNK)]
-        return {who: np.concatenate([f[who] for f in found]) for who in found[0]}
+        return {actor: np.concatenate([f[actor] for f in found]) for actor in found[0]}
 
     def _chunk(self, behind: np.ndarray) -> dict[str, np.ndarray]:
         counts = self._counted(behind - WINDOW, behind)
@@ -113,8 +113,8 @@ class Peers:
         for i, end in enumerate(behind):
             rows = self._values[end - WINDOW : end]
             now = Dataset.from_pandas(pd.DataFrame({"x": rows}), data_definition=DataDefinition(**kind))
-            told = Report([ValueDrift(column="x")]).run(now, known).dict()["metrics"][0]
-            others += bool(float(told["value"]) >= 0.1) != bool(ours["evidently"][i])
+            notified = Report([ValueDrift(column="x")]).run(now, known).dict()["metrics"][0]
+            others += bool(float(notified["value"]) >= 0.1) != bool(ours["evidently"][i])
             if self.number:
                 p = stats.ks_2samp(self._there(self._reference), self._there(rows)).pvalue
                 others += bool(p < P) != bool(ours["ks"][i])

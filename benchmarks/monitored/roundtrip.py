@@ -1,7 +1,7 @@
-"""From the look that completes the evidence to the server that answers with the old identity: all parts are real.
+"""From the run that completes the evidence to the server that answers with the old identity: all parts are real.
 
-A registry on SQLite in which version 1, which is wrong, was promoted over version 2; `weighin serve --follow` with its
-log in PostgreSQL; requests over HTTP; labels that come later. The clock starts at the look, and stops when an answer to
+A registry on SQLite in which version 1, which is wrong, was promoted over version 2; `weighin serve` with its
+log in PostgreSQL; requests over HTTP; labels that come later. The clock starts at the run, and stops when an answer to
 a request names version 2; the alias stands there.
 """
 
@@ -22,7 +22,7 @@ import yaml
 from monitored.streams import CONTRACT
 from support.following_server import FollowingServer
 from support.postgres_server import postgres
-from support.registry_versions import NAME, SAYS, promoted, restored, template, titles
+from support.registry_versions import NAME, SAYS, champions, promoted, restored, template
 from weighin.contract import read_contract
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
@@ -48,7 +48,7 @@ RIGHT, WRONG = "[[1 - t, t] for t in model_input['temp']]", "[[t, 1 - t] for t i
 
 @dataclass(frozen=True)
 class Roundtrip:
-    """Seconds of a calm look, and from the look with the alarm to the first answer of the old version.
+    """Seconds of a calm look, and from the run with the alarm to the first answer of the old version.
 
     checks  whose alarm it was
     events  that were noted
@@ -67,8 +67,8 @@ def contract_in(folder: Path) -> Path:
     given["monitor"] = {
         "log": {"connection": VARIABLE},
         "watch": [
-            {"window": window, "metric": "roc_auc", "at_least": 0.6, "then": "rollback"},
-            {"window": window, "errors_at_most": 0.05, "then": "rollback"},
+            {"window": window, "metric": "roc_auc", "at_least": 0.6, "action": "rollback"},
+            {"window": window, "error_rate_at_most": 0.05, "action": "rollback"},
             {"window": window, "drift_at_most": 0.2, "columns": list(FEATURES)},
         ],
         "evidence": {"looks": LOOKS},
@@ -118,9 +118,9 @@ def measured() -> Roundtrip:
         path = contract_in(folder)
         server = FollowingServer(folder, path)
         try:
-            told = {"reload": list(server.spec.reload), "identity": {"url": server.spec.identity.url}}
-            path.write_text(f"{path.read_text()}\ndeploy: {json.dumps(told)}\n")
-            return _measured(rng, server, Watcher(read_contract(path), titles(uri), os.environ))
+            notified = {"reload": list(server.spec.reload), "identity": {"url": server.spec.identity.url}}
+            path.write_text(f"{path.read_text()}\ndeploy: {json.dumps(notified)}\n")
+            return _measured(rng, server, Watcher(read_contract(path), champions(uri), os.environ))
         finally:
             server.end()
             os.environ.clear()
@@ -151,6 +151,6 @@ def _measured(rng: np.random.Generator, server: FollowingServer, watcher: Watche
     assert checks == (f"monitor/last-{WINDOW}/roc_auc",), [o.reason for o in run.found.outcomes]
     events = tuple(e.kind for e in run.new)
     assert (events, version) == (("alarm", "rollback"), "2")
-    assert run.new[1].said.endswith("The servers proved that they serve it")
-    assert watcher.titles.registry.aliased(NAME, "champion") == "2"
+    assert run.new[1].message.endswith("The servers proved that they serve it")
+    assert watcher.champions.registry.aliased(NAME, "champion") == "2"
     return Roundtrip(calm.seconds, ended - begun, checks, events)

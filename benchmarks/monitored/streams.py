@@ -21,7 +21,7 @@ EVERY = timedelta(minutes=5)
 LOOKS = 30 * 24 * 12
 """Of a month."""
 BEFORE = 12 * 12
-"""Five minutes that lie before the first look: half a day, so that its windows are full."""
+"""Five minutes that lie before the first run: half a day, so that its windows are full."""
 ROWS = 100
 """Expected in five minutes."""
 LEVELS = np.arange(0.5, 20) / 20
@@ -125,7 +125,7 @@ def reference(rows: int, rng: np.random.Generator) -> tuple[Profile, Floats]:
 class Month:
     """The log of a month: `weighin.monitor.evaluate.Windows` in memory. A request has one row.
 
-    rows      (looks + 1,) how many rows there are before each look's end, from `BEFORE` looks before the first on
+    rows      (looks + 1,) how many rows there are before each run's end, from `BEFORE` looks before the first on
     arrivals  the same of labels
     order     rows in the order in which their labels came
     """
@@ -146,11 +146,11 @@ class Month:
         self.arrivals = np.searchsorted(came[self.order], np.arange(len(slots) + 1))
 
     def moment(self, look: int) -> datetime:
-        """When the look is."""
+        """When the run is."""
         return BEGIN + EVERY * (look + 1)
 
     def bounds(self, window: Window, looks: np.ndarray, back: int, *, labelled: bool) -> tuple[np.ndarray, np.ndarray]:
-        """First row and row behind the last of a window of each look, in the order of the rows or of the labels."""
+        """First row and row behind the last of a window of each run, in the order of the rows or of the labels."""
         ends = self.arrivals if labelled else self.rows
         at = looks + BEFORE + 1
         if window.rows is not None:
@@ -171,7 +171,7 @@ class Month:
                 "prediction": pa.array(LEVELS[self.level[at]], mask=failed),
                 "row": np.zeros(len(at), dtype=np.int64),
                 "status": np.where(failed, 500, 200),
-                "milliseconds": np.where(self.slow[at], SLOW, QUICK),
+                "latency_ms": np.where(self.slow[at], SLOW, QUICK),
                 # Labels of rows that are asked for as rows are not looked at.
                 "label": self.label[at].astype(np.int64) if labelled else pa.nulls(len(at), pa.int64()),
             }

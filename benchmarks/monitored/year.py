@@ -29,7 +29,7 @@ from weighin.data.cells import Cells
 from weighin.data.profile import ColumnProfile, Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.monitor.evaluate import Champion, look
+from weighin.monitor.evaluate import Champion, evaluate
 from weighin.monitor.rules import Watched, watched
 from weighin.outcome import Measurement, Status, decide
 from weighin.stats.contrast import contrast
@@ -77,7 +77,7 @@ class Year:
         return np.searchsorted(self.slot, looks - LATE, side="right")
 
     def moment(self, look: int) -> datetime:
-        """When the look is."""
+        """When the run is."""
         return BEGIN + EVERY * (look + 1)
 
     def window(self, window: Window, now: datetime, back: int, *, labelled: bool) -> pa.Table:
@@ -93,13 +93,13 @@ class Year:
             | {
                 "row": np.zeros(n, dtype=np.int64),
                 "status": np.full(n, 200),
-                "milliseconds": np.full(n, 10.0),
+                "latency_ms": np.full(n, 10.0),
                 "label": self.label[rows].astype(np.int64),
             }
         )
 
     def part(self, first: int, looks: int) -> tuple[Year, np.ndarray]:
-        """The rows that so many looks from the one at `first` on can see, and these looks."""
+        """The rows that so many runs from the one at `first` on can see, and these runs."""
         at = int(np.searchsorted(self.looks, first))
         taken = self.looks[at : at + looks]
         # Labels are late: their windows begin that much earlier.
@@ -239,7 +239,7 @@ FAULTS = (
 
 
 def faulty(year: Year, fault: Fault, begins: int, *, ramp: bool) -> Year:
-    """The year with a fault from the look `begins` on; as a ramp it takes two weeks until all rows have it."""
+    """The year with a fault from the run `begins` on; as a ramp it takes two weeks until all rows have it."""
     values = year.values[fault.column].copy()
     day = timedelta(days=1) / EVERY
     share = np.where(year.slot >= begins, 1.0, 0.0)
@@ -283,7 +283,7 @@ def items(contract: Contract) -> dict[str, Watched]:
 class Season:
     """One check on the year as it was, without a fault: alarms that begin, looks with one, looks."""
 
-    who: str
+    actor: str
     seen: str
     begun: int
     alarming: int
@@ -296,17 +296,17 @@ def season(year: Year, name: str, item: Watched, every: int) -> list[Season]:
     found = {"weighin": Ours(year, item).alarms(looks, 3)}
     if item.kind == "drift":
         found |= Peers(year.values[name], year.reference[name]).alarms(year.behind(looks))
-    return [Season(who, name, onsets(a), int(a.sum()), len(a)) for who, a in found.items()]
+    return [Season(actor, name, onsets(a), int(a.sum()), len(a)) for actor, a in found.items()]
 
 
 @dataclass(frozen=True)
 class Delay:
-    """Rows from the change to the first look with an alarm; None where none came in time.
+    """Rows from the change to the first run with an alarm; None where none came in time.
 
-    before  whether there was an alarm at the last look before the change: then nothing was found
+    before  whether there was an alarm at the last run before the change: then nothing was found
     """
 
-    who: str
+    actor: str
     fault: str
     ramp: bool
     rows: int | None
@@ -314,7 +314,7 @@ class Delay:
 
 
 def delays(part: Year, looks: np.ndarray, number: int, item: Watched, ramp: bool) -> list[Delay]:
-    """Of one of the faults that begins at the second of the looks."""
+    """Of one of the faults that begins at the second of the runs."""
     fault = FAULTS[number]
     year = faulty(part, fault, int(looks[1]), ramp=ramp)
     begun = int(np.searchsorted(year.slot, looks[1]))
@@ -323,12 +323,12 @@ def delays(part: Year, looks: np.ndarray, number: int, item: Watched, ramp: bool
     found = {"weighin": np.concatenate([ours.alarms(looks[:1], 3), ours.alarms(looks[1:], 3, first=True)])}
     peers = Peers(year.values[fault.column], year.reference[fault.column])
     found |= peers.alarms(ends)
-    told = []
-    for who, alarming in found.items():
+    notified = []
+    for actor, alarming in found.items():
         first = np.flatnonzero(alarming[1:])
         rows = int(ends[1 + first[0]]) - begun if len(first) else None
-        told.append(Delay(who, fault.name, ramp, rows, bool(alarming[0])))
-    return told
+        notified.append(Delay(actor, fault.name, ramp, rows, bool(alarming[0])))
+    return notified
 
 
 def same(year: Year, contract: Contract, number: int) -> tuple[int, int, int]:
@@ -342,7 +342,7 @@ def same(year: Year, contract: Contract, number: int) -> tuple[int, int, int]:
     ours = {name: Ours(year, item) for name, item in listed.items()}
     differ = 0
     for at in looks:
-        found = look(contract, year, champion, year.moment(int(at)))
+        found = evaluate(contract, year, champion, year.moment(int(at)))
         alarming = {a.check for a in found.alarms}
         for item, outcome in zip(found.watched, found.outcomes, strict=True):
             one = ours[item.column or item.metric]

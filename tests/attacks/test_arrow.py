@@ -28,7 +28,7 @@ DIGEST = "sha256:" + "5" * 64
 
 
 def left(path: Path, values: np.ndarray, batches: int = 1, **options: Any) -> Path:
-    """A file of predictions as `weighin predict` leaves it, from (rows, columns) values; or compressed, or in parts."""
+    """A file of predictions as `weighin step predict` leaves it, from (rows, columns) values; or otherwise."""
     names = prediction_columns(tuple(range(values.shape[1])))
     schema = pa.schema([(n, pa.float64()) for n in names], metadata={FEATURES: DIGEST.encode()})
     path.parent.mkdir(parents=True, exist_ok=True)

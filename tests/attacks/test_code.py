@@ -366,11 +366,11 @@ def test_no_module_of_any_name_is_taken_from_the_repository(tmp_path: Path) -> N
         with mock.patch.dict(os.environ, {MARK: str(marks)}):
             for suite in ("drift", "data_quality"):
                 run_suite(suite, read_contract(repo / "model_contract.yaml"), repo / "work", tmp_path / "out")
-            for program in ("docker", "collect", "comment", "reviews", "pulse", "figures"):
+            for program in ("docker", "collect", "comment", "reviews", "heartbeat", "gate-statistics"):
                 subprocess.run(
                     [sys.executable, "-I", str(HOST), program, "--help"], capture_output=True, timeout=60, check=True
                 )
-            for command in (["contract", "check"], ["doctor"], ["verdict", "out", "--work", "work"]):
+            for command in (["contract", "check"], ["doctor"], ["step", "verdict", "out", "--work", "work"]):
                 weighin = [sys.executable, "-P", "-m", "weighin", *command]
                 subprocess.run(
                     weighin,

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import sys
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -58,7 +57,7 @@ def said(function: Callable[[], Any]) -> str:
 
 @contextlib.contextmanager
 def model(answer: Callable[[pd.DataFrame], Any], place: Path) -> Iterator[Callable[[], Any]]:
-    """`weighin predict` over one row, with a model that MLflow would have loaded."""
+    """`weighin step predict` over one row, with a model that MLflow would have loaded."""
     (place / "features").mkdir()
     FRAME.to_parquet(place / "features/holdout.parquet")
     pyfunc = ModuleType("mlflow.pyfunc")
@@ -156,16 +155,16 @@ def observed_value(place: Path, wall: bool) -> Result:
 def internal_error(place: Path, wall: bool) -> Result:
     """What nobody thought of, on the terminal and in the job's log."""
 
-    def crash(_: Namespace) -> int:
+    def crash(*_: object) -> None:
         raise KeyError(ROW)
 
     printed = io.StringIO()
     with (
         replaced(wall, "weighin.cli.reduced", quoted),
-        mock.patch("weighin.cli.commands.predict", crash),
+        mock.patch("weighin.model.predict.predict", crash),
         contextlib.redirect_stderr(printed),
     ):
-        main(["predict", "--model", "m", "--features", "f", "--out", "o"])
+        main(["step", "predict", "--model", "m", "--features", "f", "--out", "o"])
     assert "internal error, KeyError" in printed.getvalue()
     return leaks(printed.getvalue())
 

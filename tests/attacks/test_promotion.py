@@ -16,9 +16,9 @@ from support.rewritten_ledger import delete_ledger, promoted_twice, trial, trust
 from weighin.canonical import write_json
 from weighin.errors import WeighinError
 from weighin.record.suite import Binding
-from weighin.registry.champion import Titles
+from weighin.registry.champion import ChampionRegistry
 from weighin.registry.ledger import Entry
-from weighin.release.import_version import accept
+from weighin.release.import_version import import_version
 from weighin.release.promote import promote
 from weighin.release.rollback import rollback
 from weighin.resolve.models import _champion
@@ -52,7 +52,7 @@ def first_release(of: Trial, number: int) -> Callable[[], object]:
     case.subject = replace(case.subject, champion=None)
     case.binding = Binding(case.file.digest, case.subject.digest, "", "1")
     write_json(case.write().reports / "record.json", case.record())
-    return lambda: promote(case.file, case.subject, case.decision(), case.reports, of.titles().registry)
+    return lambda: promote(case.file, case.subject, case.decision(), case.reports, of.champions().registry)
 
 
 # --- a record moves the alias once
@@ -76,12 +76,12 @@ def another_run(place: Path, wall: bool) -> Result:
 
 def rolled_back_again(place: Path, wall: bool) -> Result:
     of = promoted_twice()
-    rollback(of.titles(), **CALM)
+    rollback(of.champions(), **CALM)
 
     def as_before(to: str, head: Entry, place: str) -> str:
         return to or head.before
 
-    return forged(wall, "weighin.release.rollback._target", as_before, lambda: rollback(of.titles(), **CALM))
+    return forged(wall, "weighin.release.rollback._target", as_before, lambda: rollback(of.champions(), **CALM))
 
 
 # --- success without an entry that carries the record
@@ -89,13 +89,13 @@ def rolled_back_again(place: Path, wall: bool) -> Result:
 
 def by_hand_before_the_ledger(place: Path, wall: bool) -> Result:
     of = trial()
-    of.titles().registry.move_alias(of.name, "champion", "2")
+    of.champions().registry.move_alias(of.name, "champion", "2")
 
-    def as_it_stands(titles: Titles, *_: object) -> Entry:
-        return titles.adoption("2", of.version(2).digest)
+    def as_it_stands(champions: ChampionRegistry, *_: object) -> Entry:
+        return champions.adoption("2", of.version(2).digest)
 
     got = forged(wall, "weighin.release.promote._carries", as_it_stands, of.promote)
-    assert of.titles().ledger.entries() == []
+    assert of.champions().ledger.entries() == []
     return got
 
 
@@ -107,9 +107,9 @@ def with_the_record_of_another(place: Path, wall: bool) -> Result:
     write_json(case.write().reports / "record.json", case.record())
 
     def deed() -> object:
-        return promote(case.file, case.subject, case.decision(), case.reports, of.titles().registry)
+        return promote(case.file, case.subject, case.decision(), case.reports, of.champions().registry)
 
-    return forged(wall, "weighin.release.promote._carries", lambda titles, head, *_: head, deed)
+    return forged(wall, "weighin.release.promote._carries", lambda champions, head, *_: head, deed)
 
 
 # --- a first release that is none
@@ -117,22 +117,22 @@ def with_the_record_of_another(place: Path, wall: bool) -> Result:
 
 def after_the_ledger_was_deleted(place: Path, wall: bool) -> Result:
     of = promoted_twice()
-    delete_ledger(of.titles(), claims=False)
+    delete_ledger(of.champions(), claims=False)
     deed = first_release(of, 4)
-    return forged(wall, "weighin.registry.champion.Titles.demand_no_ledger_before", nothing, deed)
+    return forged(wall, "weighin.registry.champion.ChampionRegistry.demand_no_ledger_before", nothing, deed)
 
 
 def over_an_alias_in_capitals(place: Path, wall: bool) -> Result:
     of = trial()
-    of.titles().registry._client.delete_registered_model_alias(of.name, "champion")
-    of.titles().registry.move_alias(of.name, "Champion", "1")
+    of.champions().registry._client.delete_registered_model_alias(of.name, "champion")
+    of.champions().registry.move_alias(of.name, "Champion", "1")
     deed = first_release(of, 2)
-    return forged(wall, "weighin.registry.champion.Titles._demand_no_alias_alike", nothing, deed)
+    return forged(wall, "weighin.registry.champion.ChampionRegistry._demand_no_alias_alike", nothing, deed)
 
 
 def without_a_champion_to_compare_with(place: Path, wall: bool) -> Result:
     of = promoted_twice()
-    of.titles().registry._client.delete_registered_model_alias(of.name, "champion")
+    of.champions().registry._client.delete_registered_model_alias(of.name, "champion")
     file = of.case(4, 3).file
     gate = file.contract.gates.performance
     assert gate is not None
@@ -140,7 +140,7 @@ def without_a_champion_to_compare_with(place: Path, wall: bool) -> Result:
     gates = file.contract.gates.model_copy(update={"performance": allow})
     file = replace(file, contract=file.contract.model_copy(update={"gates": gates}))
     with mock.patch.dict(os.environ, {"MLFLOW_TRACKING_URI": of.stock.uri}):
-        target = "weighin.registry.champion.Titles.demand_first_release"
+        target = "weighin.registry.champion.ChampionRegistry.demand_first_release"
         return forged(wall, target, nothing, lambda: _champion(file, None, place / "champion"))
 
 
@@ -151,14 +151,14 @@ def receiving(of: Trial) -> tuple[Trial, Callable[[], object]]:
     """Another model, whose champion has the files of version 2, and the acceptance of version 3 into it."""
     here = Trial(of.stock, f"{of.name}-next-{os.urandom(3).hex()}")
     here.set_up()
-    here.titles().registry.move_alias(here.name, "champion", "2")
+    here.champions().registry.move_alias(here.name, "champion", "2")
     case = of.case(3, 2)
     model = case.file.contract.model.model_copy(update={"name": here.name})
     file = replace(case.file, contract=case.file.contract.model_copy(update={"model": model}))
-    source = of.titles().registry
+    source = of.champions().registry
 
     def deed() -> object:
-        return accept(file, here.titles(), source, f"models:/{of.name}/3", trusted())
+        return import_version(file, here.champions(), source, f"models:/{of.name}/3", trusted())
 
     return here, deed
 
@@ -166,7 +166,7 @@ def receiving(of: Trial) -> tuple[Trial, Callable[[], object]]:
 def accepted_again(place: Path, wall: bool) -> Result:
     here, deed = receiving(promoted_twice())
     deed()
-    rollback(here.titles(), "2", emergency=True, **CALM)
+    rollback(here.champions(), "2", emergency=True, **CALM)
     return forged(wall, "weighin.release.import_version.demand_unspent", nothing, deed)
 
 

@@ -121,21 +121,21 @@ def half_a_million_zeros(place: Path, wall: bool) -> Result:
 def told(of: Trial, wall: bool, target: str, other: Any, trust: Sequence[Any] = ()) -> Result:
     """Whether `history` says that something does not hold."""
     with replaced(wall, target, other):
-        found = [p for c in check_history(of.titles(), trust) for p in c.problems]
+        found = [p for c in check_history(of.champions(), trust) for p in c.problems]
     return Result.BLOCKED if found else Result.MISLED
 
 
 def last_entry_again(of: Trial, **changes: Any) -> None:
     """Write the ledger again with another last entry."""
-    rewrite(of.titles(), lambda entries: [*entries[:-1], replace(entries[-1], **changes)])
+    rewrite(of.champions(), lambda entries: [*entries[:-1], replace(entries[-1], **changes)])
 
 
 def signed_of_another_place(place: Path, wall: bool) -> Result:
     of = promoted_twice()
     # The right record under the right key; what its promotion replaced was something else.
-    rewrite(of.titles(), lambda entries: [replace(entries[0], reason="nobody knows"), *entries[1:]])
+    rewrite(of.champions(), lambda entries: [replace(entries[0], reason="nobody knows"), *entries[1:]])
 
-    def only_the_key(titles: Any, entry: Entry, found: Verified, keys: Any, folder: Path) -> str:
+    def only_the_key(champions: Any, entry: Entry, found: Verified, keys: Any, folder: Path) -> str:
         return verify(folder / SIGNED, keys, expected=found.digest).signed_by
 
     return told(of, wall, "weighin.record.history._signed", only_the_key, trusted())
@@ -143,24 +143,24 @@ def signed_of_another_place(place: Path, wall: bool) -> Result:
 
 def signature_taken_away(place: Path, wall: bool) -> Result:
     of = promoted_twice()
-    for entry in of.titles().ledger.entries()[1:]:
-        (files_of(of.titles(), entry) / SIGNED).unlink()
-        (files_of(of.titles(), entry) / SIGNER).unlink()
-    rewrite(of.titles(), lambda entries: entries)
+    for entry in of.champions().ledger.entries()[1:]:
+        (files_of(of.champions(), entry) / SIGNED).unlink()
+        (files_of(of.champions(), entry) / SIGNER).unlink()
+    rewrite(of.champions(), lambda entries: entries)
     return told(of, wall, "weighin.record.history._signed", lambda *_: "", trusted())
 
 
 def files_of_another_model(place: Path, wall: bool) -> Result:
     of = promoted_twice()
     for name in (SIGNED, SIGNER):
-        (files_of(of.titles(), of.titles().ledger.entries()[-1]) / name).unlink()
+        (files_of(of.champions(), of.champions().ledger.entries()[-1]) / name).unlink()
     last_entry_again(of, after="4", artifact=of.version(4).digest)
     return told(of, wall, "weighin.record.history._recorded", lambda *_: [])
 
 
 def another_verdict_is_kept(place: Path, wall: bool) -> Result:
     of = promoted_twice()
-    folder = files_of(of.titles(), of.titles().ledger.entries()[-1])
+    folder = files_of(of.champions(), of.champions().ledger.entries()[-1])
     for name in (SIGNED, SIGNER):
         (folder / name).unlink()
     # Numbers that a reader looks up in the registry, better than they were.
@@ -179,34 +179,34 @@ def another_verdict_is_kept(place: Path, wall: bool) -> Result:
 
 def an_approval_put_beside(place: Path, wall: bool) -> Result:
     of = promoted_twice()
-    entries = of.titles().ledger.entries()
-    (files_of(of.titles(), entries[-1]) / "approvals.json").write_text('[{"how":"key","name":"risk committee"}]')
+    entries = of.champions().ledger.entries()
+    (files_of(of.champions(), entries[-1]) / "approvals.json").write_text('[{"how":"key","name":"risk committee"}]')
     said = {e.record: e.evidence for e in entries}
     return told(of, wall, "weighin.record.history.manifest_digest", lambda folder: said[file_digest(folder / RECORD)])
 
 
 def champion_by_who_may_not_promote(place: Path, wall: bool) -> Result:
     of = promoted_twice()
-    titles = of.titles()
-    head = titles.ledger.entries()[-1]
+    champions = of.champions()
+    head = champions.ledger.entries()[-1]
     # Into the ledger, and no tag of the model. It claims that it has been mirrored, and lies in the middle.
-    forged = replace(head, before="3", after="2", parent=head.sum, who="mallory", action="rollback", emergency=True)
+    forged = replace(head, before="3", after="2", parent=head.sum, actor="mallory", action="rollback", emergency=True)
     forged = replace(forged, record="", artifact=of.version(2).digest, owner="x", reason="y")
-    number = titles.registry.add_entry(titles.ledger.name, head.run_id, {**forged.tags(), MIRRORED: "now"})
-    back = titles.planned("rollback", replace(forged, number=number), "2", "3", head.artifact, record=head.record)
-    titles.registry.add_entry(titles.ledger.name, head.run_id, {**back.tags(), MIRRORED: "now"})
+    number = champions.registry.add_entry(champions.ledger.name, head.run_id, {**forged.tags(), MIRRORED: "now"})
+    back = champions.planned("rollback", replace(forged, number=number), "2", "3", head.artifact, record=head.record)
+    champions.registry.add_entry(champions.ledger.name, head.run_id, {**back.tags(), MIRRORED: "now"})
     return told(of, wall, "weighin.record.history._tagged", lambda *_: [])
 
 
 def who_did_it_is_rewritten(place: Path, wall: bool) -> Result:
     of = promoted_twice()
-    titles = of.titles()
-    head = titles.ledger.entries()[-1]
+    champions = of.champions()
+    head = champions.ledger.entries()[-1]
     # By somebody who may write the ledger only: sums add up again, and the model's tags stay.
-    titles.registry.tag(titles.ledger.name, str(head.number), replace(head, who="somebody else").tags())
-    with replaced(wall, "weighin.registry.champion.Titles._is_the_one_meant", nothing):
+    champions.registry.tag(champions.ledger.name, str(head.number), replace(head, actor="somebody else").tags())
+    with replaced(wall, "weighin.registry.champion.ChampionRegistry._is_the_one_meant", nothing):
         try:
-            titles.settle(look_only=True)
+            champions.reconcile(look_only=True)
         except RegistryError:
             return Result.BLOCKED
     return Result.MISLED
@@ -217,11 +217,11 @@ def who_did_it_is_rewritten(place: Path, wall: bool) -> Result:
 
 def noticed(of: Trial, witness: Path, wall: bool, other: Any) -> Result:
     """Whether a kept record tells that the ledger is another, which adds up by itself."""
-    assert [p for c in check_history(of.titles()) for p in c.problems] == []
-    of.titles().settle(look_only=True)
+    assert [p for c in check_history(of.champions()) for p in c.problems] == []
+    of.champions().reconcile(look_only=True)
     with replaced(wall, "weighin.record.history.named_entry", other):
         try:
-            check_witness(witness, of.titles(), trusted())
+            check_witness(witness, of.champions(), trusted())
         except EvidenceError:
             return Result.BLOCKED
     return Result.MISLED
@@ -230,14 +230,14 @@ def noticed(of: Trial, witness: Path, wall: bool, other: Any) -> Result:
 def a_promotion_that_never_was(place: Path, wall: bool) -> Result:
     of = promoted_twice()
     kept = kept_elsewhere(of, 3, 2)
-    rewrite(of.titles(), lambda entries: entries[:-1])
+    rewrite(of.champions(), lambda entries: entries[:-1])
     return noticed(of, kept, wall, lambda found, ledger, entries, place: entries[-1])
 
 
 def all_of_it_never_was(place: Path, wall: bool) -> Result:
     of = promoted_twice()
     kept = kept_elsewhere(of, 3, 2)
-    delete_ledger(of.titles())
+    delete_ledger(of.champions())
     return noticed(of, kept, wall, lambda found, ledger, entries, place: None)
 
 
@@ -246,7 +246,7 @@ def another_past_under_the_same_record(place: Path, wall: bool) -> Result:
     kept = kept_elsewhere(of, 3, 2)
     by = signer({KEY: str(of.stock.folder / "key")})
     # Who has the key can sign again; the record that was kept elsewhere still names what there was.
-    rewrite(of.titles(), lambda entries: [replace(entries[0], who="nobody"), *entries[1:]], by)
+    rewrite(of.champions(), lambda entries: [replace(entries[0], actor="nobody"), *entries[1:]], by)
 
     def by_its_record(found: Verified, ledger: str, entries: Sequence[Entry], place: str) -> Entry:
         return next(e for e in entries if e.record == found.digest)
@@ -259,14 +259,14 @@ def a_witness_of_ones_own(place: Path, wall: bool) -> Result:
     value = json.loads(kept_elsewhere(of, 3, 2).read_bytes())
     said = json.loads(base64.b64decode(value["payload"]))
     # The kept record itself is changed to fit what the ledger says now.
-    rewrite(of.titles(), lambda entries: [replace(entries[0], who="nobody"), *entries[1:]])
-    entry = of.titles().ledger.entries()[-1]
-    said["predicate"]["ledger"] |= {"head": entry.parent, "entry": entry.essence}
+    rewrite(of.champions(), lambda entries: [replace(entries[0], actor="nobody"), *entries[1:]])
+    entry = of.champions().ledger.entries()[-1]
+    said["predicate"]["ledger"] |= {"head": entry.parent, "entry": entry.content_hash}
     value["payload"] = base64.b64encode(canonical(said)).decode()
     write_json(place / SIGNED, value)
     with replaced(wall, "weighin.record.signature.unsealed", lambda data, keys, where: (said, "sha256:key")):
         try:
-            check_witness(place / SIGNED, of.titles(), trusted())
+            check_witness(place / SIGNED, of.champions(), trusted())
         except EvidenceError:
             return Result.BLOCKED
     return Result.MISLED

@@ -23,8 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
         ["validate", "--no-such-option"],
         ["validate", "--suite", "taste"],
         ["validate", "--runner", "moon"],
+        ["step", "judge"],
         ["judge"],
-        ["predict", "--model", "x"],
+        ["step", "predict", "--model", "x"],
     ],
 )
 def test_a_usage_error_is_4(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +60,7 @@ def test_verdict_without_evidence_is_7_and_leaves_a_summary(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     contract = ["--contract", str(ROOT / "model_contract.yaml"), "--work", str(tmp_path / "work")]
-    assert main(["verdict", str(tmp_path / "reports"), *contract]) == 7
+    assert main(["step", "verdict", str(tmp_path / "reports"), *contract]) == 7
     assert "subject.json: the file is missing" in capsys.readouterr().err
     assert json.loads((tmp_path / "reports/verdict.json").read_text())["status"] == "not_evaluated"
     assert "not evaluated" in (tmp_path / "reports/summary.md").read_text()
@@ -68,22 +69,25 @@ def test_verdict_without_evidence_is_7_and_leaves_a_summary(
 def test_a_verdict_that_cannot_be_says_why_as_the_workflow_knows_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["verdict", str(tmp_path), "--contract", str(ROOT / "model_contract.yaml")]
+    given = ["step", "verdict", str(tmp_path), "--contract", str(ROOT / "model_contract.yaml")]
     assert main([*given, "--blocked", "a maintainer must run this"]) == 7
     verdict = json.loads((tmp_path / "verdict.json").read_text())
-    assert (verdict["status"], verdict["sentences"]) == ("not_evaluated", ["a maintainer must run this"])
+    assert (verdict["status"], verdict["messages"]) == ("not_evaluated", ["a maintainer must run this"])
     assert "a maintainer must run this" in (tmp_path / "summary.md").read_text()
     assert not (tmp_path / "record.json").exists()
 
 
 def test_needs_that_are_no_json_are_4(tmp_path: Path) -> None:
-    assert main(["verdict", str(tmp_path), "--contract", str(ROOT / "model_contract.yaml"), "--needs", "{"]) == 4
+    given = ["--contract", str(ROOT / "model_contract.yaml"), "--needs", "{"]
+    assert main(["step", "verdict", str(tmp_path), *given]) == 4
 
 
 def test_data_that_are_not_public_never_become_an_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     contract = tmp_path / "model_contract.yaml"
     contract.write_text((ROOT / "model_contract.yaml").read_text().replace("public_data: true", "public_data: false"))
-    assert main(["resolve", "--as-artifact", "--contract", str(contract), "--work", str(tmp_path / "work")]) == 4
+    assert (
+        main(["step", "resolve", "--as-artifact", "--contract", str(contract), "--work", str(tmp_path / "work")]) == 4
+    )
     assert "does not allow it" in capsys.readouterr().err
     assert not (tmp_path / "work").exists()
 
@@ -95,7 +99,7 @@ def test_what_nobody_foresaw_is_3_and_one_line(
     def explode(*_: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("weighin.cli.commands._resolve", explode)
+    monkeypatch.setattr("weighin.verdict.validate._Steps._resolve", explode)
     out = tmp_path / "out"
     assert main(["validate", "--contract", str(ROOT / "model_contract.yaml"), "--out", str(out)]) == 3
     assert "internal error, RuntimeError, code " in capsys.readouterr().err
@@ -105,7 +109,7 @@ def test_what_nobody_foresaw_is_3_and_one_line(
 def test_a_record_is_verified_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     case = Case(tmp_path / "reports").write()
     write_json(tmp_path / "record.json", case.record())
-    assert main(["key", str(tmp_path / "key")]) == 0
+    assert main(["keygen", str(tmp_path / "key")]) == 0
     made = capsys.readouterr().out.splitlines()[0]
     assert main(["verify", str(tmp_path / "record.json")]) == 0
     said = capsys.readouterr()
@@ -121,7 +125,7 @@ def test_a_record_is_verified_from_the_command_line(tmp_path: Path, capsys: pyte
     assert said.err == ""
     assert main(["verify", str(tmp_path / "record.json"), *trust]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
-    assert main(["key", str(tmp_path / "key")]) == 4
+    assert main(["keygen", str(tmp_path / "key")]) == 4
 
 
 def test_a_run_without_the_registry_that_the_contract_demands_is_for_a_maintainer(
@@ -133,7 +137,7 @@ def test_a_run_without_the_registry_that_the_contract_demands_is_for_a_maintaine
     )
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert main(["resolve", "--contract", str(path), "--work", str(tmp_path / "work")]) == 7
+    assert main(["step", "resolve", "--contract", str(path), "--work", str(tmp_path / "work")]) == 7
     assert "A maintainer must run this" in capsys.readouterr().err
     assert not (tmp_path / "work/subject.json").exists()
 

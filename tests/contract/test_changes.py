@@ -114,7 +114,7 @@ def test_a_pull_request_that_removes_a_suite_of_the_teams_own_still_needs_it(sid
     assert case.decision().status is Status.PASSED
     decision = case.decision(base=both)
     assert decision.status is Status.NOT_EVALUATED
-    assert any(s.startswith("suite extra: ") for s in decision.sentences)
+    assert any(s.startswith("suite extra: ") for s in decision.messages)
     # A maintainer has looked at it.
     assert changes(file, base, review=REVIEW)[1] is None
 
@@ -167,8 +167,8 @@ def test_a_pull_request_that_relaxes_a_limit_is_judged_by_the_old_one_and_says_s
     case = Case(head / "reports", read_contract(head / "model_contract.yaml")).write()
     case.subject.write(head / ".weighin/work/subject.json")
     shutil.rmtree(head / "reports/none", ignore_errors=True)
-    assert main(["verdict", "reports"]) == 0
-    assert main(["verdict", "reports", "--base", str(base), "--annotate"]) == 1
+    assert main(["step", "verdict", "reports"]) == 0
+    assert main(["step", "verdict", "reports", "--base", str(base), "--annotate"]) == 1
     said = capsys.readouterr()
     assert "::error file=model_contract.yaml,line=" in said.out
     assert "title=performance/roc_auc%3A failed" in said.out
@@ -177,12 +177,15 @@ def test_a_pull_request_that_relaxes_a_limit_is_judged_by_the_old_one_and_says_s
     assert "limits that are more lenient, or cannot be compared: the stricter of both decides" in summary
     assert "- `performance/roc_auc` **relaxed**: ≥ 0.65 at alpha 0.05 → ≥ 0.5 at alpha 0.05" in summary
     assert summary.index("1 check blocks") < summary.index("changes in the limits") < summary.index("| suite |")
-    assert main(["comment", "reports/record.json"]) == 0
+    assert main(["step", "comment", "reports/record.json"]) == 0
     comment = (head / "comment.md").read_text()
     assert comment.startswith("<!-- weighin -->\n## ❌")
     assert "**relaxed**" in comment
     # A maintainer has looked at it.
-    assert main(["verdict", "reports", "--base", str(base), "--reviewed-commit", "c" * 40, "--reviewed-by", "x"]) == 0
+    assert (
+        main(["step", "verdict", "reports", "--base", str(base), "--reviewed-commit", "c" * 40, "--reviewed-by", "x"])
+        == 0
+    )
     summary = (head / "reports/summary.md").read_text()
     assert "a maintainer has reviewed them, and they decide" in summary
     assert "Reviewed by **x** at commit `cccccccccccc`" in summary
@@ -190,7 +193,7 @@ def test_a_pull_request_that_relaxes_a_limit_is_judged_by_the_old_one_and_says_s
     assert record["run"]["review"] == {"commit": "c" * 40, "by": "x"}
     assert main(["verify", "reports/record.json"]) == 0
     # Without a base nothing is left of the changes of an earlier run.
-    assert main(["verdict", "reports"]) == 0
+    assert main(["step", "verdict", "reports"]) == 0
     assert not (head / "reports" / FILE).exists()
 
 

@@ -13,11 +13,11 @@ from weighin.runner.plan import sessions
 GOOD: dict[str, Any] = {
     "rate": 10,
     "seconds": 20,
-    "within": {"milliseconds": 100, "share_at_least": 0.9},
-    "errors_at_most": 0.05,
+    "within": {"latency_ms": 100, "share_at_least": 0.9},
+    "error_rate_at_most": 0.05,
     "memory_mb_at_most": 1000,
 }
-FULL = {"profile": "full", "stress": {"rate_at_most": 80, "factor": 2, "knee_at_least": 30}}
+FULL = {"profile": "full", "stress": {"rate_at_most": 80, "factor": 2, "max_sustainable_rate_at_least": 30}}
 
 
 def load(**changes: Any) -> Load:
@@ -33,11 +33,11 @@ def load(**changes: Any) -> Load:
         ({"profile": "full", "recovery_seconds_at_most": 5}, "needs `stress`"),
         ({"batch_rows": []}, "lists no size"),
         ({"timeout_seconds": 0.1}, "`timeout_seconds` must be longer"),
-        ({"quantiles": [{"quantile": 0.5, "milliseconds_at_most": 20000}]}, "`timeout_seconds` must be longer"),
-        ({"peak": {"rate": 10, "milliseconds": 100, "share_at_least": 0.5}}, "not above the expected one"),
-        ({**FULL, "stress": {"rate_at_most": 9, "knee_at_least": 5}}, "not above the expected rate"),
+        ({"quantiles": [{"quantile": 0.5, "latency_ms_at_most": 20000}]}, "`timeout_seconds` must be longer"),
+        ({"peak": {"rate": 10, "latency_ms": 100, "share_at_least": 0.5}}, "not above the expected one"),
+        ({**FULL, "stress": {"rate_at_most": 9, "max_sustainable_rate_at_least": 5}}, "not above the expected rate"),
         ({"seconds": 4}, "ten times `stall_seconds`"),
-        ({"peak": {"rate": 20, "seconds": 4, "milliseconds": 100, "share_at_least": 0.5}}, "the peak's `seconds`"),
+        ({"peak": {"rate": 20, "seconds": 4, "latency_ms": 100, "share_at_least": 0.5}}, "the peak's `seconds`"),
         ({"memory_mb_at_most": None}, "`memory_mb_at_most` is missing"),
         ({"server": {"url": "http://staging:8080"}}, "`memory_mb_at_most` cannot be measured"),
         ({"server": {"url": "http://me:secret@staging"}, "memory_mb_at_most": None}, "without a user or a password"),
@@ -57,26 +57,26 @@ def test_what_does_not_belong_together_is_refused(changes: dict[str, Any], says:
 
 def test_a_limit_that_the_planned_time_cannot_prove_is_said() -> None:
     assert load().unprovable(0.05) == []
-    (said,) = load(within={"milliseconds": 100, "share_at_least": 0.99}).unprovable(0.05)
+    (said,) = load(within={"latency_ms": 100, "share_at_least": 0.99}).unprovable(0.05)
     assert "`within.share_at_least` can never pass: 80 blocks of 0.5 s prove a share of 0.9632 at best" in said
     assert "299 blocks are needed" in said
-    (said,) = load(errors_at_most=0).unprovable(0.05)
+    (said,) = load(error_rate_at_most=0).unprovable(0.05)
     assert "no time is long enough" in said
-    tail = {"quantile": 0.999, "milliseconds_at_most": 500}
+    tail = {"quantile": 0.999, "latency_ms_at_most": 500}
     (said,) = load(quantiles=[tail]).unprovable(0.05)
     assert "2,995 blocks are needed" in said
     assert load(quantiles=[{**tail, "severity": "warn"}]).unprovable(0.05) == []
 
 
 def test_enough_blocks_are_enough() -> None:
-    strict = {"milliseconds": 100, "share_at_least": 0.99}
+    strict = {"latency_ms": 100, "share_at_least": 0.99}
     assert load(within=strict, seconds=74.5).unprovable(0.05) != []
     assert load(within=strict, seconds=75).unprovable(0.05) == []
     assert load(within=strict, seconds=75).unprovable(0.01) != []
 
 
 def test_the_quick_profile_has_two_starts_the_probes_at_the_first_and_the_peak_at_the_last() -> None:
-    peak = {"rate": 20, "milliseconds": 200, "share_at_least": 0.5}
+    peak = {"rate": 20, "latency_ms": 200, "share_at_least": 0.5}
     found = sessions(load(peak=peak, against_champion={}), champion=True)
     assert [s.name for s in found] == ["candidate-0", "champion-0", "candidate-1", "champion-1"]
     assert [p.name for p in found[0].phases] == ["warm_up", "load"]
@@ -96,5 +96,5 @@ def test_the_full_profile_ends_with_a_ramp_a_recovery_and_a_clean_environment() 
 
 
 def test_a_ramp_ends_at_its_last_rate_exactly() -> None:
-    gate = load(profile="full", stress={"rate_at_most": 50, "factor": 1.5, "knee_at_least": 20})
+    gate = load(profile="full", stress={"rate_at_most": 50, "factor": 1.5, "max_sustainable_rate_at_least": 20})
     assert [p.rate for p in sessions(gate, champion=False)[-1].phases if p.stress] == [15, 22.5, 33.75, 50]

@@ -50,8 +50,8 @@ def read(tmp_path: Path, *changes):
         ),
         ("  reference: reference.parquet\n", "", "the drift gate needs data.reference"),
         ("group: day\n", "group: day\nweight: distance\n", "needs `role: weight`"),
-        ("  load:\n", "  sealed: {epoch: e, looks: 3}\n  load:\n", "gates.sealed needs data.sealed_holdout"),
-        ("  load:\n", "  sealed: {epoch: e, looks: 0}\n  load:\n", "greater than or equal to 1"),
+        ("  load:\n", "  sealed: {epoch: e, holdout_uses: 3}\n  load:\n", "gates.sealed needs data.sealed_holdout"),
+        ("  load:\n", "  sealed: {epoch: e, holdout_uses: 0}\n  load:\n", "greater than or equal to 1"),
         ("  load:\n", "  explainability: {rows: 500}\n  load:\n", "gates.explainability has no limit"),
         ("  load:\n", "  explainability: {forbidden: [day]}\n  load:\n", "`day`, which is no feature"),
         (
@@ -114,7 +114,7 @@ def test_slices_warn_and_the_sealed_suite_is_asked_for_by_releases_only(tmp_path
     contract = read(
         tmp_path,
         ("  current: current.parquet\n", "  current: current.parquet\n  sealed_holdout: s.parquet\n"),
-        ("  load:\n", "  sealed: {epoch: e, looks: 3}\n  load:\n"),
+        ("  load:\n", "  sealed: {epoch: e, holdout_uses: 3}\n  load:\n"),
     )
     assert {c.limit.severity for c in checks(contract, "performance") if "carrier=" in c.id} == {"warn"}
     assert "sealed" not in contract.gates.names

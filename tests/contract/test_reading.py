@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from support.contract_texts import GOOD
+from support.evidence_files import ROOT
 from weighin.contract import checks, read_contract
 from weighin.errors import ContractError
 
@@ -65,6 +66,12 @@ def line_of(text: str, part: str) -> int:
         ("rate: 10", "rates: 10", "unknown key `rates`. Did you mean `rate`?"),
         ("margin: 0.01}", "marign: 0.01}", "unknown key `marign`. Did you mean `margin`?"),
         ("minimum: 0,", "minimun: 0,", "unknown key `minimun`. Did you mean `minimum`?"),
+        (
+            "error_rate_at_most: 0.05",
+            "errors_at_most: 0.05",
+            "unknown key `errors_at_most`: since 0.1 it is `error_rate_",
+        ),
+        ("within: {latency_ms: 300", "within: {milliseconds: 300", "`milliseconds`: since 0.1 it is `latency_ms`"),
         ("reason: routes", "reasn: routes", "unknown key `reasn`. Did you mean `reason`?"),
         ("at_least: 0.65", "at_least: .nan", "finite number"),
         ("rate: 10", "rate: 0", "greater than 0"),
@@ -81,6 +88,14 @@ def test_one_mistake_is_named_with_its_line(write, old, new, says):
     found = problems(path)
     assert says in found
     assert f"{path}:{line_of(text, new.split('{')[0] if '{' in new else new)}:" in found
+
+
+@pytest.mark.parametrize(("before", "now"), [("looks: 3", "consecutive_windows: 3"), ("then: alert", "action: alert")])
+def test_a_key_of_before_names_the_one_of_now(write, before, now):
+    text = (ROOT / "model_contract.yaml").read_text()
+    assert now in text
+    names = [line.partition(":")[0] for line in (before, now)]
+    assert f"unknown key `{names[0]}`: since 0.1 it is `{names[1]}`." in problems(write(text.replace(now, before, 1)))
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_a_contract_compared_with_itself_changes_nothing() -> None:
             "performance/recall",
         ),
         ("weekday: {at_most: 0.2,", "weekday: {at_most: 0.4,", "drift/weekday"),
-        ("errors_at_most: 0.05", "errors_at_most: 0.1", "load/errors"),
+        ("error_rate_at_most: 0.05", "error_rate_at_most: 0.1", "load/errors"),
         ("rows_at_least: 10000", "rows_at_least: 1000", "data_quality/holdout/rows"),
         ("visib: {type: float, minimum: 0, maximum: 10, missing_at_most: 0.02}",
          "visib: {type: float, minimum: 0, maximum: 10, missing_at_most: 0.5}", "data_quality/current/visib/missing"),
@@ -80,7 +80,7 @@ def test_a_larger_alpha_does_not_count(tmp_path: Path) -> None:
     ("old", "new", "check", "how"),
     [
         ("      - {metric: recall, at_least: 0.3}\n", "", "performance/recall", "removed"),
-        ("within: {milliseconds: 300,", "within: {milliseconds: 900,", "load/within-300-ms", "removed"),
+        ("within: {latency_ms: 300,", "within: {latency_ms: 900,", "load/within-300-ms", "removed"),
         ("weekday: {at_most: 0.2,", "weekday: {ignore: true,", "drift/weekday", "removed"),
         ("  explainability: ", "  #explainability: ", "explainability/share/temp", "removed"),
         ("{type: integer, minimum: 50, maximum: 5500}", "{type: integer, minimum: 0, maximum: 5500}",
@@ -180,7 +180,7 @@ def verdict(tmp_path: Path, old: str, new: str) -> list[str]:
     case = Case(tmp_path / "reports", read_contract(path)).write()
     assert case.decision().status is Status.PASSED
     found = case.decision(base=compare(case.file.contract, TODAY))
-    return [found.status.value, *found.sentences]
+    return [found.status.value, *found.messages]
 
 
 def test_a_pull_request_that_changes_nothing_is_judged_as_without_a_base(tmp_path: Path) -> None:

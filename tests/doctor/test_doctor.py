@@ -93,32 +93,44 @@ PLAIN = f"on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: actio
         (remove("validation_tests/test_drift.py"), "suites", "absent: validation_tests/test_drift.py"),
         (remove("validation_tests/conftest.py"), "suites", "absent: validation_tests/conftest.py"),
         (replace("model_contract.yaml", ("public_data: true", "public_data: false")), "public-data", "refuse"),
-        (remove(OWNERS), "owners", "none of .github/CODEOWNERS, CODEOWNERS, docs/CODEOWNERS exists"),
-        (replace(OWNERS, ("/validation_tests/ ", "/validation_test/ ")), "owners", "validation_tests/one-that-is-new"),
+        (remove(OWNERS), "codeowners", "none of .github/CODEOWNERS, CODEOWNERS, docs/CODEOWNERS exists"),
+        (
+            replace(OWNERS, ("/validation_tests/ ", "/validation_test/ ")),
+            "codeowners",
+            "validation_tests/one-that-is-new",
+        ),
         (
             replace(OWNERS, ("/model_contract.yaml     @YOUR-ORG/model-risk", "")),
-            "owners",
+            "codeowners",
             "no owner for model_contract",
         ),
-        (replace(OWNERS, ("/.github/ ", "/.github/workflows/ ")), "owners", "no owner for .github/CODEOWNERS"),
+        (replace(OWNERS, ("/.github/ ", "/.github/workflows/ ")), "codeowners", "no owner for .github/CODEOWNERS"),
         (
             replace(OWNERS, ("/.github/ ", "/.github/workflows/\n/.github/CODEOWNERS ")),
-            "owners",
+            "codeowners",
             "workflows/one-that-is-new",
         ),
         (write(f"{FOLDER}/odd.yml", "on: [push\n"), "workflows", "odd.yml cannot be read"),
         (write(f"{FOLDER}/odd.yml", "- a\n"), "workflows", "odd.yml cannot be read"),
         (write(f"{FOLDER}/odd.yml", "on: push\njobs: {a: 1}\n"), "workflows", "odd.yml cannot be read"),
         (replace(PULL, ("  validate:", "  validate:\n    name: v ${{ github.ref }}")), "check-name", "no fixed name"),
-        (replace(PULL, ("[main]\n", "[main]\n    paths: [x]\n")), "check-always", "does not run on every pull request"),
-        (replace(PULL, ("if: ${{ !cancelled() }}", "if: github.actor != 'x'")), "check-always", "may be skipped"),
-        (replace(PULL, ("    if: ${{ !cancelled() }}\n", "")), "check-always", "may be skipped"),
+        (
+            replace(PULL, ("[main]\n", "[main]\n    paths: [x]\n")),
+            "required-check-unconditional",
+            "does not run on every pull request",
+        ),
+        (
+            replace(PULL, ("if: ${{ !cancelled() }}", "if: github.actor != 'x'")),
+            "required-check-unconditional",
+            "may be skipped",
+        ),
+        (replace(PULL, ("    if: ${{ !cancelled() }}\n", "")), "required-check-unconditional", "may be skipped"),
         (
             replace(PULL, ("needs.review.outputs.commit", "github.event.pull_request.head.sha")),
             "review",
             "says by itself which commit was reviewed",
         ),
-        (replace(PULL, ("  merge_group:\n", "")), "check-always", "merge queue"),
+        (replace(PULL, ("  merge_group:\n", "")), "required-check-unconditional", "merge queue"),
         (replace(RELEASE, (f"promote.yml@{SHA}", "promote.yml@v0.1.0")), "pins", "promote.yml@v0.1.0"),
         (replace(RELEASE, (f"promote.yml@{SHA}", f"promote.yml@{'f' * 40}")), "pins", "called at 2 commits"),
         (write(f"{FOLDER}/x.yml", PLAIN.replace(SHA, "v7")), "pins", "x.yml: actions/checkout@v7"),
@@ -131,11 +143,11 @@ PLAIN = f"on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: actio
         ),
         (
             write(f"{FOLDER}/x.yml", "on: push\njobs: {a: {uses: ./x.yml, secrets: inherit}}\n"),
-            "named-secrets",
+            "no-secrets-inherit",
             "x.yml: a",
         ),
-        (write(f"{FOLDER}/x.yml", PLAIN.replace("push", "[pull_request_target]")), "strangers", "x.yml"),
-        (write(f"{FOLDER}/x.yaml", PLAIN.replace("push", "pull_request_target")), "strangers", "x.yaml"),
+        (write(f"{FOLDER}/x.yml", PLAIN.replace("push", "[pull_request_target]")), "pull-request-target", "x.yml"),
+        (write(f"{FOLDER}/x.yaml", PLAIN.replace("push", "pull_request_target")), "pull-request-target", "x.yaml"),
         (replace(RELEASE, ("contents: read", "contents: write")), "permissions", "Grant exactly {contents: read}"),
         (replace(PULL, ("contents: read", "contents: read\n      actions: read")), "permissions", "Grant exactly"),
         (replace(RELEASE, ("    permissions:\n      contents: read\n", "")), "permissions", "grants {}"),
@@ -170,13 +182,13 @@ def test_exactly_one_thing_is_missing(
 def test_without_workflows_nothing_that_needs_them_is_ok(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (project / FOLDER).iterdir():
         path.unlink()
-    assert broken(look(capsys)[1]) == ["workflows", "check-name", "check-always"]
+    assert broken(look(capsys)[1]) == ["workflows", "check-name", "required-check-unconditional"]
 
 
 def test_what_a_broken_contract_hides_cannot_be_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "model_contract.yaml").write_text("version: 1\n")
     checks = look(capsys)[1]
-    assert {checks[c][0] for c in ("expectations", "suites", "public-data", "owners")} == {"cannot tell"}
+    assert {checks[c][0] for c in ("expectations", "suites", "public-data", "codeowners")} == {"cannot tell"}
 
 
 def test_this_repository_lacks_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,7 +94,7 @@ def count(out: Path, *more: str) -> int:
 
 
 def made(out: Path) -> dict[str, Any]:
-    return json.loads((out / "figures.json").read_text())
+    return json.loads((out / "gate-statistics.json").read_text())
 
 
 def test_a_week_is_counted(there: Answers, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_week_is_counted(there: Answers, tmp_path: Path) -> None:
     assert found["suites"]["suite load"] == {"runs": 2, "median_seconds": 135.5, "slowest_seconds": 241}
     # Run 1: 1 + 2 + 5; run 2: 1; run 3: 1 + 1 without the machine of their own; run 4: 1 + 1 + 1 + 1.
     assert found["billed_minutes"] == 15
-    page = (tmp_path / "figures.md").read_text()
+    page = (tmp_path / "gate-statistics.md").read_text()
     assert "[3](https://github.example/o/r/actions/runs/3)" in page
     assert "| suite drift | 4 | 40 s | 100 s |" in page
 
@@ -122,7 +122,7 @@ def test_every_page_is_read(there: Answers, tmp_path: Path) -> None:
     assert count(tmp_path, "--most", "2") == 0
     found = made(tmp_path)
     assert (found["runs"], found["looked_into"], len(found["suites"])) == (251, 2, 105)
-    page = (tmp_path / "figures.md").read_text()
+    page = (tmp_path / "gate-statistics.md").read_text()
     assert "Only the newest 2 of 251 runs were looked into" in page
     assert "and 85 more, in gate_statistics.json" in page
 
@@ -131,7 +131,7 @@ def test_an_empty_week_says_so_and_is_no_pass(there: Answers, tmp_path: Path) ->
     there.paths |= week({})
     assert count(tmp_path) == 0
     assert made(tmp_path)["runs"] == 0
-    assert "**Nothing ran in these days.** That is no pass" in (tmp_path / "figures.md").read_text()
+    assert "**Nothing ran in these days.** That is no pass" in (tmp_path / "gate-statistics.md").read_text()
 
 
 HOSTILE = "a|b`[x](javascript:1)<img src=x onerror=1>@team#1\n::error::http://evil.example\x1b[31m"
@@ -141,7 +141,7 @@ def test_names_of_strangers_are_text(there: Answers, tmp_path: Path) -> None:
     there.paths |= week({1: [run(3, head_branch=HOSTILE, event=HOSTILE, conclusion=HOSTILE)]})
     there.paths |= jobs(3, job(f"suite {HOSTILE}", conclusion="failure"), job(HOSTILE, conclusion="failure"))
     assert count(tmp_path) == 0
-    page = (tmp_path / "figures.md").read_text()
+    page = (tmp_path / "gate-statistics.md").read_text()
     for bad in ("<img", "[x](", "@team", "#1", "::error", "http://", "\x1b", "\\|b`"):
         assert bad not in page, bad
     rows = [line for line in page.splitlines() if line.startswith("| [3]")]

@@ -1,4 +1,4 @@
-"""The page of a run says what a look found, as text, and the step fails where people have to look."""
+"""The page of a run says what a run found, as text, and the step fails where people have to look."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.monitor_pages import event, item, measured, run, told
+from support.monitor_pages import event, item, measured, notified, run
 from weighin.github import monitor_summary
 from weighin.monitor.result import EXIT_CODES, SCHEMA, document
 from weighin.outcome import Direction, Limit
@@ -51,15 +51,15 @@ def test_it_reads_what_the_monitor_writes() -> None:
 def test_the_exit_code_decides(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], code: int, ends: int, said: str
 ) -> None:
-    assert ran(tmp_path, told()[0], code)[0] == ends
+    assert ran(tmp_path, notified()[0], code)[0] == ends
     commands = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::")]
     assert [c[: len(said)] for c in commands] == ([said] if said else [])
 
 
 def test_the_summary_says_the_state_and_when_the_last_look_was(tmp_path: Path) -> None:
-    code, page = ran(tmp_path, told()[0], 1)
+    code, page = ran(tmp_path, notified()[0], 1)
     assert page.startswith(
-        "before\n## flight-delay version 3: alarm\n\nLast look: **2026-11-27T12:00:00+00:00**, in 1.34 s."
+        "before\n## flight-delay version 3: alarm\n\nLast run: **2026-11-27T12:00:00+00:00**, in 1.34 s."
     )
     assert "- alarm open: monitor/last-1-hours/drift/temp" in page
     assert "- not\\_evaluated: monitor/last-1000/f1: no label has come" in page
@@ -85,16 +85,25 @@ def test_what_strangers_wrote_is_text(tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize(
     "value",
-    [None, "", "[]", "{", "null", {"schema": SCHEMA}, {**told()[0], "schema": "other"}, {**told()[0], "checks": [1]}],
+    [
+        None,
+        "",
+        "[]",
+        "{",
+        "null",
+        {"schema": SCHEMA},
+        {**notified()[0], "schema": "other"},
+        {**notified()[0], "checks": [1]},
+    ],
 )
 def test_without_a_document_the_last_line_is_what_is_known(tmp_path: Path, value: Any) -> None:
-    code, page = ran(tmp_path, value, 1, "first\nthe last look was 44.0 minutes ago\n\n")
+    code, page = ran(tmp_path, value, 1, "first\nthe last run was 44.0 minutes ago\n\n")
     assert code == 1
-    assert page == f"before\n## Monitor\n\n{monitor_summary.MEANING[1]}\n\nthe last look was 44.0 minutes ago\n"
+    assert page == f"before\n## Monitor\n\n{monitor_summary.MEANING[1]}\n\nthe last run was 44.0 minutes ago\n"
 
 
 def test_a_document_that_is_a_link_or_too_large_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place, printed, _ = left(tmp_path, told()[0], "said")
+    place, printed, _ = left(tmp_path, notified()[0], "said")
     link = tmp_path / "link.json"
     link.symlink_to(place)
     assert monitor_summary.read(place) is not None
@@ -105,7 +114,7 @@ def test_a_document_that_is_a_link_or_too_large_is_none(tmp_path: Path, monkeypa
 
 
 def test_a_long_list_is_cut_and_counted(tmp_path: Path) -> None:
-    value = {**told()[0], "problems": [f"problem {i}" for i in range(50)]}
+    value = {**notified()[0], "problems": [f"problem {i}" for i in range(50)]}
     _, page = ran(tmp_path, value, 0)
     assert page.count("problem ") == 20
     assert "- and 30 more, in monitor.html" in page

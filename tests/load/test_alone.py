@@ -7,7 +7,7 @@ import sys
 
 
 def test_nothing_but_a_locustfile_lets_gevent_patch_the_process() -> None:
-    code = "import sys, weighin.load, weighin.cli.commands; print('gevent' in sys.modules, 'locust' in sys.modules)"
+    code = "import sys, weighin.load, weighin.cli.steps; print('gevent' in sys.modules, 'locust' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout == "False False\n"
 

@@ -39,8 +39,8 @@ LOCUSTFILE = """
 
 @contextmanager
 def command(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """`weighin load ...`, ended when we are."""
-    line = [sys.executable, "-m", "weighin", "load", *arguments]
+    """`weighin step load ...`, ended when we are."""
+    line = [sys.executable, "-m", "weighin", "step", "load", *arguments]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             yield process

@@ -33,7 +33,7 @@ NOW = datetime.now(UTC)
 HOURS = 4.0
 SINCE = NOW - timedelta(hours=HOURS)
 MOVE = "import json, os, sys; json.dump({'argv': sys.argv[2:], 'env': dict(os.environ)}, open(sys.argv[1], 'w'))"
-GOES_ON = {"errors_more_at_most": 0.03, "slower_at_most": 1.5, "milliseconds_at_most": 100}
+GOES_ON = {"error_rate_increase_at_most": 0.03, "latency_ratio_at_most": 1.5, "latency_ms_at_most": 100}
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Step:
             "gates": {"performance": {"checks": [{"metric": "roc_auc", "at_least": 0.5}]}},
             "monitor": {
                 "log": {"path": self.path},
-                "watch": [{"window": {"rows": 1000}, "errors_at_most": 0.1}],
+                "watch": [{"window": {"rows": 1000}, "error_rate_at_most": 0.1}],
                 "canary": {
                     "steps": [0.05, 0.2, 0.5, 1],
                     "command": [w.replace("{moved}", str(self.moved)) for w in self.command],
@@ -75,7 +75,7 @@ class Step:
         return path
 
     def log(self, requests: int = 1000, seed: int = 0, **given: Any) -> None:
-        """Log a fifth of them for version 2; `canary_*` of `given` are shares, or milliseconds, of it alone."""
+        """Log a fifth of them for version 2; `canary_*` of `given` are shares, or latency_ms, of it alone."""
         rng = np.random.default_rng(seed)
         tables = LogTables.of(read_contract(self.contract))
         champion = requests * 4
@@ -97,7 +97,7 @@ class Step:
                     "digest": ["sha256:d"] * n,
                     "role": [role] * n,
                     "status": np.where(failed, 500, 200).tolist(),
-                    "milliseconds": (rng.gamma(4, 2.5, n) + mine.get("slower", 0)).tolist(),
+                    "latency_ms": (rng.gamma(4, 2.5, n) + mine.get("slower", 0)).tolist(),
                     "prediction": pa.array(score, mask=failed),
                     "f_a": pa.array(score, mask=failed),
                 }
@@ -110,7 +110,9 @@ class Step:
         with contextlib.closing(sqlite3.connect(self.folder / self.path)) as log, log:
             log.execute(statement)
 
-    def look(self, share: float = 0.2, now: datetime = NOW, version: str = "2", since: datetime = SINCE) -> Canaried:
+    def evaluate(
+        self, share: float = 0.2, now: datetime = NOW, version: str = "2", since: datetime = SINCE
+    ) -> Canaried:
         file = read_contract(self.contract)
         return canary(file.contract, Log.of(file), version, share, since, now)
 
@@ -118,7 +120,7 @@ class Step:
         line = ["canary", "--contract", str(self.contract), "--version", "2", "--share", share]
         return main([*line, "--since", SINCE.isoformat(), *more])
 
-    def told(self) -> list[str]:
+    def notified(self) -> list[str]:
         """The words that the command was given."""
         return json.loads(self.moved.read_text())["argv"]
 
@@ -144,14 +146,14 @@ def test_a_canary_that_keeps_its_limits_goes_on_to_the_next_step(
     monkeypatch.setenv("OF_THE_TEAM", "kept")
     step.log()
     assert step.run() == 0
-    assert step.told() == ["0.5", "2", "m"]
+    assert step.notified() == ["0.5", "2", "m"]
     environment = json.loads(step.moved.read_text())["env"]
     assert "a-secret" not in environment.values()
     assert "another" not in environment.values()
     assert environment["OF_THE_TEAM"] == "kept"
-    said = capsys.readouterr().out
-    assert "moved to a share of 0.5" in said
-    assert "Next: weighin canary --version 2 --share 0.5 --since " in said
+    message = capsys.readouterr().out
+    assert "moved to a share of 0.5" in message
+    assert "Next: weighin canary --version 2 --share 0.5 --since " in message
 
 
 def test_before_the_evidence_is_complete_it_waits(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,13 +166,13 @@ def test_before_the_evidence_is_complete_it_waits(step: Step, capsys: pytest.Cap
 def test_a_canary_with_more_errors_goes_back(step: Step) -> None:
     step.log(canary_errors=0.15)
     assert step.run() == 1
-    assert step.told() == ["0", "2", "m"]
+    assert step.notified() == ["0", "2", "m"]
 
 
 def test_a_canary_near_its_limit_is_undecided_and_moves_nothing(quick: Step) -> None:
     quick.log(canary_errors=0.04)
-    found = quick.look()
-    assert (found.answer, found.then) == (Answer.UNDECIDED, None)
+    found = quick.evaluate()
+    assert (found.answer, found.next_share) == (Answer.INCONCLUSIVE, None)
     assert {o.check: o.status.value for o in found.outcomes}["canary/errors"] == "inconclusive"
     assert quick.run() == 6
     assert not quick.moved.exists()
@@ -181,50 +183,50 @@ def test_a_canary_near_its_limit_is_undecided_and_moves_nothing(quick: Step) -> 
 
 def test_a_slow_canary_fails(quick: Step) -> None:
     quick.log(canary_slower=20)
-    found = quick.look()
-    assert (found.answer, found.then) == (Answer.FAIL, 0)
+    found = quick.evaluate()
+    assert (found.answer, found.next_share) == (Answer.FAIL, 0)
     assert {o.check for o in found.outcomes} == {"canary/p50/vs-champion"}
 
 
 def test_a_canary_beyond_a_time_fails_though_the_champion_is_as_slow(quick: Step) -> None:
     quick.log(canary_slower=200, champion_slower=200)
-    found = quick.look()
+    found = quick.evaluate()
     assert (found.answer, {o.check for o in found.outcomes}) == (Answer.FAIL, {"canary/p50"})
 
 
 def test_a_champion_that_is_worse_is_no_fault_of_the_canary(quick: Step) -> None:
     quick.log(champion_errors=0.3, champion_slower=20)
-    assert quick.look().answer is Answer.PASS
+    assert quick.evaluate().answer is Answer.PASS
 
 
-METRIC = {"metric": "roc_auc", "worse_at_most": 0.08}
+METRIC = {"metric": "roc_auc", "metric_drop_at_most": 0.08}
 
 
 def test_a_metric_decides_once_labels_have_come(step: Step) -> None:
     step.limits = METRIC
     step.log()
-    assert step.look().answer is Answer.PASS
+    assert step.evaluate().answer is Answer.PASS
 
 
 def test_a_canary_whose_answers_are_worse_fails(quick: Step) -> None:
     quick.limits = METRIC
     quick.log(canary_useless=1)
-    found = quick.look()
+    found = quick.evaluate()
     assert (found.answer, {o.check for o in found.outcomes}) == (Answer.FAIL, {"canary/roc_auc"})
 
 
 def test_a_loss_is_worse_where_it_is_higher(quick: Step) -> None:
-    quick.limits = {"metric": "log_loss", "worse_at_most": 0.1}
+    quick.limits = {"metric": "log_loss", "metric_drop_at_most": 0.1}
     quick.log(canary_useless=1)
-    assert quick.look().answer is Answer.FAIL
+    assert quick.evaluate().answer is Answer.FAIL
 
 
 def test_labels_that_have_not_come_are_waited_for(quick: Step) -> None:
     quick.limits = METRIC
     quick.log()
     quick.execute("DELETE FROM weighin_labels WHERE request LIKE 'canary-0-%' AND length(request) > 11")
-    found = quick.look()
-    assert found.answer is Answer.UNDECIDED
+    found = quick.evaluate()
+    assert found.answer is Answer.INCONCLUSIVE
     # One of the hundred requests that are left was answered with an error.
     assert found.reason == "1,000 requests, 99 labels so far, the first decision needs 600"
 
@@ -234,7 +236,7 @@ def test_errors_in_two_of_three_windows_are_no_failure(quick: Step) -> None:
     # Of the newest 600 requests two windows of 200 fail, and the newest does not.
     quick.execute("""UPDATE weighin_predictions SET status = 500 WHERE role = 'canary' AND rowid IN
         (SELECT rowid FROM weighin_predictions WHERE role = 'canary' ORDER BY at DESC LIMIT 400 OFFSET 200)""")
-    assert quick.look().answer is Answer.UNDECIDED
+    assert quick.evaluate().answer is Answer.INCONCLUSIVE
 
 
 # --- what cannot be judged
@@ -254,14 +256,14 @@ def test_a_step_without_two_sides_is_not_evaluated(
 ) -> None:
     quick.log(**given)
     with pytest.raises(NotEvaluated, match=says):
-        quick.look(**more)
+        quick.evaluate(**more)
 
 
 def test_a_champion_that_changed_meanwhile_is_not_one_to_compare_with(quick: Step) -> None:
     quick.log()
     quick.log(seed=1, champion_version="4")
     with pytest.raises(NotEvaluated, match="the champion was version 1, 4 in this step"):
-        quick.look()
+        quick.evaluate()
 
 
 def test_a_log_that_is_away_has_its_own_exit_code(quick: Step) -> None:
@@ -292,7 +294,7 @@ def test_a_dry_run_moves_nothing(quick: Step, capsys: pytest.CaptureFixture[str]
 def test_the_last_step_says_that_it_promotes_nobody(quick: Step, capsys: pytest.CaptureFixture[str]) -> None:
     quick.log()
     assert quick.run(share="0.5") == 0
-    assert quick.told()[0] == "1"
+    assert quick.notified()[0] == "1"
     assert "That was the last step: `weighin promote` makes it champion" in capsys.readouterr().out
 
 
@@ -300,10 +302,10 @@ def test_a_command_that_ends_badly_is_no_move(quick: Step, capsys: pytest.Captur
     quick.command = (sys.executable, "-c", "import sys; sys.exit('no such route {share}')")
     quick.log()
     assert quick.run() == 7
-    said = capsys.readouterr()
-    assert "the traffic was not moved" in said.err
-    assert "no such route 0.5" in said.err
-    assert "moved to" not in said.out
+    message = capsys.readouterr()
+    assert "the traffic was not moved" in message.err
+    assert "no such route 0.5" in message.err
+    assert "moved to" not in message.out
 
 
 def test_a_canary_that_fails_and_cannot_be_moved_is_said_loudly(
@@ -315,14 +317,14 @@ def test_a_canary_that_fails_and_cannot_be_moved_is_said_loudly(
     assert "The canary fails and still has its share." in capsys.readouterr().err
 
 
-# --- many looks
+# --- many runs
 
 
 def test_looks_between_two_points_see_the_same(quick: Step) -> None:
     quick.log(1100, canary_errors=0.03)
-    looks = [quick.look(now=NOW - timedelta(minutes=m)) for m in (90, 60, 30, 0)]
-    assert len({found.requests for found in looks}) == 4
-    first, *others = ([(o.check, o.evidence) for o in found.outcomes] for found in looks)
+    consecutive_windows = [quick.evaluate(now=NOW - timedelta(minutes=m)) for m in (90, 60, 30, 0)]
+    assert len({found.requests for found in consecutive_windows}) == 4
+    first, *others = ([(o.check, o.evidence) for o in found.outcomes] for found in consecutive_windows)
     assert first
     assert all(other == first for other in others)
 
@@ -330,17 +332,17 @@ def test_looks_between_two_points_see_the_same(quick: Step) -> None:
 def test_rows_that_may_still_be_on_their_way_do_not_count(quick: Step) -> None:
     quick.log(700)
     last = SINCE + timedelta(hours=HOURS) * 0.98
-    assert quick.look(now=last + SETTLED + timedelta(seconds=60)).requests == 700
-    assert quick.look(now=last).requests < 700
+    assert quick.evaluate(now=last + SETTLED + timedelta(seconds=60)).requests == 700
+    assert quick.evaluate(now=last).requests < 700
 
 
 def test_a_step_with_far_more_requests_is_decided_on_its_first_ones(quick: Step) -> None:
     # Labels lag behind: 700 of them, 5,000 requests.
-    quick.limits = {**METRIC, "errors_more_at_most": 0.03}
+    quick.limits = {**METRIC, "error_rate_increase_at_most": 0.03}
     quick.log(5000)
     quick.execute("""DELETE FROM weighin_labels WHERE request LIKE 'canary%' AND rowid NOT IN
         (SELECT rowid FROM weighin_labels WHERE request LIKE 'canary%' ORDER BY at LIMIT 700)""")
-    found = {o.check: o.evidence for o in quick.look().outcomes}
+    found = {o.check: o.evidence for o in quick.evaluate().outcomes}
     assert found["canary/errors"].detail["canary"] == 600
     # The champion's, over the same span.
     assert found["canary/errors"].detail["champion"] == pytest.approx(2400, abs=10)
@@ -379,11 +381,11 @@ def test_a_canary_at_its_limit_passes_with_less_than_the_stated_error() -> None:
     ("limits", "says"),
     [
         ({}, "give at least one of"),
-        ({"steps": [0.5, 0.2], "errors_more_at_most": 0.1}, "`steps` grow"),
-        ({"steps": [0, 0.2], "errors_more_at_most": 0.1}, "from above 0"),
-        ({"command": ["move"], "errors_more_at_most": 0.1}, "has no {share}"),
+        ({"steps": [0.5, 0.2], "error_rate_increase_at_most": 0.1}, "`steps` grow"),
+        ({"steps": [0, 0.2], "error_rate_increase_at_most": 0.1}, "from above 0"),
+        ({"command": ["move"], "error_rate_increase_at_most": 0.1}, "has no {share}"),
         ({"metric": "roc_auc"}, "go together"),
-        ({"metric": "mae", "worse_at_most": 0.1}, "`mae` of a binary task is not made from the log"),
+        ({"metric": "mae", "metric_drop_at_most": 0.1}, "`mae` of a binary task is not made from the log"),
     ],
 )
 def test_a_canary_that_makes_no_sense_is_refused(limits: dict[str, Any], says: str, quick: Step) -> None:

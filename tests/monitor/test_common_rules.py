@@ -17,7 +17,7 @@ from weighin.contract.models import Contract
 from weighin.contract.monitor import Monitor, Window
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.monitor.evaluate import Champion, look
+from weighin.monitor.evaluate import Champion, evaluate
 
 N = 1000
 BASE = read_contract(ROOT / "model_contract.yaml").contract
@@ -42,8 +42,8 @@ def window(seed: int, *, wrong: float = 0.0, shifted: float = 0.0, other: float 
     """
     rng = np.random.default_rng(seed)
     truth = rng.random(N) < 0.5
-    said = np.where(rng.random(N) < wrong, ~truth, truth)
-    prediction = np.where(said, 0.95, 0.05) + rng.normal(0, 0.01, N)
+    message = np.where(rng.random(N) < wrong, ~truth, truth)
+    prediction = np.where(message, 0.95, 0.05) + rng.normal(0, 0.01, N)
     differs = rng.random(N) < other
     return pa.table(
         {
@@ -52,7 +52,7 @@ def window(seed: int, *, wrong: float = 0.0, shifted: float = 0.0, other: float 
             "label": truth.astype(float),
             "other": np.where(differs, 1 - prediction, prediction),
             "status": np.full(N, 200),
-            "milliseconds": np.full(N, 10.0),
+            "latency_ms": np.full(N, 10.0),
             "row": np.zeros(N, dtype=np.int64),
             "error": rng.normal(0, wide, N),
         }
@@ -104,7 +104,7 @@ def test_a_rule_alarms_beyond_its_limit_and_not_within(
     contract: Contract = BASE.model_copy(
         update={"monitor": monitor, "model": BASE.model.model_copy(update={"task": task})}
     )
-    assert look(contract, Log(task, **within), champion, NOW).alarms == ()
-    found = look(contract, Log(task, **beyond), champion, NOW)
+    assert evaluate(contract, Log(task, **within), champion, NOW).alarms == ()
+    found = evaluate(contract, Log(task, **beyond), champion, NOW)
     assert len(found.alarms) == 1, [o.reason for o in found.outcomes]
-    assert next(w for w in found.watched if w.id == found.alarms[0].check).then == watch["then"]
+    assert next(w for w in found.watched if w.id == found.alarms[0].check).action == watch["action"]

@@ -29,7 +29,7 @@ NONE = pa.table({})
 
 
 def contract(*streams: dict[str, Any], task: str = "binary") -> Contract:
-    watch = [{"window": {"hours": 1}, "errors_at_most": 0.1}]
+    watch = [{"window": {"hours": 1}, "error_rate_at_most": 0.1}]
     given = Monitor.model_validate({"log": {"path": "log"}, "watch": watch, "streams": streams})
     prediction = BASE.model.prediction.model_copy(update={"kind": "value"}) if task == "regression" else None
     model = BASE.model.model_copy(update={"task": task, "prediction": prediction or BASE.model.prediction})
@@ -72,7 +72,7 @@ def test_a_share_of_errors_that_rises_is_found_once_and_where_it_was(stream: dic
     assert abs(found.began - (NOW - timedelta(minutes=1000) + timedelta(hours=1))) < timedelta(minutes=60)
     assert (found.before, found.after) == (pytest.approx(0.1, abs=0.03), pytest.approx(0.4, abs=0.15))
     assert found.text.startswith("the mean of `error` went from 0.0945 to 0.4")
-    assert found.then == "alert"
+    assert found.action == "alert"
 
 
 @pytest.mark.parametrize("stream", BOTH, ids=["adwin", "page_hinkley"])
@@ -105,9 +105,9 @@ def test_the_error_of_a_regression_is_its_distance_and_of_a_feature_its_value() 
     error = {"detector": "adwin", "of": "error", "scale": 100}
     (found,) = signals(contract(error, task="regression"), TABLES, NONE, rows(label, prediction=110.0))
     assert (found.before, found.after) == (pytest.approx(10, abs=0.1), pytest.approx(30, abs=0.1))
-    feature = {"detector": "page_hinkley", "of": "distance", "scale": 1000, "then": "retrain"}
+    feature = {"detector": "page_hinkley", "of": "distance", "scale": 1000, "action": "retrain"}
     (found,) = signals(contract(feature), TABLES, rows(label, distance=np.where(label > 120, 900, 400)), NONE)
-    assert (found.check, found.then) == ("monitor/stream/page_hinkley/distance", "retrain")
+    assert (found.check, found.action) == ("monitor/stream/page_hinkley/distance", "retrain")
     assert (found.before, found.after) == (400, 900)
 
 
@@ -134,19 +134,19 @@ def test_the_same_rows_give_the_same_signals_and_one_that_was_told_is_not_told_a
         assert len(first) == 1
         assert again[:1] == first
         assert len(again) >= 2
-        told = {first[0].check: first[0].position}
-        assert signals(given, TABLES, NONE, rows(three), told) == again[1:]
-        assert signals(given, TABLES, NONE, rows(three).slice(0, 3000), told) == ()
+        notified = {first[0].check: first[0].position}
+        assert signals(given, TABLES, NONE, rows(three), notified) == again[1:]
+        assert signals(given, TABLES, NONE, rows(three).slice(0, 3000), notified) == ()
         # Older rows fell out of what is fed: what comes next is the same, and nothing is told again.
         later = rows(three).slice(int(first[0].position.request[1:]) - 5)
-        assert signals(given, TABLES, NONE, later, told) == again[1:]
+        assert signals(given, TABLES, NONE, later, notified) == again[1:]
         gone = rows(three).slice(int(first[0].position.request[1:]) + 1)
-        assert signals(given, TABLES, NONE, gone, told) == again[1:]
+        assert signals(given, TABLES, NONE, gone, notified) == again[1:]
 
 
 def test_only_the_newest_rows_are_fed() -> None:
     (found,) = followed(contract({**BOTH[0], "rows": 900}), TABLES, NONE, rows(STEP))
-    assert (found.fed, found.signals) == (900, ())
+    assert (found.rows_used, found.signals) == (900, ())
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_what_says_nothing_gives_no_signal_and_says_why(labelled: pa.Table, reas
 def test_rows_without_a_number_are_left_out_and_counted() -> None:
     label = [None if i % 10 == 0 else int(v) for i, v in enumerate(STEP)]
     (found,) = followed(contract(BOTH[0]), TABLES, NONE, rows(label))
-    assert (found.fed, found.left_out, len(found.signals)) == (2700, 300, 1)
+    assert (found.rows_used, found.left_out, len(found.signals)) == (2700, 300, 1)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_what_cannot_be_fed_is_an_error_of_the_contract(stream: dict[str, Any], 
     [
         {"detector": "adwin", "of": "error", "threshold": 3},
         {"detector": "page_hinkley", "of": "error", "clock": 3},
-        {"detector": "adwin", "of": "error", "then": "rollback"},
+        {"detector": "adwin", "of": "error", "action": "rollback"},
         {"detector": "kswin", "of": "error"},
         {"detector": "adwin", "of": "error", "delta": 1},
     ],
@@ -210,11 +210,11 @@ def test_twenty_thousand_rows_are_fed_within_a_second(stream: dict[str, Any]) ->
     signals(given, TABLES, NONE, labelled.slice(0, 100))
     began = time.process_time()
     (found,) = followed(given, TABLES, NONE, labelled)
-    assert (found.fed, time.process_time() - began < 1) == (20_000, True)
+    assert (found.rows_used, time.process_time() - began < 1) == (20_000, True)
 
 
 def test_streams_are_read_from_the_log(tables: LogTables, add: Add, label: Callable[..., None]) -> None:
-    """Of the present reign, labels in the order in which they came."""
+    """Of the present promotion, labels in the order in which they came."""
     add(*range(200, 100, -1), prediction=0.9, f_a=50.0)
     for m in range(100, 0, -1):
         add(m, prediction=0.9 if m > 40 else 0.1, f_a=1.0)
@@ -224,23 +224,23 @@ def test_streams_are_read_from_the_log(tables: LogTables, add: Add, label: Calla
     ]
     found, faults = follow(contract(*streams), Log(tables), "3", NOW - timedelta(minutes=100, seconds=30), NOW)
     error, feature, prediction = found
-    assert [(f.fed, f.reason) for f in found] == [(100, "")] * 3
+    assert [(f.rows_used, f.reason) for f in found] == [(100, "")] * 3
     assert [(round(s.before, 6), round(s.after, 6)) for s in error.signals] == [(0, 1)]
     assert [(round(s.before, 6), round(s.after, 6)) for s in prediction.signals] == [(0.9, 0.1)]
     assert feature.signals == ()
-    assert faults.sentences == ()
+    assert faults.messages == ()
     (signal,) = error.signals
     assert isinstance(signal, Signal)
     assert int(signal.position.request[1:]) < 41
     assert signal.began == NOW - timedelta(minutes=4)
-    told = {error.check: signal.position}
-    assert follow(contract(streams[0]), Log(tables), "3", None, NOW, told)[0][0].signals == ()
+    notified = {error.check: signal.position}
+    assert follow(contract(streams[0]), Log(tables), "3", None, NOW, notified)[0][0].signals == ()
     assert follow(contract(), Log(tables), "3", None, NOW)[0] == ()
 
 
 def test_the_examples_of_the_documentation_are_contracts() -> None:
     text = (ROOT / "docs" / "monitoring.md").read_text()
-    kept: dict[str, Any] = {"log": {"path": "log"}, "watch": [{"window": {"hours": 1}, "errors_at_most": 0.1}]}
+    kept: dict[str, Any] = {"log": {"path": "log"}, "watch": [{"window": {"hours": 1}, "error_rate_at_most": 0.1}]}
     for title, key in (("## Concept drift on the stream", "streams"), ("## Shadow", "watch")):
         section = text.split(title)[1].split("\n## ")[0]
         (example,) = re.findall("```yaml\n(.*?)```", section, re.DOTALL)

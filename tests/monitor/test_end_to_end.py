@@ -22,7 +22,7 @@ from support.registry_versions import FAILS, SAYS, promoted, restored, template
 from support.watched_model import RECORD, Watched
 
 N = 60
-WATCH = {"window": {"rows": N, "rows_at_least": N}, "errors_at_most": 0.1, "then": "rollback"}
+WATCH = {"window": {"rows": N, "rows_at_least": N}, "error_rate_at_most": 0.1, "action": "rollback"}
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +87,11 @@ def test_a_faulty_champion_is_left_within_half_a_minute(place: Watched, tmp_path
     assert "verified: fresh traffic passes" in text
     alarm, rollback, *_ = place.journal()
     assert (alarm.kind, rollback.kind) == ("alarm", "rollback")
-    # The alarm has the moment of the look that completed the evidence.
+    # The alarm has the moment of the run that completed the evidence.
     assert (answered - alarm.moment).total_seconds() <= 30
-    assert rollback.said.endswith("The servers proved that they serve it")
+    assert rollback.message.endswith("The servers proved that they serve it")
     assert [e.kind for e in place.journal()] == ["alarm", "rollback", "verified"]
-    head = place.titles.ledger.head()
+    head = place.champions.ledger.head()
     assert head is not None
     assert (head.action, head.before, head.after, head.owner) == ("rollback", "3", "2", "weighin monitor")
 
@@ -103,7 +103,7 @@ def test_a_database_that_goes_away_and_comes_back_loses_nothing(
     there = os.environ["PREDICTION_LOG"]
     monkeypatch.setenv("PREDICTION_LOG", "postgresql://nobody:a-secret@127.0.0.1:1/nothing")
     run = place.run(last)
-    assert (run.state, run.new) == ("blind", ())
+    assert (run.state, run.new) == ("no_data", ())
     assert "a-secret" not in str(run)
     monkeypatch.setenv("PREDICTION_LOG", there)
     assert [e.kind for e in place.run(last).new] == ["alarm", "rollback"]

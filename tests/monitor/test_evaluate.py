@@ -1,4 +1,4 @@
-"""A look: what is broken raises an alarm after as many windows as the contract asks for, and nothing else does."""
+"""A run: what is broken raises an alarm after as many windows as the contract asks for, and nothing else does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from weighin.contract.monitor import Monitor, Window
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.errors import ContractError, NotEvaluated
-from weighin.monitor.evaluate import Champion, Look, look
+from weighin.monitor.evaluate import Champion, Evaluation, evaluate
 from weighin.monitor.rules import baseline_of, watched
 from weighin.outcome import Measurement, Status
 
@@ -52,7 +52,7 @@ def window(seed: int, **changes: Any) -> pa.Table:
             "other": pa.array(other, mask=~ok),
             "row": pa.array(np.zeros(ROWS, dtype=np.int64)),
             "status": pa.array(np.where(ok, 200, 500)),
-            "milliseconds": pa.array(np.where(np.arange(ROWS) < slow, 900.0, rng.gamma(2, 20, ROWS))),
+            "latency_ms": pa.array(np.where(np.arange(ROWS) < slow, 900.0, rng.gamma(2, 20, ROWS))),
         }
     )
 
@@ -78,33 +78,33 @@ def champion() -> Champion:
     return Champion("3", "sha256:a", found, {"roc_auc": 0.74, "log_loss": 0.55})
 
 
-def looked(champion: Champion, log: Log, *watch: dict[str, Any], **evidence: Any) -> Look:
-    return look(monitor(*watch, **evidence), log, champion, NOW)
+def evaluated(champion: Champion, log: Log, *watch: dict[str, Any], **evidence: Any) -> Evaluation:
+    return evaluate(monitor(*watch, **evidence), log, champion, NOW)
 
 
 def test_a_champion_that_is_too_old_is_an_alarm_whatever_the_log_says(champion: Champion) -> None:
-    contract = monitor({"errors_at_most": 0.05}, {"window": None, "age_days_at_most": 30, "then": "retrain"})
+    contract = monitor({"error_rate_at_most": 0.05}, {"window": None, "age_days_at_most": 30, "action": "retrain"})
     for days, alarms in ((30, []), (31, ["monitor/age"])):
         old = replace(champion, since=NOW - timedelta(days=days))
-        assert [a.check for a in look(contract, Log(3, away=True), old, NOW).alarms] == alarms
-    unknown = look(contract, Log(), champion, NOW)
+        assert [a.check for a in evaluate(contract, Log(3, away=True), old, NOW).alarms] == alarms
+    unknown = evaluate(contract, Log(), champion, NOW)
     assert unknown.outcomes[1].status is Status.NOT_EVALUATED
 
 
 EVERYTHING: list[dict[str, Any]] = [
-    {"drift_at_most": 0.1, "then": "alert"},
-    {"metric": "roc_auc", "relative_decline_at_most": 0.15, "then": "rollback"},
+    {"drift_at_most": 0.1, "action": "alert"},
+    {"metric": "roc_auc", "relative_decline_at_most": 0.15, "action": "rollback"},
     {"metric": "log_loss", "times_baseline_at_most": 1.5},
     {"metric": "accuracy", "at_least": 0.6},
-    {"errors_at_most": 0.05, "then": "rollback"},
-    {"milliseconds_at_most": 300},
+    {"error_rate_at_most": 0.05, "action": "rollback"},
+    {"latency_ms_at_most": 300},
     {"disagreement_at_most": 0.1},
 ]
 
 
 def test_what_is_as_it_was_raises_no_alarm_and_one_window_is_enough_to_see_it(champion: Champion) -> None:
     log = Log()
-    found = looked(champion, log, *EVERYTHING)
+    found = evaluated(champion, log, *EVERYTHING)
     assert {o.check: o.status.value for o in found.outcomes} == dict.fromkeys(
         (f"monitor/last-1000/{c}" for c in (
             "drift/distance", "drift/origin", "drift/prediction", "roc_auc", "log_loss", "accuracy", "errors",
@@ -131,13 +131,13 @@ def test_one_thing_broken_raises_its_alarm_after_three_windows(
 ) -> None:
     name = f"monitor/last-1000/{check}"
     for broken in (1, 2):
-        found = looked(champion, Log(broken, **changes), *EVERYTHING)
+        found = evaluated(champion, Log(broken, **changes), *EVERYTHING)
         assert next(o for o in found.outcomes if o.check == name).status is Status.FAILED
         assert found.alarms == ()
-    found = looked(champion, Log(3, **changes), *EVERYTHING)
+    found = evaluated(champion, Log(3, **changes), *EVERYTHING)
     assert name in [a.check for a in found.alarms]
     assert all(o.status is Status.FAILED for o in found.alarms[0].windows)
-    assert looked(champion, Log(1, **changes), *EVERYTHING, looks=1).alarms != ()
+    assert evaluated(champion, Log(1, **changes), *EVERYTHING, consecutive_windows=1).alarms != ()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_one_thing_broken_raises_its_alarm_after_three_windows(
 def test_what_cannot_be_measured_is_no_alarm(
     changes: dict[str, Any], check: str, says: str, champion: Champion
 ) -> None:
-    found = looked(champion, Log(3, **changes), *EVERYTHING)
+    found = evaluated(champion, Log(3, **changes), *EVERYTHING)
     outcome = next(o for o in found.outcomes if o.check == f"monitor/last-1000/{check}")
     assert outcome.status is Status.NOT_EVALUATED
     assert says in outcome.reason
@@ -167,7 +167,7 @@ def test_limits_are_made_of_the_champions_record(champion: Champion) -> None:
     assert by_name["log_loss"].limit.value == pytest.approx(0.55 * 1.5)
     assert by_name["roc_auc"].baseline == "baseline 0.74 of the champion's record"
     # Six checks without a profile: nine with one; the sureness is shared among them.
-    alone = watched(monitor({"errors_at_most": 0.1}), {}, ())[0].limit.alpha
+    alone = watched(monitor({"error_rate_at_most": 0.1}), {}, ())[0].limit.alpha
     assert watched(monitor(*EVERYTHING), champion.baseline, ())[0].limit.alpha < alone <= 0.05
 
 
@@ -188,21 +188,21 @@ def test_what_cannot_be_watched_is_an_error_of_the_contract(
 
 def test_the_same_thing_is_not_watched_twice(champion: Champion) -> None:
     with pytest.raises(ContractError, match="watched twice"):
-        watched(monitor({"errors_at_most": 0.1}, {"errors_at_most": 0.2}), {}, ())
+        watched(monitor({"error_rate_at_most": 0.1}, {"error_rate_at_most": 0.2}), {}, ())
 
 
 @pytest.mark.parametrize(
     "watch",
     [
         {},
-        {"errors_at_most": 0.1, "drift_at_most": 0.1},
+        {"error_rate_at_most": 0.1, "drift_at_most": 0.1},
         {"metric": "f1"},
-        {"errors_at_most": 0.1, "metric": "f1"},
-        {"errors_at_most": 0.1, "columns": ["a"]},
-        {"errors_at_most": 0.1, "window": None},
+        {"error_rate_at_most": 0.1, "metric": "f1"},
+        {"error_rate_at_most": 0.1, "columns": ["a"]},
+        {"error_rate_at_most": 0.1, "window": None},
         {"age_days_at_most": 30},
-        {"silent_minutes_at_most": 30},
-        {"window": None, "age_days_at_most": 30, "then": "rollback"},
+        {"no_traffic_minutes_at_most": 30},
+        {"window": None, "age_days_at_most": 30, "action": "rollback"},
     ],
 )
 def test_a_watch_has_one_limit(watch: dict[str, Any]) -> None:
@@ -225,7 +225,7 @@ def test_the_baseline_is_what_the_record_says_of_the_candidate() -> None:
 
 
 METRICS_WATCHED: list[dict[str, Any]] = [
-    {"metric": "roc_auc", "at_least": 0.6, "then": "rollback"},
+    {"metric": "roc_auc", "at_least": 0.6, "action": "rollback"},
     {"metric": "accuracy", "at_least": 0.6},
     {"metric": "log_loss", "at_most": 0.7},
 ]
@@ -233,7 +233,7 @@ NAMES = [f"monitor/last-1000/{m}/estimate" for m in ("roc_auc", "accuracy", "log
 
 
 def test_before_labels_come_there_is_an_estimate_that_says_it_is_one(champion: Champion) -> None:
-    found = looked(champion, Log(3, unlabelled=900), *METRICS_WATCHED)
+    found = evaluated(champion, Log(3, unlabelled=900), *METRICS_WATCHED)
     assert [o.status for o in found.outcomes] == [Status.NOT_EVALUATED] * 3
     assert [o.check for o in found.estimates] == NAMES
     assert [o.status for o in found.estimates] == [Status.PASSED] * 3
@@ -245,18 +245,18 @@ def test_before_labels_come_there_is_an_estimate_that_says_it_is_one(champion: C
 
 
 def test_with_labels_there_is_none(champion: Champion) -> None:
-    assert looked(champion, Log(), *METRICS_WATCHED, {"errors_at_most": 0.05}).estimates == ()
+    assert evaluated(champion, Log(), *METRICS_WATCHED, {"error_rate_at_most": 0.05}).estimates == ()
 
 
 def test_an_estimate_that_fails_in_every_window_is_no_alarm(champion: Champion) -> None:
     impossible = [{**w, **({"at_least": 0.99} if "at_least" in w else {"at_most": 0.01})} for w in METRICS_WATCHED]
-    for looks in (1, 3):
-        found = looked(champion, Log(3, unlabelled=900), *impossible, looks=looks)
+    for consecutive_windows in (1, 3):
+        found = evaluated(champion, Log(3, unlabelled=900), *impossible, consecutive_windows=consecutive_windows)
         assert [o.status for o in found.estimates] == [Status.FAILED] * 3
         assert found.alarms == ()
         assert not {o.check for o in found.estimates} & {o.check for o in found.outcomes}
     # The same with labels is one.
-    assert len(looked(champion, Log(3), *impossible).alarms) == 3
+    assert len(evaluated(champion, Log(3), *impossible).alarms) == 3
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_an_estimate_that_fails_in_every_window_is_no_alarm(champion: Champion) 
 )
 def test_without_predictions_there_is_no_estimate(changes: dict[str, Any], says: str, champion: Champion) -> None:
     log = Log(3, **changes)
-    found = looked(champion, log, *METRICS_WATCHED)
+    found = evaluated(champion, log, *METRICS_WATCHED)
     assert [o.status for o in found.estimates] == [Status.NOT_EVALUATED] * 3
     assert all(says in o.reason for o in found.estimates)
     assert len(log.asked) == len(set(log.asked)) == (1 if "away" in changes else 2)
@@ -279,7 +279,7 @@ def test_without_predictions_there_is_no_estimate(changes: dict[str, Any], says:
 def test_only_a_binary_model_has_an_estimate(task: str, champion: Champion) -> None:
     contract = monitor({"metric": "accuracy", "at_least": 0.6})
     model = contract.model.model_copy(update={"task": task})
-    found = look(contract.model_copy(update={"model": model}), Log(3, unlabelled=1000), champion, NOW)
+    found = evaluate(contract.model_copy(update={"model": model}), Log(3, unlabelled=1000), champion, NOW)
     (outcome,) = found.estimates
     assert outcome.status is Status.NOT_EVALUATED
     assert outcome.reason.startswith(f"no estimate: a {task} model")

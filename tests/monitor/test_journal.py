@@ -33,24 +33,24 @@ def journal(tmp_path: Path) -> Journal:
 
 def test_an_event_of_many_checks_is_kept_whole(journal: Journal, nothing: Path) -> None:
     checks = tuple(f"monitor/last-1000/drift/column-{i}" for i in range(200))
-    said = "; ".join(f"{check}: 0.31 [0.26, 0.36] is beyond the limit ≤ 0.2" for check in checks)
+    message = "; ".join(f"{check}: 0.31 [0.26, 0.36] is beyond the limit ≤ 0.2" for check in checks)
     position = place(Position(NOW, "request-1", 3))
-    assert journal.add(Event("signal", "3", 7, checks, said=said, place=position), [], "host/1", NOW, nothing)
+    assert journal.add(Event("signal", "3", 7, checks, message=message, place=position), [], "host/1", NOW, nothing)
     (event,) = journal.entries()
-    assert (event.checks, event.said, event.number) == (checks, said, 1)
+    assert (event.checks, event.message, event.number) == (checks, message, 1)
     assert State((event,), 7).signals == {checks[0]: Position(NOW, "request-1", 3)}
     (version,) = journal._registry.entries(journal.name)
-    assert 0 < len(version.description) < LONGEST_DESCRIPTION < len(said)
+    assert 0 < len(version.description) < LONGEST_DESCRIPTION < len(message)
 
 
 def test_of_two_wishes_after_the_same_event_one_is_written(journal: Journal, nothing: Path) -> None:
-    wishes = [Event("telling", "3", 7, about=1), Event("telling", "3", 7, about=1)]
-    assert [journal.add(wish, [], "host/1", NOW, nothing) for wish in wishes] == [True, False]
+    wishes = [Event("notifying", "3", 7, in_reply_to=1), Event("notifying", "3", 7, in_reply_to=1)]
+    assert [journal.add(candidate_entry, [], "host/1", NOW, nothing) for candidate_entry in wishes] == [True, False]
     assert len(journal.entries()) == 1
 
 
 def test_an_event_that_somebody_changed_is_an_error(journal: Journal, nothing: Path) -> None:
-    journal.add(Event("escalated", "3", 7, said="people have to decide"), [], "host/1", NOW, nothing)
+    journal.add(Event("needs_human", "3", 7, message="people have to decide"), [], "host/1", NOW, nothing)
     journal._registry.tag(journal.name, "1", {"weighin.monitor.said": "nothing to see"})
     with pytest.raises(RegistryError, match="entry 1 was changed: its tags do not add up"):
         journal.entries()

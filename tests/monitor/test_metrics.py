@@ -1,4 +1,4 @@
-"""What Prometheus is told is what the look said, and telling it never stops a look."""
+"""What Prometheus is told is what the run said, and telling it never stops a run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.loopback import Answer, Asked, listening
-from support.monitor_pages import AGE, AUC, DRIFT, ERRORS, NOW, event, item, measured, run, told
+from support.monitor_pages import AGE, AUC, DRIFT, ERRORS, NOW, event, item, measured, notified, run
 from weighin.monitor.prometheus import exposition, push, write_textfile
 from weighin.monitor.result import document
 from weighin.outcome import Direction, Limit, Measurement, Unmeasured
 
 AT_MOST = Limit(Direction.AT_MOST, 0.01, 0.01)
-CALM = document(run([(item(ERRORS, AT_MOST), measured(ERRORS, 0.004, 0.001))]))
-TEXT = exposition(CALM)
+OK = document(run([(item(ERRORS, AT_MOST), measured(ERRORS, 0.004, 0.001))]))
+TEXT = exposition(OK)
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
@@ -36,11 +36,16 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
 
 
 def test_each_metric_is_what_the_look_said() -> None:
-    value, _ = told()
+    value, _ = notified()
     found = samples(exposition(value))
-    assert found["last_look_timestamp_seconds",] == NOW.timestamp()
-    assert found["look_seconds",] == 1.34
-    assert {k[1]: v for k, v in found.items() if k[0] == "state"} == {"calm": 0, "alarm": 1, "undecided": 0, "blind": 0}
+    assert found["last_run_timestamp_seconds",] == NOW.timestamp()
+    assert found["last_run_duration_seconds",] == 1.34
+    assert {k[1]: v for k, v in found.items() if k[0] == "state"} == {
+        "ok": 0,
+        "alert": 1,
+        "inconclusive": 0,
+        "no_data": 0,
+    }
     ends = [found[f"check_{name}", ERRORS] for name in ("estimate", "low", "high", "limit")]
     assert ends == pytest.approx([0.004, 0.001, 0.007, 0.01])
     statuses = {k[2] for k, v in found.items() if k[:2] == ("check_status", AUC) and v == 1}
@@ -70,12 +75,12 @@ def test_what_was_not_measured_has_no_value_and_an_open_end_is_infinite() -> Non
 
 
 def test_an_alarm_about_the_log_is_open_although_it_is_no_check() -> None:
-    events = [event(1, "alarm", 30, checks=("monitor/log",), said="away")]
+    events = [event(1, "alarm", 30, checks=("monitor/log",), message="away")]
     value = document(run([(item(ERRORS, AT_MOST), Unmeasured(ERRORS, "away"))], events, away="refused"))
     found = samples(exposition(value))
     assert found["alarm_open", "monitor/log"] == 1
     assert found["alarm_open", ERRORS] == 0
-    assert found["state", "blind"] == 1
+    assert found["state", "no_data"] == 1
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", 'x"} 1\nweighin_monitor_alarm_open 1', "ä→😀"])
@@ -135,7 +140,7 @@ def test_a_push_replaces_the_metrics_of_its_job_and_signs_in_where_the_address_s
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("ftp://host", "its address is not http://host or https://host"),
         ("gateway:9091", "its address is not http://host or https://host"),
@@ -144,16 +149,16 @@ def test_a_push_replaces_the_metrics_of_its_job_and_signs_in_where_the_address_s
         ("", "its address is not"),
     ],
 )
-def test_an_address_that_does_not_work_is_said_without_its_password(url: str, said: str) -> None:
+def test_an_address_that_does_not_work_is_said_without_its_password(url: str, message: str) -> None:
     answer = push(url, TEXT, "job")
-    assert said in answer
+    assert message in answer
     assert "secret" not in answer
 
 
 def test_what_a_gateway_refuses_is_said() -> None:
     with listening(lambda _: Answer(400, b"pushed metrics are\x1b[31m inconsistent")) as address:
-        said = push(address, TEXT, "job")
-    assert "it answered 400: pushed metrics are [31m inconsistent" in said
+        message = push(address, TEXT, "job")
+    assert "it answered 400: pushed metrics are [31m inconsistent" in message
 
 
 def test_a_push_does_not_follow_to_another_place() -> None:
@@ -177,10 +182,10 @@ def test_a_gateway_that_never_ends_its_answer_has_a_time_and_no_more(drip: bytes
         thread.start()
         started = time.monotonic()
         try:
-            said = push(f"http://127.0.0.1:{server.getsockname()[1]}", TEXT, "job", 0.5)
+            message = push(f"http://127.0.0.1:{server.getsockname()[1]}", TEXT, "job", 0.5)
         finally:
             took = time.monotonic() - started
             stop.set()
             thread.join(10)
-    assert "0.5 s" in said or "TimeoutError" in said
+    assert "0.5 s" in message or "TimeoutError" in message
     assert took < 3

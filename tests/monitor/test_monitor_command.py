@@ -23,7 +23,7 @@ from weighin.cli import main
 from weighin.monitor.health import Health
 
 N = 100
-WATCH = {"window": {"rows": N, "rows_at_least": N}, "errors_at_most": 0.1}
+WATCH = {"window": {"rows": N, "rows_at_least": N}, "error_rate_at_most": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_an_error_leaves_no_page_of_an_earlier_look(
 ) -> None:
     place.answers(datetime.now(UTC), N, "2", every=0.01)
     assert main(command(place, tmp_path)) == 0
-    place.titles.registry.move_alias(place.titles.model, "champion", "1")
+    place.champions.registry.move_alias(place.champions.model, "champion", "1")
     assert main(command(place, tmp_path)) == 1
     assert "somebody moved it by hand" in capsys.readouterr().err
     assert list((tmp_path / "reports").iterdir()) == []
@@ -84,22 +84,22 @@ def test_a_contract_without_a_monitor_is_an_error(
 
 
 def test_a_stopped_monitor_is_seen(place: Watched, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = command(place, tmp_path, "--pulse-at-most", "5")
+    asked = command(place, tmp_path, "--max-heartbeat-age", "5")
     assert main(asked) == 1
     assert "nobody ever looked" in capsys.readouterr().err
-    assert main(command(place, tmp_path)) == 7  # nothing was logged yet, and that is a look
+    assert main(command(place, tmp_path)) == 7  # nothing was logged yet, and that is a run
     assert main(asked) == 0
-    assert main(command(place, tmp_path, "--pulse-at-most", "0")) == 1
+    assert main(command(place, tmp_path, "--max-heartbeat-age", "0")) == 1
     assert "at most 0 are allowed" in capsys.readouterr().err
     script = [sys.executable, str(ROOT / "scripts/monitor.py"), *asked[1:]]
     ran = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
-    assert (ran.returncode, ran.stdout[:17]) == (0, "the last look was"), ran.stderr
+    assert (ran.returncode, ran.stdout[:17]) == (0, "the last run was"), ran.stderr
 
 
 def test_a_dry_run_is_no_pulse(place: Watched, tmp_path: Path) -> None:
     place.answers(datetime.now(UTC), N, "2", every=0.01)
     assert main(command(place, tmp_path, "--dry-run")) == 0
-    assert main(command(place, tmp_path, "--pulse-at-most", "10")) == 1
+    assert main(command(place, tmp_path, "--max-heartbeat-age", "10")) == 1
 
 
 def _get(url: str) -> tuple[int, str]:
@@ -131,14 +131,14 @@ def test_a_loop_looks_again_and_again_and_says_whether_it_does(place: Watched, t
     with log.open("wb") as out:
         process = subprocess.Popen(given, stdout=out, stderr=subprocess.STDOUT, env=dict(os.environ))
     try:
-        assert "the last look was at" in _until(f"http://127.0.0.1:{port}/ready", 200, 90)
+        assert "the last run was at" in _until(f"http://127.0.0.1:{port}/ready", 200, 90)
         assert _get(f"http://127.0.0.1:{port}/alive")[0] == 200
         assert _get(f"http://127.0.0.1:{port}/")[0] == 404
-        # What goes wrong at a look is said, and the monitor goes on.
-        place.titles.registry.move_alias(place.titles.model, "champion", "1")
-        assert "the last look was at" in _until(f"http://127.0.0.1:{port}/ready", 503, 60)
+        # What goes wrong at a run is said, and the monitor goes on.
+        place.champions.registry.move_alias(place.champions.model, "champion", "1")
+        assert "the last run was at" in _until(f"http://127.0.0.1:{port}/ready", 503, 60)
         assert process.poll() is None
-        place.titles.registry.move_alias(place.titles.model, "champion", "2")
+        place.champions.registry.move_alias(place.champions.model, "champion", "2")
         _until(f"http://127.0.0.1:{port}/ready", 200, 60)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -151,11 +151,11 @@ def test_a_loop_looks_again_and_again_and_says_whether_it_does(place: Watched, t
 def test_health_knows_late_from_dead() -> None:
     every = timedelta(minutes=5)
     health = Health(every)
-    assert health.answer("/ready") == (503, "no look has succeeded yet")
+    assert health.answer("/ready") == (503, "no run has succeeded yet")
     assert health.answer("/alive")[0] == 200
-    health.looked()
+    health.evaluated()
     assert health.answer("/ready")[0] == 200
-    health._looked = datetime.now(UTC) - 16 * timedelta(minutes=1)
+    health._succeeded = datetime.now(UTC) - 16 * timedelta(minutes=1)
     assert health.answer("/ready")[0] == 503
     assert health.answer("/alive")[0] == 200
     health._begun = datetime.now(UTC) - 16 * timedelta(minutes=1)

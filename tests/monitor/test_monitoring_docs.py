@@ -12,8 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.evidence_files import ROOT
-from support.monitor_pages import told
-from weighin.cli.arguments import parser
+from support.monitor_pages import notified
+from weighin.cli import parser
 from weighin.monitor.prometheus import exposition
 from weighin.monitor.result import EXIT_CODES
 from weighin.report.monitor import EVENTS
@@ -26,7 +26,7 @@ COMMAND = CRON.removeprefix("*/5 * * * * ")
 
 def test_every_metric_is_listed_with_its_labels() -> None:
     found = {}
-    for family in text_string_to_metric_families(exposition(told()[0])):
+    for family in text_string_to_metric_families(exposition(notified()[0])):
         labels = {name for sample in family.samples for name in sample.labels}
         name = family.samples[0].name
         words = sorted(labels - {"model", "version"})
@@ -45,7 +45,7 @@ def test_every_exit_code_is_listed() -> None:
 
 @pytest.mark.parametrize("line", re.findall(r"^(weighin monitor .*?)(?: +#.*)?$", TEXT, re.MULTILINE))
 def test_every_command_is_one(line: str) -> None:
-    assert parser().parse_args(line.split()[1:]).command == "monitor"
+    assert parser(line.split()[1:]).parse_args(line.split()[1:]).command == "monitor"
 
 
 @pytest.mark.parametrize("place", sorted(set(re.findall(r"\]\((\.\./[^)#]+|[a-z-]+\.md)", TEXT))))

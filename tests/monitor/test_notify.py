@@ -24,9 +24,9 @@ def test_slack_gets_text_that_mentions_nobody() -> None:
     with listening(lambda request: asked.append(request) or Answer()) as address:
         alert = Alert(to="slack", address="CHAT")
         assert tell([alert], NEWS, {"CHAT": f"{address}/hook/secret"}) == []
-    said = json.loads(asked[0].body)["text"]
-    assert said.startswith("*flight-delay version 3: &lt;!channel&gt; broke*\n")
-    assert "<" not in said
+    message = json.loads(asked[0].body)["text"]
+    assert message.startswith("*flight-delay version 3: &lt;!channel&gt; broke*\n")
+    assert "<" not in message
 
 
 def test_a_generic_webhook_is_signed_over_time_and_body() -> None:
@@ -91,13 +91,13 @@ def test_what_does_not_arrive_is_said_without_addresses_and_stops_nothing() -> N
         "CHAT": "http://127.0.0.1:9/hook/a-secret", "PLAIN": "http://example.org/a-secret", "KEY": "a-secret",
         "GITHUB_API_URL": "http://127.0.0.1:9", TOKENS[0]: "a-secret",
     }  # fmt: skip
-    said = tell(alerts, NEWS, environment)
-    assert [s.partition(" (")[0] for s in said] == [
+    message = tell(alerts, NEWS, environment)
+    assert [s.partition(" (")[0] for s in message] == [
         f"the alert to {to} did not arrive" for to in ("slack", "slack", "slack", "webhook", "github")
     ]
-    assert "UNSET is not set" in said[1]
-    assert "not https" in said[2]
-    assert "a-secret" not in "".join(said)
+    assert "UNSET is not set" in message[1]
+    assert "not https" in message[2]
+    assert "a-secret" not in "".join(message)
 
 
 def test_a_training_is_asked_for_with_what_it_should_know() -> None:

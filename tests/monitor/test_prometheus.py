@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.monitor_pages import ERRORS, NOW, event, item, measured, run, told
+from support.monitor_pages import ERRORS, NOW, event, item, measured, notified, run
 from support.prometheus_server import EXAMPLES, Prometheus, installed, prometheus
 from weighin.monitor.prometheus import exposition, push
 from weighin.monitor.result import document
@@ -25,7 +25,7 @@ DASHBOARD = json.loads((EXAMPLES / "grafana.json").read_text())
 RULES = yaml.safe_load((EXAMPLES / "alerts.yml").read_text())["groups"][0]["rules"]
 ALERTS = {rule["alert"]: rule["expr"] for rule in RULES}
 AT_MOST = Limit(Direction.AT_MOST, 0.01, 0.01)
-TROUBLED, CALM = "flight-delay", "calm-model"
+TROUBLED, OK = "flight-delay", "calm-model"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,36 +49,36 @@ def expressions(model: str) -> dict[str, str]:
 
 
 def shifted(value: dict[str, Any], to: datetime) -> dict[str, Any]:
-    """A look that was made `to` instead of at `NOW`, with its events."""
+    """A run that was made `to` instead of at `NOW`, with its events."""
     by = to - NOW
     moved = [
         {**e, "created": (datetime.fromisoformat(e["created"]) + by).isoformat(timespec="milliseconds")}
         for e in value["recent"]
     ]
-    return {**value, "moment": to.isoformat(timespec="seconds"), "recent": moved, "events": []}
+    return {**value, "timestamp": to.isoformat(timespec="seconds"), "recent": moved, "events": []}
 
 
 def troubled(now: datetime) -> dict[str, Any]:
-    """The story of two versions, with a signal and people having to decide since; the look was twenty minutes ago."""
-    value, found = told()
+    """The story of two versions, with a signal and people having to decide since; the run was twenty minutes ago."""
+    value, found = notified()
     number = len(found.events)
     more = [
-        event(number + 1, "signal", 0, checks=("stream/prediction",), said="its mean has changed"),
-        event(number + 2, "escalated", 0, checks=(ERRORS,), said="People have to decide."),
+        event(number + 1, "signal", 0, checks=("stream/prediction",), message="its mean has changed"),
+        event(number + 2, "needs_human", 0, checks=(ERRORS,), message="People have to decide."),
     ]
     value["recent"] += document(run([(item(ERRORS, AT_MOST), measured(ERRORS, 0.004, 0.001))], more))["recent"]
     return shifted(value, now - timedelta(minutes=20))
 
 
 def calm(now: datetime) -> dict[str, Any]:
-    return shifted(document(run([(item(ERRORS, AT_MOST), measured(ERRORS, 0.004, 0.001))], model=CALM)), now)
+    return shifted(document(run([(item(ERRORS, AT_MOST), measured(ERRORS, 0.004, 0.001))], model=OK)), now)
 
 
 def sent(server: Prometheus, value: dict[str, Any]) -> None:
     """Push, and wait until it was scraped."""
     assert push(server.gateway, exposition(value), f"weighin/{value['model']}") == ""
-    moment = datetime.fromisoformat(value["moment"]).timestamp()
-    server.until(f'max(weighin_monitor_last_look_timestamp_seconds{{model="{value["model"]}"}})', moment)
+    moment = datetime.fromisoformat(value["timestamp"]).timestamp()
+    server.until(f'max(weighin_monitor_last_run_timestamp_seconds{{model="{value["model"]}"}})', moment)
 
 
 def firing(server: Prometheus) -> set[str]:
@@ -103,9 +103,9 @@ def test_every_expression_of_the_dashboard_has_data(server: Prometheus, name: st
 
 
 def test_the_dashboard_shows_one_model_at_a_time(server: Prometheus) -> None:
-    shown = expressions(CALM)
-    assert [s["metric"] for s in server.query(shown["State, A"])] == [{"state": "calm"}]
-    assert [s["metric"] for s in server.query(expressions(TROUBLED)["State, A"])] == [{"state": "alarm"}]
+    shown = expressions(OK)
+    assert [s["metric"] for s in server.query(shown["State, A"])] == [{"state": "ok"}]
+    assert [s["metric"] for s in server.query(expressions(TROUBLED)["State, A"])] == [{"state": "alert"}]
     assert server.query(shown["Open alarms now, A"]) == []
     assert [s["metric"]["check"] for s in server.query(expressions(TROUBLED)["Open alarms now, A"])] == [
         "monitor/last-1-hours/drift/temp"
@@ -116,9 +116,9 @@ def test_the_dashboard_shows_one_model_at_a_time(server: Prometheus) -> None:
 
 
 def test_every_alert_answers_for_the_troubled_model_and_for_no_other(server: Prometheus) -> None:
-    for name in set(ALERTS) - {"WeighinMonitorAbsent", "WeighinMonitorBlind"}:
+    for name in set(ALERTS) - {"WeighinMonitorAbsent", "WeighinMonitorNoData"}:
         assert {s["metric"]["model"] for s in server.query(ALERTS[name])} == {TROUBLED}, name
-    for name in ("WeighinMonitorAbsent", "WeighinMonitorBlind"):
+    for name in ("WeighinMonitorAbsent", "WeighinMonitorNoData"):
         assert server.query(ALERTS[name]) == [], name
 
 
@@ -134,7 +134,7 @@ def test_a_blind_monitor_is_told_and_a_calm_look_ends_every_alert(server: Promet
     now = datetime.now(UTC)
     away = run([(item(ERRORS, AT_MOST), Unmeasured(ERRORS, "away"))], model=TROUBLED, away="refused")
     sent(server, shifted(document(away), now))
-    assert {s["metric"]["model"] for s in server.query(ALERTS["WeighinMonitorBlind"])} == {TROUBLED}
+    assert {s["metric"]["model"] for s in server.query(ALERTS["WeighinMonitorNoData"])} == {TROUBLED}
     sent(server, {**calm(now + timedelta(seconds=1)), "model": TROUBLED})
     # What is not pushed any more is gone at once: the push replaced all of it.
     assert [name for name, expression in ALERTS.items() if server.query(expression)] == []
@@ -164,11 +164,11 @@ def test_rules_and_configuration_are_what_prometheus_takes() -> None:
 
 def test_alerts_come_when_their_time_is_over_and_not_before(tmp_path: Path) -> None:
     """Prometheus' own clock of tests: a monitor that looks for half an hour, stops, and whose metrics go."""
-    looks = "weighin_monitor_last_look_timestamp_seconds"
+    last_run = "weighin_monitor_last_run_timestamp_seconds"
     series = [
-        # A look a minute until minute 30, then the same value, and nothing from minute 60 on.
-        {"series": f'{looks}{{model="m", version="3"}}', "values": "0+60x30 1800x29 stale"},
-        {"series": 'weighin_monitor_state{model="m", version="3", state="blind"}', "values": "0x9 1x30 0x20"},
+        # A run a minute until minute 30, then the same value, and nothing from minute 60 on.
+        {"series": f'{last_run}{{model="m", version="3"}}', "values": "0+60x30 1800x29 stale"},
+        {"series": 'weighin_monitor_state{model="m", version="3", state="no_data"}', "values": "0x9 1x30 0x20"},
         {"series": 'weighin_monitor_alarm_open{model="m", version="3", check="c"}', "values": "0x4 1 0x100"},
     ]
 
@@ -182,9 +182,9 @@ def test_alerts_come_when_their_time_is_over_and_not_before(tmp_path: Path) -> N
         expected(44, "WeighinMonitorSilent"),
         expected(46, "WeighinMonitorSilent", silent),
         expected(70, "WeighinMonitorSilent", silent),
-        expected(19, "WeighinMonitorBlind"),
-        expected(21, "WeighinMonitorBlind", blind),
-        expected(41, "WeighinMonitorBlind"),
+        expected(19, "WeighinMonitorNoData"),
+        expected(21, "WeighinMonitorNoData", blind),
+        expected(41, "WeighinMonitorNoData"),
         expected(4, "WeighinAlarmOpen"),
         expected(5, "WeighinAlarmOpen", {**blind, "check": "c"}),
         expected(6, "WeighinAlarmOpen"),

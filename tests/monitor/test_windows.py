@@ -1,4 +1,4 @@
-"""Windows of a log, in each kind of place: of the present reign, side by side, with what a shadow answered."""
+"""Windows of a log, in each kind of place: of the present promotion, side by side, with what a shadow answered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from weighin.contract.monitor import Monitor, Window
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.errors import NotEvaluated
-from weighin.monitor.evaluate import Champion, look
+from weighin.monitor.evaluate import Champion, evaluate
 from weighin.monitor.windows import LoggedWindows
 from weighin.outcome import Status
 from weighin.prediction_log.reader import Log
@@ -50,14 +50,14 @@ def numbered(add: Add, minutes: range, **given: object) -> None:
 
 
 def test_a_window_has_what_a_look_needs(tables: LogTables, add: Add, label: Label) -> None:
-    add(3, f_a=7.0, milliseconds=9.0)
+    add(3, f_a=7.0, latency_ms=9.0)
     add(2, status=500, prediction=None, f_a=None)
     label(("r3", 1, 1))
     rows = LoggedWindows(Log(tables), "3", None).window(last(5), NOW, 0, labelled=False)
     assert rows.to_pylist() == [
-        {"a": 7.0, "Größe": None, "row": 0, "status": 200, "milliseconds": 9.0, "label": 1, "prediction": 0.25,
+        {"a": 7.0, "Größe": None, "row": 0, "status": 200, "latency_ms": 9.0, "label": 1, "prediction": 0.25,
          "other": None},
-        {"a": None, "Größe": None, "row": 0, "status": 500, "milliseconds": 2.5, "label": None, "prediction": None,
+        {"a": None, "Größe": None, "row": 0, "status": 500, "latency_ms": 2.5, "label": None, "prediction": None,
          "other": None},
     ]  # fmt: skip
 
@@ -140,7 +140,7 @@ def test_what_was_left_out_is_counted_once_and_what_was_cut_is_said(tables: LogT
     # The window before begins where the newer one was cut.
     assert predictions(windows, last(100), 1) == [0.05]
     assert windows.faults.duplicates == 1
-    assert windows.sentences[1:] == (
+    assert windows.messages[1:] == (
         "of last-100 only the newest 3 rows were looked at",
         "of last-1-hours only the newest 3 rows were looked at",
     )
@@ -166,7 +166,7 @@ def test_a_log_that_is_away_says_so(tmp_path: Path) -> None:
 
 def written(tmp_path: Path, rows: list[dict[str, object]], **given: object) -> LogTables:
     found = LogTables.sketch(path=str(tmp_path / "log"), **{"features": ["a"], **given})
-    own = {"version": "3", "role": "champion", "status": 200, "milliseconds": 5.0, "row": 0}
+    own = {"version": "3", "role": "champion", "status": 200, "latency_ms": 5.0, "row": 0}
     made = [{"at": NOW - timedelta(minutes=1), "request": f"r{i}", **own, **r} for i, r in enumerate(rows)]
     sink_for(found).write(found.predictions, pa.Table.from_pylist(made, schema=found.schema))
     return found
@@ -210,7 +210,7 @@ def test_a_model_of_several_classes_is_watched_like_any_other(tmp_path: Path) ->
     same = np.array(["x", "y", "z"])[rng.dirichlet((2, 1, 1), 5000).argmax(axis=1)].tolist()
     before = profile(Relation.over(pa.table({"prediction": same})), {"prediction": 10}, None)
     windows = LoggedWindows.of(contract, Log(tables), "3", None)
-    found = look(contract, windows, Champion("3", "sha256:a", before, {}), NOW)
+    found = evaluate(contract, windows, Champion("3", "sha256:a", before, {}), NOW)
     assert [(o.check.rpartition("/")[2], o.status.value) for o in found.outcomes] == [
         ("prediction", "passed"), ("accuracy", "passed"), ("log_loss", "failed"), ("disagreement", "failed"),
     ]  # fmt: skip
@@ -236,34 +236,35 @@ def test_a_feature_with_a_name_of_ours_is_watched_all_the_same(tmp_path: Path) -
     base = read_contract(ROOT / "model_contract.yaml").contract
     column = base.data.columns["distance"].model_copy(update={"type": "float"})
     data = base.data.model_copy(update={"columns": {**base.data.columns, "status": column}})
-    watch = [{"window": {"rows": 500}, "drift_at_most": 0.1}, {"window": {"rows": 500}, "errors_at_most": 0.05}]
+    watch = [{"window": {"rows": 500}, "drift_at_most": 0.1}, {"window": {"rows": 500}, "error_rate_at_most": 0.05}]
     given = Monitor.model_validate({"log": {"path": "log"}, "watch": watch})
     contract = base.model_copy(update={"monitor": given, "data": data})
-    drift, errors = look(contract, windows, Champion("3", "sha256:a", before, {}), NOW).outcomes
+    drift, errors = evaluate(contract, windows, Champion("3", "sha256:a", before, {}), NOW).outcomes
     assert (drift.check, drift.status) == ("monitor/last-500/drift/status", Status.FAILED)
     assert errors.status is Status.PASSED
 
 
 def test_a_request_counts_once_however_many_rows_it_has(tmp_path: Path) -> None:
     """Of 300 requests 30 failed: 10 %. The others have ten rows each, of which failures would be 1.1 %."""
-    ten = [
-        {"request": f"q{i}", "row": r, "prediction": 0.5, "milliseconds": 9.0} for i in range(270) for r in range(10)
-    ]
-    failed = [{"request": f"e{i}", "status": 500, "milliseconds": 900.0} for i in range(30)]
+    ten = [{"request": f"q{i}", "row": r, "prediction": 0.5, "latency_ms": 9.0} for i in range(270) for r in range(10)]
+    failed = [{"request": f"e{i}", "status": 500, "latency_ms": 900.0} for i in range(30)]
     windows = LoggedWindows(Log(written(tmp_path, [*ten, *failed])), "3", None)
     rows = {"hours": 1, "rows_at_least": 300}
-    watch = [{"window": rows, "errors_at_most": 0.03}, {"window": rows, "milliseconds_at_most": 100, "quantile": 0.97}]
+    watch = [
+        {"window": rows, "error_rate_at_most": 0.03},
+        {"window": rows, "latency_ms_at_most": 100, "quantile": 0.97},
+    ]
     given = Monitor.model_validate({"log": {"path": "log"}, "watch": watch})
     base = read_contract(ROOT / "model_contract.yaml").contract.model_copy(update={"monitor": given})
     before = profile(Relation.over(pa.table({"distance": [1, 2]})), {"distance": 2}, None)
     champion = Champion("3", "sha256:a", before, {})
-    errors, latency = look(base, windows, champion, NOW).outcomes
-    assert (errors.evidence.estimate, errors.evidence.n, errors.evidence.n_unit) == (0.1, 300, "requests")
+    errors, latency = evaluate(base, windows, champion, NOW).outcomes
+    assert (errors.evidence.estimate, errors.evidence.n, errors.evidence.sampling_unit) == (0.1, 300, "requests")
     assert (latency.evidence.estimate, latency.evidence.n) == (0.9, 300)
     assert {errors.status, latency.status} == {Status.FAILED}
     rows["rows_at_least"] = 301
     given = Monitor.model_validate({"log": {"path": "log"}, "watch": watch[:1]})
-    (outcome,) = look(base.model_copy(update={"monitor": given}), windows, champion, NOW).outcomes
+    (outcome,) = evaluate(base.model_copy(update={"monitor": given}), windows, champion, NOW).outcomes
     assert outcome.reason == "300 requests in the window, 301 are needed"
 
 

@@ -21,17 +21,17 @@ from weighin.prediction_log.sinks import sink_for
 from weighin.prediction_log.tables import LogTables
 
 
-def requests(look) -> list[str]:
-    return look.rows["request"].to_pylist()
+def requests(read) -> list[str]:
+    return read.rows["request"].to_pylist()
 
 
 def test_what_was_written_is_read_back(tables: LogTables, add: Add) -> None:
     add(3, 2, 1)
-    look = Log(tables).last_rows(2, NOW)
-    assert look.faults.sentences == ()
-    assert look.rows.schema.names == [*tables.schema.names, "label", "label_at"]
-    assert look.rows.schema.types[:-2] == tables.schema.types
-    assert look.rows.drop_columns(["label", "label_at"]).to_pylist()[1] == {
+    read = Log(tables).last_rows(2, NOW)
+    assert read.faults.messages == ()
+    assert read.rows.schema.names == [*tables.schema.names, "label", "label_at"]
+    assert read.rows.schema.types[:-2] == tables.schema.types
+    assert read.rows.drop_columns(["label", "label_at"]).to_pylist()[1] == {
         "at": NOW - timedelta(minutes=1),
         "request": "r1",
         "row": 0,
@@ -40,12 +40,12 @@ def test_what_was_written_is_read_back(tables: LogTables, add: Add) -> None:
         "digest": "sha256:d",
         "role": "champion",
         "status": 200,
-        "milliseconds": 2.5,
+        "latency_ms": 2.5,
         "prediction": 0.25,
         "f_a": 1.5,
         "f_Größe": None,
     }
-    assert requests(look) == ["r2", "r1"]
+    assert requests(read) == ["r2", "r1"]
 
 
 def test_the_rows_of_a_version_a_role_and_a_kind(tables: LogTables, add: Add) -> None:
@@ -68,9 +68,9 @@ def test_the_last_hours_and_their_number(tables: LogTables, add: Add) -> None:
     add(20, status=503, prediction=None)
     add(21, status=400, prediction=None)
     log = Log(tables)
-    look = log.last_hours(1, NOW, 100)
-    assert requests(look) == ["r59", "r30", "r21", "r20", "r0.5"]
-    assert not look.cut
+    read = log.last_hours(1, NOW, 100)
+    assert requests(read) == ["r59", "r30", "r21", "r20", "r0.5"]
+    assert not read.cut
     cut = log.last_hours(14, NOW, 3)
     assert (requests(cut), cut.cut) == (["r21", "r20", "r0.5"], True)
     assert requests(log.last_hours(13.5, NOW, 100))[:2] == ["r800", "r600"]
@@ -108,12 +108,12 @@ def test_of_rows_with_one_id_the_first_counts(tables: LogTables, add: Add, label
     add(8, request="r20", row=1)
     add(7, request="r20", role="shadow")
     label(("r20", 1, 1))
-    look = Log(tables).last_rows(4, NOW)
-    assert requests(look) == ["r30", "r20", "r10", "r20"]
-    assert look.rows["prediction"].to_pylist()[1] == 0.25
-    assert look.rows["label"].to_pylist() == [None, 1, None, None]
-    assert look.faults.duplicates == 1
-    assert "twice" in look.faults.sentences[0]
+    read = Log(tables).last_rows(4, NOW)
+    assert requests(read) == ["r30", "r20", "r10", "r20"]
+    assert read.rows["prediction"].to_pylist()[1] == 0.25
+    assert read.rows["label"].to_pylist() == [None, 1, None, None]
+    assert read.faults.duplicates == 1
+    assert "twice" in read.faults.messages[0]
     came = Log(tables).last_rows(4, NOW, kind="labelled")
     assert (requests(came), came.faults.duplicates) == (["r20"], 1)
 
@@ -121,19 +121,19 @@ def test_of_rows_with_one_id_the_first_counts(tables: LogTables, add: Add, label
 def test_many_duplicates_do_not_hide_other_rows(tables: LogTables, add: Add) -> None:
     add(300, 299)
     add(*range(200, 0, -1), request="again")
-    look = Log(tables).last_rows(3, NOW)
-    assert requests(look) == ["r300", "r299", "again"]
-    assert look.faults.duplicates == 199
+    read = Log(tables).last_rows(3, NOW)
+    assert requests(read) == ["r300", "r299", "again"]
+    assert read.faults.duplicates == 199
 
 
 def test_labels_that_contradict_are_unknown(tables: LogTables, add: Add, label) -> None:
     add(30, 20, 10)
     label(("r30", 1, 5), ("r20", 1, 5), ("r20", 0, 4), ("r10", 0, 5))
     label(("r30", 1, 4))
-    look = Log(tables).last_rows(3, NOW)
-    assert look.rows["label"].to_pylist() == [1, None, 0]
-    assert look.faults.contradictions == 1
-    assert "contradict" in look.faults.sentences[0]
+    read = Log(tables).last_rows(3, NOW)
+    assert read.rows["label"].to_pylist() == [1, None, 0]
+    assert read.faults.contradictions == 1
+    assert "contradict" in read.faults.messages[0]
     came = Log(tables).last_rows(3, NOW, kind="labelled")
     assert sorted(requests(came)) == ["r10", "r30"]
     assert came.faults.contradictions == 1
@@ -142,11 +142,11 @@ def test_labels_that_contradict_are_unknown(tables: LogTables, add: Add, label) 
 def test_rows_of_the_future_are_left_out(tables: LogTables, add: Add, label) -> None:
     add(10, -2, -6, -3000)
     label(("r10", 1, -60))
-    look = Log(tables).last_rows(9, NOW)
-    assert requests(look) == ["r10", "r-2"]
-    assert look.faults.ahead == 3
-    assert "clock" in look.faults.sentences[0]
-    assert look.rows["label"].to_pylist() == [None, None]
+    read = Log(tables).last_rows(9, NOW)
+    assert requests(read) == ["r10", "r-2"]
+    assert read.faults.ahead == 3
+    assert "clock" in read.faults.messages[0]
+    assert read.rows["label"].to_pylist() == [None, None]
 
 
 def test_a_log_that_is_not_there_says_so(tables: LogTables) -> None:
@@ -169,9 +169,9 @@ def test_half_of_a_file_is_left_out_and_counted(tmp_path: Path) -> None:
     (whole,) = (tmp_path / "log").rglob("*.parquet")
     (whole.parent / "copied-by-hand.parquet").write_bytes(whole.read_bytes()[:-100])
     (whole.parent / f".{whole.name}.part").write_bytes(whole.read_bytes()[:50])
-    look = Log(tables).last_rows(5, NOW)
-    assert requests(look) == ["r"]
-    assert look.faults.sentences == ("1 files are not whole, and are left out",)
+    read = Log(tables).last_rows(5, NOW)
+    assert requests(read) == ["r"]
+    assert read.faults.messages == ("1 files are not whole, and are left out",)
 
 
 def test_a_file_of_another_writer_and_older_columns(tmp_path: Path) -> None:
@@ -193,8 +193,8 @@ def test_rows_written_by_half_are_left_out_and_counted(tmp_path: Path) -> None:
         values = [("2026-11-27 12:00:00", "r", 0, 0.5), ("2026-11-27 12:00:01", None, 0, 0.5)]
         connection.executemany("INSERT INTO weighin_predictions VALUES (?, ?, ?, ?)", values)
     connection.close()
-    look = Log(replace(BASE, path=str(path))).last_rows(5, NOW)
-    assert (requests(look), look.faults.broken) == (["r"], 1)
+    read = Log(replace(BASE, path=str(path))).last_rows(5, NOW)
+    assert (requests(read), read.faults.broken) == (["r"], 1)
 
 
 def test_a_table_without_its_columns_is_named(tmp_path: Path) -> None:

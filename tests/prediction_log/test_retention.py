@@ -34,9 +34,9 @@ def files(tables: LogTables) -> list[Path]:
 
 
 def everything(tables: LogTables) -> pa.Table:
-    look = Log(tables).last_rows(1000, NOW)
-    assert look.faults.sentences == ()
-    return look.rows
+    read = Log(tables).last_rows(1000, NOW)
+    assert read.faults.messages == ()
+    return read.rows
 
 
 def test_small_files_become_one_for_each_day(tables: LogTables) -> None:

@@ -34,10 +34,10 @@ def exchange(request: str, a: object = 1.5, *, at: float | None = None, **given:
         "request": request,
         "served": Served("m", "sha256:d", "3"),
         "status": 200,
-        "milliseconds": 1.0,
-        "asked": b'{"dataframe_split": {"columns": ["a", "b"], "data": [[%s, 2]]}}' % str(a).encode(),
+        "latency_ms": 1.0,
+        "request_body": b'{"dataframe_split": {"columns": ["a", "b"], "data": [[%s, 2]]}}' % str(a).encode(),
         "content_type": "application/json",
-        "answered": b'{"predictions": [[0.75, 0.25]]}',
+        "response_body": b'{"predictions": [[0.75, 0.25]]}',
         "whole": True,
         "features": mlflow_features,
         "predictions": mlflow_predictions,
@@ -91,7 +91,7 @@ def test_what_is_offered_is_stored_in_batches() -> None:
     sink = Trial()
     with writing(sink, batch_rows=10, batch_seconds=60) as writer:
         for number in range(25):
-            assert writer.offer(exchange(f"r{number}"))
+            assert writer.enqueue(exchange(f"r{number}"))
         until(lambda: writer.state.stored == 20)
     assert [r["request"] for r in sink.rows] == [f"r{n}" for n in range(25)]
     assert writer.state == State(stored=25)
@@ -101,17 +101,17 @@ def test_beyond_the_bound_requests_are_counted_and_nobody_waits() -> None:
     sink = Trial()
     sink.waits.clear()
     with writing(sink, requests_at_most=50) as writer:
-        assert writer.offer(exchange("first"))
+        assert writer.enqueue(exchange("first"))
         until(lambda: writer.state.waiting == 0)
         time.sleep(0.1)
         began = time.perf_counter()
-        taken = sum(writer.offer(exchange(f"r{n}")) for n in range(10_000))
+        taken = sum(writer.enqueue(exchange(f"r{n}")) for n in range(10_000))
         assert time.perf_counter() - began < 2
         assert taken == 50
         assert (writer.state.waiting, writer.state.dropped) == (50, 9_950)
         sink.waits.set()
         until(lambda: writer.state.stored == 51)
-        assert writer.offer(exchange("later"))
+        assert writer.enqueue(exchange("later"))
     assert sink.rows[-1]["request"] == "later"
 
 
@@ -119,10 +119,10 @@ def test_large_requests_are_bounded_by_their_bytes() -> None:
     sink = Trial()
     sink.waits.clear()
     with writing(sink, bytes_at_most=2**20) as writer:
-        assert writer.offer(exchange("first"))
+        assert writer.enqueue(exchange("first"))
         until(lambda: writer.state.waiting == 0)
         time.sleep(0.1)
-        taken = sum(writer.offer(exchange(f"r{n}", asked=bytes(100_000))) for n in range(100))
+        taken = sum(writer.enqueue(exchange(f"r{n}", request_body=bytes(100_000))) for n in range(100))
         assert taken == 10
         sink.waits.set()
 
@@ -131,10 +131,10 @@ def test_a_log_that_comes_back_gets_what_waited(caplog: pytest.LogCaptureFixture
     sink = Trial()
     sink.away = True
     with writing(sink, requests_at_most=5) as writer, caplog.at_level(logging.WARNING, "weighin.log"):
-        writer.offer(exchange("first"))
+        writer.enqueue(exchange("first"))
         until(lambda: writer.state.failures > 0)
         for number in range(20):
-            writer.offer(exchange(f"r{number}"))
+            writer.enqueue(exchange(f"r{number}"))
         sink.away = False
         until(lambda: writer.state.stored == 6)
         assert writer.state.dropped == 15
@@ -152,7 +152,7 @@ def test_rows_that_are_refused_do_not_take_others_with_them() -> None:
     sink.refuses = {"r7", "r13"}
     with writing(sink, batch_rows=20, batch_seconds=60) as writer:
         for number in range(20):
-            writer.offer(exchange(f"r{number}"))
+            writer.enqueue(exchange(f"r{number}"))
         until(lambda: writer.state.refused == 2)
     assert len(sink.rows) == 18
     assert writer.state.stored == 18
@@ -163,24 +163,24 @@ def test_closing_takes_no_longer_than_it_is_told() -> None:
     sink.away = True
     writer = LogWriter(sink, batch_rows=1)
     for number in range(30):
-        writer.offer(exchange(f"r{number}"))
+        writer.enqueue(exchange(f"r{number}"))
     began = time.monotonic()
     state = writer.close(1)
     assert time.monotonic() - began < 3
     assert state.dropped == 30
-    assert not writer.offer(exchange("late"))
+    assert not writer.enqueue(exchange("late"))
 
 
 def test_nothing_that_was_asked_or_answered_breaks_the_writer() -> None:
     sink = Trial()
     strange = [
-        {"asked": b"\xff\x00"},
-        {"asked": b"[" * 100_000},
-        {"asked": b"[]"},
-        {"asked": b'{"dataframe_split": {"columns": ["a"], "data": [[1], [2]]}}'},
-        {"answered": b""},
-        {"answered": b'{"predictions": "words"}'},
-        {"answered": b"[" * 100_000},
+        {"request_body": b"\xff\x00"},
+        {"request_body": b"[" * 100_000},
+        {"request_body": b"[]"},
+        {"request_body": b'{"dataframe_split": {"columns": ["a"], "data": [[1], [2]]}}'},
+        {"response_body": b""},
+        {"response_body": b'{"predictions": "words"}'},
+        {"response_body": b"[" * 100_000},
         {"content_type": "application/octet-stream"},
         {"whole": False},
         {"at": 1e20},
@@ -188,39 +188,39 @@ def test_nothing_that_was_asked_or_answered_breaks_the_writer() -> None:
     ]
     with writing(sink, batch_seconds=0.01) as writer:
         for number, given in enumerate(strange):
-            writer.offer(exchange(f"r{number}", **given))
-        writer.offer(exchange("last"))
+            writer.enqueue(exchange(f"r{number}", **given))
+        writer.enqueue(exchange("last"))
         until(lambda: bool(sink.rows) and sink.rows[-1]["request"] == "last")
     assert writer.state.unread >= len(strange) - 1
 
 
 def test_older_rows_are_removed_by_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     sink = Trial()
-    asked: list[datetime] = []
+    request_body: list[datetime] = []
 
     def retain(since: datetime) -> int:
-        asked.append(since)
+        request_body.append(since)
         raise SinkError("permission denied", "the trial")
 
     monkeypatch.setattr(sink, "retain", retain)
     with writing(sink) as writer:
         writer._retain_at = 0
-        writer.offer(exchange("r"))
-        until(lambda: bool(asked))
-        writer.offer(exchange("later"))
+        writer.enqueue(exchange("r"))
+        until(lambda: bool(request_body))
+        writer.enqueue(exchange("later"))
         until(lambda: writer.state.stored == 2)
-    assert abs(datetime.now(UTC) - timedelta(days=90) - asked[0]) < timedelta(minutes=1)
-    assert len(asked) == 1
+    assert abs(datetime.now(UTC) - timedelta(days=90) - request_body[0]) < timedelta(minutes=1)
+    assert len(request_body) == 1
 
 
 def test_a_fork_has_a_thread_of_its_own(tmp_path: Path) -> None:
     tables = replace(BASE, path=str(tmp_path / "log"))
     with writing(sink_for(tables)) as writer:
-        writer.offer(exchange("parent"))
+        writer.enqueue(exchange("parent"))
         until(lambda: writer.state.stored == 1)
         child = os.fork()
         if child == 0:
-            writer.offer(exchange("child"))
+            writer.enqueue(exchange("child"))
             writer.close(5)
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
@@ -238,7 +238,7 @@ def only(given: Exchange, tables: LogTables = BASE) -> dict[str, object]:
 
 
 def test_a_failed_request_has_one_row_without_features() -> None:
-    row = only(exchange("r", status=500, answered=b"oops"))
+    row = only(exchange("r", status=500, response_body=b"oops"))
     assert (row["status"], row["f_a"], row["prediction"]) == (500, None, None)
 
 
@@ -253,13 +253,13 @@ def test_a_failed_request_has_one_row_without_features() -> None:
     ],
 )
 def test_every_form_in_which_mlflow_is_asked(kind: str, body: bytes) -> None:
-    row = only(exchange("r", asked=body, content_type=kind))
+    row = only(exchange("r", request_body=body, content_type=kind))
     assert (row["f_a"], row["f_b"], row["prediction"]) == (1.0, 2.0, 0.25)
 
 
 def test_values_of_another_type_are_missing_and_counted() -> None:
     found = read(exchange("r", a='"words"'), BASE)
-    assert (found.columns["f_a"], found.columns["f_b"], found.unfit) == ([None], [2.0], 1)
+    assert (found.columns["f_a"], found.columns["f_b"], found.problems_with) == ([None], [2.0], 1)
 
 
 def test_several_classes_have_a_column_each() -> None:
@@ -289,7 +289,7 @@ def test_a_folder_that_cannot_be_written_is_tried_again(tmp_path: Path, name: st
     tables = replace(BASE, path=str(tmp_path / "place" / name))
     (tmp_path / "place").write_text("a file where a folder should be")
     with writing(sink_for(tables)) as writer:
-        writer.offer(exchange("r"))
+        writer.enqueue(exchange("r"))
         until(lambda: writer.state.failures > 0)
         (tmp_path / "place").unlink()
         until(lambda: writer.state.stored == 1)
@@ -301,7 +301,7 @@ def test_older_rows_are_removed(tmp_path: Path, name: str) -> None:
     sink, now = sink_for(tables), datetime.now(UTC)
     with writing(sink) as writer:
         for days in (200, 100, 80, 0):
-            writer.offer(exchange(f"r{days}", at=(now - timedelta(days=days)).timestamp()))
+            writer.enqueue(exchange(f"r{days}", at=(now - timedelta(days=days)).timestamp()))
         until(lambda: writer.state.stored == 4)
     assert sink.retain(now - timedelta(days=90)) == 2
     sink.close()
@@ -312,7 +312,7 @@ def test_several_servers_write_one_sqlite_file(tmp_path: Path) -> None:
     tables = replace(BASE, path=str(tmp_path / "log.sqlite"))
     writers = [LogWriter(sink_for(tables), batch_rows=7, batch_seconds=0.01) for _ in range(4)]
     for number in range(400):
-        writers[number % 4].offer(exchange(f"r{number}"))
+        writers[number % 4].enqueue(exchange(f"r{number}"))
     states = [writer.close(20) for writer in writers]
     assert sum(s.stored for s in states) == 400
     with sqlite3.connect(tables.place) as connection:
@@ -325,7 +325,7 @@ def test_a_contract_with_a_new_feature_adds_its_column(tmp_path: Path) -> None:
     wider = replace(tables, features=(*tables.features, ("c", "float")))
     for number, shape in enumerate((tables, wider)):
         with writing(sink_for(shape)) as writer:
-            writer.offer(exchange(f"r{number}"))
+            writer.enqueue(exchange(f"r{number}"))
             until(lambda: writer.state.stored == 1)
     assert Log(wider).last_rows(5, datetime.now(UTC)).rows["f_c"].to_pylist() == [None, None]
 
@@ -349,7 +349,7 @@ IN_POSTGRES = replace(BASE, path=None, connection="TEST_LOG")
 
 def test_postgres_goes_away_and_comes_back(database: psycopg.Connection) -> None:
     with writing(sink_for(IN_POSTGRES), requests_at_most=20) as writer:
-        writer.offer(exchange("before"))
+        writer.enqueue(exchange("before"))
         until(lambda: writer.state.stored == 1)
         # Nobody may come in, and who is in is thrown out.
         database.execute("CREATE DATABASE elsewhere")
@@ -359,13 +359,13 @@ def test_postgres_goes_away_and_comes_back(database: psycopg.Connection) -> None
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         for number in range(60):
-            writer.offer(exchange(f"r{number}"))
+            writer.enqueue(exchange(f"r{number}"))
             time.sleep(0.005)
         until(lambda: writer.state.failures > 0 and writer.state.dropped > 0)
         dropped = writer.state.dropped
         os.environ["TEST_LOG"] = os.environ["TEST_LOG"].replace("127.0.0.1:9", "127.0.0.1:")
         until(lambda: writer.state.stored == 61 - dropped)
-        writer.offer(exchange("after"))
+        writer.enqueue(exchange("after"))
         until(lambda: writer.state.stored == 62 - dropped)
     found = database.execute("SELECT request FROM weighin_predictions ORDER BY at").fetchall()
     assert (found[0], found[-1]) == (("before",), ("after",))
@@ -383,7 +383,7 @@ def test_a_user_that_may_only_insert_is_enough(
     monkeypatch.setenv("TEST_LOG", server.replace("weighin@", "server@"))
     wider = replace(IN_POSTGRES, features=(*BASE.features, ("c", "float")))
     with writing(sink_for(wider)) as writer:
-        writer.offer(exchange("r"))
+        writer.enqueue(exchange("r"))
         until(lambda: writer.state.stored == 1)
         assert "f_c" in writer.state.error
     with pytest.raises(SinkError, match="permission denied"), contextlib.closing(sink_for(wider)) as sink:
@@ -395,7 +395,7 @@ def test_postgres_is_swept_and_indexed(database: psycopg.Connection) -> None:
     now = datetime.now(UTC)
     with writing(sink_for(IN_POSTGRES)) as writer:
         for days in (200, 100, 80, 0):
-            writer.offer(exchange(f"r{days}", at=(now - timedelta(days=days)).timestamp()))
+            writer.enqueue(exchange(f"r{days}", at=(now - timedelta(days=days)).timestamp()))
         until(lambda: writer.state.stored == 4)
     with contextlib.closing(sink_for(IN_POSTGRES)) as sink:
         assert sink.retain(now - timedelta(days=90)) == 2
@@ -412,7 +412,7 @@ def test_postgres_is_swept_and_indexed(database: psycopg.Connection) -> None:
 def test_two_servers_that_start_at_once_make_one_table(database: psycopg.Connection) -> None:
     writers = [LogWriter(sink_for(IN_POSTGRES), batch_rows=1) for _ in range(6)]
     for number, writer in enumerate(writers):
-        writer.offer(exchange(f"r{number}"))
+        writer.enqueue(exchange(f"r{number}"))
     states = [writer.close(20) for writer in writers]
     assert [(s.stored, s.failures) for s in states] == [(1, 0)] * 6
 

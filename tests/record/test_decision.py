@@ -34,12 +34,12 @@ def refused(case: Case, sentence: str, **more) -> None:
     decision = case.decision(**more)
     assert decision.status is Status.NOT_EVALUATED
     assert decision.exit_code == 7
-    assert any(sentence in said for said in decision.sentences), decision.sentences[:3]
+    assert any(sentence in said for said in decision.messages), decision.messages[:3]
 
 
 def test_untouched_green_evidence_passes(case: Case) -> None:
     decision = case.decision()
-    assert (decision.status, decision.exit_code, decision.sentences) == (Status.PASSED, 0, [])
+    assert (decision.status, decision.exit_code, decision.messages) == (Status.PASSED, 0, [])
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -113,7 +113,7 @@ def test_a_status_that_was_painted_green_is_found_out(case: Case) -> None:
     rewrite(case, "performance", paint)
     decision = case.decision()
     assert decision.status is Status.FAILED
-    assert any("the suite says passed, its numbers say failed" in s for s in decision.sentences)
+    assert any("the suite says passed, its numbers say failed" in s for s in decision.messages)
 
 
 def test_a_limit_that_was_lowered_in_the_evidence_does_not_count(case: Case) -> None:

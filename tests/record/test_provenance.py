@@ -42,7 +42,7 @@ def ask(folder: Path, sigstore: Sigstore, statement: dict[str, Any], image: str 
     bundle = write(folder / "bundle.json", sigstore.attest(statement, workflow=BUILDER))
     root = write(folder / "root.json", sigstore.root())
     options = ["--attestation", bundle, "--issuer", GITHUB, "--workflow", workflow, "--trusted-root", root]
-    return main(["provenance", image, "--work", str(folder), *map(str, options)])
+    return main(["step", "provenance", image, "--work", str(folder), *map(str, options)])
 
 
 @pytest.fixture(autouse=True)
@@ -96,12 +96,12 @@ def test_an_image_that_somebody_else_built_or_that_does_not_judge_is_refused(
 def test_without_an_attestation_or_an_engine_nothing_is_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["provenance", NAME, "--work", str(tmp_path)]) == 4
+    assert main(["step", "provenance", NAME, "--work", str(tmp_path)]) == 4
     monkeypatch.delenv("WEIGHIN_IMAGE")
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "bundle.json").write_text("{}")
     options = ["--attestation", str(tmp_path / "bundle.json"), "--issuer", GITHUB, "--workflow", BUILDER]
-    assert main(["provenance", NAME, "--work", str(tmp_path), *options]) == 7
+    assert main(["step", "provenance", NAME, "--work", str(tmp_path), *options]) == 7
 
 
 @pytest.mark.parametrize("change", [{"image": ""}, {"workflow": 1}, {"more": "x"}, {"schema": "x"}], ids=str)
@@ -139,28 +139,28 @@ def holds(folder: Path, value: dict[str, Any]) -> bool:
 def test_the_record_says_whether_the_image_was_verified(tmp_path: Path) -> None:
     for image, provenance, expected in ((IMAGE, FOUND, True), (IMAGE, None, False), ("", None, False)):
         made = record(tmp_path, image, provenance)
-        assert made["facts"]["image_provenance"] is expected
+        assert made["policy_inputs"]["image_provenance"] is expected
         assert holds(tmp_path, made)
 
 
 def test_the_fact_cannot_be_had_without_its_evidence(tmp_path: Path) -> None:
     good, bad = record(tmp_path, IMAGE, FOUND), record(tmp_path, IMAGE, None)
-    yes = bad["facts"] | {"image_provenance": True}
-    assert not holds(tmp_path, bad | {"facts": yes})
-    assert not holds(tmp_path, bad | {"facts": yes, "provenance": {"image": IMAGE}})
+    yes = bad["policy_inputs"] | {"image_provenance": True}
+    assert not holds(tmp_path, bad | {"policy_inputs": yes})
+    assert not holds(tmp_path, bad | {"policy_inputs": yes, "provenance": {"image": IMAGE}})
     assert not holds(tmp_path, good | {"image": "sha256:" + "2" * 64})
     assert not holds(tmp_path, good | {"provenance": None})
     assert not holds(tmp_path, good | {"provenance": asdict(replace(FOUND, workflow=""))})
     assert not holds(tmp_path, {k: v for k, v in good.items() if k != "provenance"})
-    silent = {k: v for k, v in good["facts"].items() if k != "image_provenance"}
-    assert not holds(tmp_path, good | {"facts": silent})
+    silent = {k: v for k, v in good["policy_inputs"].items() if k != "image_provenance"}
+    assert not holds(tmp_path, good | {"policy_inputs": silent})
 
 
 def test_a_record_that_does_not_speak_of_provenance_has_no_such_fact(tmp_path: Path) -> None:
     old = record(tmp_path, "", None)
-    del old["provenance"], old["facts"]["image_provenance"]
+    del old["provenance"], old["policy_inputs"]["image_provenance"]
     assert holds(tmp_path, old)
-    old["facts"]["image_provenance"] = True
+    old["policy_inputs"]["image_provenance"] = True
     assert not holds(tmp_path, old)
 
 
@@ -173,7 +173,7 @@ def test_the_decision_takes_it_from_the_work_folder(tmp_path: Path) -> None:
         case.subject.write(work / "subject.json")
         replace(FOUND, image=judged).write(work)
         conclude(case.file, work, reports, (), {})
-        assert json.loads((reports / "record.json").read_text())["facts"]["image_provenance"] is expected
+        assert json.loads((reports / "record.json").read_text())["policy_inputs"]["image_provenance"] is expected
 
 
 def test_outside_a_container_the_engine_says_what_the_image_is(

@@ -23,7 +23,7 @@ from weighin.record.verify import verify
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs/schema/decision-v1.schema.json"
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("decision-*.json"))
-NEW = {("provenance",), ("facts", "image_provenance")}
+NEW = {("provenance",), ("policy_inputs", "image_provenance")}
 """What records of the first release do not have."""
 
 
@@ -111,7 +111,7 @@ def at(value: Any, path: tuple[Any, ...]) -> dict[str, Any]:
         (("contract", "block_hours"), 0),
         (("suites", 0, "outcomes", 0, "limit", "alpha"), 0.5),
         (("suites", 0, "outcomes", 0, "limit", "severity"), "ignore"),
-        (("suites", 0, "outcomes", 0, "needed"), 0),
+        (("suites", 0, "outcomes", 0, "n_required"), 0),
         (("suites", 0, "outcomes", 0, "evidence", "level"), 1.5),
         (("provenance",), {}),
         (("suites", 0, "outcomes", 0, "evidence"), {}),

@@ -23,7 +23,7 @@ from support.evidence_files import Case, interval
 from weighin.canonical import canonical, digest
 from weighin.contract.models import TimeBlock
 from weighin.errors import ContractError, EvidenceError, RecordRefused
-from weighin.model.subject import SealedLook
+from weighin.model.subject import ReservedUse
 from weighin.outcome import Unmeasured
 from weighin.record.signature import KEY, Signer, envelope, make_key, opened, signer, statement, trusted_key
 from weighin.record.verify import verify
@@ -126,7 +126,7 @@ def test_of_six_hundred_changed_bytes_of_a_signed_record_none_is_accepted(record
             verify(written(tmp_path, bytes(mutant)), [public])
 
 
-DERIVED = ("status", "blocks", "reason", "needed")
+DERIVED = ("status", "blocks", "reason", "n_required")
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -183,7 +183,7 @@ def test_without_a_signature_what_follows_from_the_measurements_cannot_be_change
     derived = [
         p
         for p in leaves(record)
-        if p[0] in ("verdict", "facts", "first_release", "schema")
+        if p[0] in ("verdict", "policy_inputs", "first_release", "schema")
         or (p[0] == "suites" and len(p) == 3 and p[2] == "status")
         or (p[0] == "suites" and len(p) > 4 and p[4] in DERIVED)
     ]
@@ -255,8 +255,8 @@ def test_a_pass_at_a_weaker_level_than_its_sentence_promises_is_refused(tmp_path
 
 def test_more_looks_than_there_are_are_refused(tmp_path: Path) -> None:
     case = Case(tmp_path / "reports").write()
-    for look, holds in ((3, True), (4, False)):
-        case.subject = replace(case.subject, sealed=SealedLook("2013", look, 3, "1"))
+    for use, holds in ((3, True), (4, False)):
+        case.subject = replace(case.subject, sealed=ReservedUse("2013", use, 3, "1"))
         path = written(tmp_path, canonical(case.record()))
         if holds:
             assert "number 3" in verify(path).record["risk"]

@@ -18,13 +18,13 @@ from support import quick_python
 from support.evidence_files import Case
 from support.forked import in_child
 from support.mlflow_server import ADMIN, Server, mlflow_server
-from support.promotion_trials import CALM, Stock, Trial, warmed_up
+from support.promotion_trials import OK, Stock, Trial, warmed_up
 from support.watched_model import Watched
 from weighin.canonical import write_json
 from weighin.contract import read_contract
 from weighin.errors import RegistryError
 from weighin.model.subject import Subject
-from weighin.monitor.history import last_pulse
+from weighin.monitor.history import last_heartbeat
 from weighin.record.signature import KEY
 from weighin.record.suite import Binding
 from weighin.registry.ledger import EXPERIMENT, Entry
@@ -141,26 +141,26 @@ def test_who_may_edit_watches_and_who_may_read_learns_when_somebody_did(
     trial = Trial(stock, "watched")
     in_child(trial.set_up, 2)
     in_child(trial.promote, 3, 2)
-    watch = [{"window": {"rows": 100, "rows_at_least": 100}, "errors_at_most": 0.1, "then": "rollback"}]
+    watch = [{"window": {"rows": 100, "rows_at_least": 100}, "error_rate_at_most": 0.1, "action": "rollback"}]
     place = Watched.make(server.uri, tmp_path, {"log": {"path": "log"}, "watch": watch}, trial.name)
 
-    def looked() -> list[str]:
+    def evaluated() -> list[str]:
         last = place.since + timedelta(minutes=10)
         return [e.kind for e in place.run(last).new]
 
-    def pulse() -> bool:
-        return last_pulse(Registry(server.uri), trial.name) is not None
+    def heartbeat() -> bool:
+        return last_heartbeat(Registry(server.uri), trial.name) is not None
 
     in_child(lambda: place.answers(place.since, 300, "3", failing=0.5))
     before = in_child(trial.state)
-    assert "needs another permission" in refused("reader", looked)
+    assert "needs another permission" in refused("reader", evaluated)
     assert in_child(trial.state) == before
     grant(server, "registered_model", trial.name, f"{trial.name}.ledger")
     grant(server, "experiment", experiment(server, EXPERIMENT), experiment(server, "trials"))
     # The journal, and the experiments, are not there yet: who looks first creates them, and owns them.
-    assert as_user("promoter", looked) == ["alarm", "rollback"]
+    assert as_user("promoter", evaluated) == ["alarm", "rollback"]
     assert in_child(trial.state)["champion"] == "2"
-    assert as_user("reader", pulse)
+    assert as_user("reader", heartbeat)
 
 
 def test_who_promotes_first_owns_the_ledger(server: Server, stock: Stock) -> None:
@@ -179,9 +179,9 @@ def test_a_ledger_that_somebody_else_wrote_makes_nobody_champion(stock: Stock) -
     in_child(trial.set_up)
 
     def forge() -> None:
-        titles, wish = trial.titles(), trial.version(4)
-        said = ("promote", "", "4", wish.digest, "sha256:none", "", "", "", False, "mallory", "", "now")
-        titles.registry.add_entry(titles.ledger.name, wish.run_id, Entry(*said).tags())
+        champions, candidate_entry = trial.champions(), trial.version(4)
+        said = ("promote", "", "4", candidate_entry.digest, "sha256:none", "", "", "", False, "mallory", "", "now")
+        champions.registry.add_entry(champions.ledger.name, candidate_entry.run_id, Entry(*said).tags())
 
     as_user("reader", forge)
     for do in (trial.settled, trial.promote, trial.roll_back):
@@ -260,9 +260,9 @@ def test_passwords_tokens_and_keys_turn_up_nowhere(server: Server, stock: Stock,
         said.append(f"{command} {ran.returncode} {ran.stdout}{ran.stderr}")
         return ran.returncode
 
-    back = ("rollback", "--owner", CALM["owner"], "--reason", CALM["reason"], "--to")
+    back = ("rollback", "--owner", OK["owner"], "--reason", OK["reason"], "--to")
     promote = ("promote", str(case.reports), "--work", str(tmp_path / "work"))
-    resolve = ("resolve", "--candidate", f"models:/{trial.name}/99", "--work", str(tmp_path / "resolved"))
+    resolve = ("step", "resolve", "--candidate", f"models:/{trial.name}/99", "--work", str(tmp_path / "resolved"))
     for given in refused:
         for command in (("history",), promote):
             assert run(given, "--debug", *command) != 0, said[-1]

@@ -15,12 +15,13 @@ from support import registry_versions
 from support.empty_store import empty_store
 from support.interruptions import in_database
 from support.promotion_trials import DEEDS, Stock, warmed_up
+from support.registry_versions import entered
 from support.rewritten_ledger import files_of, kept_elsewhere, promoted_twice, rewrite
 from weighin.cli import main
 from weighin.errors import PromotionError, RegistryError
 from weighin.record.history import check_history
 from weighin.record.signature import make_key
-from weighin.registry.champion import ENTRY, HEAD, Titles
+from weighin.registry.champion import ENTRY, HEAD, ChampionRegistry
 from weighin.registry.ledger import MIRRORED, PREFIX, Entry
 from weighin.registry.mlflow import Registry
 from weighin.release.rollback import rollback
@@ -48,8 +49,8 @@ def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return address
 
 
-def titles(uri: str) -> Titles:
-    return registry_versions.titles(uri, MODEL)
+def champions(uri: str) -> ChampionRegistry:
+    return registry_versions.champions(uri, MODEL)
 
 
 def aliases(uri: str) -> tuple[str | None, str | None]:
@@ -68,7 +69,7 @@ def promoted(uri: str, version: str, tmp_path: Path) -> Entry:
 def test_entries_chain_and_the_aliases_follow(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
     promoted(uri, "3", tmp_path)
-    entries = titles(uri).ledger.entries()
+    entries = champions(uri).ledger.entries()
     assert [(e.action, e.before, e.after) for e in entries] == [
         ("adopt", "", "1"),
         ("promote", "1", "2"),
@@ -80,33 +81,33 @@ def test_entries_chain_and_the_aliases_follow(uri: str, tmp_path: Path) -> None:
 
 def test_of_two_that_saw_the_same_champion_one_wins_and_the_other_is_told(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
-    of = titles(uri)
+    of = champions(uri)
     head = of.ledger.head()
-    of.enter("promote", head, "2", "3", "sha256:c", tmp_path / "evidence", record="sha256:r3")
+    entered(of, "promote", head, "2", "3", "sha256:c", tmp_path / "evidence", record="sha256:r3")
     with pytest.raises(PromotionError, match="another came first: promote to version 3"):
-        of.enter("promote", head, "2", "4", "sha256:d", tmp_path / "evidence", record="sha256:r4")
+        entered(of, "promote", head, "2", "4", "sha256:d", tmp_path / "evidence", record="sha256:r4")
     assert [e.after for e in of.ledger.entries()] == ["1", "2", "3"]
-    assert of.settle()[1] == "3"
+    assert of.reconcile()[1] == "3"
 
 
 def test_the_same_wish_again_is_the_same_entry(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
-    of = titles(uri)
+    of = champions(uri)
     head = of.ledger.head()
     one, other = (
-        of.enter("promote", head, "2", "3", "sha256:c", tmp_path / "evidence", record="sha256:r") for _ in (1, 2)
+        entered(of, "promote", head, "2", "3", "sha256:c", tmp_path / "evidence", record="sha256:r") for _ in (1, 2)
     )
     assert one == other
     assert len(of.registry.entries(f"{MODEL}.ledger")) == 3
 
 
 def contend(uri: str, number: int, barrier: Any, queue: Any) -> None:
-    of = titles(uri)
+    of = champions(uri)
     head = of.ledger.head()
     folder = Path(os.environ["CONTEND"])
     barrier.wait(timeout=120)
     try:
-        of.enter("promote", head, "2", str(3 + number % 2), f"sha256:{number}", folder, record=f"sha256:{number}")
+        entered(of, "promote", head, "2", str(3 + number % 2), f"sha256:{number}", folder, record=f"sha256:{number}")
         queue.put("won")
     except PromotionError:
         queue.put("lost")
@@ -126,9 +127,9 @@ def test_of_many_processes_at_once_exactly_one_wins(uri: str, tmp_path: Path, mo
     for worker in workers:
         worker.join(timeout=60)
     assert sorted(said) == ["lost"] * 5 + ["won"]
-    assert len(titles(uri).ledger.entries()) == 3
+    assert len(champions(uri).ledger.entries()) == 3
     # Who saw in time that another had come first has left none.
-    assert 3 <= len(titles(uri).registry.entries(f"{MODEL}.ledger")) <= 2 + 6
+    assert 3 <= len(champions(uri).registry.entries(f"{MODEL}.ledger")) <= 2 + 6
 
 
 # --- what somebody did by hand
@@ -138,8 +139,8 @@ def test_an_alias_that_was_moved_by_hand_blocks_and_can_be_restored(uri: str, tm
     promoted(uri, "2", tmp_path)
     Registry(uri).move_alias(MODEL, "champion", "4")
     with pytest.raises(PromotionError, match=r"names version 4, and the ledger says version 2 .* by hand"):
-        titles(uri).settle()
-    titles(uri).settle(restore=True)
+        champions(uri).reconcile()
+    champions(uri).reconcile(restore=True)
     assert aliases(uri) == ("2", "1")
 
 
@@ -147,7 +148,7 @@ def test_a_tag_that_was_edited_is_noticed(uri: str, tmp_path: Path) -> None:
     entry = promoted(uri, "2", tmp_path)
     Registry(uri).tag(f"{MODEL}.ledger", str(entry.number), {PREFIX + "after": "3"})
     with pytest.raises(RegistryError, match="entry 2 was changed"):
-        titles(uri).settle()
+        champions(uri).reconcile()
 
 
 @pytest.mark.parametrize("number", ["1", "2", "3"])
@@ -158,7 +159,7 @@ def test_an_entry_that_was_deleted_is_noticed(number: str, uri: str, tmp_path: P
     promoted(uri, "3", tmp_path)
     MlflowClient(tracking_uri=uri).delete_model_version(f"{MODEL}.ledger", number)
     with pytest.raises(RegistryError, match=r"entry \d is missing|became champion by entry 3, and the last entry is 2"):
-        titles(uri).settle()
+        champions(uri).reconcile()
 
 
 def test_a_ledger_that_was_deleted_is_noticed(uri: str, tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_a_ledger_that_was_deleted_is_noticed(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
     MlflowClient(tracking_uri=uri).delete_registered_model(f"{MODEL}.ledger")
     with pytest.raises(RegistryError, match="became champion by entry 2, and the last entry is 0"):
-        titles(uri).settle()
+        champions(uri).reconcile()
 
 
 def again(uri: str, tmp_path: Path, model: str = MODEL) -> None:
@@ -186,11 +187,11 @@ def test_a_model_that_was_registered_again_is_noticed(uri: str, tmp_path: Path) 
     again(uri, tmp_path)
     Registry(uri).move_alias(MODEL, "champion", "2")
     Registry(uri).move_alias(MODEL, "previous", "1")
-    for command in (lambda: titles(uri).settle(), lambda: rollback(titles(uri), "1", emergency=True, **CALM)):
+    for command in (lambda: champions(uri).reconcile(), lambda: rollback(champions(uri), "1", emergency=True, **CALM)):
         with pytest.raises(RegistryError, match=r"version 2, champion by entry 2 .* registered again"):
             command()
     with pytest.raises(RegistryError, match="registered again"):
-        titles(uri).settle(restore=True)
+        champions(uri).reconcile(restore=True)
 
 
 def test_a_model_that_was_deleted_is_noticed(uri: str, tmp_path: Path) -> None:
@@ -199,17 +200,17 @@ def test_a_model_that_was_deleted_is_noticed(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
     MlflowClient(tracking_uri=uri).delete_model_version(MODEL, "2")
     with pytest.raises(RegistryError, match=r"version 2, champion by entry 2 .* it is not there"):
-        titles(uri).settle()
+        champions(uri).reconcile()
     MlflowClient(tracking_uri=uri).delete_registered_model(MODEL)
     with pytest.raises(RegistryError, match="it is not there"):
-        titles(uri).settle()
+        champions(uri).reconcile()
 
 
 def test_a_ledger_that_was_registered_again_is_noticed(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
     again(uri, tmp_path, f"{MODEL}.ledger")
     with pytest.raises(RegistryError, match="entry 1 was changed: no tag"):
-        titles(uri).settle()
+        champions(uri).reconcile()
 
 
 @pytest.mark.parametrize("said", ["1", "9", "x"])
@@ -217,31 +218,31 @@ def test_the_number_of_the_entry_that_was_edited_is_noticed(said: str, uri: str,
     promoted(uri, "2", tmp_path)
     Registry(uri).tag(MODEL, "2", {ENTRY: said})
     with pytest.raises(RegistryError, match=r"the tag was changed|the last entry is 2"):
-        titles(uri).settle()
+        champions(uri).reconcile()
 
 
 def test_the_other_alias_that_was_moved_by_hand_is_noticed_too(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
     Registry(uri).move_alias(MODEL, "previous", "4")
     with pytest.raises(PromotionError, match=r"`previous` names version 4, and the ledger says version 1 .* by hand"):
-        titles(uri).settle()
-    titles(uri).settle(restore=True)
+        champions(uri).reconcile()
+    champions(uri).reconcile(restore=True)
     assert aliases(uri) == ("2", "1")
 
 
 def test_an_entry_of_somebody_who_may_not_change_the_model_makes_nobody_champion(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
-    of = titles(uri)
+    of = champions(uri)
     head = of.ledger.head()
     assert head is not None
-    forged = replace(head, before="2", after="3", parent=head.sum, who="mallory")
+    forged = replace(head, before="2", after="3", parent=head.sum, actor="mallory")
     of.ledger.append(forged, tmp_path / "evidence")
     with pytest.raises(RegistryError, match="mallory, who wrote the entry, may not change the model"):
-        of.settle()
+        of.reconcile()
     # Not even with the note that it has been mirrored.
     of.registry.tag(f"{MODEL}.ledger", "3", {MIRRORED: "now"})
     with pytest.raises(RegistryError, match=r"its tag .* says nothing"):
-        of.settle()
+        of.reconcile()
     assert aliases(uri) == ("2", "1")
 
 
@@ -250,7 +251,7 @@ def test_an_entry_of_somebody_who_may_not_change_the_model_makes_nobody_champion
 
 def test_an_alias_that_is_moved_late_is_moved_again_and_then_never_more(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
-    of = titles(uri)
+    of = champions(uri)
     head = of.ledger.head()
     assert head is not None
     of.ledger.begin_mirroring(head)
@@ -258,33 +259,33 @@ def test_an_alias_that_is_moved_late_is_moved_again_and_then_never_more(uri: str
     assert of.ledger.entries()[1].begun
     for alias, version in (("previous", "1"), ("champion", "2")):
         of.registry.move_alias(MODEL, alias, version)
-        assert of.settle(look_only=True)[1] == "3"
-    assert of.settle()[1] == "3"
+        assert of.reconcile(look_only=True)[1] == "3"
+    assert of.reconcile()[1] == "3"
     assert aliases(uri) == ("3", "2")
     assert not any(e.begun for e in of.ledger.entries())
     of.registry.move_alias(MODEL, "champion", "2")
     with pytest.raises(PromotionError, match="by hand"):
-        of.settle()
+        of.reconcile()
 
 
 def test_a_late_process_is_no_excuse_for_a_version_that_it_did_not_mean(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
-    of = titles(uri)
+    of = champions(uri)
     head = of.ledger.head()
     assert head is not None
     of.ledger.begin_mirroring(head)
     promoted(uri, "3", tmp_path)
     of.registry.move_alias(MODEL, "champion", "4")
     with pytest.raises(PromotionError, match="names version 4"):
-        of.settle()
+        of.reconcile()
 
 
 def test_whoever_mirrors_late_moves_the_aliases_to_what_counts_now(uri: str, tmp_path: Path) -> None:
     stale = promoted(uri, "2", tmp_path)
     promoted(uri, "3", tmp_path)
-    titles(uri).mirror(stale)
+    champions(uri).sync_aliases(stale)
     assert aliases(uri) == ("3", "2")
-    assert not any(e.begun for e in titles(uri).ledger.entries())
+    assert not any(e.begun for e in champions(uri).ledger.entries())
 
 
 # --- back
@@ -293,21 +294,21 @@ def test_whoever_mirrors_late_moves_the_aliases_to_what_counts_now(uri: str, tmp
 def test_back_to_the_version_before_is_an_entry_like_any_other(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
     promoted(uri, "3", tmp_path)
-    done = rollback(titles(uri), **CALM)
+    done = rollback(champions(uri), **CALM)
     assert (done.before, done.after) == ("3", "2")
     assert done.entry is not None
     assert (done.entry.action, done.entry.emergency, done.entry.record) == ("rollback", False, "sha256:record2")
     assert aliases(uri) == ("2", "3")
-    assert rollback(titles(uri), "2", **CALM).entry is None
+    assert rollback(champions(uri), "2", **CALM).entry is None
 
 
 def test_back_to_a_version_that_was_never_gated_is_refused_but_for_an_emergency(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
     for target in ("", "1", "4"):
         with pytest.raises(PromotionError, match="was never gated"):
-            rollback(titles(uri), target, **CALM)
+            rollback(champions(uri), target, **CALM)
     assert aliases(uri) == ("2", "1")
-    done = rollback(titles(uri), "1", emergency=True, **CALM)
+    done = rollback(champions(uri), "1", emergency=True, **CALM)
     assert done.entry is not None
     assert (done.entry.emergency, done.entry.owner, done.entry.record) == (True, "team-a", "")
     # Whoever looks at the version, or at the ledger, in MLflow's own pages reads it there.
@@ -322,7 +323,7 @@ def test_back_to_a_version_that_was_never_gated_is_refused_but_for_an_emergency(
 def test_an_emergency_that_was_none_is_not_recorded_as_one(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
     promoted(uri, "3", tmp_path)
-    done = rollback(titles(uri), emergency=True, **CALM)
+    done = rollback(champions(uri), emergency=True, **CALM)
     assert done.entry is not None
     assert not done.entry.emergency
 
@@ -332,22 +333,22 @@ def test_back_to_files_that_have_changed_is_refused(uri: str, tmp_path: Path) ->
     promoted(uri, "3", tmp_path)
     (tmp_path / "model-2/MLmodel").write_text("something else")
     with pytest.raises(PromotionError, match="has other files than when it was gated"):
-        rollback(titles(uri), **CALM)
+        rollback(champions(uri), **CALM)
 
 
 @pytest.mark.parametrize("missing", ["owner", "reason"])
 def test_somebody_answers_for_a_rollback(missing: str, uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
     with pytest.raises(PromotionError, match="somebody who answers"):
-        rollback(titles(uri), **{**CALM, missing: " "})
+        rollback(champions(uri), **{**CALM, missing: " "})
 
 
 def test_a_dry_run_writes_nothing(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
     promoted(uri, "3", tmp_path)
-    assert rollback(titles(uri), dry_run=True, **CALM).after == "2"
+    assert rollback(champions(uri), dry_run=True, **CALM).after == "2"
     assert aliases(uri) == ("3", "2")
-    assert len(titles(uri).ledger.entries()) == 3
+    assert len(champions(uri).ledger.entries()) == 3
 
 
 # --- killed
@@ -397,7 +398,7 @@ def test_history_and_rollback_from_the_command_line(
     assert main(["history", *place]) == 1
     assert "by hand" in capsys.readouterr().err
     assert main(["history", *place, "--restore"]) == 0
-    assert of.titles().settle()[1] == "1"
+    assert of.champions().reconcile()[1] == "1"
 
 
 # --- checked against what is kept for each entry, and against what others kept
@@ -426,7 +427,7 @@ def test_history_with_keys_and_witnesses_from_the_command_line(
     assert len(said) == 2
     assert said[0] == "weighin: entry 2: its signature does not hold: not signed by a key that is trusted"
     # Deleted, with all that said that it was there.
-    rewrite(of.titles(), lambda entries: entries[:2])
+    rewrite(of.champions(), lambda entries: entries[:2])
     assert main([*ask, *trust]) == 0
     assert main([*ask, *trust, *witness]) == 1
     assert "carries the record sha256:" in capsys.readouterr().err
@@ -435,8 +436,8 @@ def test_history_with_keys_and_witnesses_from_the_command_line(
 
 def test_what_was_written_again_is_told_entry_by_entry() -> None:
     of = promoted_twice()
-    rewrite(of.titles(), lambda entries: [replace(e, artifact="sha256:" + "0" * 64) for e in entries])
-    adopt, first, second = check_history(of.titles())
+    rewrite(of.champions(), lambda entries: [replace(e, artifact="sha256:" + "0" * 64) for e in entries])
+    adopt, first, second = check_history(of.champions())
     assert adopt.problems == ()
     assert any("the candidate's files is sha256:" in p and "expected sha256:000" in p for p in first.problems)
     assert any("the champion's files" in p for p in second.problems)
@@ -462,39 +463,39 @@ def test_what_was_written_again_is_told_entry_by_entry() -> None:
 )
 def test_an_entry_that_contradicts_the_rest_is_told(change: Any, sentence: str) -> None:
     of = promoted_twice()
-    rewrite(of.titles(), change)
-    problems = [p for c in check_history(of.titles()) for p in c.problems]
+    rewrite(of.champions(), change)
+    problems = [p for c in check_history(of.champions()) for p in c.problems]
     assert any(sentence in p for p in problems), problems
 
 
 def test_files_and_tags_that_were_changed_are_told() -> None:
     of = promoted_twice()
-    entry = of.titles().ledger.entries()[1]
-    (files_of(of.titles(), entry) / "approvals.json").write_text('[{"name":"risk"}]')
-    of.titles().registry.tag(of.name, "2", {HEAD: "sha256:" + "0" * 64})
-    (problems,) = [c.problems for c in check_history(of.titles()) if c.problems]
+    entry = of.champions().ledger.entries()[1]
+    (files_of(of.champions(), entry) / "approvals.json").write_text('[{"name":"risk"}]')
+    of.champions().registry.tag(of.name, "2", {HEAD: "sha256:" + "0" * 64})
+    (problems,) = [c.problems for c in check_history(of.champions()) if c.problems]
     assert problems[0].startswith(f"the tags {ENTRY} and {HEAD} of version 2 say otherwise")
     assert problems[1].startswith("the files that are kept for it are sha256:")
 
 
 def test_the_tag_with_the_sum_of_the_last_entry_is_asked_by_every_command() -> None:
     of = promoted_twice()
-    of.titles().registry.tag(of.name, "3", {HEAD: "sha256:" + "0" * 64})
+    of.champions().registry.tag(of.name, "3", {HEAD: "sha256:" + "0" * 64})
     with pytest.raises(RegistryError, match="one of them was rewritten"):
-        of.titles().settle(look_only=True)
+        of.champions().reconcile(look_only=True)
 
 
 def test_the_tags_of_a_copy_from_another_model_say_nothing_here(tmp_path: Path) -> None:
     of = promoted_twice()
-    registry, other = of.titles().registry, f"{of.name}-copy"
+    registry, other = of.champions().registry, f"{of.name}-copy"
     for version in ("2", "3"):
         registry._client.copy_model_version(f"models:/{of.name}/{version}", other)
     assert ENTRY in registry.tags(other, "1")
     registry.move_alias(other, "champion", "1")
-    here = Titles(registry, other, "champion", "previous")
-    assert here.settle() == (None, "1")
+    here = ChampionRegistry(registry, other, "champion", "previous")
+    assert here.reconcile() == (None, "1")
     head = here.adopt("1", of.version(2).digest)
-    entry = here.enter("promote", head, "1", "2", of.version(3).digest, tmp_path, record="sha256:r")
+    entry = entered(here, "promote", head, "1", "2", of.version(3).digest, tmp_path, record="sha256:r")
     # Killed here, the next command finishes.
-    assert here.settle() == (entry, "2")
+    assert here.reconcile() == (entry, "2")
     assert registry.tags(other, "2")[ENTRY] == "2"

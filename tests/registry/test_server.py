@@ -160,7 +160,7 @@ def test_stopped_then_late_then_killed_is_not_taken_for_a_hand(stock: Stock, pro
     assert in_child(trial.settled) == ("4", "4")
     assert in_child(trial.state)["previous"] == "2"
     # Once: whoever moves it there again is a person.
-    in_child(lambda: trial.titles().registry.move_alias(trial.name, "champion", "2"))
+    in_child(lambda: trial.champions().registry.move_alias(trial.name, "champion", "2"))
     with pytest.raises(PromotionError, match="by hand"):
         in_child(trial.settled)
 

@@ -14,11 +14,11 @@ import pytest
 
 from support.following_server import FollowingServer
 from support.loopback import Answer, listening
-from support.registry_versions import BROKEN, NAME, SAYS, promoted, restored, template, titles
+from support.registry_versions import BROKEN, NAME, SAYS, champions, entered, promoted, restored, template
 from weighin.cli import main
 from weighin.contract.release import Deploy, Identity
 from weighin.errors import DeployError
-from weighin.release.deploy import deploy, prove, served
+from weighin.release.deploy import deploy, served, verify_served_model
 from weighin.release.rollback import rollback
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
     asking = threading.Thread(target=keep_asking)
     asking.start()
     try:
-        back = rollback(titles(uri), spec=server.spec, **CALM)
+        back = rollback(champions(uri), spec=server.spec, **CALM)
     finally:
         done.set()
         asking.join(30)
@@ -91,7 +91,7 @@ def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
     # Nobody noticed, but for the answers; and neither model saw a secret.
     assert failed == []
     assert set(answers) <= {(0.3, "3"), (0.2, "2")}
-    head = titles(uri).ledger.head()
+    head = champions(uri).ledger.head()
     assert head is not None
     assert head.served.endswith("5 answers in a row")
 
@@ -99,14 +99,14 @@ def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
 def test_a_server_that_does_not_follow_is_noticed_and_told_again(uri: str, server: Server) -> None:
     deaf = server.spec.model_copy(update={"reload": ("true",), "seconds_at_most": 1.0})
     with pytest.raises(DeployError, match=r"the server says sha256:\w+, expected sha256:\w+, 1 s after"):
-        rollback(titles(uri), spec=deaf, **CALM)
-    of = titles(uri)
-    head, champion = of.settle()
+        rollback(champions(uri), spec=deaf, **CALM)
+    of = champions(uri)
+    head, champion = of.reconcile()
     assert head is not None
     assert (champion, of.registry.aliased(NAME, "champion")) == ("2", "2")
     assert head.served.startswith("no: the server says")
     # The same command again tells the servers again, and adds no entry.
-    again = rollback(titles(uri), "2", spec=server.spec, **CALM)
+    again = rollback(champions(uri), "2", spec=server.spec, **CALM)
     assert again.entry is None
     assert again.proof is not None
     assert len(of.ledger.entries()) == 4
@@ -115,7 +115,7 @@ def test_a_server_that_does_not_follow_is_noticed_and_told_again(uri: str, serve
 
 def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(uri: str, server: Server, tmp_path: Path) -> None:
     promoted(uri, "4", tmp_path)
-    head = titles(uri).ledger.head()
+    head = champions(uri).ledger.head()
     assert head is not None
     with pytest.raises(DeployError, match="the server says"):
         deploy(server.spec.model_copy(update={"seconds_at_most": 3.0}), NAME, "4", head.artifact, "champion")
@@ -124,15 +124,15 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(uri: str, s
     while "still version 3: " not in (tmp_path / "server.log").read_text() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert "still version 3: " in (tmp_path / "server.log").read_text()
-    assert rollback(titles(uri), spec=server.spec, **CALM).proof is not None
+    assert rollback(champions(uri), spec=server.spec, **CALM).proof is not None
     assert server.answer() == (0.3, "3")
 
 
 def test_a_champion_whose_files_have_changed_is_not_served(uri: str, tmp_path: Path, contract: Path) -> None:
     entry = promoted(uri, "2", tmp_path)
-    of = titles(uri)
-    of.mirror(of.enter("promote", entry, "2", "3", "sha256:other", tmp_path / "evidence", record="sha256:r"))
-    command = [sys.executable, "-m", "weighin", "serve", "--follow", "--port", "0", "--contract", str(contract)]
+    of = champions(uri)
+    of.sync_aliases(entered(of, "promote", entry, "2", "3", "sha256:other", tmp_path / "evidence", record="sha256:r"))
+    command = [sys.executable, "-m", "weighin", "serve", "--port", "0", "--contract", str(contract)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 7
     assert "version 3 has other files" in ran.stderr
@@ -191,7 +191,7 @@ def test_what_a_server_says_of_itself(says, status, headers, body, pointer, says
 def test_nobody_there_is_no_proof() -> None:
     spec = Deploy(identity=Identity(url="http://127.0.0.1:9/"), seconds_at_most=0.5)
     with pytest.raises(DeployError, match=r"the server says nothing \(URLError\), expected sha256:a"):
-        prove(spec, "sha256:a")
+        verify_served_model(spec, "sha256:a")
 
 
 def test_one_right_answer_among_others_is_no_proof(says, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,8 +199,8 @@ def test_one_right_answer_among_others_is_no_proof(says, monkeypatch: pytest.Mon
     monkeypatch.setattr("weighin.release.deploy.served", lambda _: next(answers))
     spec = Deploy(identity=Identity(url="http://127.0.0.1:9/"), seconds_at_most=0.5, answers=3)
     with pytest.raises(DeployError):
-        prove(spec, "sha256:a")
-    assert prove(spec.model_copy(update={"answers": 2}), "sha256:a").answers == 2
+        verify_served_model(spec, "sha256:a")
+    assert verify_served_model(spec.model_copy(update={"answers": 2}), "sha256:a").answers == 2
 
 
 @pytest.mark.parametrize(

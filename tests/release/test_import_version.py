@@ -20,9 +20,9 @@ from weighin.errors import PromotionError, RecordRefused
 from weighin.model.subject import Subject
 from weighin.record.signature import KEY, make_key, signer, trusted_key
 from weighin.record.suite import Binding
-from weighin.registry.champion import Titles
+from weighin.registry.champion import ChampionRegistry
 from weighin.registry.mlflow import Registry
-from weighin.release.import_version import Accepted, accept
+from weighin.release.import_version import Imported, import_version
 from weighin.release.promote import promote
 
 PROD = "flight-delay-prod"
@@ -52,18 +52,18 @@ class Chain:
         contract = self.case.file.contract
         model = contract.model.model_copy(update={"name": PROD})
         self.file = replace(self.case.file, contract=contract.model_copy(update={"model": model}))
-        self.titles = Titles(self.source, PROD, "champion", "previous")
+        self.champions = ChampionRegistry(self.source, PROD, "champion", "previous")
 
     @property
     def trusted(self) -> list[Ed25519PublicKey]:
         return [trusted_key(self.folder / "key.pub")]
 
-    def go(self, **more: object) -> Accepted:
+    def go(self, **more: object) -> Imported:
         given = {"address": f"models:/{NAME}/2", "trusted": self.trusted, **more}
-        return accept(self.file, self.titles, self.source, **given)  # type: ignore[arg-type]
+        return import_version(self.file, self.champions, self.source, **given)  # type: ignore[arg-type]
 
     def stands(self) -> str | None:
-        return self.titles.registry.aliased(PROD, "champion")
+        return self.champions.registry.aliased(PROD, "champion")
 
 
 @pytest.fixture
@@ -78,18 +78,18 @@ def test_a_version_travels_to_another_registered_model_with_digest_and_record(ch
     assert (dry.entry, chain.stands()) == (None, "1")
     done = chain.go()
     assert (done.before, done.version, chain.stands()) == ("1", "2", "2")
-    entries = chain.titles.ledger.entries()
+    entries = chain.champions.ledger.entries()
     assert [(e.action, e.after) for e in entries] == [("adopt", "1"), ("promote", "2")]
-    assert entries[-1].reason == f"accepted from {NAME} version 2"
+    assert entries[-1].reason == f"imported from {NAME} version 2"
     assert entries[-1].artifact == chain.case.subject.candidate.digest
     assert entries[-1].record == done.record
-    kept = chain.titles.ledger.kept(entries[-1], "record.dsse.json", chain.folder)
+    kept = chain.champions.ledger.kept(entries[-1], "record.dsse.json", chain.folder)
     assert kept.read_bytes() == (chain.case.reports / "record.dsse.json").read_bytes()
     tags = mlflow.MlflowClient(tracking_uri=chain.uri).get_model_version(PROD, "2").tags
     assert (tags["weighin.record"], tags["validation_status"]) == (done.record, "passed")
     # Again: nothing more is copied or written.
     assert chain.go().version == "2"
-    assert len(chain.titles.ledger.entries()) == 2
+    assert len(chain.champions.ledger.entries()) == 2
 
 
 def test_a_version_travels_to_another_registry(chain: Chain, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_version_travels_to_another_registry(chain: Chain, tmp_path: Path) -> 
     # The champion there must have the files that the candidate was compared with: copied, as it would have been.
     version = registry.add_version(NAME, "", chain.folder / "dev-1", chain.source)
     registry.move_alias(NAME, "champion", version)
-    chain.file, chain.titles = chain.case.file, Titles(registry, NAME, "champion", "previous")
+    chain.file, chain.champions = chain.case.file, ChampionRegistry(registry, NAME, "champion", "previous")
     done = chain.go()
     assert (done.before, done.version) == (version, "3")
     assert registry.digest(NAME, "3", tmp_path / "x") == chain.case.subject.candidate.digest
@@ -133,10 +133,10 @@ def test_files_that_changed_there_are_refused(chain: Chain) -> None:
 def test_another_champion_here_than_the_one_it_was_compared_with_is_refused(chain: Chain, tmp_path: Path) -> None:
     (tmp_path / "prod").mkdir()
     uri = make(tmp_path / "prod", SAYS.format(value=0.7))
-    chain.file, chain.titles = chain.case.file, Titles(Registry(uri), NAME, "champion", "previous")
+    chain.file, chain.champions = chain.case.file, ChampionRegistry(Registry(uri), NAME, "champion", "previous")
     with pytest.raises(PromotionError, match=r"it was compared with sha256:\w+, and the champion here is version 1"):
         chain.go()
-    assert chain.titles.registry.aliased(NAME, "champion") == "1"
+    assert chain.champions.registry.aliased(NAME, "champion") == "1"
 
 
 def test_a_registry_without_a_champion_takes_no_comparison(chain: Chain) -> None:
@@ -180,7 +180,7 @@ def test_the_policy_here_is_asked(chain: Chain) -> None:
 
 
 def test_a_record_that_was_changed_in_the_store_is_refused(chain: Chain) -> None:
-    entry = Titles(chain.source, NAME, "champion", "previous").ledger.head()
+    entry = ChampionRegistry(chain.source, NAME, "champion", "previous").ledger.head()
     assert entry is not None
     for path in (chain.folder / "dev/artifacts").rglob("record.dsse.json"):
         value = json.loads(path.read_bytes())
@@ -193,7 +193,7 @@ def test_a_record_that_was_changed_in_the_store_is_refused(chain: Chain) -> None
 def test_accept_from_the_command_line(chain: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "model_contract.yaml"
     path.write_text(chain.case.file.path.read_text().replace("name: flight-delay", f"name: {PROD}", 1))
-    given = ["accept", f"models:/{NAME}/2", "--source", "same", "--contract", str(path)]
+    given = ["import", f"models:/{NAME}/2", "--source", "same", "--contract", str(path)]
     assert main(given) == 1
     assert "Give --trusted-key" in capsys.readouterr().err
     assert main([*given, "--trusted-key", str(chain.folder / "key.pub")]) == 0

@@ -26,7 +26,7 @@ from weighin.record.provenance import Provenance
 from weighin.record.signature import KEY, STATEMENT, Witness, make_key, signer, trusted_key
 from weighin.record.suite import Binding
 from weighin.record.verify import verify
-from weighin.registry.champion import CLAIM, ENTRY, HEAD, Titles
+from weighin.registry.champion import CLAIM, ENTRY, HEAD, ChampionRegistry
 from weighin.registry.mlflow import Registry
 from weighin.release.approval import approve
 from weighin.release.promote import promote, since_anchor
@@ -163,7 +163,7 @@ def test_a_record_that_does_not_hold_moves_nothing(change: str, case: Case, regi
     record = json.loads(path.read_bytes())
     match change:
         case "verdict":
-            record["verdict"]["sentences"] = ["all is well"]
+            record["verdict"]["messages"] = ["all is well"]
             write_json(path, record)
         case "measurement":
             # Consistent in itself, but not what the suite left.
@@ -227,7 +227,7 @@ def test_a_profile_that_is_missing_moves_nothing(case: Case, registry: Registry,
     with pytest.raises(WeighinError, match=r"profiles/reference\.json: the file is missing"):
         go(case, registry, work=tmp_path / "work")
     assert aliases(registry) == ("1", None)
-    assert Titles(registry, NAME, "champion", "previous").ledger.entries() == []
+    assert ChampionRegistry(registry, NAME, "champion", "previous").ledger.entries() == []
 
 
 def test_a_candidate_that_is_no_registered_version_moves_nothing(case: Case, registry: Registry) -> None:
@@ -272,13 +272,13 @@ def test_an_unknown_version_and_a_bad_address_are_named(registry: Registry, tmp_
 CALM = {"owner": "on-call", "reason": "it answers wrongly"}
 
 
-def titles_of(registry: Registry) -> Titles:
-    return Titles(registry, NAME, "champion", "previous")
+def champions_of(registry: Registry) -> ChampionRegistry:
+    return ChampionRegistry(registry, NAME, "champion", "previous")
 
 
 def test_a_record_that_was_rolled_back_is_spent_and_the_rollback_named(case: Case, registry: Registry) -> None:
     go(case, registry)
-    rollback(titles_of(registry), "1", emergency=True, **CALM)
+    rollback(champions_of(registry), "1", emergency=True, **CALM)
     said = (
         r"this record is spent: it made version 2 champion by entry 2, which was ended by entry 3, rollback to version "
         r"1 by .+: it answers wrongly.*In an emergency: weighin rollback --emergency --to 2"
@@ -287,9 +287,9 @@ def test_a_record_that_was_rolled_back_is_spent_and_the_rollback_named(case: Cas
         with pytest.raises(PromotionError, match=said):
             go(case, registry, dry_run=dry_run)
     assert aliases(registry) == ("1", "2")
-    assert [e.action for e in titles_of(registry).ledger.entries()] == ["adopt", "promote", "rollback"]
+    assert [e.action for e in champions_of(registry).ledger.entries()] == ["adopt", "promote", "rollback"]
     # The way out: somebody answers for it.
-    back = rollback(titles_of(registry), "2", emergency=True, **CALM)
+    back = rollback(champions_of(registry), "2", emergency=True, **CALM)
     assert (back.after, aliases(registry)) == ("2", ("2", "1"))
     # And from then on it stands, by that entry.
     assert go(case, registry).already
@@ -297,7 +297,7 @@ def test_a_record_that_was_rolled_back_is_spent_and_the_rollback_named(case: Cas
 
 def test_new_evidence_about_the_same_version_may_move_the_alias_again(case: Case, registry: Registry) -> None:
     go(case, registry)
-    rollback(titles_of(registry), "1", emergency=True, **CALM)
+    rollback(champions_of(registry), "1", emergency=True, **CALM)
     # The same evidence under another run is no new evidence.
     record = case.record()
     record["run"] = {**record["run"], "url": "https://example.org/runs/2"}
@@ -318,7 +318,7 @@ def test_the_evidence_that_stands_under_another_run_moves_nothing(case: Case, re
     write_json(case.reports / "record.json", record)
     with pytest.raises(PromotionError, match="its evidence is that of another record"):
         go(case, registry)
-    assert len(titles_of(registry).ledger.entries()) == 2
+    assert len(champions_of(registry).ledger.entries()) == 2
 
 
 def test_a_record_that_was_replaced_is_spent(case: Case, registry: Registry, tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_a_champion_that_was_made_by_hand_is_no_success(first: bool, case: Case,
         with pytest.raises(PromotionError, match="names the candidate already, and the ledger has no entry") as refused:
             go(case, registry, dry_run=dry_run)
     assert ("Delete it" if first else "Let it name version 1 again") in str(refused.value)
-    assert titles_of(registry).ledger.entries() == []
+    assert champions_of(registry).ledger.entries() == []
     assert "weighin.record" not in registry.tags(NAME, "2")
 
 
@@ -379,7 +379,7 @@ def test_an_alias_that_only_looks_otherwise_is_no_first_release(alias: str, case
     recorded(case)
     with pytest.raises(RegistryError, match=rf"did you mean `{alias}`\? The aliases are .*`challenger` \(version 2\)"):
         go(case, registry)
-    assert titles_of(registry).ledger.entries() == []
+    assert champions_of(registry).ledger.entries() == []
 
 
 def test_a_deleted_alias_is_no_first_release(case: Case, registry: Registry) -> None:
@@ -388,7 +388,7 @@ def test_a_deleted_alias_is_no_first_release(case: Case, registry: Registry) -> 
     go(case, registry)
     mlflow.MlflowClient(tracking_uri=registry.uri).delete_registered_model_alias(NAME, "champion")
     with pytest.raises(RegistryError, match=r"no alias `champion`, and the ledger says version 2 \(entry 2"):
-        titles_of(registry).demand_first_release()
+        champions_of(registry).demand_first_release()
 
 
 def test_a_first_release_that_was_killed_at_its_claim_can_be_run_again(case: Case, registry: Registry) -> None:
@@ -413,13 +413,13 @@ def test_what_is_signed_and_the_version_bear_witness_to_the_ledger(
 ) -> None:
     make_key(tmp_path / "key")
     done = go(case, registry, by=signer({KEY: str(tmp_path / "key")}))
-    adopt, own = titles_of(registry).ledger.entries()
+    adopt, own = champions_of(registry).ledger.entries()
     assert (done.entry, done.ledger_head) == (2, own.sum)
     found = verify(case.reports / "record.dsse.json", [trusted_key(tmp_path / "key.pub")])
-    assert found.witness == Witness(f"{NAME}.ledger", adopt.sum, own.essence)
+    assert found.witness == Witness(f"{NAME}.ledger", adopt.sum, own.content_hash)
     assert found.digest == verify(case.reports / "record.json").digest
     assert registry.tags(NAME, "2")[HEAD] == own.sum
-    kept = titles_of(registry).ledger.kept(own, "record.dsse.json", tmp_path / "kept")
+    kept = champions_of(registry).ledger.kept(own, "record.dsse.json", tmp_path / "kept")
     # Promoted again, it is signed again, to the same bytes.
     go(case, registry, by=signer({KEY: str(tmp_path / "key")}))
     assert (case.reports / "record.dsse.json").read_bytes() == kept.read_bytes()
@@ -458,7 +458,7 @@ def test_what_a_policy_allowed_is_kept_with_the_entry(case: Case, registry: Regi
     demanding(case, policy=str(ROOT / "policy/release.rego"), approvers=named)
     done = go(case, registry, by=signer({KEY: str(tmp_path / "risk")}))
     assert aliases(registry) == ("2", "1")
-    ledger = Titles(registry, NAME, "champion", "previous").ledger
+    ledger = ChampionRegistry(registry, NAME, "champion", "previous").ledger
     head = ledger.head()
     assert head is not None
     import mlflow
@@ -579,7 +579,7 @@ def test_an_attestation_stays_with_the_record_the_entry_and_the_run(
     )
     assert (Path(found) / ATTESTED).read_bytes() == bundle
     # History asks it again, for the identity that is named.
-    of = titles_of(registry)
+    of = champions_of(registry)
     assert [c.problems for c in check_history(of, attestation=attestation)] == [(), ()]
     other = replace(attestation, by=Identity.of(GITHUB, WORKFLOW.replace("release", "feature")))
     assert "attestation does not hold" in check_history(of, attestation=other)[1].problems[0]
@@ -639,7 +639,7 @@ def test_what_is_to_be_attested_is_written_only_of_what_passed(
 ) -> None:
     case.subject.write(tmp_path / "work/subject.json")
     options = ["--contract", str(case.file.path), "--work", str(tmp_path / "work")]
-    assert main(["predicate", str(case.reports), *options]) == 0
+    assert main(["step", "predicate", str(case.reports), *options]) == 0
     record = json.loads((case.reports / "record.json").read_text())
     assert json.loads((case.reports / PREDICATE).read_text()) == predicate(record)
     assert file_digest(case.reports / "record.json") in capsys.readouterr().out
@@ -647,5 +647,5 @@ def test_what_is_to_be_attested_is_written_only_of_what_passed(
     auc = case.check("performance/roc_auc")
     case.evidence[auc.id] = interval(auc, auc.limit.value - 0.1, 0.01)
     recorded(case)
-    assert main(["predicate", str(case.reports), *options]) == 1
+    assert main(["step", "predicate", str(case.reports), *options]) == 1
     assert not (case.reports / PREDICATE).exists()

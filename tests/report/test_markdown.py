@@ -29,7 +29,7 @@ def test_a_pass_says_so_in_the_first_line_and_names_versions_and_risk(case: Case
     lines = markdown.summary(case.write().record()).splitlines()
     assert lines[0] == "## ✅ flight-delay: passed"
     assert "**flight-delay version 2** against champion **version 1**" in lines[2]
-    assert any("probability at most 0.05" in line and "one look" in line for line in lines)
+    assert any("probability at most 0.05" in line and "one run" in line for line in lines)
 
 
 def test_what_blocks_stands_there_with_interval_and_limit(case: Case) -> None:
@@ -102,9 +102,9 @@ def test_the_terminal_shows_the_verdict_and_what_blocks(case: Case) -> None:
     case.evidence["load/wrong-answers"] = census("load/wrong-answers", 3, n=10, unit="answers", method="m[red]")
     console = Console(record=True, width=160, file=io.StringIO())
     console.print(markdown.terminal(case.write().record()))
-    said = console.export_text()
-    assert "FAILED  flight-delay version 2 against version 1" in said
-    assert "failed load/wrong-answers" in said
+    message = console.export_text()
+    assert "FAILED  flight-delay version 2 against version 1" in message
+    assert "failed load/wrong-answers" in message
 
 
 def test_the_note_of_a_promotion_says_who_is_champion_on_what(case: Case, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from support.monitor_pages import AUC, DRIFT, ERRORS, MONITOR, NOW, event, item, measured, run, series, told
+from support.monitor_pages import AUC, DRIFT, ERRORS, MONITOR, NOW, event, item, measured, notified, run, series
 from weighin.monitor.history import History, Series
 from weighin.monitor.result import document
 from weighin.outcome import Direction, Limit, Measurement, Unmeasured, decide
@@ -42,12 +42,12 @@ def figures(html: str) -> dict[str, str]:
 
 
 def test_the_state_comes_first_then_what_is_open_then_charts_then_events() -> None:
-    html = page(*told())
+    html = page(*notified())
     order = ["The alarm of monitor/last-1-hours/drift/temp is open.", 'id="open"', 'id="checks"', 'id="events"']
     order += ['id="problems"', 'id="promise"']
     assert sorted(order, key=html.index) == order
     assert "at most <b>0.5</b> false alarms are expected in 30 days" in html
-    assert "with a look every <b>5</b> minutes" in html
+    assert "with a run every <b>5</b> minutes" in html
     assert "in <b>3</b> windows in a row" in html
     assert "12 rows lie more than five minutes ahead" in html
     checks = list(figures(html))
@@ -56,7 +56,7 @@ def test_the_state_comes_first_then_what_is_open_then_charts_then_events() -> No
 
 
 def test_a_chart_has_interval_limit_both_versions_and_what_happened() -> None:
-    chart = figures(page(*told()))[ERRORS]
+    chart = figures(page(*notified()))[ERRORS]
     assert [chart.count(f'class="{name}"') for name in ("band", "curve", "limit", "before", "now", "change")] == [
         2, 2, 1, 1, 1, 1
     ]  # fmt: skip
@@ -70,7 +70,7 @@ def test_a_chart_has_interval_limit_both_versions_and_what_happened() -> None:
 
 
 @pytest.mark.parametrize(
-    ("evidence", "away", "said"),
+    ("evidence", "away", "message"),
     [
         (measured(ERRORS, 0.004, 0.001), "", "The check keeps its limit."),
         (measured(ERRORS, 0.01, 0.005), "", "No alarm, and no all-clear: of 1 check 1 is inconclusive."),
@@ -83,25 +83,25 @@ def test_a_chart_has_interval_limit_both_versions_and_what_happened() -> None:
         ),
     ],
 )
-def test_the_state_is_said_in_one_sentence(evidence: Measurement | Unmeasured, away: str, said: str) -> None:
+def test_the_state_is_said_in_one_sentence(evidence: Measurement | Unmeasured, away: str, message: str) -> None:
     html = page(document(run([(item(ERRORS, AT_MOST), evidence)], away=away)), NOTHING)
-    assert said in html
+    assert message in html
     assert 'id="open"' not in html
     assert "Nothing has happened yet." in html
 
 
 def test_an_alarm_about_the_log_is_open_without_a_check_of_its_own() -> None:
-    events = [event(1, "alarm", 30, checks=("monitor/log",), said="the log cannot be read: refused")]
+    events = [event(1, "alarm", 30, checks=("monitor/log",), message="the log cannot be read: refused")]
     html = page(document(run([(item(ERRORS, AT_MOST), Unmeasured(ERRORS, "away"))], events, away="refused")), NOTHING)
     assert 'data-open="monitor/log"' in html
     assert "the log cannot be read: refused" in html
 
 
 def test_a_rollback_that_is_not_verified_is_said_at_the_top() -> None:
-    events = [event(1, "rollback", 10, checks=(ERRORS,), then="rollback", said="rolled back")]
+    events = [event(1, "rollback", 10, checks=(ERRORS,), action="rollback", message="rolled back")]
     evidence = [(item(ERRORS, AT_MOST), measured(ERRORS, 0.004, 0.001))]
     assert "waits for fresh traffic" in page(document(run(evidence, events)), NOTHING)
-    events.append(event(2, "verified", 5, checks=(ERRORS,), about=1))
+    events.append(event(2, "verified", 5, checks=(ERRORS,), in_reply_to=1))
     assert "waits for fresh traffic" not in page(document(run(evidence, events)), NOTHING)
 
 
@@ -157,7 +157,7 @@ def test_numbers_at_the_ends_of_floating_point_are_drawn_or_left_out(value: floa
 
 
 def test_a_thousand_events_at_one_place_are_one_mark_and_one_short_table() -> None:
-    events = [event(i, "recovered", 60 + i / 1000, checks=(ERRORS,), said="again") for i in range(1, 1001)]
+    events = [event(i, "recovered", 60 + i / 1000, checks=(ERRORS,), message="again") for i in range(1, 1001)]
     found = History((series(ERRORS, "3", np.full(600, 0.004), 0.001, NOW),), tuple(events))
     html = page(document(run([(item(ERRORS, AT_MOST), measured(ERRORS, 0.004, 0.001))], events)), found)
     assert figures(html)[ERRORS].count('class="mark recovered"') == 1
@@ -169,8 +169,8 @@ def test_a_thousand_events_at_one_place_are_one_mark_and_one_short_table() -> No
 def test_nothing_in_it_runs_or_loads_whatever_the_log_and_the_registry_say() -> None:
     check = f"monitor/last-1000/drift/{HOSTILE}"
     events = [
-        event(1, "alarm", 30, checks=(check,), said=HOSTILE, version=HOSTILE, who=HOSTILE),
-        event(2, "rollback", 20, checks=(check,), said=HOSTILE, version=HOSTILE),
+        event(1, "alarm", 30, checks=(check,), message=HOSTILE, version=HOSTILE, actor=HOSTILE),
+        event(2, "rollback", 20, checks=(check,), message=HOSTILE, version=HOSTILE),
     ]
     evidence = [
         (item(check, AT_MOST, baseline=HOSTILE), measured(check, 0.02, 0.001)),
@@ -189,17 +189,17 @@ def test_nothing_in_it_runs_or_loads_whatever_the_log_and_the_registry_say() -> 
 
 
 def test_the_rule_of_the_contract_is_the_one_that_is_promised() -> None:
-    assert MONITOR.evidence.looks == 3
-    one = MONITOR.model_copy(update={"evidence": MONITOR.evidence.model_copy(update={"looks": 1})})
+    assert MONITOR.evidence.consecutive_windows == 3
+    one = MONITOR.model_copy(update={"evidence": MONITOR.evidence.model_copy(update={"consecutive_windows": 1})})
     value = document(run([(item(ERRORS, AT_MOST), measured(ERRORS, 0.004, 0.001))]))
-    value["evidence"]["looks"] = one.evidence.looks
+    value["evidence"]["consecutive_windows"] = one.evidence.consecutive_windows
     assert "windows in a row" not in page(value, NOTHING)
 
 
 def test_what_was_done_without_an_open_alarm_is_the_sentence() -> None:
     events = [
-        event(1, "alarm", 1, checks=(ERRORS,), then="rollback", version="4", reign=2),
-        event(2, "rollback", 1, checks=(ERRORS,), said="from 4 to 3", about=1),
+        event(1, "alarm", 1, checks=(ERRORS,), action="rollback", version="4", promotion_id=2),
+        event(2, "rollback", 1, checks=(ERRORS,), message="from 4 to 3", in_reply_to=1),
     ]
     text = page(document(run([(item(ERRORS, AT_MOST), measured(ERRORS, 0.5, 0.1))], events, new=2)), NOTHING)
     assert "Rolled back: from 4 to 3." in text
@@ -208,7 +208,7 @@ def test_what_was_done_without_an_open_alarm_is_the_sentence() -> None:
 def test_an_estimate_is_marked_as_one_and_streams_say_why_they_are_silent() -> None:
     value = document(run([(item(AUC, AT_LEAST), Unmeasured(AUC, "no label has come"))]))
     expected = decide(measured(f"{AUC}/estimate", 0.7, 0.05), AT_LEAST)
-    streams = [{"check": "monitor/stream/adwin/error", "fed": 3, "reason": "3 rows have come", "new": 0}]
+    streams = [{"check": "monitor/stream/adwin/error", "rows_used": 3, "reason": "3 rows have come", "new": 0}]
     text = page({**value, "estimates": [encode_outcome(expected)], "streams": streams}, NOTHING)
     assert "Before labels come: about <b>0.7</b>" in text
     assert "if the probabilities are right" in text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from selenium import webdriver as selenium
 
-from support.monitor_pages import DRIFT, NOW, event, item, measured, run, series, told
+from support.monitor_pages import DRIFT, NOW, event, item, measured, notified, run, series
 from weighin.monitor.history import History
 from weighin.monitor.result import document
 from weighin.outcome import Direction, Limit
@@ -26,7 +26,7 @@ NOTHING = History((), ())
 def strange(name: str) -> tuple[dict[str, object], History]:
     """Everything that a log or a registry may say is `name`."""
     check = f"monitor/last-1000/drift/{name}"
-    events = (event(1, "alarm", 30, checks=(check,), said=name, version=name, who=name),)
+    events = (event(1, "alarm", 30, checks=(check,), message=name, version=name, actor=name),)
     evidence = [(item(check, Limit(Direction.AT_MOST, 0.2, 0.01), baseline=name), measured(check, 0.3, 0.02))]
     found = History((series(check, name, np.full(9, 0.3), 0.02, NOW),), events)
     return document(run(evidence, events, model=name, version=name, problems=[name])), found
@@ -44,9 +44,9 @@ def shown(browser: selenium.Chrome, html: str, tmp_path: Path, width: int, schem
 
 
 CASES = {
-    "the story": told(),
-    "8,000 looks of each": told(8000, 8000),
-    "no history": (told()[0], NOTHING),
+    "the story": notified(),
+    "8,000 runs of each": notified(8000, 8000),
+    "no history": (notified()[0], NOTHING),
     "a long name": strange("a_feature_with_a_name_that_goes_on_" * 8),
     "a hostile name": strange(HOSTILE),
 }
@@ -78,7 +78,7 @@ def test_nothing_is_cut_loaded_or_run(
 def test_the_state_and_the_first_chart_are_seen_without_scrolling_much(
     browser: selenium.Chrome, tmp_path: Path
 ) -> None:
-    shown(browser, page(*told()), tmp_path, 1300, "light")
+    shown(browser, page(*notified()), tmp_path, 1300, "light")
     top = browser.execute_script(
         "return ['h1', 'figure svg'].map(name => document.querySelector(name).getBoundingClientRect().top)"
     )
@@ -91,7 +91,7 @@ def test_the_state_and_the_first_chart_are_seen_without_scrolling_much(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_can_be_read_on_their_background(browser: selenium.Chrome, tmp_path: Path, scheme: str) -> None:
-    shown(browser, page(*told()), tmp_path, 1300, scheme)
+    shown(browser, page(*notified()), tmp_path, 1300, scheme)
     ratios = browser.execute_script(
         """const light = c => { const [r, g, b] = c.match(/[\\d.]+/g).map(v => v / 255)
              .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);

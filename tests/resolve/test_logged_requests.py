@@ -50,7 +50,10 @@ def recorded(folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
 def test_models_that_mlflow_serves_are_judged_by_what_was_logged(tmp_path: Path) -> None:
     work = Work(tmp_path)
     del work.contract["gates"]["load"]
-    work.contract["gates"]["shadow"] |= {"requests": ROWS, "slower_at_most": 10}  # not about the speed of this machine
+    work.contract["gates"]["shadow"] |= {
+        "requests": ROWS,
+        "latency_ratio_at_most": 10,
+    }  # not about the speed of this machine
     work.log(*work.traffic())
     (tmp_path / "validation_tests").mkdir()
     for name in ("conftest.py", "test_shadow.py"):
@@ -62,7 +65,7 @@ def test_models_that_mlflow_serves_are_judged_by_what_was_logged(tmp_path: Path)
     found, record = recorded(tmp_path)
     assert set(found.values()) == {"passed"}
     assert record["data"]["requests"]["requests"] == ROWS
-    assert record["facts"]["suites"] == ["shadow"]
+    assert record["policy_inputs"]["suites"] == ["shadow"]
     assert "Logged requests" in (tmp_path / "reports/report.html").read_text()
     assert small_project.weighin(tmp_path, "verify", "reports/record.json").returncode == 0
 
@@ -78,7 +81,7 @@ def test_both_models_are_served_within_walls(tmp_path: Path) -> None:
         folder.chmod(0o755)  # pytest closes its folders to others, and containers run as another user
     work = Work(tmp_path)
     work.contract["gates"]["load"]["server"]["command"] = ["python3", "-c", SERVER, "{port}", "{model}"]
-    work.contract["gates"]["shadow"]["slower_at_most"] = 20
+    work.contract["gates"]["shadow"]["latency_ratio_at_most"] = 20
     work.log(*work.traffic())
     work.candidate = {"fails_above": 0.9}
     work.resolved()

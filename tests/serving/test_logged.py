@@ -30,7 +30,7 @@ class Offered(LogWriter):
         self.exchanges: list[Exchange] = []
         self.closed = False
 
-    def offer(self, exchange: Exchange) -> bool:
+    def enqueue(self, exchange: Exchange) -> bool:
         self.exchanges.append(exchange)
         return True
 
@@ -38,7 +38,7 @@ class Offered(LogWriter):
         self.closed = True
 
 
-def asked(
+def request_body(
     app: Any, *parts: bytes, headers: tuple[tuple[bytes, bytes], ...] = (), path: str = "/invocations"
 ) -> list[dict[str, Any]]:
     """What the application sends."""
@@ -81,11 +81,11 @@ def answering(
 
 def test_an_exchange_is_offered_after_the_answer() -> None:
     writer = Offered()
-    sent = asked(Logged(answering(ANSWER[:5], ANSWER[5:]), writer, SERVED), BODY[:7], BODY[7:])
+    sent = request_body(Logged(answering(ANSWER[:5], ANSWER[5:]), writer, SERVED), BODY[:7], BODY[7:])
     assert b"".join(m.get("body", b"") for m in sent) == ANSWER
     (found,) = writer.exchanges
-    assert (found.asked, found.answered, found.whole, found.status) == (BODY, ANSWER, True, 200)
-    assert found.milliseconds > 0
+    assert (found.request_body, found.response_body, found.whole, found.status) == (BODY, ANSWER, True, 200)
+    assert found.latency_ms > 0
     assert dict(sent[0]["headers"])[HEADER] == found.request.encode()
     assert len(found.request) == 32
 
@@ -96,42 +96,42 @@ def test_an_exchange_is_offered_after_the_answer() -> None:
 )
 def test_a_request_keeps_its_own_id_where_that_is_one(given: bytes, *, kept: bool) -> None:
     writer = Offered()
-    asked(Logged(answering(ANSWER), writer, SERVED), BODY, headers=((b"x-request-id", given),))
+    request_body(Logged(answering(ANSWER), writer, SERVED), BODY, headers=((b"x-request-id", given),))
     assert (writer.exchanges[0].request == given.decode()) == kept
 
 
 def test_the_applications_own_id_is_taken() -> None:
     writer = Offered()
-    sent = asked(Logged(answering(ANSWER, headers=((b"X-Request-Id", b"own-1"),)), writer, SERVED), BODY)
+    sent = request_body(Logged(answering(ANSWER, headers=((b"X-Request-Id", b"own-1"),)), writer, SERVED), BODY)
     assert (writer.exchanges[0].request, sent[0]["headers"]) == ("own-1", [(b"X-Request-Id", b"own-1")])
 
 
 def test_large_bodies_pass_and_are_not_kept() -> None:
     writer = Offered()
     large = [bytes(1000)] * 50
-    sent = asked(Logged(answering(*large), writer, SERVED, body_bytes=10_000), *large)
+    sent = request_body(Logged(answering(*large), writer, SERVED, body_bytes=10_000), *large)
     assert sum(len(m.get("body", b"")) for m in sent) == 50_000
     (found,) = writer.exchanges
-    assert (found.whole, found.asked, found.answered) == (False, b"", b"")
+    assert (found.whole, found.request_body, found.response_body) == (False, b"", b"")
 
 
 @pytest.mark.parametrize("fails", [0, 1])
 def test_an_application_that_breaks_is_logged_as_failed(fails: int) -> None:
     writer = Offered()
     with pytest.raises(RuntimeError, match="the model broke"):
-        asked(Logged(answering(b"a", b"b", fails=fails), writer, SERVED), BODY)
+        request_body(Logged(answering(b"a", b"b", fails=fails), writer, SERVED), BODY)
     assert [e.status for e in writer.exchanges] == [500]
 
 
 def test_what_is_compressed_is_not_read() -> None:
     writer = Offered()
-    asked(Logged(answering(b"...", headers=((b"content-encoding", b"gzip"),)), writer, SERVED), BODY)
+    request_body(Logged(answering(b"...", headers=((b"content-encoding", b"gzip"),)), writer, SERVED), BODY)
     assert not writer.exchanges[0].whole
 
 
 def test_other_paths_are_left_alone() -> None:
     writer = Offered()
-    sent = asked(Logged(answering(ANSWER), writer, SERVED), BODY, path="/ping")
+    sent = request_body(Logged(answering(ANSWER), writer, SERVED), BODY, path="/ping")
     assert (writer.exchanges, sent[0]["headers"]) == ([], [])
 
 
@@ -172,7 +172,7 @@ def test_any_server_logs_with_two_functions(tables: LogTables) -> None:
 
     app = answering(b'{"scores": [0.25, 0.75]}')
     app = Logged(app, writer, SERVED, path="/score", features=features, predictions=predictions)
-    asked(app, b'{"people": [{"age": 30, "city": "Ulm"}, {"age": 41.5, "city": null}]}', path="/score")
+    request_body(app, b'{"people": [{"age": 30, "city": "Ulm"}, {"age": 41.5, "city": null}]}', path="/score")
     writer.close()
     rows = Log(tables).last_rows(9, datetime.now(UTC)).rows.to_pylist()
     assert [(r["row"], r["f_age"], r["f_city"], r["prediction"]) for r in rows] == [

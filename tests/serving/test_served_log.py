@@ -57,17 +57,17 @@ def contract(folder: Path, **log: str) -> Path:
     """The example's, with a sensitive feature and a log."""
     given = yaml.safe_load((ROOT / "model_contract.yaml").read_text())
     given["data"]["columns"]["dest"]["sensitive"] = True
-    given["monitor"] = {"log": log, "watch": [{"window": {"rows": 1000}, "errors_at_most": 0.1}]}
+    given["monitor"] = {"log": log, "watch": [{"window": {"rows": 1000}, "error_rate_at_most": 0.1}]}
     path = folder / "model_contract.yaml"
     path.write_text(yaml.safe_dump(given, sort_keys=False))
     return path
 
 
 class Server:
-    """`weighin serve --follow`."""
+    """`weighin serve`."""
 
     def __init__(self, contract: Path) -> None:
-        command = [sys.executable, "-m", "weighin", "serve", "--follow", "--contract", str(contract), "--port", "0"]
+        command = [sys.executable, "-m", "weighin", "serve", "--contract", str(contract), "--port", "0"]
         self.log = (contract.parent / "server.log").open("wb")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
         assert self.process.stdout is not None
@@ -79,8 +79,8 @@ class Server:
         data = [[t, "UA", SECRET, 500, SECRET] for t in temps]
         headers = {"Content-Type": "application/json"} | ({"X-Request-Id": request} if request else {})
         body = json.dumps({"dataframe_split": {"columns": columns, "data": data}}).encode()
-        asked = urllib.request.Request(f"{self.url}/invocations", body, headers)  # noqa: S310 - loopback
-        with urllib.request.urlopen(asked, timeout=20) as answer:  # noqa: S310
+        request_body = urllib.request.Request(f"{self.url}/invocations", body, headers)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request_body, timeout=20) as answer:  # noqa: S310
             return json.loads(answer.read())["predictions"], answer.headers["x-request-id"]
 
     def end(self) -> None:
@@ -143,7 +143,7 @@ def test_what_clients_got_is_what_the_log_says(
     assert SECRET not in (tmp_path / "server.log").read_text()
     # The labels, when they come.
     (tmp_path / "labels.csv").write_text("request,row,label\norder-1,0,1\norder-1,1,0\n")
-    assert main(["labels", str(tmp_path / "labels.csv"), "--contract", str(path)]) == 0
+    assert main(["log", "add-labels", str(tmp_path / "labels.csv"), "--contract", str(path)]) == 0
     assert log.last_rows(10, datetime.now(UTC), kind="predicted").rows["label"].to_pylist() == [1, 0, None]
 
 
@@ -195,7 +195,7 @@ def test_a_log_that_nothing_could_write_is_said_before_serving(
 ) -> None:
     monkeypatch.delenv("PREDICTION_LOG", raising=False)
     path = contract(tmp_path, connection="PREDICTION_LOG")
-    assert main(["serve", "--follow", "--contract", str(path), "--port", "0"]) == 7
+    assert main(["serve", "--contract", str(path), "--port", "0"]) == 7
     assert "the environment has no PREDICTION_LOG" in capsys.readouterr().err
 
 
@@ -212,7 +212,7 @@ def test_labels_that_are_none_are_refused(
 ) -> None:
     (tmp_path / "labels.csv").write_text(text)
     path = contract(tmp_path, path="log")
-    assert main(["labels", str(tmp_path / "labels.csv"), "--contract", str(path)]) != 0
+    assert main(["log", "add-labels", str(tmp_path / "labels.csv"), "--contract", str(path)]) != 0
     assert says in capsys.readouterr().err
     assert not (tmp_path / "log").exists()
 
@@ -223,7 +223,7 @@ def test_labels_of_a_sensitive_target_are_not_stored(tmp_path: Path, capsys: pyt
     given["data"]["columns"]["late"]["sensitive"] = True
     path.write_text(yaml.safe_dump(given, sort_keys=False))
     (tmp_path / "labels.csv").write_text("request,label\na,1\n")
-    assert main(["labels", str(tmp_path / "labels.csv"), "--contract", str(path)]) == 4
+    assert main(["log", "add-labels", str(tmp_path / "labels.csv"), "--contract", str(path)]) == 4
     assert "the target is `sensitive`" in capsys.readouterr().err
 
 

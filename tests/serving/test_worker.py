@@ -156,7 +156,7 @@ def test_what_waits_in_the_queue_when_the_worker_leaves_it_is_answered(tmp_path:
         # Longer than what uvicorn's own shutdown waits for.
         await asyncio.sleep(2.5)
         assert not leaving.done(), "the process would end now"
-        texts = [await asyncio.to_thread(asked, connection) for connection in waiting]
+        texts = [await asyncio.to_thread(request_body, connection) for connection in waiting]
         await leaving
         return texts
 
@@ -172,7 +172,7 @@ def test_what_waits_in_the_queue_when_the_worker_leaves_it_is_answered(tmp_path:
     assert all("\r\nconnection: close\r\n" in text for text in texts)
 
 
-def asked(connection: socket.socket) -> str:
+def request_body(connection: socket.socket) -> str:
     """The answer to a request; the connection is closed."""
     with connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -19,11 +19,11 @@ def squared(x, y, slopes, repeats, weights=None):
     before = np.square(y - x @ slopes)
     increase, change = [], []
     for j in range(k):
-        giver = np.array([donors(n, j, r) for r in range(repeats)])
-        moved = np.array([slopes[j] * (x[d, j] - x[:, j]) for d in giver])
+        permutation_source = np.array([donors(n, j, r) for r in range(repeats)])
+        moved = np.array([slopes[j] * (x[d, j] - x[:, j]) for d in permutation_source])
         after = np.square(y - x @ slopes - moved)
-        increase.append(per_row(after - before, giver, even(n) if weights is None else weights))
-        change.append(per_row(np.abs(moved), giver, even(n)))
+        increase.append(per_row(after - before, permutation_source, even(n) if weights is None else weights))
+        change.append(per_row(np.abs(moved), permutation_source, even(n)))
     return np.array(increase), np.array(change)
 
 
@@ -37,24 +37,24 @@ SLOPES = np.array([2.0, 1.0, 0.5, 0.0])
 
 
 def test_two_roles_of_a_row_are_added_by_hand():
-    change, giver = np.array([[3.0, 0.0, 6.0]]), np.array([[1, 2, 0]])
+    change, permutation_source = np.array([[3.0, 0.0, 6.0]]), np.array([[1, 2, 0]])
     # Suffered 3, 0, 6; caused: row 0 gave to row 2 (6), row 1 to row 0 (3), row 2 to row 1 (0); the mean is 3.
-    assert per_row(change, giver, even(3)).tolist() == pytest.approx([6.0, 0.0, 3.0])
+    assert per_row(change, permutation_source, even(3)).tolist() == pytest.approx([6.0, 0.0, 3.0])
 
 
 def test_the_mean_is_the_weighted_mean_over_rows_and_repeats():
     rng = np.random.default_rng(0)
     change, weights = rng.normal(size=(3, 40)), rng.random(40)
-    giver = np.array([donors(40, 0, r) for r in range(3)])
-    found = per_row(change, giver, weights / weights.sum())
+    permutation_source = np.array([donors(40, 0, r) for r in range(3)])
+    found = per_row(change, permutation_source, weights / weights.sum())
     assert found.mean() == pytest.approx(np.average(change.mean(axis=0), weights=weights), abs=1e-12)
 
 
 def test_equal_weights_are_no_weights():
     rng = np.random.default_rng(0)
-    change, giver = rng.normal(size=(1, 40)), donors(40, 0, 0)[None]
-    by_hand = change[0] + change[0][np.argsort(giver[0])] - change.mean()
-    assert per_row(change, giver, even(40)) == pytest.approx(by_hand)
+    change, permutation_source = rng.normal(size=(1, 40)), donors(40, 0, 0)[None]
+    by_hand = change[0] + change[0][np.argsort(permutation_source[0])] - change.mean()
+    assert per_row(change, permutation_source, even(40)) == pytest.approx(by_hand)
 
 
 def test_the_importance_of_a_linear_model_is_twice_its_squared_slope():
@@ -204,8 +204,8 @@ def test_the_rows_of_a_loss_table_alone_promise_too_much():
     runs, n, wrong = 200, 500, 0
     for seed in range(runs):
         x, y = drawn(seed, n, np.array([3.0]))
-        giver = [donors(n, 0, r) for r in range(10)]
-        plain = np.mean([np.square(y - 3 * x[d, 0]) for d in giver], axis=0) - np.square(y - 3 * x[:, 0])
+        permutation_source = [donors(n, 0, r) for r in range(10)]
+        plain = np.mean([np.square(y - 3 * x[d, 0]) for d in permutation_source], axis=0) - np.square(y - 3 * x[:, 0])
         found = importance(plain, None, 0.95)
         wrong += not found.low <= 18.0 <= found.high
     assert scipy_stats.binomtest(wrong, runs, 0.10, alternative="greater").pvalue < 1e-6, wrong

@@ -28,12 +28,12 @@ def test_the_needed_rows_reach_eighty_percent():
 
     values = influence(200)
     (one,), together = power([Planned("c", 0.05, values, 0.95)], None)
-    assert one.needed is not None
-    times = one.needed / 200
-    (again,), _ = power([Planned("c", 0.05, influence(one.needed), 0.95)], None)
+    assert one.n_required is not None
+    times = one.n_required / 200
+    (again,), _ = power([Planned("c", 0.05, influence(one.n_required), 0.95)], None)
     assert again.probability == pytest.approx(0.8, abs=0.01)
     assert times > 1
-    assert together.needed == pytest.approx(one.needed, rel=0.05)
+    assert together.n_required == pytest.approx(one.n_required, rel=0.05)
 
 
 def test_checks_that_agree_pass_together_and_independent_ones_do_not():
@@ -48,8 +48,8 @@ def test_a_model_on_the_limit_passes_at_alpha_and_no_data_helps():
     values = np.random.default_rng(3).normal(size=300) / 300
     (one,), together = power([Planned("c", 0.0, values, 0.95)], None)
     assert one.probability == pytest.approx(0.05, abs=0.002)
-    assert one.needed is None
-    assert together.needed is None
+    assert one.n_required is None
+    assert together.n_required is None
 
 
 def test_groups_count_and_not_rows():

@@ -185,7 +185,7 @@ def test_blocks_of_time_are_groups(work: Work) -> None:
     outcome = found(work)["performance/roc_auc"]
     assert outcome.status.value == "passed"
     # Forty days that begin in the middle of a block of two.
-    assert (outcome.evidence.n, outcome.evidence.n_unit) == (21, "blocks of 48 hours by at")
+    assert (outcome.evidence.n, outcome.evidence.sampling_unit) == (21, "blocks of 48 hours by at")
     assert work.red("drift") == {}
 
 
@@ -316,7 +316,7 @@ def test_an_inconclusive_check_says_what_would_settle_it_and_that_a_margin_is_no
     assert outcome.status.value == "inconclusive"
     assert "would settle it" in outcome.reason
     view = check_view(encode_outcome(outcome))
-    assert "not a licence: a changed margin is a new look" in view.no_licence
+    assert "not a licence: a changed margin is a new evaluation" in view.no_licence
 
 
 CLASSES = """\

@@ -65,7 +65,7 @@ def keep(work: Work, kind: str, rows: pd.DataFrame, database: str) -> str:
 
 
 def resolved(work: Work, place: str, engine: str) -> Evidence:
-    """What `weighin resolve` leaves of a contract whose current data are at a place."""
+    """What `weighin step resolve` leaves of a contract whose current data are at a place."""
     text = CONTRACT.replace(
         "current: current.parquet", f"current: {place}\n  rows_at_most: {SAMPLE}\n  engine: {engine}"
     )

@@ -92,15 +92,22 @@ def with_limits(work: Work, *limits: str) -> Work:
     return work
 
 
-EVERY = ("missing_at_most: 0.1", "unseen_at_most: 0.1", "mean_shift_at_most: 0.5", "drifted_share_at_most: 0.25")
+EVERY = (
+    "missing_at_most: 0.1",
+    "new_category_share_at_most: 0.1",
+    "mean_shift_at_most: 0.5",
+    "drifted_share_at_most: 0.25",
+)
 
 
 def test_the_same_distribution_passes_every_further_limit(work: Work) -> None:
     with_limits(work, *EVERY)
     found = work.write().outcomes("drift")
     assert {name: o.reason for name, o in found.items() if o.status.value != "passed"} == {}
-    assert {"drift/temp/missing", "drift/carrier/unseen", "drift/distance/mean", "drift/drifted"} <= set(found)
-    assert not {"drift/carrier/mean", "drift/distance/unseen"} & set(found)
+    assert {"drift/temp/missing", "drift/carrier/new-category-share", "drift/distance/mean", "drift/drifted"} <= set(
+        found
+    )
+    assert not {"drift/carrier/mean", "drift/distance/new-category-share"} & set(found)
 
 
 def test_values_that_go_missing_fail_the_share(work: Work) -> None:
@@ -110,9 +117,9 @@ def test_values_that_go_missing_fail_the_share(work: Work) -> None:
 
 
 def test_a_category_that_the_reference_does_not_have_fails_its_limit(work: Work) -> None:
-    with_limits(work, "unseen_at_most: 0.02")
+    with_limits(work, "new_category_share_at_most: 0.02")
     work.frames["current"].loc[::16, "carrier"] = "ZZ"
-    found = work.write().outcomes("drift")["drift/carrier/unseen"]
+    found = work.write().outcomes("drift")["drift/carrier/new-category-share"]
     assert found.status.value == "failed"
     assert found.evidence.estimate == pytest.approx(1 / 16, abs=0.001)
 

@@ -150,7 +150,7 @@ def test_a_candidate_that_relies_on_what_it_may_passes(work: Work) -> None:
         ["forbidden/postcode", *(f"share/{name}" for name in NAMES), "rank-agreement"], "passed"
     )
     assert found["forbidden/postcode"].evidence.n == 50
-    assert found["forbidden/postcode"].evidence.n_unit == "groups by day"
+    assert found["forbidden/postcode"].evidence.sampling_unit == "groups by day"
 
 
 def test_a_forbidden_feature_that_matters_fails(work: Work) -> None:
@@ -189,10 +189,10 @@ def test_answers_meet_the_rows_that_gave_and_got_the_values(work: Work) -> None:
     model, position = work.models["candidate"], NAMES.index("b")
     before, wanted = model(held), np.zeros(1_000)
     for repeat in range(2):
-        giver = permute.donors(1_000, position, repeat)
-        change = np.abs(model(held.assign(b=held["b"].to_numpy()[giver])) - before).to_numpy()
+        permutation_source = permute.donors(1_000, position, repeat)
+        change = np.abs(model(held.assign(b=held["b"].to_numpy()[permutation_source])) - before).to_numpy()
         wanted += (change - change.mean() / 2) / 2
-        wanted[giver] += (change - change.mean() / 2) / 2
+        wanted[permutation_source] += (change - change.mean() / 2) / 2
     assert found.change[position] == pytest.approx(wanted, abs=1e-12)
 
 
@@ -371,10 +371,10 @@ def test_copies_are_the_same_every_time_and_differ_in_one_column_alone(work: Wor
         for repeat in range(2):
             copy = found.slice((position * 2 + repeat) * 300, 300)
             assert [c for c in NAMES if not copy[c].equals(as_it_is[c])] == [name]
-            giver = permute.donors(300, position, repeat)
-            assert copy[name].equals(as_it_is[name].take(pa.array(giver)))
-            assert sorted(giver) == list(range(300))
-            assert not (giver == np.arange(300)).any()
+            permutation_source = permute.donors(300, position, repeat)
+            assert copy[name].equals(as_it_is[name].take(pa.array(permutation_source)))
+            assert sorted(permutation_source) == list(range(300))
+            assert not (permutation_source == np.arange(300)).any()
 
 
 def test_small_tables_are_taken_whole() -> None:

@@ -43,7 +43,7 @@ def test_a_fast_and_right_server_passes(work: Work) -> None:
 
 def test_the_unit_is_a_block_of_time_and_not_a_request(work: Work) -> None:
     found = work.write().outcomes("load")[RATE].evidence
-    assert (found.n, found.n_unit) == (80, "blocks of 0.5 s")
+    assert (found.n, found.sampling_unit) == (80, "blocks of 0.5 s")
     assert found.low == pytest.approx(0.05 ** (1 / 80))
 
 
@@ -100,7 +100,7 @@ def test_a_difference_within_the_tolerance_is_none(work: Work) -> None:
 # --- quantiles, throughput, peak
 
 
-QUANTILES = "quantiles: [{quantile: 0.5, milliseconds_at_most: 20}, {quantile: 0.95, milliseconds_at_most: 50}]"
+QUANTILES = "quantiles: [{quantile: 0.5, latency_ms_at_most: 20}, {quantile: 0.95, latency_ms_at_most: 50}]"
 
 
 def test_a_quantile_passes_when_its_whole_interval_is_below_the_limit(work: Work) -> None:
@@ -116,12 +116,12 @@ def test_a_slow_tail_fails_its_quantile_and_no_other(work: Work) -> None:
 
 
 def test_a_quantile_that_this_little_cannot_prove_is_inconclusive(work: Work) -> None:
-    tail = "quantiles: [{quantile: 0.99, milliseconds_at_most: 50, when_inconclusive: warn}]"
+    tail = "quantiles: [{quantile: 0.99, latency_ms_at_most: 50, when_inconclusive: warn}]"
     found = with_limits(work, tail).write().outcomes("load")["load/p99"]
     assert (found.status.value, found.evidence.high) == ("inconclusive", math.inf)
 
 
-PEAK = "peak: {rate: 20, milliseconds: 150, share_at_least: 0.8}"
+PEAK = "peak: {rate: 20, latency_ms: 150, share_at_least: 0.8}"
 
 
 def test_the_peak_has_a_limit_of_its_own(work: Work) -> None:
@@ -216,7 +216,7 @@ def test_a_model_without_an_input_example_says_what_to_do(work: Work) -> None:
 # --- stress, recovery
 
 
-FULL = ("profile: full", "stress: {rate_at_most: 80, factor: 2, seconds: 2, knee_at_least: 30}")
+FULL = ("profile: full", "stress: {rate_at_most: 80, factor: 2, seconds: 2, max_sustainable_rate_at_least: 30}")
 RECOVERY = "recovery_seconds_at_most: 4"
 
 
@@ -227,20 +227,20 @@ def ramp(work: Work, *latencies: float) -> None:
 
 def test_the_knee_is_the_last_rate_before_the_first_that_was_too_much(work: Work) -> None:
     ramp(work, 0.01, 0.05, 0.3)
-    found = with_limits(work, *FULL).write().outcomes("load")["load/knee"]
+    found = with_limits(work, *FULL).write().outcomes("load")["load/max-sustainable-rate"]
     assert (found.status.value, found.evidence.estimate) == ("passed", 40.0)
     assert [step["kept"] for step in found.evidence.detail["steps"]] == [True, True, False]
 
 
 def test_a_knee_below_the_limit_fails(work: Work) -> None:
     ramp(work, 0.01, 0.3, 0.05)
-    found = with_limits(work, *FULL).write().outcomes("load")["load/knee"]
+    found = with_limits(work, *FULL).write().outcomes("load")["load/max-sustainable-rate"]
     assert (found.status.value, found.evidence.estimate) == ("failed", 20.0)
 
 
 def test_a_ramp_that_was_not_sent_is_not_evaluated(work: Work) -> None:
     red = with_limits(work, *FULL, RECOVERY).write().red("load")
-    assert red == {"load/knee": "not_evaluated", "load/recovery": "not_evaluated"}
+    assert red == {"load/max-sustainable-rate": "not_evaluated", "load/recovery": "not_evaluated"}
 
 
 def test_a_late_generator_does_not_find_a_knee(work: Work) -> None:
@@ -248,7 +248,7 @@ def test_a_late_generator_does_not_find_a_knee(work: Work) -> None:
     for response in work.log[-80:]:
         response["sent"] = response["intended"] + 0.06
         response["done"] = response["sent"] + 0.01
-    assert with_limits(work, *FULL).write().red("load") == {"load/knee": "not_evaluated"}
+    assert with_limits(work, *FULL).write().red("load") == {"load/max-sustainable-rate": "not_evaluated"}
 
 
 @pytest.mark.parametrize(("slow_seconds", "status"), [(0, "passed"), (2, "passed"), (4, "failed"), (9, "failed")])

@@ -67,7 +67,7 @@ def test_a_green_suite_leaves_junit_outcomes_and_pages(work: Work) -> None:
 
 
 def test_judging_leaves_pages_beside_the_outcomes(work: Work) -> None:
-    done = quick_python.run(["-m", "weighin", "judge", "drift", "--work", "work"], work.write().folder)
+    done = quick_python.run(["-m", "weighin", "step", "judge", "drift", "--work", "work"], work.write().folder)
     assert done.returncode == 0, done.stderr
     for name in ("junit.xml", "outcomes.json", "report.html", "evidently.html"):
         assert (work.folder / "reports/drift" / name).is_file(), name
@@ -79,7 +79,7 @@ def test_no_page_or_file_of_the_suite_holds_a_value_of_a_sensitive_column(work: 
     for table in work.frames.values():
         table["carrier"] = np.where(table["carrier"] == "AA", "NAMEOFONE", "NAMEOFTWO")
     work.frames["current"].loc[:900, "carrier"] = "NAMEOFNOBODY"
-    done = quick_python.run(["-m", "weighin", "judge", "drift", "--work", "work"], work.write().folder)
+    done = quick_python.run(["-m", "weighin", "step", "judge", "drift", "--work", "work"], work.write().folder)
     assert done.returncode == 1, done.stderr
     left = {p: p.read_text("utf-8", "replace") for p in (work.folder / "reports/drift").rglob("*") if p.is_file()}
     assert any(p.name == "evidently.html" for p in left)

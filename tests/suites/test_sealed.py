@@ -13,7 +13,7 @@ import pytest
 from support.suite_work import ROWS, Work, frame
 from weighin.canonical import file_digest
 from weighin.contract import checks, read_contract
-from weighin.model.subject import SealedLook, Subject
+from weighin.model.subject import ReservedUse, Subject
 from weighin.outcome import decide
 from weighin.record.outcomes import encode_outcome
 from weighin.suites import measured
@@ -28,7 +28,7 @@ def work(tmp_path: Path) -> Work:
     found.contract = found.contract.replace(
         "  current: current.parquet\n", "  current: current.parquet\n  sealed_holdout: sealed_holdout.parquet\n"
     )
-    found.contract += "  sealed: {epoch: e, looks: 5}\n"
+    found.contract += "  sealed: {epoch: e, holdout_uses: 5}\n"
     rng = np.random.default_rng(9)
     found.frames[DATASET] = frame(rng)
     for role, noise in (("candidate", 0.3), ("champion", 0.5)):
@@ -37,14 +37,14 @@ def work(tmp_path: Path) -> Work:
     return found
 
 
-def judged(work: Work, look: SealedLook | None = SealedLook("e", 1, 5, "1")):  # type: ignore[no-untyped-def]  # noqa: B008
+def judged(work: Work, use: ReservedUse | None = ReservedUse("e", 1, 5, "1")):  # type: ignore[no-untyped-def]  # noqa: B008
     path = work.write().folder / "work/subject.json"
     subject = Subject.read(path)
     data = dict(subject.data)
     parquet = work.folder / f"{DATASET}.parquet"
     if DATASET in work.frames:
         data[DATASET] = {"sha256": file_digest(parquet), "rows": ROWS, "problem": "", "features": ""}
-    replace(subject, sealed=look, data=data).write(path)
+    replace(subject, sealed=use, data=data).write(path)
     file = read_contract(work.folder / "model_contract.yaml")
     (check,) = checks(file.contract, "sealed")
     return decide(measured(check, Evidence(file, work.folder / "work")), check.limit)
@@ -72,8 +72,8 @@ def test_nothing_but_one_bit_is_published(work: Work) -> None:
 def test_a_look_is_made_at_a_share_of_alpha(work: Work) -> None:
     """A limit that alpha would let pass and alpha / 100 does not."""
     work.contract = work.contract.replace("{metric: roc_auc, at_least: 0.7}", "{metric: roc_auc, at_least: 0.865}")
-    assert judged(work, SealedLook("e", 1, 1, "1")).status.value == "passed"
-    assert judged(work, SealedLook("e", 1, 100, "1")).status.value == "failed"
+    assert judged(work, ReservedUse("e", 1, 1, "1")).status.value == "passed"
+    assert judged(work, ReservedUse("e", 1, 100, "1")).status.value == "failed"
 
 
 def test_without_a_reserved_look_nothing_is_measured(work: Work) -> None:

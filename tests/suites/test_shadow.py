@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from support.shadow_work import CHECKS, Work
-from weighin.cli.arguments import parser
+from weighin.cli import parser
 from weighin.contract.canary import Canary
+from weighin.contract.checks import checks
 from weighin.contract.lines import lines
 from weighin.contract.shadow import LIMITS, Shadow
 from weighin.contract.stricter import compare
@@ -70,13 +71,13 @@ def test_a_candidate_that_decides_otherwise_fails(work: Work) -> None:
 
 
 def test_a_slow_candidate_fails(busy: Work) -> None:
-    busy.contract["gates"]["shadow"]["milliseconds_at_most"] = 20
+    busy.contract["gates"]["shadow"]["latency_ms_at_most"] = 20
     busy.candidate = {"sleep": 0.05}
     assert busy.red() == {"shadow/p50": "failed", "shadow/p50/vs-champion": "failed"}
 
 
 def test_a_slow_champion_is_no_fault_of_the_candidate(busy: Work) -> None:
-    busy.contract["gates"]["shadow"]["slower_at_most"] = 1
+    busy.contract["gates"]["shadow"]["latency_ratio_at_most"] = 1
     busy.champion = {"sleep": 0.03}
     assert busy.red() == {}
 
@@ -134,7 +135,7 @@ def test_a_log_of_errors_only_is_as_good_as_empty(work: Work) -> None:
 
 
 def test_a_log_without_features(work: Work) -> None:
-    work.log([[0.5, 1]], asked=b"nonsense")
+    work.log([[0.5, 1]], request_body=b"nonsense")
     assert "no request with features stands in the log" in unevaluated(work.outcomes())
 
 
@@ -185,8 +186,8 @@ def resolved(work: Work) -> tuple[Requests, dict[str, Any]]:
 
 
 def test_the_newest_requests_of_the_champion_are_taken_whole(work: Work) -> None:
-    work.contract["gates"]["shadow"] |= {"requests": 40, "disagreement_at_most": 0.2, "errors_at_most": 0.2}
-    for key in ("slower_at_most", "milliseconds_at_most"):
+    work.contract["gates"]["shadow"] |= {"requests": 40, "disagreement_at_most": 0.2, "error_rate_at_most": 0.2}
+    for key in ("latency_ratio_at_most", "latency_ms_at_most"):
         del work.contract["gates"]["shadow"][key]
     work.log([[0.11, 1], [0.12, 2]], *[[[0.2, n], [0.3, n], [0.4, n]] for n in range(40)], ago=3)
     work.log(*[[[0.9, 1]]] * 30, role="shadow")
@@ -199,7 +200,7 @@ def test_the_newest_requests_of_the_champion_are_taken_whole(work: Work) -> None
 
 def test_what_the_log_could_not_hold_is_left_out_and_said(work: Work) -> None:
     work.log(*work.traffic(30), ago=3)
-    work.log([[0.5, 1]], asked=b"nonsense", ago=2)
+    work.log([[0.5, 1]], request_body=b"nonsense", ago=2)
     work.log([[0.5, 1]], ago=1)
     # A row of a batch was lost.
     import sqlite3
@@ -217,7 +218,7 @@ def test_what_this_champion_answers_otherwise_than_it_was_logged_is_told(work: W
     digest = json.loads((work.work / "subject.json").read_text())["champion"]["digest"]
     work.log(*work.traffic(), digest=digest)
     assert work.outcomes()["shadow/disagreement"].evidence.detail["not_as_logged"] == 0
-    work.log(*[[[0.5, i]] for i in range(50)], digest=digest, answered=b'{"predictions": [[0.9, 0.1]]}', ago=0)
+    work.log(*[[[0.5, i]] for i in range(50)], digest=digest, response_body=b'{"predictions": [[0.9, 0.1]]}', ago=0)
     detail = work.outcomes()["shadow/disagreement"].evidence.detail
     assert (detail["logged_by_this_champion"], detail["not_as_logged"]) == (200, 50)
 
@@ -257,7 +258,7 @@ def test_rows_of_a_request_are_not_independent() -> None:
     ("changes", "says"),
     [
         ({"disagreement_at_most": 0.001}, "`disagreement_at_most` can never pass with 200 requests: 2,995 are needed"),
-        ({"errors_at_most": 0}, "no number is enough for a share of 0"),
+        ({"error_rate_at_most": 0}, "no number is enough for a share of 0"),
         ({"quantile": 0.95}, "`quantile` can never pass with 200 requests: 590 are needed"),
         ({"tolerance": 1.0}, "`tolerance` goes with `disagreement_at_most` of a regression"),
         ({"requests": 5}, "greater than or equal to 20"),
@@ -287,10 +288,10 @@ def test_the_page_shows_what_a_contract_takes() -> None:
     for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
         shown |= yaml.safe_load(block)
     assert set(shown) == {"shadow", "canary"}
-    assert Shadow.model_validate(shown["shadow"]).unfit(0.05, "binary") == []
+    assert Shadow.model_validate(shown["shadow"]).problems_with(0.05, "binary") == []
     assert Canary.model_validate(shown["canary"]).steps == (0.05, 0.25, 1.0)
     (line,) = re.findall(r"```shell\nweighin (.*?)\n```", page)
-    assert parser().parse_args(line.split()).share == 0.05
+    assert parser(line.split()).parse_args(line.split()).share == 0.05
 
 
 def test_both_models_come_first_as_often(busy: Work) -> None:
@@ -317,12 +318,13 @@ def test_a_pull_request_may_neither_relax_a_limit_nor_bring_a_log_of_its_own(wor
 def test_a_check_leads_to_its_line(work: Work) -> None:
     path = work.file.path
     shown = path.read_text().splitlines()
-    found = {check: shown[line - 1].split(":")[0].strip() for check, line in lines(path, sorted(CHECKS)).items()}
+    listed = checks(work.file.contract, "shadow")
+    found = {check: shown[line - 1].split(":")[0].strip() for check, line in lines(path, listed).items()}
     assert found == {
         "shadow/disagreement": "disagreement_at_most",
-        "shadow/errors": "errors_at_most",
-        "shadow/p50": "milliseconds_at_most",
-        "shadow/p50/vs-champion": "slower_at_most",
+        "shadow/errors": "error_rate_at_most",
+        "shadow/p50": "latency_ms_at_most",
+        "shadow/p50/vs-champion": "latency_ratio_at_most",
     }
 
 
@@ -330,7 +332,7 @@ def test_a_regression_has_a_tolerance(work: Work) -> None:
     work.contract["model"] |= {"task": "regression"}
     work.contract["data"]["columns"]["late"] = {"type": "float", "role": "target"}
     work.contract["gates"]["shadow"] |= {"tolerance": 0.05, "disagreement_at_most": 0.1}
-    work.log(*work.traffic(), answered=b'{"predictions": [0.5]}')
+    work.log(*work.traffic(), response_body=b'{"predictions": [0.5]}')
     work.candidate = {"shift": 0.04}
     assert work.red() == {}
     work.candidate = {"shift": 0.06}

@@ -34,7 +34,7 @@ gates:
   load:
     rate: 10
     seconds: 15
-    within: {milliseconds: 300, share_at_least: 0.9}
-    errors_at_most: 0.05
+    within: {latency_ms: 300, share_at_least: 0.9}
+    error_rate_at_most: 0.05
     memory_mb_at_most: 1500
 """

@@ -1,4 +1,4 @@
-"""`weighin serve --follow` of a test's own: the scoring server of whichever version is champion."""
+"""`weighin serve` of a test's own: the scoring server of whichever version is champion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FollowingServer:
     """Started, and answering; `end` it."""
 
     def __init__(self, folder: Path, contract: Path) -> None:
-        command = [sys.executable, "-m", "weighin", "serve", "--follow", "--contract", str(contract)]
+        command = [sys.executable, "-m", "weighin", "serve", "--contract", str(contract)]
         self.pid_file = folder / "server.pid"
         self.log = (folder / "server.log").open("wb")
         self.process = subprocess.Popen(

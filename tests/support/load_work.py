@@ -1,4 +1,4 @@
-"""A work folder with a plan of load for a team's own server, as `weighin resolve` would leave it."""
+"""A work folder with a plan of load for a team's own server, as `weighin step resolve` would leave it."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def add(sink: Sink) -> Add:
             "digest": "sha256:d",
             "role": "champion",
             "status": 200,
-            "milliseconds": 2.5,
+            "latency_ms": 2.5,
             "row": 0,
             "f_a": 1.5,
             "f_Größe": None,

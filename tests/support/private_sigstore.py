@@ -322,10 +322,10 @@ class Sigstore:
             )
         )
         signature = sign(self.stamps.key, der(0x31, *attributes))
-        who = sequence(cert.issuer.public_bytes(), der_int(cert.serial_number))
+        actor = sequence(cert.issuer.public_bytes(), der_int(cert.serial_number))
         signer = sequence(
             der_int(1),
-            who,
+            actor,
             SHA256,
             der(0xA0, *attributes),
             sequence(der_oid(SHA256_WITH_ECDSA)),

@@ -18,7 +18,7 @@ from weighin.canonical import write_json
 from weighin.model.subject import ModelVersion, Subject, artifact_digest
 from weighin.record.signature import KEY, make_key, signer
 from weighin.record.suite import Binding
-from weighin.registry.champion import ENTRY, Titles
+from weighin.registry.champion import ENTRY, ChampionRegistry
 from weighin.registry.ledger import Entry
 from weighin.registry.location import artifact_location
 from weighin.registry.mlflow import Registry
@@ -71,8 +71,8 @@ class Trial:
     stock: Stock
     name: str
 
-    def titles(self) -> Titles:
-        return Titles(Registry(self.stock.uri), self.name, "champion", "previous")
+    def champions(self) -> ChampionRegistry:
+        return ChampionRegistry(Registry(self.stock.uri), self.name, "champion", "previous")
 
     def through(self, uri: str) -> Trial:
         """The same by another address."""
@@ -84,8 +84,8 @@ class Trial:
 
     def set_up(self, *promoted: int) -> None:
         """Register the versions; the first is champion, and then those that were promoted, as the ledger says."""
-        titles = self.titles()
-        client = titles.registry._client
+        champions = self.champions()
+        client = champions.registry._client
         client.create_registered_model(self.name)
         for run_id, source, _ in self.stock.runs:
             client.create_model_version(self.name, source, run_id)
@@ -107,8 +107,8 @@ class Trial:
                 "",
                 "2026-11-27T00:00:00+00:00",
             )
-            number = titles.registry.add_entry(titles.ledger.name, made.run_id, entry.tags())
-            titles.mirror(replace(entry, number=number))
+            number = champions.registry.add_entry(champions.ledger.name, made.run_id, entry.tags())
+            champions.sync_aliases(replace(entry, number=number))
 
     def case(self, number: int = 2, champion: int = 1) -> Case:
         """Green evidence about a version against the champion, and its record."""
@@ -129,16 +129,16 @@ class Trial:
         return promote(case.file, case.subject, case.decision(), case.reports, Registry(self.stock.uri), by=by)
 
     def roll_back(self, to: str = "") -> Rollback:
-        return rollback(self.titles(), to, **CALM)
+        return rollback(self.champions(), to, **CALM)
 
     def state(self) -> dict[str, Any]:
         """What the registry says, with nothing repaired."""
-        titles = self.titles()
-        registry = titles.registry
-        entries = titles.ledger.entries()
+        champions = self.champions()
+        registry = champions.registry
+        entries = champions.ledger.entries()
         return {
             "entries": [(e.action, e.before, e.after) for e in entries],
-            "written": len(registry.entries(titles.ledger.name)),
+            "written": len(registry.entries(champions.ledger.name)),
             "champion": registry.aliased(self.name, "champion"),
             "previous": registry.aliased(self.name, "previous"),
             "published": registry.tags(self.name, "2").get("weighin.record", ""),
@@ -147,9 +147,9 @@ class Trial:
 
     def settled(self) -> tuple[str, str | None]:
         """The champion by the ledger and by its alias, after a command that settles."""
-        titles = self.titles()
-        _, champion = titles.settle()
-        return champion, titles.registry.aliased(self.name, "champion")
+        champions = self.champions()
+        _, champion = champions.reconcile()
+        return champion, champions.registry.aliased(self.name, "champion")
 
 
 DEEDS: dict[str, tuple[tuple[int, ...], Callable[[Trial], Any], list[tuple[str, str, str]], str]] = {
@@ -180,8 +180,10 @@ def recovered(trial: Trial, deed: str, *, settle_first: bool) -> str:
     assert (state["champion"], state["previous"]) == ("2", before), state
     assert state["tagged"]["2"] == str(len(entries)), state
     if deed == "promote":
-        assert state["published"] == trial.titles().ledger.entries()[-1].record, state
-        trial.titles().registry.fetch(trial.version(2).run_id, "weighin/record.dsse.json", trial.stock.folder / "kept")
+        assert state["published"] == trial.champions().ledger.entries()[-1].record, state
+        trial.champions().registry.fetch(
+            trial.version(2).run_id, "weighin/record.dsse.json", trial.stock.folder / "kept"
+        )
     return ended or "run again"
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from support.empty_store import empty_store
 from weighin.canonical import file_digest, write_json
-from weighin.registry.champion import Titles
-from weighin.registry.ledger import Entry
+from weighin.registry.champion import ChampionRegistry
+from weighin.registry.ledger import Action, Entry
 from weighin.registry.mlflow import Registry
 
 NAME = "flight-delay"
@@ -42,6 +43,20 @@ class Fails(PythonModel):
 mlflow.models.set_model(Fails())
 """
 BROKEN = "raise RuntimeError('this model cannot be loaded')\n"
+
+
+def entered(
+    of: ChampionRegistry,
+    action: Action,
+    head: Entry | None,
+    before: str,
+    after: str,
+    digest: str,
+    evidence: Path,
+    **stated: Any,
+) -> Entry:
+    """Write an entry to a ledger; `stated` are its other fields."""
+    return of.enter(replace(of.planned(action, head, before, after, digest), **stated), evidence)
 
 
 def make(folder: Path, *codes: str) -> str:
@@ -84,24 +99,24 @@ def restored(folder: Path, scratch: Path, *versions: str) -> str:
     return uri
 
 
-def titles(uri: str, model: str = NAME) -> Titles:
+def champions(uri: str, model: str = NAME) -> ChampionRegistry:
     """Of a model in a registry."""
-    return Titles(Registry(uri), model, "champion", "previous")
+    return ChampionRegistry(Registry(uri), model, "champion", "previous")
 
 
 def promoted(uri: str, version: str, scratch: Path, model: str = NAME, record: dict[str, Any] | None = None) -> Entry:
     """What promotion does, but for the evidence: enter and mirror. `record` is kept, where there is one."""
-    of = titles(uri, model)
+    of = champions(uri, model)
     evidence = scratch / "evidence"
     evidence.mkdir(parents=True, exist_ok=True)
-    head, before = of.settle()
+    head, before = of.reconcile()
     if head is None:
         digest = of.registry.digest(model, before, scratch / "model")
-        head = of.enter("adopt", None, "", before, digest, evidence, reason="began")
+        head = entered(of, "adopt", None, "", before, digest, evidence, reason="began")
     digest = of.registry.digest(model, version, scratch / "model")
     if record is not None:
         write_json(evidence / "record.json", record)
     said = file_digest(evidence / "record.json") if record is not None else f"sha256:record{version}"
-    entry = of.enter("promote", head, before, version, digest, evidence, record=said)
-    of.mirror(entry)
+    entry = entered(of, "promote", head, before, version, digest, evidence, record=said)
+    of.sync_aliases(entry)
     return entry

@@ -21,7 +21,7 @@ from typing import Any
 from support.promotion_trials import Stock, Trial, _stocked
 from weighin.canonical import write_json
 from weighin.record.signature import SIGNED, Signer, Witness, envelope, make_key, trusted_key
-from weighin.registry.champion import CLAIM, ENTRY, HEAD, Titles, claim_tag
+from weighin.registry.champion import CLAIM, ENTRY, HEAD, ChampionRegistry, claim_tag
 from weighin.registry.ledger import MIRRORED, Entry
 from weighin.runner.artifact import manifest_digest
 
@@ -91,48 +91,52 @@ def kept_elsewhere(of: Trial, number: int, champion: int) -> Path:
     return of.case(number, champion).reports / "record.dsse.json"
 
 
-def files_of(titles: Titles, entry: Entry) -> Path:
+def files_of(champions: ChampionRegistry, entry: Entry) -> Path:
     """The folder in which the files of an entry lie."""
-    return Path(titles.registry._client.get_run(entry.run_id).info.artifact_uri.removeprefix("file://"))
+    return Path(champions.registry._client.get_run(entry.run_id).info.artifact_uri.removeprefix("file://"))
 
 
-def delete_ledger(titles: Titles, *, claims: bool = True) -> None:
+def delete_ledger(champions: ChampionRegistry, *, claims: bool = True) -> None:
     """Delete a ledger, with the aliases, and with what the tags of the versions say of it."""
-    client = titles.registry._client
-    client.delete_registered_model(titles.ledger.name)
-    for alias in titles.registry.aliases(titles.model):
-        client.delete_registered_model_alias(titles.model, alias)
-    for version in titles.registry.entries(titles.model):
+    client = champions.registry._client
+    client.delete_registered_model(champions.ledger.name)
+    for alias in champions.registry.aliases(champions.model):
+        client.delete_registered_model_alias(champions.model, alias)
+    for version in champions.registry.entries(champions.model):
         for tag in dict(version.tags):
             if tag in (ENTRY, HEAD) or (claims and tag.startswith(CLAIM)):
-                client.delete_model_version_tag(titles.model, version.version, tag)
+                client.delete_model_version_tag(champions.model, version.version, tag)
 
 
-def rewrite(titles: Titles, change: Callable[[list[Entry]], list[Entry]], by: Signer | None = None) -> list[Entry]:
+def rewrite(
+    champions: ChampionRegistry, change: Callable[[list[Entry]], list[Entry]], by: Signer | None = None
+) -> list[Entry]:
     """Delete the ledger and write it again, changed, with all sums, claims, tags and aliases as they belong to it.
 
     by  signs the records again, for who has the key as well
     """
-    entries = titles.ledger.entries()
-    delete_ledger(titles)
+    entries = champions.ledger.entries()
+    delete_ledger(champions)
     written: list[Entry] = []
     for entry in change(entries):
         new = replace(entry, parent=written[-1].sum if written else "")
         if by and new.action == "promote":
-            folder = files_of(titles, entry)
+            folder = files_of(champions, entry)
             record = json.loads((folder / "record.json").read_bytes())
-            write_json(folder / SIGNED, envelope(record, by, Witness(titles.ledger.name, new.parent, new.essence)))
-        if new.evidence != entry.evidence or files_of(titles, entry).is_dir():
-            new = replace(new, evidence=manifest_digest(files_of(titles, entry)))
-        titles.registry.tag(titles.model, new.after, {claim_tag(new): "now"})
-        number = titles.registry.add_entry(titles.ledger.name, entry.run_id, {**new.tags(), MIRRORED: "now"})
+            write_json(
+                folder / SIGNED, envelope(record, by, Witness(champions.ledger.name, new.parent, new.content_hash))
+            )
+        if new.evidence != entry.evidence or files_of(champions, entry).is_dir():
+            new = replace(new, evidence=manifest_digest(files_of(champions, entry)))
+        champions.registry.tag(champions.model, new.after, {claim_tag(new): "now"})
+        number = champions.registry.add_entry(champions.ledger.name, entry.run_id, {**new.tags(), MIRRORED: "now"})
         new = replace(new, number=number, mirrored=True)
-        titles.registry.tag(titles.model, new.after, {ENTRY: str(number), HEAD: new.sum})
+        champions.registry.tag(champions.model, new.after, {ENTRY: str(number), HEAD: new.sum})
         written.append(new)
     if written:
-        titles.registry.move_alias(titles.model, titles.champion, written[-1].after)
+        champions.registry.move_alias(champions.model, champions.champion, written[-1].after)
         if written[-1].before:
-            titles.registry.move_alias(titles.model, titles.previous, written[-1].before)
+            champions.registry.move_alias(champions.model, champions.previous, written[-1].before)
     return written
 
 

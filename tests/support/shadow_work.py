@@ -80,8 +80,8 @@ CONTRACT: dict[str, Any] = {
         "load": {
             "rate": 10,
             "seconds": 20,
-            "within": {"milliseconds": 1000, "share_at_least": 0.5},
-            "errors_at_most": 0.5,
+            "within": {"latency_ms": 1000, "share_at_least": 0.5},
+            "error_rate_at_most": 0.5,
             "memory_mb_at_most": 1000,
             "server": {"command": [sys.executable, "-c", SERVER, "{port}", "{model}"], "start_seconds": 30},
         },
@@ -89,12 +89,12 @@ CONTRACT: dict[str, Any] = {
             "requests": 200,
             "starts": 1,
             "disagreement_at_most": 0.1,
-            "errors_at_most": 0.03,
-            "slower_at_most": 4,
-            "milliseconds_at_most": 1000,
+            "error_rate_at_most": 0.03,
+            "latency_ratio_at_most": 4,
+            "latency_ms_at_most": 1000,
         },
     },
-    "monitor": {"log": {"path": "log.sqlite"}, "watch": [{"window": {"rows": 1000}, "errors_at_most": 0.1}]},
+    "monitor": {"log": {"path": "log.sqlite"}, "watch": [{"window": {"rows": 1000}, "error_rate_at_most": 0.1}]},
 }
 ROWS = 250
 CHECKS = {"shadow/disagreement", "shadow/errors", "shadow/p50/vs-champion", "shadow/p50"}
@@ -130,13 +130,13 @@ class Work:
         newest = datetime.now(UTC) - timedelta(minutes=ago)
         for number, rows in enumerate(requests):
             at = newest - timedelta(seconds=len(requests) - 1 - number)
-            asked = json.dumps({"dataframe_split": {"columns": ["a", "count"], "data": rows}}).encode()
-            answered = json.dumps({"predictions": [[1 - row[0], row[0]] for row in rows]}).encode()
-            about = {"status": 200, "asked": asked, "answered": answered, **given}
+            request_body = json.dumps({"dataframe_split": {"columns": ["a", "count"], "data": rows}}).encode()
+            response_body = json.dumps({"predictions": [[1 - row[0], row[0]] for row in rows]}).encode()
+            about = {"status": 200, "request_body": request_body, "response_body": response_body, **given}
             name = f"r{at.timestamp():.6f}"
-            exchange = {"content_type": "application/json", "whole": True, "milliseconds": 3.0, **about}
+            exchange = {"content_type": "application/json", "whole": True, "latency_ms": 3.0, **about}
             how = {"features": mlflow_features, "predictions": mlflow_predictions}
-            assert writer.offer(Exchange(at=at.timestamp(), request=name, served=served, **exchange, **how))
+            assert writer.enqueue(Exchange(at=at.timestamp(), request=name, served=served, **exchange, **how))
         deadline = time.monotonic() + 30
         while writer.state.waiting:
             assert time.monotonic() < deadline, writer.state

@@ -45,13 +45,13 @@ def make(folder: Path, every: int = 4) -> Path:
         ("seconds: 12 ", "seconds: 6 "),
         ("stall_seconds: 0.4", "stall_seconds: 0.2"),
         ("warm_up_seconds: 2", "warm_up_seconds: 1"),
-        ("seconds: 6, milliseconds: 500", "seconds: 3, milliseconds: 1000"),
-        ("milliseconds_at_most: 150", "milliseconds_at_most: 1000"),
+        ("seconds: 6, latency_ms: 500", "seconds: 3, latency_ms: 1000"),
+        ("latency_ms_at_most: 150", "latency_ms_at_most: 1000"),
         # These tests are about the gate and not about the speed of the machine that runs them.
-        ("milliseconds: 300", "milliseconds: 1000"),
-        ("errors_at_most: 0.05", "errors_at_most: 0.05\n    lateness_ms_at_most: 250"),
+        ("latency_ms: 300", "latency_ms: 1000"),
+        ("error_rate_at_most: 0.05", "error_rate_at_most: 0.05\n    lateness_ms_at_most: 250"),
     )
-    weighin(folder, "expectations")
+    weighin(folder, "contract", "sync")
     return folder
 
 

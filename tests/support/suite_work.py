@@ -62,8 +62,8 @@ gates:
   load:
     rate: 10
     seconds: 20
-    within: {milliseconds: 100, share_at_least: 0.9}
-    errors_at_most: 0.05
+    within: {latency_ms: 100, share_at_least: 0.9}
+    error_rate_at_most: 0.05
     memory_mb_at_most: 1000
 """
 
@@ -124,7 +124,7 @@ class Work:
         return self
 
     def profiles(self, file: ContractFile, digests: dict[str, Any]) -> dict[str, dict[str, str]]:
-        """Count the data as `weighin resolve` does, or take what was counted of the same data for an earlier test.
+        """Count the data as `weighin step resolve` does, or take what was counted of the same data for an earlier test.
 
         Counting takes twenty times as long as all else that a suite needs. Only this object's own files are known by
         their digests: whatever else a contract names is counted anew.

@@ -38,7 +38,7 @@ class Champion:
     model, registry = "tiny", Registry()
     looks = 0
 
-    def settle(self, *, look_only: bool) -> tuple[None, str]:
+    def reconcile(self, *, look_only: bool) -> tuple[None, str]:
         assert look_only
         self.looks += 1
         return None, str(self.looks)

@@ -28,8 +28,8 @@ LOAD = """
     warm_up_seconds: 0.5
     batch_rows: 1
     timeout_seconds: 5
-    within: {milliseconds: 700, share_at_least: 0.6}
-    errors_at_most: 0.2
+    within: {latency_ms: 700, share_at_least: 0.6}
+    error_rate_at_most: 0.2
     refuses_malformed: false
     input_example: false
     memory_mb_at_most: 1400
@@ -60,7 +60,7 @@ def make(folder: Path, *, suites: tuple[str, ...] = SUITES) -> Path:
     for number, name in enumerate(("train", "holdout", "reference", "current")):
         draw(number).to_parquet(folder / f"data/{name}.parquet", index=False)
     if "data_quality" in suites:
-        done = small_project.weighin(folder, "expectations")
+        done = small_project.weighin(folder, "contract", "sync")
         assert done.returncode == 0, done.stderr
     shutil.copytree(ROOT / ".github/workflows", folder / ".github/workflows")
     for name in ("pull-request.yml", "release.yml"):

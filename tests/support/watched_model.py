@@ -22,7 +22,7 @@ from weighin.monitor.result import Run
 from weighin.monitor.run import Watcher
 from weighin.prediction_log.sinks import sink_for
 from weighin.prediction_log.tables import LogTables
-from weighin.registry.champion import Titles
+from weighin.registry.champion import ChampionRegistry
 from weighin.registry.mlflow import Registry
 
 RECORD = {
@@ -54,9 +54,9 @@ class Watched:
         return Watched(uri, path)
 
     @property
-    def titles(self) -> Titles:
+    def champions(self) -> ChampionRegistry:
         """Anew, as another process has them."""
-        return Titles.of(read_contract(self.contract).contract.model, Registry(self.uri))
+        return ChampionRegistry.of(read_contract(self.contract).contract.model, Registry(self.uri))
 
     @property
     def tables(self) -> LogTables:
@@ -65,7 +65,7 @@ class Watched:
 
     def watcher(self, environment: Mapping[str, str] = os.environ) -> Watcher:
         """A monitor that knows nothing of earlier ones."""
-        return Watcher(read_contract(self.contract), self.titles, environment)
+        return Watcher(read_contract(self.contract), self.champions, environment)
 
     def run(self, now: datetime, environment: Mapping[str, str] = os.environ) -> Run:
         """One look of such a monitor."""
@@ -73,12 +73,12 @@ class Watched:
 
     def journal(self) -> list[Event]:
         """What is noted."""
-        return Journal(self.titles.registry, self.titles.model).entries()
+        return Journal(self.champions.registry, self.champions.model).entries()
 
     @property
     def since(self) -> datetime:
         """When the champion became it."""
-        head = self.titles.ledger.head()
+        head = self.champions.ledger.head()
         assert head is not None
         return datetime.fromisoformat(head.created).astimezone(UTC)
 
@@ -109,7 +109,7 @@ class Watched:
             "digest": ["sha256:x"] * n,
             "role": ["champion"] * n,
             "status": np.where(bad, 500, 200),
-            "milliseconds": [12.0] * n,
+            "latency_ms": [12.0] * n,
             "prediction": pa.array(np.full(n, prediction), mask=bad),
         }
         columns = [

@@ -35,7 +35,7 @@ PERMISSIONS: dict[tuple[str, str], dict[str, str]] = {
     ("release.yml", "comment"): {**READS, "pull-requests": "write"},
     ("release.yml", "release-note"): {"contents": "write"},
     ("release-note.yml", "release-note"): {"contents": "write"},
-    ("figures.yml", "figures"): {**READS, "actions": "read"},
+    ("gate-statistics.yml", "gate-statistics"): {**READS, "actions": "read"},
     ("reviews.yml", "reviews"): {**READS, "actions": "read"},
     ("review.yml", "review"): {**READS, "pull-requests": "read"},
     ("pull-request.yml", "review"): {**READS, "pull-requests": "read"},
@@ -275,7 +275,7 @@ def an_artifact_is_named_by_prefix_and_attempt(files: Files) -> Iterator[str]:
             continue
         given = step["with"].get("name") or step["with"]["pattern"]
         # A caller's own, and one that has no attempts to tell apart from another run's.
-        if given == "${{ inputs.model-artifact }}" or name == "figures.yml":
+        if given == "${{ inputs.model-artifact }}" or name == "gate-statistics.yml":
             continue
         prefixed = "inputs.artifact-prefix" in given or (name not in REUSABLE and given.startswith("weighin-"))
         ends = ("-${{ github.run_attempt }}", "-${{ inputs.attempt || github.run_attempt }}")
@@ -290,10 +290,14 @@ def what_others_could_take_is_kept_for_a_day(files: Files) -> Iterator[str]:
         if not step.get("uses", "").startswith("actions/upload-artifact@"):
             continue
         kept, path = step["with"].get("retention-days"), step["with"]["path"]
-        if name == "figures.yml":  # numbers of runs, which everybody sees anyway
+        if name == "gate-statistics.yml":  # numbers of runs, which everybody sees anyway
             continue
         long = kept == "${{ inputs.retention-days }}" or "inputs.retention-days ||" in str(kept)
-        if kept != 1 and not (long and path.startswith(("reports", "weighin-attestation"))) and path != "figures":
+        if (
+            kept != 1
+            and not (long and path.startswith(("reports", "weighin-attestation")))
+            and path != "gate-statistics"
+        ):
             yield f"{name} {job}: {path}"
 
 
@@ -374,15 +378,15 @@ def looks_wait_for_each_other_and_are_not_cancelled(files: Files) -> Iterator[st
     found = load(files["monitor.yml"])["jobs"]["monitor"].get("concurrency") or {}
     if found.get("cancel-in-progress") is not False or "inputs.contract" not in found.get("group", ""):
         yield "they run at once, or end each other"
-    # A check of the pulse in the same group would wait for a look that hangs, and take the place of one that waits.
-    if "inputs.pulse-at-most > 0 && 'pulse' || 'look'" not in found.get("group", ""):
-        yield "the pulse waits for the look"
+    # A check of the heartbeat in the same group would wait for a look that hangs, and take the place of one that waits.
+    if "inputs.max-heartbeat-age > 0 && 'heartbeat' || 'look'" not in found.get("group", ""):
+        yield "the heartbeat waits for the look"
 
 
 @rule
 def what_a_look_found_is_said_and_kept_before_it_fails(files: Files) -> Iterator[str]:
     done = load(files["monitor.yml"])["jobs"]["monitor"]["steps"]
-    if 'runner" pulse' not in done[-1].get("run", "") or "-artifact@" not in done[-2].get("uses", ""):
+    if 'runner" heartbeat' not in done[-1].get("run", "") or "-artifact@" not in done[-2].get("uses", ""):
         yield "order"
     if "|| code=$?" not in done[-3].get("run", ""):
         yield "the look fails by itself"
@@ -507,7 +511,7 @@ def what_is_attested_is_the_record_that_was_judged_again(files: Files) -> Iterat
 
     done = load(files["attest.yml"])["jobs"]["attest"]["steps"]
     order = [
-        "again" if "weighin predicate reports" in s.get("run", "") else "attest" if s.get("id") == "attest" else ""
+        "again" if "weighin step predicate reports" in s.get("run", "") else "attest" if s.get("id") == "attest" else ""
         for s in done
     ]
     if [o for o in order if o] != ["again", "attest"]:

@@ -87,7 +87,7 @@ class Scenario:
     variables: dict[str, str] = field(default_factory=dict)
     payload: dict[str, Any] = field(default_factory=dict)
     says: tuple[str, ...] = ()
-    sentences: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
     blocking: tuple[str, ...] = ()
     passing_suites: tuple[str, ...] = ()
     champion: str = "1"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import pandas as pd
 import pytest
 
 from support import quick_python, small_project
+from support.evidence_files import ROOT
 from weighin.data.profile import Profile
 
 HOLDOUT = "examples/flights/data/holdout.parquet"
@@ -68,7 +70,7 @@ def test_a_good_challenger_passes_and_is_released(project: Path) -> None:
     assert page.count("data-histogram=") == 16
     assert 'class="curve"' in page
 
-    again = small_project.weighin(project, "verdict", "reports")
+    again = small_project.weighin(project, "step", "verdict", "reports")
     assert again.returncode == 0, again.stderr
 
     alone = subprocess.run(
@@ -139,7 +141,7 @@ def test_an_unknown_column_is_not_evaluated(restored: Path) -> None:
         restored / "model_contract.yaml",
         ("    visib: {type: float", "    wind_gust: {type: float}\n    visib: {type: float"),
     )
-    small_project.weighin(restored, "expectations")
+    small_project.weighin(restored, "contract", "sync")
     not_evaluated(restored, "out-unknown", "performance", "no column wind_gust")
 
 
@@ -153,9 +155,9 @@ def test_an_empty_frame_passes_no_data_quality_check(restored: Path) -> None:
 
 
 def test_data_that_change_after_they_were_resolved_are_not_evaluated(restored: Path) -> None:
-    assert small_project.weighin(restored, "resolve").returncode == 0
+    assert small_project.weighin(restored, "step", "resolve").returncode == 0
     pd.read_parquet(restored / HOLDOUT).iloc[1:].to_parquet(restored / HOLDOUT, index=False)
-    small_project.weighin(restored, "judge", "performance", "--out", "out-changed")
+    small_project.weighin(restored, "step", "judge", "performance", "--out", "out-changed")
     found = json.loads((restored / "out-changed/performance/outcomes.json").read_text())["outcomes"]
     assert {o["status"] for o in found} == {"not_evaluated"}
 
@@ -228,3 +230,15 @@ def test_without_an_engine_the_docker_runner_says_so(project: Path) -> None:
     )
     assert done.returncode == 7
     assert json.loads((project / "out-engine/verdict.json").read_text())["status"] == "not_evaluated"
+
+
+def test_python_does_what_the_command_does(project: Path) -> None:
+    page = re.findall(r"```python\n(.*?)```", (ROOT / "docs/api.md").read_text(), re.DOTALL)[0]
+    (project / "run_validate.py").write_text(page)
+    done = quick_python.run(["run_validate.py"], project)
+    verdict = json.loads((project / "reports/verdict.json").read_text())
+    assert done.stdout.splitlines() == [
+        f"{verdict['status']} {verdict['exit_code']} reports/report.html",
+        *verdict["messages"],
+    ]
+    assert (verdict["status"], verdict["exit_code"]) == ("not_evaluated", 7), done.stderr

@@ -22,7 +22,7 @@ ROWS = 60
 CHECK = ERRORS.replace("1000", str(ROWS))
 MONITOR = {
     "log": {"path": "log"},
-    "watch": [{"window": {"rows": ROWS, "rows_at_least": ROWS}, "errors_at_most": 0.1, "then": "rollback"}],
+    "watch": [{"window": {"rows": ROWS, "rows_at_least": ROWS}, "error_rate_at_most": 0.1, "action": "rollback"}],
 }
 
 
@@ -60,7 +60,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
             promoted(uri, version, tmp_path, record=RECORD)
         folder = tmp_path / "project"
         shutil.copytree(ROOT / ".github/workflows", folder / ".github/workflows")
-        for name in ("monitor.yml", "monitor-pulse.yml"):
+        for name in ("monitor.yml", "monitor-heartbeat.yml"):
             text = (ROOT / "examples/caller" / name).read_text()
             called = f"OWNER/weigh-in/.github/workflows/monitor.yml@{'0' * 40}"
             assert called in text
@@ -75,14 +75,14 @@ def test_a_calm_look_is_green_its_pulse_is_seen_and_an_alarm_is_red_and_rolled_b
     ran = project.run("call-monitor.yml", 1)
     assert ran.code == 0, ran.log[-5000:]
     assert f"{NAME} version 2: calm" in ran.summary
-    assert "Last look: **20" in ran.summary
+    assert "Last run: **20" in ran.summary
     kept = ran.artifacts["weighin-monitor-1"]
-    assert ran.read("weighin-monitor-1", "monitor.json")["state"] == "calm"
+    assert ran.read("weighin-monitor-1", "monitor.json")["state"] == "ok"
     assert f"{NAME} version 2: calm" in (kept / "monitor.html").read_text()
 
-    ran = project.run("call-monitor-pulse.yml", 2)
+    ran = project.run("call-monitor-heartbeat.yml", 2)
     assert ran.code == 0, ran.log[-5000:]
-    assert "the last look was 0." in ran.summary
+    assert "the last run was 0." in ran.summary
 
     project.watched.answers(last, 4 * ROWS, "2", every=0.01, failing=0.5)
     ran = project.run("call-monitor.yml", 3)
@@ -90,6 +90,6 @@ def test_a_calm_look_is_green_its_pulse_is_seen_and_an_alarm_is_red_and_rolled_b
     assert "People have to look" in ran.summary, ran.log[-5000:]
     assert f"rollback: rolled back from version 2 to version 1: {CHECK} broke their limits" in ran.summary
     assert "weighin-monitor-3" in ran.artifacts
-    head = project.watched.titles.ledger.head()
+    head = project.watched.champions.ledger.head()
     assert head is not None
     assert (head.action, head.after) == ("rollback", "1")

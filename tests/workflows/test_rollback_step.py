@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support import workflow_step
-from weighin.cli.arguments import parser
+from weighin.cli import parser
 
 STEP = workflow_step.named("rollback.yml", "Make the earlier version champion again")
 GIVEN = {
@@ -35,7 +35,7 @@ def test_inputs_are_words_of_the_command_and_only_true_is_an_emergency(
     (call,) = result.calls
     command = call[call.index("--") + 1 :]
     assert command[:2] == ["weighin", "rollback"]
-    taken = parser().parse_args(command[1:])
+    taken = parser(command[1:]).parse_args(command[1:])
     assert taken.emergency is (emergency == "true")
     assert (taken.to or "", taken.owner, taken.reason) == (version, GIVEN["OWNER"], GIVEN["REASON"])
     assert not (tmp_path / "owned").exists()

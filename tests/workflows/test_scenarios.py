@@ -130,7 +130,7 @@ ALL: tuple[Scenario, ...] = (
         "the container of a suite's own tests is killed",
         "not_evaluated",
         change=written(SUITE_FILE, "import os, signal\n\nos.kill(os.getppid(), signal.SIGKILL)\nos._exit(0)\n"),
-        sentences=("custom/own tests and metrics of explainability", "job suites ended as failure"),
+        messages=("custom/own tests and metrics of explainability", "job suites ended as failure"),
     ),
     Scenario(
         "the job of the suites is skipped",
@@ -138,13 +138,13 @@ ALL: tuple[Scenario, ...] = (
         change=edited(
             VALIDATE, ("needs.resolve.result == 'success' && needs.predict.result == 'success' }}", "false }}")
         ),
-        sentences=("job suites ended as skipped", "suite explainability:"),
+        messages=("job suites ended as skipped", "suite explainability:"),
     ),
     Scenario(
         "a suite's artifact is missing",
         "not_evaluated",
         change=before_upload(f"rm {EVIDENCE}"),
-        sentences=("suite explainability:",),
+        messages=("suite explainability:",),
     ),
     Scenario(
         "a caller in another repository, whose own extra test passes",
@@ -183,7 +183,7 @@ ALL: tuple[Scenario, ...] = (
             ("cp -r trained/. /weighin/registry/", "ln -s /proc/self/environ /weighin/registry/environment"),
         ),
         payload={"pull_request": {"head": {"ref": "topic", "repo": {"full_name": act.REPOSITORY}}}},
-        sentences=("subject.json",),
+        messages=("subject.json",),
         champion="",
     ),
     Scenario(
@@ -212,7 +212,7 @@ ALL: tuple[Scenario, ...] = (
                 '      build: true\n      candidate: \'--work=/tmp "; touch "$GITHUB_WORKSPACE/owned" #$(id)\'\n',
             ),
         ),
-        sentences=("subject.json",),
+        messages=("subject.json",),
     ),
     Scenario(
         "an image that is named by a tag",
@@ -222,8 +222,8 @@ ALL: tuple[Scenario, ...] = (
         champion="",
     ),
     Scenario(
-        # Not `failed`: the suite's p-value is of the limit that the pull request has, and Holm's correction takes blame
-        # away where that is all there is. It blocks by the limit of the base.
+        # Not `failed`: the suite's p-value is of the limit that the pull request has, and Holm's adjustment does not
+        # confirm a failure by that alone. It blocks by the limit of the base.
         "a pull request that relaxes the limit which its model breaks",
         "inconclusive",
         "pull request",
@@ -285,8 +285,8 @@ def test_scenario(scenario: Scenario, runs: dict[str, Future[act.Ran]]) -> None:
         return
     verdict = json.loads((verdict_folder / "verdict.json").read_text())
     assert verdict["status"] == scenario.status, shown
-    for text in scenario.sentences:
-        assert any(text in sentence for sentence in verdict["sentences"]), verdict["sentences"][:5]
+    for text in scenario.messages:
+        assert any(text in sentence for sentence in verdict["messages"]), verdict["messages"][:5]
     # The summary is that of the verdict, and says so in its first line.
     summary = (verdict_folder / "summary.md").read_text()
     assert summary.strip() in ran.summary

@@ -134,7 +134,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "looks_wait_for_each_other_and_are_not_cancelled",
         "monitor.yml",
-        "${{ inputs.pulse-at-most > 0 && 'pulse' || 'look' }}-",
+        "${{ inputs.max-heartbeat-age > 0 && 'heartbeat' || 'run' }}-",
         "",
     ),
     ("what_a_look_found_is_said_and_kept_before_it_fails", "monitor.yml", " || code=$?", ""),
@@ -257,7 +257,7 @@ def test_the_workflows_are_those_that_are_documented() -> None:
         "attest.yml",
         "ci.yml",
         "comment.yml",
-        "figures.yml",
+        "gate-statistics.yml",
         "image.yml",
         "monitor.yml",
         "promote.yml",

@@ -5,14 +5,52 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
 
-from weighin.cli.arguments import parser
+from weighin import __version__
+from weighin.cli.parser import Parser
 from weighin.errors import INTERNAL_ERROR, WeighinError
 from weighin.github.escape import visible
 from weighin.untrusted.redact import reduced
 
 KEPT = "\n"
+COMMANDS = {
+    "validate": ("validate", "predict, run the suites, print the verdict"),
+    "promote": ("release", "move the champion's alias, if everything passed"),
+    "rollback": ("release", "make an earlier version champion again"),
+    "history": ("release", "show who was champion, since when, by whom, on what evidence"),
+    "approve": ("release", "sign that a record may be acted on"),
+    "import": ("release", "copy a version that was promoted elsewhere, and make it champion here"),
+    "deploy": ("release", "let the servers load the champion, and verify that they serve it"),
+    "verify": ("verify", "check whether a record holds; needs no network"),
+    "keygen": ("verify", "make a key to sign records with"),
+    "contract": ("contract", "check a contract, print its schema, sync the Great Expectations suite"),
+    "drift": ("drift", "compare two tables, or the contract's, without a model"),
+    "profile": ("drift", "count the contract's reference once, for later drift checks"),
+    "serve": ("serve", "serve the champion, and log its predictions"),
+    "monitor": ("monitor", "evaluate the prediction log, and alert, request a training, or roll back"),
+    "canary": ("canary", "evaluate a canary once: move on, go back, or wait"),
+    "log": ("serve", "append labels to the prediction log"),
+    "holdout": ("holdout", "show the uses of the sealed holdout: taken, left, closed"),
+    "doctor": ("doctor", "check whether a repository is set up as docs/adopting.md says"),
+    "step": ("steps", "one step of a validation, for workflows"),
+}
+"""Command -> module of this package, and help. Only the module of the command that runs is imported."""
+
+
+def parser(argv: Sequence[str]) -> Parser:
+    """Return the parser of a command line, with the arguments of the one command that it names."""
+    top = Parser(prog="weighin", description="Decide, with evidence, whether a model version may become champion.")
+    top.add_argument("--version", action="version", version=f"weighin {__version__}")
+    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    named = next((word for word in argv if not word.startswith("-")), "")
+    for name, (module, what) in COMMANDS.items():
+        command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        if name == named:
+            import_module(f"weighin.cli.{module}").COMMANDS[name](command)
+    return top
 
 
 def must_be_encodable(*streams: object) -> None:
@@ -43,11 +81,9 @@ def main(argv: list[str] | None = None, leave: Callable[[WeighinError], None] = 
     """
     environment()
     must_be_encodable(sys.stdout, sys.stderr)
-    given = parser().parse_args(argv)
-    from weighin.cli import commands
-
+    given = parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
     try:
-        return int(getattr(commands, given.command.replace("-", "_"))(given))
+        return int(given.run(given))
     except WeighinError as error:
         if given.debug:
             raise

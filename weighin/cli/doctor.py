@@ -8,12 +8,22 @@ import os
 import re
 from pathlib import Path
 
+from weighin.cli.parser import contract_argument, example
 from weighin.errors import ContractError
 
 INCONCLUSIVE = 6
 
 
-def doctor(given: argparse.Namespace) -> int:
+def add_doctor(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin doctor`."""
+    command.add_argument("--repository", default="", metavar="OWNER/REPO", help="ask GitHub about its settings as well")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    contract_argument(command)
+    example(command, "GITHUB_TOKEN=... weighin doctor --repository octocat/flight-delay")
+    command.set_defaults(run=run_doctor)
+
+
+def run_doctor(given: argparse.Namespace) -> int:
     """Print a line for each finding; 1 where something is missing, 6 where something could not be told, else 0."""
     from weighin.doctor import CANNOT_TELL, MISSING, check_files, check_settings
     from weighin.doctor.callers import read_workflows
@@ -41,3 +51,6 @@ def doctor(given: argparse.Namespace) -> int:
         print(finding)
     print(", ".join(f"{n} {status}" for status, n in counts.items()))
     return code
+
+
+COMMANDS = {"doctor": add_doctor}

@@ -1,4 +1,4 @@
-"""`weighin drift` and `weighin profile`: tables without a model."""
+"""`weighin drift` and `weighin profile`: compare tables without a model, and store the counts of one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from weighin.canonical import write_json
+from weighin.cli.parser import contract_argument, example
 from weighin.contract import Check, read_contract
 from weighin.contract.checks import KS_CELLS, DriftRule, checks, cut, drift_columns
 from weighin.contract.reading import ContractFile
@@ -23,15 +24,43 @@ from weighin.data.profile import Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.errors import ContractError, NotEvaluated
-from weighin.outcome import Direction, Limit, Outcome, Unmeasured, blame, decide, gate
+from weighin.outcome import Direction, Limit, Outcome, Unmeasured, confirm_failures, decide, gate
 from weighin.record.decision import EXIT
 from weighin.record.outcomes import encode_outcome
 from weighin.resolve.datasets import relation
 from weighin.stats.intervals import Undefined
 from weighin.suites.drift import compared
 
+MEASURES = ("psi", "jensen_shannon", "total_variation", "kolmogorov_smirnov")
 
-def drift(given: argparse.Namespace) -> int:
+
+def add_drift(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin drift`."""
+    command.add_argument("reference", nargs="?", help="files, or a profile that `weighin profile` wrote (.json)")
+    command.add_argument("current", nargs="?", help="files")
+    command.add_argument("--threshold", type=float, help="limit of the distance; default the contract's, or 0.1")
+    command.add_argument("--measure", choices=MEASURES, default="psi", help="the distance (%(default)s)")
+    command.add_argument("--bins", type=int, default=10, help="quantile bins of a number (%(default)s)")
+    command.add_argument("--group", help="rows that share this column's value are not independent")
+    command.add_argument("--columns", help="only these, with commas between; default all but the group")
+    command.add_argument("--alpha", type=float, default=0.05, help="one-sided error of every interval (%(default)s)")
+    command.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb", help="reads files (%(default)s)")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes as JSON")
+    command.add_argument("--report", type=Path, metavar="FILE", help="write them as a page")
+    contract_argument(command)
+    example(command, "weighin drift january.parquet february.parquet --measure psi --threshold 0.2")
+    command.set_defaults(run=run_drift)
+
+
+def add_profile(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin profile`."""
+    contract_argument(command)
+    command.add_argument("--out", type=Path, metavar="FILE", help="write the profile")
+    command.add_argument("--store", metavar="MODEL", help="store it with models:/NAME/VERSION")
+    command.set_defaults(run=run_profile)
+
+
+def run_drift(given: argparse.Namespace) -> int:
     """Print how far every column has moved; returns the exit code of the worst. Predictions take no part."""
     if (given.reference is None) != (given.current is None):
         raise ContractError("give both tables, or none for those of the contract", "weighin drift")
@@ -43,7 +72,7 @@ def drift(given: argparse.Namespace) -> int:
         except (NotEvaluated, Undefined) as error:
             found = Unmeasured(check.id, str(error))
         outcomes.append(decide(found, check.limit))
-    outcomes = blame(outcomes, listed[0].limit.alpha) if listed else []
+    outcomes = confirm_failures(outcomes, listed[0].limit.alpha) if listed else []
     status = gate(outcomes)
     _print(outcomes, before, after)
     print(
@@ -126,7 +155,7 @@ def counted(file: ContractFile, dataset: str, moment: datetime, like: Profile | 
     return profile(relation(file, dataset, moment), columns, contract.group, like)
 
 
-def store(given: argparse.Namespace) -> int:
+def run_profile(given: argparse.Namespace) -> int:
     """Count the reference, write the profile, store it with a version."""
     from weighin.registry.mlflow import Registry
     from weighin.registry.profiles import STORED
@@ -160,3 +189,6 @@ def _print(outcomes: list[Outcome], before: Profile, after: Profile) -> None:
 def _plain(text: str) -> str:
     """Names of columns are data: nothing of them may steer a terminal."""
     return "".join(c if c.isprintable() else "�" for c in text)
+
+
+COMMANDS = {"drift": add_drift, "profile": add_profile}

@@ -1,4 +1,4 @@
-"""`weighin monitor`: one look at the prediction log, or a look every few minutes until it is told to end."""
+"""`weighin monitor`: one evaluation of the prediction log, or a run every few minutes until it is told to end."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pathlib import Path
 from types import FrameType
 
 from weighin.canonical import write_json
-from weighin.cli.release import titles_of
+from weighin.cli.parser import contract_argument, example
+from weighin.cli.release import champions_of
 from weighin.contract import read_contract
 from weighin.errors import ContractError, WeighinError
 from weighin.monitor.health import Health
-from weighin.monitor.history import history, last_pulse
+from weighin.monitor.history import history, last_heartbeat
 from weighin.monitor.prometheus import exposition, push, write_textfile
 from weighin.monitor.result import EXIT_CODES, Run, document
 from weighin.monitor.run import Watcher
@@ -27,44 +28,61 @@ from weighin.report.monitor import page
 HOUR = timedelta(hours=1)
 
 
-def monitor(given: argparse.Namespace) -> int:
-    """Look, and do what follows."""
-    titles, file = titles_of(given), read_contract(given.contract)
+def add_monitor(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin monitor`."""
+    contract_argument(command)
+    command.add_argument("--out", type=Path, default=Path("reports"), help="folder of monitor.json and monitor.html")
+    command.add_argument("--every", action="store_true", help="again and again, as often as the contract says")
+    command.add_argument("--health-port", type=int, metavar="PORT", help="with --every: answer /alive and /ready")
+    command.add_argument("--textfile", type=Path, metavar="FILE", help="write metrics for Prometheus' node exporter")
+    command.add_argument("--pushgateway", metavar="URL", help="push them to a Prometheus Pushgateway")
+    command.add_argument("--max-heartbeat-age", type=float, metavar="MINUTES", help="only say when the last run was")
+    command.add_argument("--dry-run", action="store_true", help="evaluate, and neither act nor write anything")
+    example(command, "weighin monitor --textfile /var/lib/node_exporter/weighin.prom")
+    command.set_defaults(run=run_monitor)
+
+
+def run_monitor(given: argparse.Namespace) -> int:
+    """Evaluate, and act on the result."""
+    champions, file = champions_of(given), read_contract(given.contract)
     if file.contract.monitor is None:
         raise ContractError("the contract has no `monitor`", str(file.path), "Say what is to be watched.")
-    if given.pulse_at_most is not None:
-        return _pulse(given, last_pulse(titles.registry, titles.model))
-    watcher = Watcher(file, titles, os.environ)
+    if given.max_heartbeat_age is not None:
+        return _heartbeat(given, last_heartbeat(champions.registry, champions.model))
+    watcher = Watcher(file, champions, os.environ)
     if not given.every:
-        return EXIT_CODES[_look(watcher, given).state]
+        return EXIT_CODES[_run_once(watcher, given).state]
     return _loop(watcher, given)
 
 
-def _pulse(given: argparse.Namespace, last: datetime | None) -> int:
+def _heartbeat(given: argparse.Namespace, last: datetime | None) -> int:
     minutes = (datetime.now(UTC) - last) / timedelta(minutes=1) if last else None
-    said = "nobody ever looked" if minutes is None else f"the last look was {minutes:.1f} minutes ago"
+    said = "nobody ever looked" if minutes is None else f"the last run was {minutes:.1f} minutes ago"
     print(said)
-    if minutes is None or minutes > given.pulse_at_most:
-        print(f"weighin: {said}, at most {given.pulse_at_most:g} are allowed. Is the monitor running?", file=sys.stderr)
+    if minutes is None or minutes > given.max_heartbeat_age:
+        print(
+            f"weighin: {said}, at most {given.max_heartbeat_age:g} are allowed. Is the monitor running?",
+            file=sys.stderr,
+        )
         return 1
     return 0
 
 
-def _look(watcher: Watcher, given: argparse.Namespace) -> Run:
-    """One look, said and written. A page or a document of an earlier look never stands for this one."""
+def _run_once(watcher: Watcher, given: argparse.Namespace) -> Run:
+    """One run, said and written. A page or a document of an earlier run never stands for this one."""
     out: Path = given.out
     for name in ("monitor.json", "monitor.html"):
         (out / name).unlink(missing_ok=True)
     run = watcher.run(datetime.now(UTC), dry_run=given.dry_run)
     value = document(run)
     write_json(out / "monitor.json", value)
-    titles = watcher.titles
-    seen = history(titles.registry, titles.model, titles.ledger.entries(), run.journal.events)
+    champions = watcher.champions
+    seen = history(champions.registry, champions.model, champions.ledger.entries(), run.journal.events)
     (out / "monitor.html").write_text(page(value, seen), encoding="utf-8")
     metrics = exposition(value)
     for problem in (
         write_textfile(given.textfile, metrics) if given.textfile else "",
-        push(given.pushgateway, metrics, titles.model) if given.pushgateway else "",
+        push(given.pushgateway, metrics, champions.model) if given.pushgateway else "",
     ):
         if problem:
             print(f"weighin: {problem}", file=sys.stderr, flush=True)
@@ -85,12 +103,12 @@ def said(run: Run) -> list[str]:
         if outcome.status.value != "passed":
             word = "alarm" if outcome.check in alarms else outcome.status.value
             lines.append(f"  {word}: {outcome.check}: {outcome.reason}")
-    lines += [f"  {e.kind}: {e.said}" for e in run.new if e.said]
+    lines += [f"  {e.kind}: {e.message}" for e in run.new if e.message]
     return [*lines, *(f"  note: {p}" for p in run.problems)]
 
 
 def _loop(watcher: Watcher, given: argparse.Namespace) -> int:
-    """Look every few minutes; what goes wrong at one look is said, and the next comes all the same."""
+    """Run every few minutes; what goes wrong at one run is said, and the next comes all the same."""
     every = timedelta(minutes=watcher.monitor.evidence.every_minutes)
     ended = threading.Event()
 
@@ -105,8 +123,8 @@ def _loop(watcher: Watcher, given: argparse.Namespace) -> int:
         while not ended.is_set():
             began = health.begin()
             try:
-                _look(watcher, given)
-                health.looked()
+                _run_once(watcher, given)
+                health.succeeded()
                 if began - kept >= HOUR and not given.dry_run:
                     kept = began
                     keep(LogTables.of(watcher.file), began)
@@ -114,3 +132,6 @@ def _loop(watcher: Watcher, given: argparse.Namespace) -> int:
                 print(f"weighin: {error}", file=sys.stderr, flush=True)
             ended.wait(max(0.0, (began + every - datetime.now(UTC)).total_seconds()))
     return 0
+
+
+COMMANDS = {"monitor": add_monitor}

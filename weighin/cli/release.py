@@ -1,4 +1,4 @@
-"""Who is champion, and was, and is to be again: `weighin rollback`, `history`, `deploy`, `serve --follow`."""
+"""`weighin promote`, `rollback`, `history`, `approve`, `import`, `deploy`: who is champion, was, and is to be again."""
 
 from __future__ import annotations
 
@@ -9,27 +9,100 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weighin.contract import read_contract
+from weighin.cli.parser import (
+    attestation_arguments,
+    contract_argument,
+    dry_run_argument,
+    example,
+    identity_arguments,
+    reports_arguments,
+    trusted_key_argument,
+)
 from weighin.errors import ContractError, EvidenceError, PromotionError
-from weighin.registry.champion import Titles
-from weighin.registry.mlflow import Registry
 
 if TYPE_CHECKING:
     from weighin.record.history import Checked
+    from weighin.registry.champion import ChampionRegistry
 
 
-def titles_of(given: argparse.Namespace) -> Titles:
-    """The champion of the contract's model."""
-    return Titles.of(read_contract(given.contract).contract.model, Registry())
+def add_promote(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin promote`."""
+    reports_arguments(command)
+    dry_run_argument(command)
+    attestation_arguments(command, "attestation of the record, without which nothing is moved")
+    example(command, "WEIGHIN_SIGNING_KEY=release.key weighin promote reports")
+    command.set_defaults(run=run_promote)
 
 
-def rollback(given: argparse.Namespace) -> int:
+def add_rollback(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin rollback`."""
+    contract_argument(command)
+    command.add_argument("--to", default="", metavar="VERSION", help="default: the one before the present champion")
+    command.add_argument("--owner", default="", help="who answers for it")
+    command.add_argument("--reason", default="", help="why")
+    command.add_argument("--emergency", action="store_true", help="also to a version that was not gated")
+    dry_run_argument(command)
+    example(command, 'weighin rollback --owner "on-call" --reason "error rate of version 8"')
+    command.set_defaults(run=run_rollback)
+
+
+def add_history(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin history`."""
+    contract_argument(command)
+    command.add_argument("--json", action="store_true", help="as JSON")
+    trusted_key_argument(command, "who must have signed each promotion (repeatable)")
+    command.add_argument(
+        "--witness", type=Path, action="append", default=[], metavar="FILE",
+        help="a record that was kept elsewhere, signed or not: its entry must still be there (repeatable)",
+    )  # fmt: skip
+    identity_arguments(command)
+    command.add_argument("--restore", action="store_true", help="move aliases back that somebody moved by hand")
+    example(command, "weighin history --trusted-key release.key.pub")
+    command.set_defaults(run=run_history)
+
+
+def add_approve(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin approve`."""
+    command.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="(%(default)s)")
+    command.add_argument("--comment", default="", help="why")
+    command.set_defaults(run=run_approve)
+
+
+def add_import(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin import`."""
+    command.add_argument("version", help="models:/NAME/VERSION there")
+    command.add_argument("--source", required=True, metavar="URI", help="the registry there, or `same`")
+    trusted_key_argument(command, "who signs there (repeatable)")
+    dry_run_argument(command)
+    contract_argument(command)
+    example(command, "weighin import models:/flight-delay/7 --source https://dev.example --trusted-key dev.pub")
+    command.set_defaults(run=run_import)
+
+
+def add_deploy(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin deploy`."""
+    contract_argument(command)
+    command.add_argument("--check", action="store_true", help="only ask the servers what they serve")
+    command.set_defaults(run=run_deploy)
+
+
+def champions_of(given: argparse.Namespace) -> ChampionRegistry:
+    """Return the champion of the contract's model."""
+    from weighin.contract import read_contract
+    from weighin.registry.champion import ChampionRegistry
+    from weighin.registry.mlflow import Registry
+
+    return ChampionRegistry.of(read_contract(given.contract).contract.model, Registry())
+
+
+def run_rollback(given: argparse.Namespace) -> int:
     """Make an earlier version champion again."""
+    from weighin.contract import read_contract
     from weighin.release.rollback import rollback as go_back
 
-    titles, spec = titles_of(given), read_contract(given.contract).contract.deploy
+    champions, spec = champions_of(given), read_contract(given.contract).contract.deploy
     done = go_back(
-        titles,
+        champions,
         given.to,
         owner=given.owner,
         reason=given.reason,
@@ -38,10 +111,10 @@ def rollback(given: argparse.Namespace) -> int:
         spec=spec,
     )
     if done.before == done.after:
-        print(f"`{titles.champion}` of {titles.model} is version {done.after} already")
+        print(f"`{champions.champion}` of {champions.model} is version {done.after} already")
     else:
         word = "would move" if done.entry is None else "moved"
-        print(f"`{titles.champion}` of {titles.model} {word}: version {done.before} -> version {done.after}")
+        print(f"`{champions.champion}` of {champions.model} {word}: version {done.before} -> version {done.after}")
     if done.entry is not None and done.entry.emergency:
         print("EMERGENCY: to a version that was not gated, or has changed since.")
     if done.proof:
@@ -51,94 +124,85 @@ def rollback(given: argparse.Namespace) -> int:
     return 0
 
 
-def deploy(given: argparse.Namespace) -> int:
+def run_deploy(given: argparse.Namespace) -> int:
     """Tell the servers to load the champion, and ask them until they do."""
-    from weighin.release.deploy import bring, prove
+    from weighin.contract import read_contract
+    from weighin.release.deploy import deploy_and_verify, verify_served_model
 
-    titles, file = titles_of(given), read_contract(given.contract)
+    champions, file = champions_of(given), read_contract(given.contract)
     spec = file.contract.deploy
     if spec is None:
         raise ContractError("the contract has no `deploy`", str(file.path), "Say how servers prove whom they serve.")
-    head, champion = titles.settle(look_only=given.check)
+    head, champion = champions.reconcile(look_only=given.check)
     if head is None:
-        raise PromotionError("nothing was promoted yet, so no digest is known", titles.model, "Promote a version.")
-    proof = prove(spec, head.artifact) if given.check else bring(titles, head, spec)
+        raise PromotionError("nothing was promoted yet, so no digest is known", champions.model, "Promote a version.")
+    proof = verify_served_model(spec, head.artifact) if given.check else deploy_and_verify(champions, head, spec)
     print(f"version {champion} {proof.digest}: {proof.answers} answers in a row, after {proof.seconds:g} s")
     return 0
 
 
-def accept(given: argparse.Namespace) -> int:
+def run_import(given: argparse.Namespace) -> int:
     """Copy a version that was promoted elsewhere, with its record, and make it champion here."""
+    from weighin.contract import read_contract
     from weighin.record.signature import trusted_key
-    from weighin.release.import_version import accept as receive
+    from weighin.release.import_version import import_version as receive
 
-    titles, file = titles_of(given), read_contract(given.contract)
-    source = titles.registry if given.source == "same" else Registry(given.source)
+    champions, file = champions_of(given), read_contract(given.contract)
+    from weighin.registry.mlflow import Registry
+
+    source = champions.registry if given.source == "same" else Registry(given.source)
     keys = [trusted_key(path) for path in given.trusted_key]
-    done = receive(file, titles, source, given.version, keys, dry_run=given.dry_run)
+    done = receive(file, champions, source, given.version, keys, dry_run=given.dry_run)
     word = "would move" if done.entry is None else "moved"
     print(f"{given.version} is version {done.version or '(not copied yet)'} of {done.model}, record {done.record}")
     print(
-        f"`{titles.champion}` of {done.model} {word}: version {done.before or 'none'} -> {done.version or 'the copy'}"
+        f"`{champions.champion}` of {done.model} {word}: version {done.before or 'none'} -> "
+        f"{done.version or 'the copy'}"
     )
     return 0
 
 
-def serve_champion(given: argparse.Namespace) -> int:
-    """Serve the champion, and at SIGHUP the champion of then."""
-    from weighin.prediction_log.sinks import sink_for
-    from weighin.prediction_log.tables import LogTables
-    from weighin.serving.follow import follow
-
-    file = read_contract(given.contract)
-    log = None if file.contract.monitor is None else LogTables.of(file)
-    if log is not None:
-        # Now, while somebody looks, rather than in a worker's log.
-        sink_for(log)
-    return follow(titles_of(given), given.host, given.port, given.pid_file, log)
-
-
-def history(given: argparse.Namespace) -> int:
+def run_history(given: argparse.Namespace) -> int:
     """Who was champion, since when, by whom, and on what evidence; 1 where something of it does not hold."""
     from weighin.record.attestation import Attestation, Identity
     from weighin.record.history import check_history, check_witness
     from weighin.record.signature import trusted_key
 
-    titles, trusted = titles_of(given), [trusted_key(path) for path in given.trusted_key]
+    champions, trusted = champions_of(given), [trusted_key(path) for path in given.trusted_key]
     if given.restore:
-        titles.settle(restore=True)
+        champions.reconcile(restore=True)
     attestation = None
     if given.issuer or given.workflow:
         # Its bundle is the one that is kept for each entry.
-        who = Identity.of(given.issuer, given.workflow, given.repository)
-        attestation = Attestation(Path(), who, given.trusted_root)
-    checked = check_history(titles, trusted, attestation)
+        actor = Identity.of(given.issuer, given.workflow, given.repository)
+        attestation = Attestation(Path(), actor, given.trusted_root)
+    checked = check_history(champions, trusted, attestation)
     if given.json:
         listed = [
             {**asdict(c.entry), "sum": c.entry.sum, "problems": c.problems, "signed_by": c.signed_by} for c in checked
         ]
         print(json.dumps(listed, indent=1))
     else:
-        _table(titles, checked)
+        _table(champions, checked)
     wrong = [f"entry {c.entry.number}: {problem}" for c in checked for problem in c.problems]
     for path in given.witness:
         try:
-            entry = check_witness(path, titles, trusted)
+            entry = check_witness(path, champions, trusted)
         except EvidenceError as error:
             wrong.append(str(error))
         else:
             print(f"{path}: entry {entry.number} is as it was signed" if trusted else f"{path}: entry {entry.number}")
     for sentence in wrong:
         print(f"weighin: {_printable(sentence)}", file=sys.stderr)
-    titles.settle(look_only=True)
+    champions.reconcile(look_only=True)
     return 1 if wrong else 0
 
 
-def _table(titles: Titles, checked: list[Checked]) -> None:
+def _table(champions: ChampionRegistry, checked: list[Checked]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{titles.model}: who was `{titles.champion}`", title_justify="left")
+    table = Table(title=f"{champions.model}: who was `{champions.champion}`", title_justify="left")
     for column in ("entry", "when", "what", "version", "by", "record", "evidence", "since the anchor", "served", "why"):
         table.add_column(column)
     for c in checked:
@@ -148,7 +212,7 @@ def _table(titles: Titles, checked: list[Checked]) -> None:
         why = f"{e.reason} ({e.owner})" if e.owner else e.reason
         version, change = f"{e.before or 'none'} → {e.after}", e.change.replace("performance/", "")
         evidence = "DOES NOT HOLD" if c.problems else f"signed {c.signed_by[:19]}" if c.signed_by else "holds"
-        cells = (str(e.number), e.created, what, version, e.who, e.record[:19], evidence, change, e.served, why)
+        cells = (str(e.number), e.created, what, version, e.actor, e.record[:19], evidence, change, e.served, why)
         table.add_row(*(_inert(cell) for cell in cells), style=style)
     Console().print(table)
 
@@ -162,3 +226,53 @@ def _inert(cell: str) -> str:
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def run_promote(given: argparse.Namespace) -> int:
+    """Move the champion's alias, and print what was moved."""
+    from weighin.cli.verify import attestation_of
+    from weighin.record.signature import signer
+    from weighin.registry.location import is_embedded, tracking_uri
+    from weighin.verdict.promote import promote
+
+    done = promote(
+        given.contract,
+        reports=given.reports,
+        work=given.work,
+        by=signer(),
+        attestation=attestation_of(given),
+        image=given.image,
+        dry_run=given.dry_run,
+    )
+    word = "would move" if given.dry_run else "already stands" if done.already else "moved"
+    how = f"signed by {done.signed_by}" if done.signed_by else "unsigned"
+    how += f", attested by {done.attested_by}" if done.attested_by else ""
+    print(f"`{done.alias}` of {done.model} {word}: version {done.before or 'none'} -> version {done.after} ({how})")
+    if done.entry:
+        # In the log of the job it is a witness that whoever rewrites the registry does not reach.
+        print(f"Entry {done.entry} of the ledger, {done.ledger_head}")
+    if is_embedded(tracking_uri()):
+        print("The registry is a file of this machine: the alias moved here and nowhere else.")
+    return 0
+
+
+def run_approve(given: argparse.Namespace) -> int:
+    """Sign that a record may be acted on."""
+    from weighin.record.signature import KEY, signer
+    from weighin.release.approval import approve as sign
+
+    by = signer()
+    if by is None:
+        raise ContractError("no key to approve with", KEY, "Make one: weighin keygen FILE.")
+    print(sign(given.record, by, given.comment))
+    return 0
+
+
+COMMANDS = {
+    "promote": add_promote,
+    "rollback": add_rollback,
+    "history": add_history,
+    "approve": add_approve,
+    "import": add_import,
+    "deploy": add_deploy,
+}

@@ -1,21 +1,39 @@
-"""The commands about who made something: verify a record, verify who built an image, say what is to be attested."""
+"""`weighin verify` and `weighin keygen`: whether a record holds, and a key to sign records with."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from weighin.canonical import write_json
-from weighin.errors import ContractError, NotEvaluated
-from weighin.record.attestation import Attestation, Identity
-from weighin.record.attestation import predicate as head
+from weighin.cli.parser import attestation_arguments, example, trusted_key_argument
+from weighin.errors import ContractError
 
-PREDICATE = "predicate.json"
+if TYPE_CHECKING:
+    from weighin.record.attestation import Attestation
+
+
+def add_verify(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin verify`."""
+    command.add_argument("record", type=Path, help="record.json, or record.dsse.json, which is signed")
+    trusted_key_argument(command, "a public key (repeatable)")
+    command.add_argument("--digest", default="", help="sha256:<hex> of the record, where it is known from elsewhere")
+    attestation_arguments(command, "attestation of the record, a Sigstore bundle")
+    example(command, "weighin verify reports/record.dsse.json --trusted-key release.key.pub")
+    command.set_defaults(run=run_verify)
+
+
+def add_keygen(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin keygen`."""
+    command.add_argument("file", type=Path, help="where the private key goes; the public one goes to FILE.pub")
+    command.set_defaults(run=run_keygen)
 
 
 def attestation_of(given: argparse.Namespace) -> Attestation | None:
-    """The attestation that is demanded, or None. Errors: `ContractError` for an identity that is not told in full."""
+    """Return the attestation that is demanded, or None. Errors: `ContractError` for an incomplete identity."""
+    from weighin.record.attestation import Attestation, Identity
+
     if given.attestation is None:
         for name in ("issuer", "workflow", "repository", "trusted_root"):
             if getattr(given, name):
@@ -27,7 +45,7 @@ def attestation_of(given: argparse.Namespace) -> Attestation | None:
     )
 
 
-def verify(given: argparse.Namespace) -> int:
+def run_verify(given: argparse.Namespace) -> int:
     """Say whether a record holds."""
     from weighin.record.signature import trusted_key
     from weighin.record.verify import verify as verified
@@ -46,36 +64,13 @@ def verify(given: argparse.Namespace) -> int:
     return 0
 
 
-def provenance(given: argparse.Namespace) -> int:
-    """Verify who built the image that judges, and leave it for the decision."""
-    from weighin.record.provenance import DIGESTS, FILE, verify_image
-    from weighin.runner import sandbox
+def run_keygen(given: argparse.Namespace) -> int:
+    """Make a key to sign with, and print its public half."""
+    from weighin.record.signature import KEY, make_key
 
-    attestation = attestation_of(given)
-    if attestation is None:
-        raise ContractError("no attestation of the image", "--attestation", "Give the bundle that its build left.")
-    # Inside a container the runner has told both; outside, the engine knows.
-    image, known = os.environ.get("WEIGHIN_IMAGE", ""), os.environ.get(DIGESTS, "").split(",")
-    if not image:
-        try:
-            image, known = sandbox.identity(given.image), sandbox.digests(given.image)
-        except sandbox.NoEngineError as error:
-            raise NotEvaluated(str(error), f"image {given.image}") from error
-    found = verify_image(given.image, image, known, attestation)
-    found.write(given.work)
-    print(f"{found.digest}: built by {found.workflow} in {found.repository}; {given.work / FILE}")
+    made = make_key(given.file)
+    print(f"{made}\n{given.file} signs ({KEY}), {given.file}.pub is to be trusted.")
     return 0
 
 
-def predicate(given: argparse.Namespace) -> int:
-    """Judge again from the evidence; if the record says the same, and it passed, write what is to be attested of it."""
-    from weighin.contract import read_contract
-    from weighin.release.promote import checked_record
-    from weighin.verdict.judge import decide_again
-
-    file = read_contract(given.contract)
-    subject, binding, decision = decide_again(file, given.work, given.reports)
-    record = checked_record(file, subject, decision, given.reports, work=given.work, image=binding.image)
-    write_json(given.reports / PREDICATE, head(record.record))
-    print(f"{record.digest} passed, and may be attested: {given.reports / PREDICATE}")
-    return 0
+COMMANDS = {"verify": add_verify, "keygen": add_keygen}

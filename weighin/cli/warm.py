@@ -30,7 +30,7 @@ from weighin.runner import forked
 MESSAGE_BYTES = 2**20
 GROUPS = {
     "judge": (
-        *("pytest", "pandas", "pyarrow.dataset", "weighin.cli.commands"),
+        *("pytest", "pandas", "pyarrow.dataset", "weighin.cli.steps"),
         *("weighin.resolve.models", "weighin.verdict.judge"),
         *("weighin.suites.plugin", "weighin.report.html"),
     ),

@@ -6,7 +6,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from weighin.contract.parts import Count, Metric, Part, Positive, Share
 
-LIMITS = ("errors_more_at_most", "worse_at_most", "slower_at_most", "milliseconds_at_most")
+LIMITS = ("error_rate_increase_at_most", "metric_drop_at_most", "latency_ratio_at_most", "latency_ms_at_most")
 
 
 class Canary(Part):
@@ -20,17 +20,17 @@ class Canary(Part):
     rows_at_least: Count = Field(
         1000, ge=100, description="Requests of the canary, and labels of them, before a step can pass; then twice that."
     )
-    errors_more_at_most: Share | None = Field(
+    error_rate_increase_at_most: Share | None = Field(
         None, description="Share of requests answered with an error, less the champion's."
     )
     metric: Metric | None = None
-    worse_at_most: FiniteFloat | None = Field(
+    metric_drop_at_most: FiniteFloat | None = Field(
         None, ge=0, description="By how much `metric` may be worse than the champion's, in its own unit."
     )
-    slower_at_most: Positive | None = Field(
+    latency_ratio_at_most: Positive | None = Field(
         None, description="`quantile` of the latency, as a multiple of the champion's."
     )
-    milliseconds_at_most: Positive | None = Field(None, description="`quantile` of the latency.")
+    latency_ms_at_most: Positive | None = Field(None, description="`quantile` of the latency.")
     quantile: float = Field(0.5, gt=0, lt=1)
 
     @model_validator(mode="after")
@@ -40,8 +40,8 @@ class Canary(Part):
             problems.append("`steps` grow, from above 0")
         if not any("{share}" in word for word in self.command):
             problems.append("`command` has no {share}, so that it would move nothing")
-        if (self.metric is None) != (self.worse_at_most is None):
-            problems.append("`metric` and `worse_at_most` go together")
+        if (self.metric is None) != (self.metric_drop_at_most is None):
+            problems.append("`metric` and `metric_drop_at_most` go together")
         if all(getattr(self, name) is None for name in LIMITS):
             problems.append(f"give at least one of {', '.join(LIMITS)}")
         if problems:

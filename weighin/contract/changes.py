@@ -73,7 +73,7 @@ SCRATCH = (
         "weighin-candidate",
         "weighin-image",
         "weighin-promotion",
-        "weighin-look.txt",
+        "weighin-monitor.txt",
     ),
     *("weighin-registry", "weighin-suites", "weighin-work", "weighin-attestation"),
 )

@@ -25,7 +25,8 @@ from weighin.outcome import Direction, Limit
 from weighin.stats.metrics import METRICS
 
 Baseline = Literal["champion", "anchor"]
-Kind = Literal["distance", "missing", "unseen", "mean", "table", "drifted"]
+Path = tuple[str | int, ...]
+Kind = Literal["distance", "missing", "new-category-share", "mean", "table", "drifted"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ LoadKind = Literal[
     "memory",
     "cpu",
     "against_champion",
-    "knee",
+    "max-sustainable-rate",
     "recovery",
     "memory_growth",
     "clean_environment",
@@ -108,13 +109,13 @@ class LoadRule:
     """One property of the served model.
 
     phase         under which load
-    milliseconds  within which an answer is in time
+    latency_ms  within which an answer is in time
     quantile      of latency
     """
 
     kind: LoadKind
     phase: Literal["load", "peak"] = "load"
-    milliseconds: float = 0.0
+    latency_ms: float = 0.0
     quantile: float = 0.0
 
 
@@ -139,7 +140,7 @@ class ShadowRule:
     quantile   of latency
     """
 
-    kind: Literal["disagreement", "errors", "slower", "milliseconds"]
+    kind: Literal["disagreement", "errors", "slower", "latency_ms"]
     tolerance: float = 0.0
     quantile: float = 0.0
 
@@ -159,12 +160,19 @@ Rule = (
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold. `expired` is a sentence where a waiver for it has run out."""
+    """One thing that must hold.
+
+    path     keys and numbers that lead to its limit in the contract's YAML: `("gates", "performance", "checks", 3)`. A
+             limit that the file leaves to its default has no such place: the path then goes on beyond what is there
+    waiver   a sentence where a waiver changed the limit
+    expired  a sentence where a waiver for it has run out
+    """
 
     id: str
     suite: str
     limit: Limit
     rule: Rule
+    path: Path = ()
     waiver: str = ""
     expired: str = ""
 
@@ -192,14 +200,15 @@ def checks(contract: Contract, suite: str | None = None, now: datetime | None = 
 
 def _waived(check: Check, contract: Contract, moment: datetime) -> Check:
     day = moment.astimezone(UTC).date()
-    for waiver in contract.waivers:
+    for number, waiver in enumerate(contract.waivers):
         if waiver.check != check.id or (waiver.starts is not None and not waiver.starts <= day <= waiver.expires):
             continue
         since = f"from {waiver.starts} " if waiver.starts else ""
         text = f"waiver of {waiver.owner} {since}until {waiver.expires}: {waiver.reason}"
         if day > waiver.expires:
-            return replace(check, expired=f"the {text} has expired; renew it or meet the limit {check.limit}")
-        return replace(check, limit=replace(check.limit, value=waiver.limit), waiver=text)
+            expired = f"the {text} has expired; renew it or meet the limit {check.limit}"
+            return replace(check, expired=expired, path=("waivers", number))
+        return replace(check, limit=replace(check.limit, value=waiver.limit), waiver=text, path=("waivers", number))
     return check
 
 
@@ -210,27 +219,29 @@ def _data_quality(contract: Contract) -> Iterator[Check]:
         for rule in quality_rules(contract):
             if not rule.datasets or dataset in rule.datasets:
                 name = f"data_quality/{dataset}/{rule.key}"
-                yield Check(name, "data_quality", rule.limit, ColumnRule(dataset, rule))
+                yield Check(name, "data_quality", rule.limit, ColumnRule(dataset, rule), rule.path)
 
 
 def _performance(contract: Contract) -> Iterator[Check]:
     gate = contract.gates.performance
     assert gate is not None
     one = Limit(Direction.AT_LEAST, 1.0, contract.alpha)
-    yield Check("performance/changed", "performance", one, ChangedRule())
-    for item in gate.checks:
+    at = ("gates", "performance")
+    yield Check("performance/changed", "performance", one, ChangedRule(), at)
+    for number, item in enumerate(gate.checks):
+        path = (*at, "checks", number)
         if isinstance(item, AbsoluteCheck):
             direction = Direction.AT_LEAST if item.at_least is not None else Direction.AT_MOST
             value = item.at_least if item.at_least is not None else item.at_most
             assert value is not None
             limit = Limit(direction, value, contract.alpha, item.severity, item.when_inconclusive)
-            yield Check(f"performance/{item.metric}", "performance", limit, MetricRule(item.metric))
+            yield Check(f"performance/{item.metric}", "performance", limit, MetricRule(item.metric), path)
         else:
-            yield _compared(item, gate, contract.alpha)
-    for part in gate.slices:
-        yield from _slices(part, gate, contract.alpha)
-    for fairness in gate.fairness:
-        yield from _fairness(fairness, contract.alpha)
+            yield _compared(item, gate, contract.alpha, path)
+    for number, part in enumerate(gate.slices):
+        yield from _slices(part, gate, contract.alpha, (*at, "slices", number))
+    for number, fairness in enumerate(gate.fairness):
+        yield from _fairness(fairness, contract.alpha, (*at, "fairness", number))
 
 
 def lower_is_better(metric: str, gate: Performance) -> bool:
@@ -241,7 +252,12 @@ def lower_is_better(metric: str, gate: Performance) -> bool:
 
 
 def _compared(
-    item: BaselineCheck | SliceCheck, gate: Performance, alpha: float, slice_: SliceRule | None = None, name: str = ""
+    item: BaselineCheck | SliceCheck,
+    gate: Performance,
+    alpha: float,
+    path: Path,
+    slice_: SliceRule | None = None,
+    name: str = "",
 ) -> Check:
     """A comparison as a limit on `candidate - factor * baseline`; for a metric that improves downwards, mirrored."""
     sign = 1 if lower_is_better(item.metric, gate) else -1
@@ -255,21 +271,21 @@ def _compared(
     limit = Limit(direction, value or 0.0, alpha, item.severity, item.when_inconclusive)
     rule = MetricRule(item.metric, item.against, factor, slice_)
     part = f"/{name}" if name else ""
-    return Check(f"performance/{item.metric}/vs-{item.against}{kind}{part}", "performance", limit, rule)
+    return Check(f"performance/{item.metric}/vs-{item.against}{kind}{part}", "performance", limit, rule, path)
 
 
-def _slices(item: SliceCheck, gate: Performance, alpha: float) -> Iterator[Check]:
+def _slices(item: SliceCheck, gate: Performance, alpha: float, path: Path) -> Iterator[Check]:
     if item.query is not None:
-        yield _compared(item, gate, alpha, SliceRule(item, item.query), str(item.name))
+        yield _compared(item, gate, alpha, path, SliceRule(item, item.query), str(item.name))
     for value in item.values:
-        yield _compared(item, gate, alpha, SliceRule(item, value), f"{item.column}={value}")
+        yield _compared(item, gate, alpha, path, SliceRule(item, value), f"{item.column}={value}")
     for low, high in item.ranges:
-        yield _compared(item, gate, alpha, SliceRule(item, (low, high)), f"{item.column}={low:g}..{high:g}")
+        yield _compared(item, gate, alpha, path, SliceRule(item, (low, high)), f"{item.column}={low:g}..{high:g}")
     if item.other:
-        yield _compared(item, gate, alpha, SliceRule(item, None), f"{item.column}=other")
+        yield _compared(item, gate, alpha, path, SliceRule(item, None), f"{item.column}=other")
 
 
-def _fairness(item: FairnessCheck, alpha: float) -> Iterator[Check]:
+def _fairness(item: FairnessCheck, alpha: float, path: Path) -> Iterator[Check]:
     rates = {
         "demographic_parity": ("selection_rate",),
         "equal_opportunity": ("true_positive_rate",),
@@ -281,28 +297,31 @@ def _fairness(item: FairnessCheck, alpha: float) -> Iterator[Check]:
             name = f"performance/fairness/{item.measure}/{rate}/{item.column}={one}-minus-{other}"
             if len(rates) == 1:
                 name = f"performance/fairness/{item.measure}/{item.column}={one}-minus-{other}"
-            yield Check(name, "performance", limit, FairnessRule(rate, item.column, one, other))
+            yield Check(name, "performance", limit, FairnessRule(rate, item.column, one, other), path)
 
 
 def _explainability(contract: Contract) -> Iterator[Check]:
     gate = contract.gates.explainability
     assert gate is not None
-    alpha, severity = contract.alpha, gate.severity
+    alpha, severity, at = contract.alpha, gate.severity, ("gates", "explainability")
     for feature in gate.forbidden:
         limit = Limit(Direction.AT_MOST, gate.forbidden_at_most, alpha, severity)
         rule = ImportanceRule("forbidden", feature)
-        yield Check(f"explainability/forbidden/{feature}", "explainability", limit, rule)
+        yield Check(f"explainability/forbidden/{feature}", "explainability", limit, rule, (*at, "forbidden"))
     if gate.share_at_most is not None:
         for feature in contract.features:
             limit = Limit(Direction.AT_MOST, gate.share_at_most, alpha, severity)
-            yield Check(f"explainability/share/{feature}", "explainability", limit, ImportanceRule("share", feature))
+            rule, path = ImportanceRule("share", feature), (*at, "share_at_most")
+            yield Check(f"explainability/share/{feature}", "explainability", limit, rule, path)
     if gate.rank_agreement_at_least is not None:
         limit = Limit(Direction.AT_LEAST, gate.rank_agreement_at_least, alpha, severity)
-        yield Check("explainability/rank-agreement", "explainability", limit, ImportanceRule("rank_agreement"))
+        rule, path = ImportanceRule("rank_agreement"), (*at, "rank_agreement_at_least")
+        yield Check("explainability/rank-agreement", "explainability", limit, rule, path)
 
 
 def _sealed(contract: Contract) -> Iterator[Check]:
-    yield Check("sealed/performance", "sealed", Limit(Direction.AT_MOST, 0.0, contract.alpha), SealedRule())
+    limit = Limit(Direction.AT_MOST, 0.0, contract.alpha)
+    yield Check("sealed/performance", "sealed", limit, SealedRule(), ("gates", "sealed"))
 
 
 KS_CELLS = 100
@@ -317,16 +336,23 @@ def _drift(contract: Contract) -> Iterator[Check]:
         severity, inconclusive = (own.severity, own.when_inconclusive) if own else ("block", "block")
 
         def check(
-            kind: Kind, value: float, name: str = name, graded: tuple[Any, Any] = (severity, inconclusive)
+            kind: Kind,
+            value: float,
+            key: str,
+            own: object = own,
+            name: str = name,
+            graded: tuple[Any, Any] = (severity, inconclusive),
         ) -> Check:
             rule = DriftRule(kind, name, *cut(gate, name))
             end = "" if kind == "distance" else f"/{kind}"
-            return Check(f"drift/{name}{end}", "drift", Limit(Direction.AT_MOST, value, contract.alpha, *graded), rule)
+            path = ("columns", name) if getattr(own, key, None) is not None else (key,)
+            limit = Limit(Direction.AT_MOST, value, contract.alpha, *graded)
+            return Check(f"drift/{name}{end}", "drift", limit, rule, ("gates", "drift", *path))
 
-        yield check("distance", own.at_most if own and own.at_most is not None else gate.at_most)
+        yield check("distance", own.at_most if own and own.at_most is not None else gate.at_most, "at_most")
         extra: tuple[tuple[Kind, str], ...] = (
             ("missing", "missing_at_most"),
-            ("unseen", "unseen_at_most"),
+            ("new-category-share", "new_category_share_at_most"),
             ("mean", "mean_shift_at_most"),
         )
         column = contract.data.columns.get(name)
@@ -334,12 +360,13 @@ def _drift(contract: Contract) -> Iterator[Check]:
             asked = getattr(own, key, None)
             value = asked if asked is not None else getattr(gate, key)
             if value is not None and (asked is not None or _applies(kind, column, contract)):
-                yield check(kind, value)
+                yield check(kind, value, key)
     if gate.table_as_reference:
-        yield Check("drift/table", "drift", Limit(Direction.AT_MOST, 0.0, contract.alpha), DriftRule("table"))
+        limit, path = Limit(Direction.AT_MOST, 0.0, contract.alpha), ("gates", "drift", "table_as_reference")
+        yield Check("drift/table", "drift", limit, DriftRule("table"), path)
     if gate.drifted_share_at_most is not None:
         limit = Limit(Direction.AT_MOST, gate.drifted_share_at_most, contract.alpha)
-        yield Check("drift/drifted", "drift", limit, DriftRule("drifted"))
+        yield Check("drift/drifted", "drift", limit, DriftRule("drifted"), ("gates", "drift", "drifted_share_at_most"))
 
 
 def drift_columns(contract: Contract) -> tuple[str, ...]:
@@ -371,50 +398,66 @@ def _applies(kind: str, column: Column | None, contract: Contract) -> bool:
     return column.type in (("integer", "float") if kind == "mean" else ("string", "boolean"))
 
 
+RESOURCES: tuple[tuple[str, LoadKind, str], ...] = (
+    ("recovery", "recovery", "recovery_seconds_at_most"),
+    ("start-up", "start_up", "start_up_seconds_at_most"),
+    ("peak-memory", "memory", "memory_mb_at_most"),
+    ("memory-growth", "memory_growth", "memory_growth_mb_at_most"),
+    ("cpu", "cpu", "cpu_seconds_at_most"),
+)
+"""Limits of the load gate on what a server takes: end of the id, kind, key in the contract."""
+
+
 def _load(contract: Contract) -> Iterator[Check]:
     gate = contract.gates.load
     assert gate is not None
 
-    def check(name: str, rule: LoadRule, value: float, grade: Graded | None = None, *, at_least: bool = False) -> Check:
+    def check(
+        name: str,
+        rule: LoadRule,
+        value: float,
+        path: Path,
+        grade: Graded | None = None,
+        *,
+        at_least: bool = False,
+    ) -> Check:
         direction = Direction.AT_LEAST if at_least else Direction.AT_MOST
         graded = (grade.severity, grade.when_inconclusive) if grade else ()
-        return Check(f"load/{name}", "load", Limit(direction, float(value), contract.alpha, *graded), rule)
+        limit = Limit(direction, float(value), contract.alpha, *graded)
+        return Check(f"load/{name}", "load", limit, rule, ("gates", "load", *path))
 
     within, peak = gate.within, gate.peak
-    time = within.milliseconds
-    yield check(f"within-{time:g}-ms", LoadRule("within", "load", time), within.share_at_least, within, at_least=True)
-    for item in gate.quantiles:
-        rule = LoadRule("quantile", quantile=item.quantile)
-        yield check(f"p{100 * item.quantile:g}", rule, item.milliseconds_at_most, item)
+    time = within.latency_ms
+    rule = LoadRule("within", "load", time)
+    yield check(f"within-{time:g}-ms", rule, within.share_at_least, ("within",), within, at_least=True)
+    for number, item in enumerate(gate.quantiles):
+        rule, name = LoadRule("quantile", quantile=item.quantile), f"p{100 * item.quantile:g}"
+        yield check(name, rule, item.latency_ms_at_most, ("quantiles", number), item)
     if peak:
-        rule = LoadRule("within", "peak", peak.milliseconds)
-        name = f"peak/within-{peak.milliseconds:g}-ms"
-        yield check(name, rule, peak.share_at_least, peak, at_least=True)
+        rule, name = LoadRule("within", "peak", peak.latency_ms), f"peak/within-{peak.latency_ms:g}-ms"
+        yield check(name, rule, peak.share_at_least, ("peak",), peak, at_least=True)
     if gate.throughput_at_least:
         rule = LoadRule("throughput", "peak" if peak else "load")
-        yield check("throughput", rule, gate.throughput_at_least, at_least=True)
-    yield check("errors", LoadRule("errors"), gate.errors_at_most)
+        yield check("throughput", rule, gate.throughput_at_least, ("throughput_at_least",), at_least=True)
+    yield check("errors", LoadRule("errors"), gate.error_rate_at_most, ("error_rate_at_most",))
     if gate.locustfile is None:
-        yield check("wrong-answers", LoadRule("wrong_answers"), 0)
+        yield check("wrong-answers", LoadRule("wrong_answers"), 0, ("tolerance",))
     if gate.against_champion:
         of = gate.against_champion
-        rule = LoadRule("against_champion", quantile=of.quantile)
-        yield check(f"p{100 * of.quantile:g}/vs-champion", rule, of.ratio_at_most, of)
+        rule, name = LoadRule("against_champion", quantile=of.quantile), f"p{100 * of.quantile:g}/vs-champion"
+        yield check(name, rule, of.ratio_at_most, ("against_champion",), of)
     if gate.refuses_malformed:
-        yield check("malformed", LoadRule("malformed"), 0)
+        yield check("malformed", LoadRule("malformed"), 0, ("refuses_malformed",))
     if gate.input_example:
-        yield check("input-example", LoadRule("input_example"), 0)
+        yield check("input-example", LoadRule("input_example"), 0, ("input_example",))
     if gate.stress:
-        yield check("knee", LoadRule("knee", milliseconds=time), gate.stress.knee_at_least, gate.stress, at_least=True)
-    resources: tuple[tuple[str, LoadKind, float | None], ...] = (
-        ("recovery", "recovery", gate.recovery_seconds_at_most),
-        ("start-up", "start_up", gate.start_up_seconds_at_most),
-        ("peak-memory", "memory", gate.memory_mb_at_most),
-        ("memory-growth", "memory_growth", gate.memory_growth_mb_at_most),
-        ("cpu", "cpu", gate.cpu_seconds_at_most),
-        ("clean-environment", "clean_environment", 0 if gate.clean_environment else None),
-    )
-    yield from (check(name, LoadRule(kind), value) for name, kind, value in resources if value is not None)
+        rule, least = LoadRule("max-sustainable-rate", latency_ms=time), gate.stress.max_sustainable_rate_at_least
+        yield check("max-sustainable-rate", rule, least, ("stress",), gate.stress, at_least=True)
+    for name, kind, key in RESOURCES:
+        if getattr(gate, key) is not None:
+            yield check(name, LoadRule(kind), getattr(gate, key), (key,))
+    if gate.clean_environment:
+        yield check("clean-environment", LoadRule("clean_environment"), 0, ("clean_environment",))
 
 
 def _shadow(contract: Contract) -> Iterator[Check]:
@@ -422,12 +465,12 @@ def _shadow(contract: Contract) -> Iterator[Check]:
     assert gate is not None
     quantile = f"p{100 * gate.quantile:g}"
     limits = (
-        ("disagreement", ShadowRule("disagreement", gate.tolerance or 0.0), gate.disagreement_at_most),
-        ("errors", ShadowRule("errors"), gate.errors_at_most),
-        (f"{quantile}/vs-champion", ShadowRule("slower", quantile=gate.quantile), gate.slower_at_most),
-        (quantile, ShadowRule("milliseconds", quantile=gate.quantile), gate.milliseconds_at_most),
+        ("disagreement", ShadowRule("disagreement", gate.tolerance or 0.0), "disagreement_at_most"),
+        ("errors", ShadowRule("errors"), "error_rate_at_most"),
+        (f"{quantile}/vs-champion", ShadowRule("slower", quantile=gate.quantile), "latency_ratio_at_most"),
+        (quantile, ShadowRule("latency_ms", quantile=gate.quantile), "latency_ms_at_most"),
     )
-    for name, rule, value in limits:
-        if value is not None:
-            limit = Limit(Direction.AT_MOST, value, contract.alpha, gate.severity, gate.when_inconclusive)
-            yield Check(f"shadow/{name}", "shadow", limit, rule)
+    for name, rule, key in limits:
+        if getattr(gate, key) is not None:
+            limit = Limit(Direction.AT_MOST, getattr(gate, key), contract.alpha, gate.severity, gate.when_inconclusive)
+            yield Check(f"shadow/{name}", "shadow", limit, rule, ("gates", "shadow", key))

@@ -168,10 +168,10 @@ class Explainability(Part):
 
 
 class Sealed(Part):
-    """Releases are judged on the sealed holdout: `looks` looks at most in an epoch, each at alpha / looks."""
+    """Releases are judged on the sealed holdout, in an epoch at most `holdout_uses` times, each at alpha / that."""
 
     epoch: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    looks: int = Field(ge=1, le=100)
+    holdout_uses: int = Field(ge=1, le=100)
 
 
 Measure = Literal["psi", "jensen_shannon", "total_variation", "kolmogorov_smirnov"]
@@ -183,7 +183,7 @@ class _DriftLimits(Part):
     missing_at_most: Share | None = Field(
         None, description="Largest difference of the share of missing values, up or down."
     )
-    unseen_at_most: Share | None = Field(
+    new_category_share_at_most: Share | None = Field(
         None, description="Largest share of rows whose category the reference does not have."
     )
     mean_shift_at_most: Positive | None = Field(

@@ -63,7 +63,7 @@ class Server(Part):
 class Within(Graded):
     """Share of requests answered correctly in form and within a time."""
 
-    milliseconds: Positive
+    latency_ms: Positive
     share_at_least: Share
 
 
@@ -72,7 +72,7 @@ class Peak(Graded):
 
     rate: Positive = Field(description="Requests per second.")
     seconds: Positive = 10
-    milliseconds: Positive
+    latency_ms: Positive
     share_at_least: Share
 
 
@@ -80,7 +80,7 @@ class LatencyQuantile(Graded):
     """A quantile of latency under the expected load. A failed request is slower than any limit."""
 
     quantile: float = Field(gt=0, lt=1)
-    milliseconds_at_most: Positive
+    latency_ms_at_most: Positive
 
 
 class AgainstChampion(Graded):
@@ -96,7 +96,9 @@ class Stress(Graded):
     rate_at_most: Positive = Field(description="Requests per second of the last step.")
     factor: float = Field(1.5, gt=1, le=10, description="Each step asks for so many times the rate of the one before.")
     seconds: Positive = Field(5, description="Duration of a step.")
-    knee_at_least: Positive = Field(description="Requests per second that it must carry within the limit.")
+    max_sustainable_rate_at_least: Positive = Field(
+        description="Requests per second that it must carry within the limit."
+    )
 
 
 class Load(Part):
@@ -123,7 +125,7 @@ class Load(Part):
     throughput_at_least: Positive | None = Field(
         None, description="Right answers per second, during the peak, or the expected load where there is none."
     )
-    errors_at_most: Share
+    error_rate_at_most: Share
     tolerance: FiniteFloat = Field(1e-9, ge=0, description="Largest difference between served and offline answer.")
     refuses_malformed: bool = Field(True, description="Requests that break the signature get a 4xx and do no harm.")
     input_example: bool = Field(True, description="The example that is logged with the model is answered.")
@@ -158,8 +160,8 @@ class Load(Part):
             problems.append("`recovery_seconds_at_most` needs `stress`: there is nothing to recover from")
         if not self.sizes:
             problems.append("`batch_rows` lists no size")
-        times = [self.within.milliseconds, *(q.milliseconds_at_most for q in self.quantiles)]
-        times += [self.peak.milliseconds] if self.peak else []
+        times = [self.within.latency_ms, *(q.latency_ms_at_most for q in self.quantiles)]
+        times += [self.peak.latency_ms] if self.peak else []
         if max(times) >= 1000 * self.timeout_seconds:
             problems.append("`timeout_seconds` must be longer than every limit on a time")
         if self.peak and self.peak.rate <= self.rate:
@@ -184,7 +186,7 @@ class Load(Part):
         wanted: list[tuple[str, float, int, Graded | None]] = [
             ("within.share_at_least", self.within.share_at_least, blocks, self.within),
             *((f"quantiles, {q.quantile:g}", q.quantile, blocks, q) for q in self.quantiles),
-            ("errors_at_most", 1 - self.errors_at_most, blocks + peak, None),
+            ("error_rate_at_most", 1 - self.error_rate_at_most, blocks + peak, None),
         ]
         if self.peak:
             wanted.append(("peak.share_at_least", self.peak.share_at_least, peak, self.peak))

@@ -242,7 +242,7 @@ class Contract(Part):
     def _gates_fit(self) -> Contract:
         """What a gate needs of the other parts of the contract."""
         gates, data, task = self.gates, self.data, self.model.task
-        problems = []
+        problems: list[str] = []
         if gates.drift and (data.reference is None or data.current is None):
             problems.append("the drift gate needs data.reference and data.current")
         for dataset in ("reference", "holdout", "current", "sealed_holdout"):
@@ -262,11 +262,21 @@ class Contract(Part):
         if gates.load:
             problems += [f"gates.load: {said}" for said in gates.load.unprovable(self.alpha)]
         if gates.shadow:
-            problems += [f"gates.shadow: {said}" for said in gates.shadow.unfit(self.alpha, task)]
+            problems += [f"gates.shadow: {said}" for said in gates.shadow.problems_with(self.alpha, task)]
             if self.monitor is None:
                 problems.append("gates.shadow needs monitor.log, where the requests are")
             if self.server.url is not None:
                 problems.append("gates.shadow cannot let a server with a `url` serve candidate and champion")
+        problems += self._monitor_problems()
+        problems += self._model_problems()
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _monitor_problems(self) -> list[str]:
+        """Return what does not fit between the monitor and the other parts of the contract."""
+        data, task = self.data, self.model.task
+        problems: list[str] = []
         canary = self.monitor.canary if self.monitor else None
         if canary and canary.metric is not None:
             known = METRICS.get(canary.metric)
@@ -274,6 +284,12 @@ class Contract(Part):
                 problems.append(f"monitor.canary.metric: `{canary.metric}` of a {task} task is not made from the log")
             if data.columns[self.model.target].sensitive:
                 problems.append("monitor.canary.metric needs labels, and those of a sensitive target are never logged")
+        return problems
+
+    def _model_problems(self) -> list[str]:
+        """Return what does not fit between the task or the features and the gates on the model."""
+        gates, task = self.gates, self.model.task
+        problems: list[str] = []
         explain = gates.explainability
         strange = [c for c in explain.forbidden if c not in self.features] if explain else []
         problems += [f"gates.explainability.forbidden names `{c}`, which is no feature" for c in strange]
@@ -293,9 +309,7 @@ class Contract(Part):
         compared = [*gates.performance.checks, *gates.performance.slices] if gates.performance else []
         if self.model.anchor is None and any(getattr(c, "against", "") == "anchor" for c in compared):
             problems.append("a check is against the anchor: pin one, model.anchor: models:/NAME/VERSION")
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
+        return problems
 
     @property
     def server(self) -> Server:

@@ -13,7 +13,7 @@ from weighin.contract.stream import Streams
 Action = Literal["nothing", "alert", "retrain", "rollback"]
 
 
-WITHOUT_WINDOW = ("silent_minutes_at_most", "age_days_at_most")
+WITHOUT_WINDOW = ("no_traffic_minutes_at_most", "age_days_at_most")
 
 
 class PredictionLog(Part):
@@ -66,7 +66,7 @@ class Watch(Part):
     """One thing that must hold in a window. Exactly one of the limits is given, besides what says of what."""
 
     window: Window | None = Field(None, description="Needed by every limit but those on silence and age.")
-    then: Action = "alert"
+    action: Action = "alert"
     drift_at_most: Positive | None = Field(None, description="Distance of each column from the version's profile.")
     columns: tuple[Name, ...] = Field((), description="Which ones, `prediction` among them; default all.")
     metric: Metric | None = Field(None, description="Of rows whose labels have come.")
@@ -74,17 +74,17 @@ class Watch(Part):
     at_most: float | None = None
     times_baseline_at_most: Positive | None = Field(None, description="Of a metric that improves downwards.")
     relative_decline_at_most: Share | None = Field(None, description="Share of the baseline that may be lost.")
-    errors_at_most: Share | None = Field(None, description="Share of requests answered with an error.")
-    milliseconds_at_most: Positive | None = Field(None, description="Of `quantile` of the latency.")
+    error_rate_at_most: Share | None = Field(None, description="Share of requests answered with an error.")
+    latency_ms_at_most: Positive | None = Field(None, description="Of `quantile` of the latency.")
     quantile: float = Field(default=0.95, gt=0, lt=1)
     disagreement_at_most: Share | None = Field(None, description="Share of rows that the shadow answers otherwise.")
-    silent_minutes_at_most: Positive | None = Field(None, description="Since the last request that was logged.")
+    no_traffic_minutes_at_most: Positive | None = Field(None, description="Since the last request that was logged.")
     age_days_at_most: Positive | None = Field(None, description="Since the version became champion.")
 
     @model_validator(mode="after")
     def _one_limit(self) -> Watch:
         of_metric = ("at_least", "at_most", "times_baseline_at_most", "relative_decline_at_most")
-        alone = ("drift_at_most", "errors_at_most", "milliseconds_at_most", "disagreement_at_most", *WITHOUT_WINDOW)
+        alone = ("drift_at_most", "error_rate_at_most", "latency_ms_at_most", "disagreement_at_most", *WITHOUT_WINDOW)
         given = [k for k in (*of_metric, *alone) if getattr(self, k) is not None]
         if len(given) != 1:
             raise ValueError(f"give exactly one limit, not {len(given)}: {', '.join((*of_metric, *alone))}")
@@ -92,8 +92,8 @@ class Watch(Part):
             raise ValueError(f"`{given[0]}` {'needs a' if self.metric is None else 'goes without'} `metric`")
         if (self.window is None) != (given[0] in WITHOUT_WINDOW):
             raise ValueError(f"`{given[0]}` {'goes without' if self.window else 'needs'} a `window`")
-        if self.age_days_at_most is not None and self.then == "rollback":
-            raise ValueError("the version before is older still: `age_days_at_most` goes without `then: rollback`")
+        if self.age_days_at_most is not None and self.action == "rollback":
+            raise ValueError("the version before is older still: `age_days_at_most` goes without `action: rollback`")
         if self.columns and self.drift_at_most is None:
             raise ValueError("`columns` go with `drift_at_most`")
         return self
@@ -103,10 +103,10 @@ class Evidence(Part):
     """How sure an alarm has to be."""
 
     false_alarms_per_month: Positive = Field(
-        default=0.5, description="Expected number in 30 days of looks, all checks together, while every limit is kept."
+        default=0.5, description="Expected number in 30 days of runs, all checks together, while every limit is kept."
     )
-    every_minutes: Positive = Field(default=5, description="Between looks.")
-    looks: int = Field(
+    every_minutes: Positive = Field(default=5, description="Between runs.")
+    consecutive_windows: int = Field(
         default=3, ge=1, le=10, description="Windows in a row, side by side and not overlapping, that must all fail."
     )
     verify_minutes: Positive = Field(

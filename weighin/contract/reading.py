@@ -22,6 +22,20 @@ from weighin.untrusted.bounded import Unreadable, content, yaml_nodes, yaml_valu
 
 SHOWN = 120
 """Letters of a wrong value in a message."""
+RENAMED = {
+    "looks": ("consecutive_windows", "holdout_uses"),
+    "then": ("action",),
+    "unseen_at_most": ("new_category_share_at_most",),
+    "silent_minutes_at_most": ("no_traffic_minutes_at_most",),
+    "errors_at_most": ("error_rate_at_most",),
+    "milliseconds_at_most": ("latency_ms_at_most",),
+    "milliseconds": ("latency_ms",),
+    "knee_at_least": ("max_sustainable_rate_at_least",),
+    "worse_at_most": ("metric_drop_at_most",),
+    "slower_at_most": ("latency_ratio_at_most",),
+    "errors_more_at_most": ("error_rate_increase_at_most",),
+}
+"""Keys of before 0.1, and what they are now; where there are several, that of the place."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +139,9 @@ def _sentence(detail: ErrorDetails, root: yaml.Node, path: Path) -> str:
     where = ".".join(walked) or "the contract"
     if detail["type"] == "extra_forbidden":
         wrong = str(detail["loc"][-1])
+        renamed = [name for name in RENAMED.get(wrong, ()) if name in _fields_at(walked[:-1])]
+        if renamed:
+            return f"{path}:{line}: unknown key `{wrong}`: since 0.1 it is `{renamed[0]}`."
         near = difflib.get_close_matches(wrong, _fields_at(walked[:-1]), n=1, cutoff=0.4)
         remedy = f"Did you mean `{near[0]}`?" if near else f"Valid keys: {', '.join(_fields_at(walked[:-1]))}."
         return f"{path}:{line}: unknown key `{wrong}`. {remedy}"

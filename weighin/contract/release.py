@@ -12,7 +12,7 @@ class Approver(Part):
 
     name: Name
     key: Name = Field(
-        description="Public ed25519 key in PEM, relative to the contract: FILE.pub of `weighin key FILE`."
+        description="Public ed25519 key in PEM, relative to the contract: FILE.pub of `weighin keygen FILE`."
     )
 
 

@@ -34,6 +34,9 @@ Kind = Literal[
 Of = Column | Comparison | Reference | Fresh | TrainingRows | None
 
 
+GATE = ("gates", "data_quality")
+
+
 @dataclass(frozen=True)
 class QualityRule:
     """One rule, whatever the dataset.
@@ -43,6 +46,7 @@ class QualityRule:
     of        the part of the contract that holds its particulars
     limit     as the contract has it, without waivers
     datasets  where it must hold; nothing means everywhere
+    path      keys and numbers that lead to it in the contract's YAML
     """
 
     key: str
@@ -51,6 +55,7 @@ class QualityRule:
     limit: Limit
     of: Of = None
     datasets: tuple[str, ...] = ()
+    path: tuple[str | int, ...] = ()
 
     def sensitive(self, contract: Contract) -> bool:
         """Whether it is about a column of which nothing may be shown."""
@@ -72,15 +77,20 @@ def quality_rules(contract: Contract) -> list[QualityRule]:
     if gate is None:
         return []
     zero = Limit(Direction.AT_MOST, 0.0, contract.alpha)
-    found = [QualityRule("rows", "rows", (), Limit(Direction.AT_LEAST, float(gate.rows_at_least), contract.alpha))]
+    least = Limit(Direction.AT_LEAST, float(gate.rows_at_least), contract.alpha)
+    found = [QualityRule("rows", "rows", (), least, path=(*GATE, "rows_at_least"))]
     if gate.rows_at_most is not None:
-        found.append(QualityRule("rows_at_most", "rows_at_most", (), replace(zero, value=float(gate.rows_at_most))))
+        most = replace(zero, value=float(gate.rows_at_most))
+        found.append(QualityRule("rows_at_most", "rows_at_most", (), most, path=(*GATE, "rows_at_most")))
     for name, column in contract.data.columns.items():
         for kind, share in _column(column):
             limit = replace(zero, value=share, severity=column.severity)
-            found.append(QualityRule(f"{name}/{kind}", kind, (name,), limit, column))
+            path = ("data", "columns", name)
+            found.append(QualityRule(f"{name}/{kind}", kind, (name,), limit, column, path=path))
     found += _composite(contract, zero)
-    return found + [QualityRule(f"own/{own}", "own", (), zero) for own in gate.own_expectations]
+    for number, own in enumerate(gate.own_expectations):
+        found.append(QualityRule(f"own/{own}", "own", (), zero, path=(*GATE, "own_expectations", number)))
+    return found
 
 
 def _column(column: Column) -> Iterator[tuple[Kind, float]]:
@@ -105,26 +115,31 @@ def _column(column: Column) -> Iterator[tuple[Kind, float]]:
 def _composite(contract: Contract, zero: Limit) -> Iterator[QualityRule]:
     gate = contract.gates.data_quality
     assert gate is not None
-    for item in gate.together:
+    for number, item in enumerate(gate.together):
         limit = replace(zero, value=item.share_at_most, severity=item.severity)
-        yield QualityRule(f"unique_together/{'+'.join(item.columns)}", "unique_together", item.columns, limit)
-    for pair in gate.compare:
+        key, path = f"unique_together/{'+'.join(item.columns)}", (*GATE, "together", number)
+        yield QualityRule(key, "unique_together", item.columns, limit, path=path)
+    for number, pair in enumerate(gate.compare):
         limit = replace(zero, value=pair.share_at_most, severity=pair.severity)
         key = f"compare/{pair.column}{pair.sign}{pair.other}"
-        yield QualityRule(key, "compare", (pair.column, pair.other), limit, pair)
-    for of in gate.references:
+        path = (*GATE, "compare", number)
+        yield QualityRule(key, "compare", (pair.column, pair.other), limit, pair, path=path)
+    for number, of in enumerate(gate.references):
         limit = replace(zero, value=of.share_at_most, severity=of.severity)
-        yield QualityRule(f"reference/{of.column}", "reference", (of.column,), limit, of)
-    for fresh in gate.fresh:
+        path = (*GATE, "references", number)
+        yield QualityRule(f"reference/{of.column}", "reference", (of.column,), limit, of, path=path)
+    for number, fresh in enumerate(gate.fresh):
+        path, column = (*GATE, "fresh", number), (fresh.column,)
         limit = replace(zero, value=fresh.hours_at_most, severity=fresh.severity)
-        yield QualityRule(f"fresh/{fresh.column}", "fresh", (fresh.column,), limit, fresh, fresh.datasets)
+        yield QualityRule(f"fresh/{fresh.column}", "fresh", column, limit, fresh, fresh.datasets, path)
         if fresh.future == "refuse":
             limit = replace(zero, severity=fresh.severity)
-            yield QualityRule(f"future/{fresh.column}", "future", (fresh.column,), limit, fresh, fresh.datasets)
+            yield QualityRule(f"future/{fresh.column}", "future", column, limit, fresh, fresh.datasets, path)
     if contract.data.training is not None:
         rows = gate.training_rows
         limit = replace(zero, value=rows.share_at_most, severity=rows.severity)
-        yield QualityRule("training_rows", "training", told_apart_by(contract), limit, rows, ("holdout",))
+        by, at = told_apart_by(contract), (*GATE, "training_rows")
+        yield QualityRule("training_rows", "training", by, limit, rows, ("holdout",), at)
 
 
 def told_apart_by(contract: Contract) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from weighin.contract.parts import Graded, Positive, Share
 
 BLOCK = 10
 """Requests that are the sampling unit of a time: neighbours share what the machine did meanwhile."""
-LIMITS = ("disagreement_at_most", "errors_at_most", "slower_at_most", "milliseconds_at_most")
+LIMITS = ("disagreement_at_most", "error_rate_at_most", "latency_ratio_at_most", "latency_ms_at_most")
 
 
 class Shadow(Graded):
@@ -26,11 +26,11 @@ class Shadow(Graded):
         "class, a value further away than `tolerance`.",
     )
     tolerance: FiniteFloat | None = Field(None, ge=0, description="Of a regression, in the unit of its target.")
-    errors_at_most: Share | None = Field(None, description="Share of requests that get no right answer.")
-    slower_at_most: Positive | None = Field(
+    error_rate_at_most: Share | None = Field(None, description="Share of requests that get no right answer.")
+    latency_ratio_at_most: Positive | None = Field(
         None, description="`quantile` of the candidate's latency, as a multiple of the champion's."
     )
-    milliseconds_at_most: Positive | None = Field(None, description="`quantile` of the candidate's latency.")
+    latency_ms_at_most: Positive | None = Field(None, description="`quantile` of the candidate's latency.")
     quantile: float = Field(0.5, gt=0, lt=1)
     starts: int = Field(2, ge=1, le=10, description="How often each server is started; they take turns.")
     timeout_seconds: Positive = Field(10, description="A request without an answer by then got none.")
@@ -42,7 +42,7 @@ class Shadow(Graded):
             raise ValueError(f"give at least one of {', '.join(LIMITS)}")
         return self
 
-    def unfit(self, alpha: float, task: str) -> list[str]:
+    def problems_with(self, alpha: float, task: str) -> list[str]:
         """What this gate asks of a model that cannot be asked, or of so few requests that they can never prove it."""
         found = []
         if (self.tolerance is None) == (task == "regression" and self.disagreement_at_most is not None):
@@ -52,8 +52,8 @@ class Shadow(Graded):
         blocks = self.requests // BLOCK
         limits = {
             "disagreement_at_most": (self.disagreement_at_most, self.requests),
-            "errors_at_most": (self.errors_at_most, self.requests),
-            "quantile": (1 - self.quantile if self.slower_at_most or self.milliseconds_at_most else None, blocks),
+            "error_rate_at_most": (self.error_rate_at_most, self.requests),
+            "quantile": (1 - self.quantile if self.latency_ratio_at_most or self.latency_ms_at_most else None, blocks),
         }
         for name, (limit, units) in limits.items():
             if limit is None or 1 - alpha ** (1 / units) <= limit:

@@ -25,7 +25,7 @@ class _Fed(Part):
         "regression need it: about the width of the range in which nearly all values lie.",
     )
     rows: Count = Field(default=20_000, description="So many of the newest rows are fed at most.")
-    then: Literal["nothing", "alert", "retrain"] = "alert"
+    action: Literal["nothing", "alert", "retrain"] = "alert"
 
 
 class PageHinkley(_Fed):
@@ -44,7 +44,7 @@ class Adwin(_Fed):
 
     detector: Literal["adwin"]
     delta: float = Field(default=0.002, gt=0, lt=1, description="Significance. Smaller: fewer false alarms.")
-    clock: Count = Field(default=32, description="A change is looked for at each so-manieth row.")
+    clock: Count = Field(default=32, description="A change is looked for at every n-th row.")
     max_buckets: Count = 5
     min_window_length: Count = Field(default=5, description="Rows of the smaller part.")
     grace_period: Count = Field(default=10, description="Rows before which no change is found.")

@@ -87,7 +87,7 @@ def compare(head: Contract, base: Contract, now: datetime | None = None) -> Comp
         if after is None:
             found[name] = replace(before, expired="the pull request removes this check")
             changes.append(LimitChange(name, "removed", str(before.limit)))
-        elif essence(after) != essence(before) or after.limit.direction is not before.limit.direction:
+        elif content_hash(after) != content_hash(before) or after.limit.direction is not before.limit.direction:
             found[name] = replace(before, expired="the pull request measures something else under this name")
             changes.append(LimitChange(name, "redefined", str(before.limit), str(after.limit)))
         elif after.limit != before.limit:
@@ -108,7 +108,7 @@ def _said(check: Check) -> str:
     return f"{limit} at alpha {limit.alpha:g}{graded}"
 
 
-def essence(check: Check) -> object:
+def content_hash(check: Check) -> object:
     """What a check measures, its limits left out."""
     rule = check.rule
     if isinstance(rule, ColumnRule):

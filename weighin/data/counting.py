@@ -91,11 +91,13 @@ def _one(relation: Relation, key: Any, column: str, cells: Cells, *, few: bool) 
     counts = np.zeros((len(labels), cells.count), dtype=np.int64)
     np.add.at(counts, (groups, answer["code"].to_numpy().astype(np.int64)), floats(answer["rows"]).astype(np.int64))
     if apart:
-        _move_strangers(relation, key, column, cells, counts, labels)
+        _move_unknown_categories(relation, key, column, cells, counts, labels)
     return Counted(counts, _moments(answer, groups, len(labels)) if number else None)
 
 
-def _move_strangers(relation: Relation, key: Any, column: str, cells: Cells, counts: Counts, labels: Labels) -> None:
+def _move_unknown_categories(
+    relation: Relation, key: Any, column: str, cells: Cells, counts: Counts, labels: Labels
+) -> None:
     """Tell values that are no listed category from the rest of the listed: a filter looks them up in a hash table,
     where a CASE would compare with each."""
     strange = relation.value(column).notin(list(cells.categories))

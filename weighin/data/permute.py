@@ -31,9 +31,9 @@ def donors(n: int, feature: int, repeat: int) -> Rows:
     a pair of different rows (Fisher, Rudin and Dominici 2019, eq. 3.5). Every row gives its value once.
     """
     order = np.random.default_rng([feature, repeat]).permutation(n)
-    giver = np.empty(n, dtype=np.int64)
-    giver[order] = np.roll(order, 1)
-    return giver
+    permutation_source = np.empty(n, dtype=np.int64)
+    permutation_source[order] = np.roll(order, 1)
+    return permutation_source
 
 
 def permuted(features: pa.Table, rows: int, repeats: int) -> pa.Table:

@@ -62,7 +62,7 @@ def profile(
             if like is None:
                 of, complete = _completed(table, c, of, counts)
             elif not like.columns[c].complete:
-                _join_strangers(of, counts)
+                _join_unknown_categories(of, counts)
                 complete = False
         found[c] = ColumnProfile(table.kinds[c], of, counts, counted[c].moments, distinct[c], complete)
     groups = None if group is None else max((len(c.counts) for c in counted.values()), default=0)
@@ -104,13 +104,13 @@ def _completed(table: Relation, column: str, cells: Cells, counts: Counts) -> tu
         return cells, True
     room = KNOWN - len(cells.categories)
     found = table.other_categories(column, cells.categories, room + 1)
-    _join_strangers(cells, counts)
+    _join_unknown_categories(cells, counts)
     if len(found) > room:
         return replace(cells, categories=cells.categories[: cells.own]), False
     return replace(cells, categories=(*cells.categories, *found)), True
 
 
-def _join_strangers(cells: Cells, counts: Counts) -> None:
+def _join_unknown_categories(cells: Cells, counts: Counts) -> None:
     """Where the list of categories is not complete, one that it lacks is not new, but one of the others."""
     counts[:, cells.own] += counts[:, cells.own + 1]
     counts[:, cells.own + 1] = 0

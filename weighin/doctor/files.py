@@ -31,7 +31,7 @@ def check_files(root: Path, contract: Path, workflows: Sequence[Workflow]) -> li
         problems = error.problems if isinstance(error, ContractErrors) else [str(error)]
         said = f"{problems[0]}{f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''}"
         found = [missing("contract", said.rstrip("."), "Run `weighin contract check`.")]
-        unread = ("expectations", "suites", "public-data", "owners")
+        unread = ("expectations", "suites", "public-data", "codeowners")
         found += [cannot_tell(c, "the contract cannot be read", "Correct the contract.") for c in unread]
     else:
         found = [_contract(file), _expectations(file), _suites(file), _public_data(file)]
@@ -97,11 +97,12 @@ def _owners(root: Path, file: ContractFile, workflows: Sequence[Workflow]) -> Fi
     owners = read_owners(root)
     remedy = "Name an owner for each, in the last pattern that matches it."
     if owners is None:
-        return missing("owners", f"none of {', '.join(PLACES)} exists", remedy)
+        return missing("codeowners", f"none of {', '.join(PLACES)} exists", remedy)
     if bare := [path for path in _guarded(root, file, workflows, owners.path) if not owners.of(path)]:
-        return missing("owners", f"{owners.path} names no owner for {_shown(bare)}", remedy)
+        return missing("codeowners", f"{owners.path} names no owner for {_shown(bare)}", remedy)
     return ok(
-        "owners", f"{owners.path} covers all that decides: contract, data, metrics, suites, policy, workflows, itself"
+        "codeowners",
+        f"{owners.path} covers all that decides: contract, data, metrics, suites, policy, workflows, itself",
     )
 
 
@@ -154,7 +155,9 @@ def _check_name(workflows: Sequence[Workflow]) -> Finding:
 def _check_always(workflows: Sequence[Workflow]) -> Finding:
     calls = asks(workflows)
     if not calls:
-        return missing("check-always", "nothing validates pull requests", "Add a caller for `pull_request`.")
+        return missing(
+            "required-check-unconditional", "nothing validates pull requests", "Add a caller for `pull_request`."
+        )
     for call in calls:
         filters = call.workflow.triggers["pull_request"]
         filters = filters if isinstance(filters, Mapping) else {}
@@ -162,16 +165,22 @@ def _check_always(workflows: Sequence[Workflow]) -> Finding:
         few += ["types"] if not set(_EVERY_CHANGE) <= set(filters.get("types", _EVERY_CHANGE)) else []
         if few:
             said = f"{call.workflow.name} does not run on every pull request (`{'`, `'.join(few)}`)"
-            return missing("check-always", said, "Remove the filter: a required check that never runs waits for ever.")
+            return missing(
+                "required-check-unconditional",
+                said,
+                "Remove the filter: a required check that never runs waits for ever.",
+            )
         if not _runs_always(call):
             remedy = (
                 "Need no job but that of review.yml, with `if: ${{ !cancelled() }}`: a skipped job counts as success."
             )
-            return missing("check-always", f"{call.place} may be skipped", remedy)
+            return missing("required-check-unconditional", f"{call.place} may be skipped", remedy)
         if "merge_group" not in call.workflow.triggers:
             said = f"{call.workflow.name} does not run in a merge queue"
-            return missing("check-always", said, "Add the trigger `merge_group`, or a queue waits for ever.")
-    return ok("check-always", "it runs on every pull request, and in a merge queue")
+            return missing(
+                "required-check-unconditional", said, "Add the trigger `merge_group`, or a queue waits for ever."
+            )
+    return ok("required-check-unconditional", "it runs on every pull request, and in a merge queue")
 
 
 def _runs_always(call: Call) -> bool:
@@ -222,15 +231,17 @@ def _image(root: Path, calls: Sequence[Call]) -> Finding:
 def _inherit(workflows: Sequence[Workflow]) -> Finding:
     found = [f"{w.name}: {name}" for w in workflows for name, job in w.jobs.items() if job.get("secrets") == "inherit"]
     if found:
-        return missing("named-secrets", f"`secrets: inherit` in {_shown(found)}", "Name each secret that is passed.")
-    return ok("named-secrets", "no job passes all secrets on")
+        return missing(
+            "no-secrets-inherit", f"`secrets: inherit` in {_shown(found)}", "Name each secret that is passed."
+        )
+    return ok("no-secrets-inherit", "no job passes all secrets on")
 
 
 def _target(workflows: Sequence[Workflow]) -> Finding:
     if found := [w.name for w in workflows if "pull_request_target" in w.triggers]:
         remedy = "Use `pull_request`: this one runs strangers' code beside secrets."
-        return missing("strangers", f"`pull_request_target` in {_shown(found)}", remedy)
-    return ok("strangers", "no workflow runs on `pull_request_target`")
+        return missing("pull-request-target", f"`pull_request_target` in {_shown(found)}", remedy)
+    return ok("pull-request-target", "no workflow runs on `pull_request_target`")
 
 
 def _permissions(calls: Sequence[Call]) -> Finding:

@@ -1,10 +1,10 @@
 """What the gate itself did in a week: runs, verdicts, what was red, how long suites took. Standard library only.
 
-    python3 -I HOST/weighin/runner figures --workflow pull-request.yml --workflow release.yml --out figures
+    python3 -I HOST/weighin/runner gate-statistics --workflow pull-request.yml --out gate-statistics
 
-leaves `figures/figures.md` and `figures/figures.json`. Source: REST API, "List workflow runs for a workflow" and "List
-jobs for a workflow run". The token, which needs `actions: read`, stays in this process. What could not be read is an
-error: a page with half the runs would look like a quiet week.
+leaves `gate-statistics.md` and `gate-statistics.json` there. Source: REST API, "List workflow runs for a workflow" and
+"List jobs for a workflow run". The token, which needs `actions: read`, stays in this process. What could not be read is
+an error: a page with half the runs would look like a quiet week.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 from weighin.github.client import GitHub, Unanswered, quoted
 from weighin.github.escape import plain_line, text
 
-SCHEMA = "weighin/figures/v1"
+SCHEMA = "weighin/gate-statistics/v1"
 GATE = "gate"
 SUITE = "suite "
 MOST_AT_ONCE = 1000
@@ -138,8 +138,8 @@ def _seconds(job: Mapping[str, Any]) -> float | None:
     return max(0.0, (last - first).total_seconds())
 
 
-def figures(found: Sequence[Run], repository: str, workflows: Sequence[str], days: Sequence[date]) -> dict[str, Any]:
-    """The figures as plain values.
+def summarized(found: Sequence[Run], repository: str, workflows: Sequence[str], days: Sequence[date]) -> dict[str, Any]:
+    """The statistics as plain values.
 
     Times are seconds; `median_seconds` and `slowest_seconds` are of jobs that ended, whatever they said.
     `billed_minutes` counts each job of GitHub's own machines, in every attempt, up to a full minute, at the rate of
@@ -179,7 +179,7 @@ def figures(found: Sequence[Run], repository: str, workflows: Sequence[str], day
 
 
 def page(of: Mapping[str, Any], server: str = "https://github.com") -> str:
-    """The figures as Markdown. Names of branches, workflows and jobs are strangers' texts."""
+    """The statistics as Markdown. Names of branches, workflows and jobs are strangers' texts."""
     lines = [f"## The gate from {of['first']} to {of['last']}", ""]
     lines.append(f"{text(of['repository'])}: {', '.join(text(w) for w in of['workflows'])}; days are UTC.")
     if not of["runs"]:
@@ -227,12 +227,12 @@ def page(of: Mapping[str, Any], server: str = "https://github.com") -> str:
 
 
 def _more(number: int) -> list[str]:
-    return ["", f"and {number - ROWS} more, in figures.json"] if number > ROWS else []
+    return ["", f"and {number - ROWS} more, in gate-statistics.json"] if number > ROWS else []
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the page and the figures; returns the exit code: 0, 4 for a usage error, 7 where GitHub did not say."""
-    parser = argparse.ArgumentParser(prog="weighin-runner figures", description=__doc__)
+    """Write the page and the statistics; returns the exit code: 0, 4 for a usage error, 7 where GitHub did not say."""
+    parser = argparse.ArgumentParser(prog="weighin-runner gate-statistics", description=__doc__)
     parser.add_argument("--workflow", action="append", required=True, metavar="FILE", help="pull-request.yml (repeat)")
     parser.add_argument("--until", type=date.fromisoformat, help="the first day that no longer counts; default today")
     parser.add_argument("--days", type=int, default=7, help="how many (%(default)s)")
@@ -253,14 +253,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         github = GitHub.of(os.environ)
         found = [run for w in given.workflow for run in runs(github, repository, w, days, given.most)]
     except Unanswered as error:
-        return _error(f"{error}: `actions: read` is needed, and a workflow of that name; no figures are written")
+        return _error(f"{error}: `actions: read` is needed, and a workflow of that name; no statistics are written")
     except ValueError as error:
-        return _error(f"{error}; no figures are written")
-    made = figures(found, repository, given.workflow, days)
+        return _error(f"{error}; no statistics are written")
+    made = summarized(found, repository, given.workflow, days)
     given.out.mkdir(parents=True, exist_ok=True)
     server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-    (given.out / "figures.md").write_text(page(made, server))
-    (given.out / "figures.json").write_text(json.dumps(made, indent=2, sort_keys=True) + "\n")
+    (given.out / "gate-statistics.md").write_text(page(made, server))
+    (given.out / "gate-statistics.json").write_text(json.dumps(made, indent=2, sort_keys=True) + "\n")
     return 0
 
 

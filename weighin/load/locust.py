@@ -233,7 +233,7 @@ def work_for(host: str, port: int, locustfile: str) -> None:
     try:
         worker = tasks.environment.create_worker_runner(host, port)
     except (ConnectionError, OSError) as error:
-        raise NotEvaluated("no master answers", f"{host}:{port}", "Start `weighin load --master` first.") from error
+        raise NotEvaluated("no master answers", f"{host}:{port}", "Start the master first.") from error
     worker.register_message(MESSAGE, begin, concurrent=True)
     worker.send_message(READY)
     worker.greenlet.join()

@@ -35,12 +35,12 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
-class SealedLook:
-    """The look at the sealed holdout that was reserved for this candidate: number `look` of `looks` in `epoch`."""
+class ReservedUse:
+    """The use of the sealed holdout that was reserved for this candidate: number `use` of `holdout_uses` in `epoch`."""
 
     epoch: str
-    look: int
-    looks: int
+    use: int
+    holdout_uses: int
     ledger_version: str
 
 
@@ -50,7 +50,7 @@ class Subject:
 
     data          dataset -> {"sha256": ..., "rows": ..., "features": ...} of the files that the suites read, and of
                   the features that the models were given
-    demonstration whether the registry is a file of this machine, so that a moved alias moves nothing anywhere else
+    ephemeral_registry whether the registry is a file of this machine, so that a moved alias moves nothing anywhere else
     anchor        the pinned second baseline, where the contract has one
     sealed        the reserved look, where this is a release
     """
@@ -59,9 +59,9 @@ class Subject:
     champion: ModelVersion | None
     contract: str
     data: Mapping[str, Mapping[str, Any]]
-    demonstration: bool
+    ephemeral_registry: bool
     anchor: ModelVersion | None = None
-    sealed: SealedLook | None = None
+    sealed: ReservedUse | None = None
 
     def role(self, name: str) -> ModelVersion | None:
         """The model in a role, one of `ROLES`."""
@@ -98,9 +98,9 @@ class Subject:
                 None if champion is None else ModelVersion(**champion),
                 value["contract"],
                 value["data"],
-                value["demonstration"],
+                value["ephemeral_registry"],
                 None if anchor is None else ModelVersion(**anchor),
-                None if sealed is None else SealedLook(**sealed),
+                None if sealed is None else ReservedUse(**sealed),
             )
         except (KeyError, TypeError) as error:
             raise EvidenceError(f"damaged ({type(error).__name__})", str(path), "Resolve again.") from error

@@ -1,14 +1,14 @@
-"""How sure a window has to be: false alarms per month instead of false alarms per look.
+"""How sure a window has to be: false alarms per month instead of false alarms per run.
 
-Looks overlap and are many, so nothing is assumed of how they depend on each other: the expected number of false alarms
-is at most the sum over the looks of their probabilities (linearity of expectation). An alarm at a look needs `looks`
-windows to fail that lie side by side, without a row in common, and each fails with probability at most alpha while the
-limit is kept. If the rows of one window say nothing of those of another, the look alarms falsely with at most
-alpha ** looks. With
+Runs overlap and are many, so nothing is assumed of how they depend on each other: the expected number of false alarms
+is at most the sum over the runs of their probabilities (linearity of expectation). An alarm at a run needs
+`consecutive_windows` windows to fail that lie side by side, without a row in common. Each fails with probability at
+most alpha while the limit is kept. If the rows of one window say nothing of those of another, the run alarms falsely
+with at most alpha ** consecutive_windows. With
 
-    alpha = (false alarms per month * minutes between looks / minutes of a month / checks) ** (1 / looks)
+    alpha = (false alarms per month * minutes between runs / minutes of a month / checks) ** (1 / consecutive_windows)
 
-the expected number of false alarms of all checks in 30 days of looks is at most what the contract states. `looks: 1`
+the expected number of false alarms of all checks in 30 days of runs is at most what the contract states. One window
 needs no assumption about windows, and intervals that are right very far out; three windows need alpha near 1 %, where
 the methods have been measured.
 
@@ -34,15 +34,15 @@ def window_alpha(evidence: Evidence, checks: int) -> float:
 
     checks  how many can raise an alarm
 
-    >>> round(window_alpha(Evidence(false_alarms_per_month=0.5, every_minutes=5, looks=3), 20), 4)
+    >>> round(window_alpha(Evidence(false_alarms_per_month=0.5, every_minutes=5, consecutive_windows=3), 20), 4)
     0.0142
-    >>> round(window_alpha(Evidence(false_alarms_per_month=0.5, every_minutes=5, looks=1), 20) * 1e6, 2)
+    >>> round(window_alpha(Evidence(false_alarms_per_month=0.5, every_minutes=5, consecutive_windows=1), 20) * 1e6, 2)
     2.89
     """
     if checks < 1:
         raise ValueError("without checks there is nothing to be sure of")
     share = evidence.false_alarms_per_month * evidence.every_minutes / MINUTES / checks
-    return min(0.05, float(share ** (1 / evidence.looks)))
+    return min(0.05, float(share ** (1 / evidence.consecutive_windows)))
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Alarm:
 
 def alarm(windows: Sequence[Outcome], evidence: Evidence) -> Alarm | None:
     """Whether windows, the newest first, are an alarm. Nothing but `failed` counts: to be unsure is no alarm."""
-    row = tuple(windows[: evidence.looks])
-    if len(row) < evidence.looks or any(o.status is not Status.FAILED for o in row):
+    row = tuple(windows[: evidence.consecutive_windows])
+    if len(row) < evidence.consecutive_windows or any(o.status is not Status.FAILED for o in row):
         return None
     return Alarm(row[0].check, row)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from weighin.contract.release import Deploy
 from weighin.errors import PromotionError
-from weighin.monitor.evaluate import Look
-from weighin.registry.champion import Titles
+from weighin.monitor.evaluate import Evaluation
+from weighin.registry.champion import ChampionRegistry
 from weighin.registry.ledger import Entry
 from weighin.release.rollback import Rollback, rollback
 
@@ -34,25 +34,25 @@ def target(entries: Sequence[Entry], champion: str) -> str:
     return "" if left or not gated else before
 
 
-def go_back(titles: Titles, found: Look, checks: Sequence[str], spec: Deploy | None) -> Rollback:
-    """Roll back because of the checks of a look.
+def go_back(champions: ChampionRegistry, found: Evaluation, checks: Sequence[str], spec: Deploy | None) -> Rollback:
+    """Roll back because of the checks of a run.
 
     Of two monitors at once the ledger lets one win; the other finds another champion than it looked at.
     Errors: `PromotionError` when the champion is another by now, or people have to decide; else as `rollback`.
     """
-    head, champion = titles.settle()
+    head, champion = champions.reconcile()
     if champion != found.champion.version or head is None:
         raise PromotionError(
-            f"version {champion or 'none'} is champion now, the look was at version {found.champion.version}",
-            titles.model,
+            f"version {champion or 'none'} is champion now, the run was at version {found.champion.version}",
+            champions.model,
             "Nothing more is to be done.",
         )
-    to = target(titles.ledger.entries(), champion)
+    to = target(champions.ledger.entries(), champion)
     if not to:
         raise PromotionError(
             f"there is no version to go back to from version {champion} that was gated and not itself left",
-            titles.model,
+            champions.model,
             "People have to decide: weighin rollback --to VERSION.",
         )
     reason = f"{', '.join(sorted(checks))} broke their limits"
-    return rollback(titles, to, owner=OWNER, reason=reason, spec=spec)
+    return rollback(champions, to, owner=OWNER, reason=reason, spec=spec)

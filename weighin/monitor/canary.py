@@ -1,10 +1,10 @@
-"""One look at a canary: may its share of the traffic grow, must it go, or is it to be waited?
+"""One evaluation of a canary: may its share of the traffic grow, must it go, or is it to be waited?
 
-A look is one of many, so each answer has an error of its own.
+A run is one of many, so each answer has an error of its own.
 
 *Pass.* What is decided on is fixed before: the first n requests of the step, and the first n labels, with
 n = `rows_at_least`, then 2n, 4n, ... At the k-th of these points (k = 0, 1, ...) every interval is made at the level
-1 - alpha / 2 ** (k + 1), and all have to lie within their limits. Looks between two points see the same rows and give
+1 - alpha / 2 ** (k + 1), and all have to lie within their limits. Runs between two points see the same rows and give
 the same answer, so that it does not matter how often somebody looks; and a canary that truly breaks a limit passes
 that limit at some point with probability at most alpha / 2 + alpha / 4 + ... < alpha (union bound), at all limits
 together with no more (Berger 1982). Rows count once they are `SETTLED` old: writers store them in batches.
@@ -12,7 +12,7 @@ together with no more (Berger 1982). Rows count once they are `SETTLED` old: wri
 *Fail.* The rule of the monitor's alarms (`weighin.monitor.alarm`): as many windows in a row as the contract asks for,
 the newest ones, without a row in common, in each of which the same limit is broken for sure.
 
-All else is *undecided*, and moves nothing. The same version may begin a step anew (another `since`): that is another
+All else is *inconclusive*, and moves nothing. The same version may begin a step anew (another `since`): that is another
 trial, with an error of its own.
 """
 
@@ -55,26 +55,26 @@ WINDOW_AT_LEAST = 100
 
 
 class Answer(StrEnum):
-    """What one look says of a step."""
+    """What one run says of a step."""
 
     PASS = "pass"  # noqa: S105 - no password
     FAIL = "fail"
-    UNDECIDED = "undecided"
+    INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True)
 class Canaried:
-    """What a look saw, and says.
+    """What a run saw, and says.
 
     share     of the step that was looked at
-    then      the share to move to: the next step, 0 after a fail, None for none
+    next_share  the share to move to: the next step, 0 after a fail, None for none
     outcomes  of the point that was decided on, or of the newest windows after a fail
     requests  of the canary in the step so far, and `traffic` of it and the champion together
     """
 
     answer: Answer
     share: float
-    then: float | None
+    next_share: float | None
     outcomes: tuple[Outcome, ...]
     requests: int
     traffic: int
@@ -98,7 +98,7 @@ def point_alpha(alpha: float, k: int) -> float:
 
 
 def canary(contract: Contract, log: Log, version: str, share: float, since: datetime, now: datetime) -> Canaried:
-    """Look once.
+    """Evaluate once.
 
     version  of the canary; whichever version has the role `champion` is what it is compared with
     share    the step of now, and `since` when it began
@@ -120,13 +120,15 @@ def canary(contract: Contract, log: Log, version: str, share: float, since: date
     seen = _Seen(contract, spec, log, version, since, now - SETTLED)
     failed = seen.failed()
     if failed:
-        reason = f"{failed[0].check} is broken in each of the last {contract.monitor.evidence.looks} windows"  # type: ignore[union-attr]
+        reason = (
+            f"{failed[0].check} is broken in each of the last {contract.monitor.evidence.consecutive_windows} windows"  # type: ignore[union-attr]
+        )
         return Canaried(Answer.FAIL, share, 0.0, tuple(failed), seen.requests, seen.traffic, reason)
     outcomes, reason = seen.decided()
     passed = bool(outcomes) and all(o.status is Status.PASSED for o in outcomes)
     later = [s for s in spec.steps if s > share]
     then = (later[0] if later else None) if passed else None
-    answer = Answer.PASS if passed else Answer.UNDECIDED
+    answer = Answer.PASS if passed else Answer.INCONCLUSIVE
     return Canaried(answer, share, then, tuple(outcomes), seen.requests, seen.traffic, reason)
 
 
@@ -148,10 +150,10 @@ def asked(spec: Canary) -> list[Asked]:
     """The limits of a canary."""
     name = f"canary/p{100 * spec.quantile:g}"
     listed = (
-        ("canary/errors", "errors", spec.errors_more_at_most),
-        (f"canary/{spec.metric}", "metric", spec.worse_at_most),
-        (f"{name}/vs-champion", "slower", spec.slower_at_most),
-        (name, "milliseconds", spec.milliseconds_at_most),
+        ("canary/errors", "errors", spec.error_rate_increase_at_most),
+        (f"canary/{spec.metric}", "metric", spec.metric_drop_at_most),
+        (f"{name}/vs-champion", "slower", spec.latency_ratio_at_most),
+        (name, "latency_ms", spec.latency_ms_at_most),
     )
     return [Asked(name, kind, value) for name, kind, value in listed if value is not None]
 
@@ -208,18 +210,18 @@ class _Seen:
             theirs = theirs.filter(pc.less_equal(theirs[column], last))
             outcomes += [self._outcome(a, ours, theirs, level) for a in mine]
         left = "" if least * 2 ** (k + 1) <= MOST else "; no more will be decided on"
-        said = (
+        message = (
             f"decided on the first {wanted:,} of {have}, at level {level:g}; the next point is at {2 * wanted:,}{left}"
         )
-        return outcomes, said
+        return outcomes, message
 
     def failed(self) -> list[Outcome]:
         """The newest windows of the first limit that is broken in each of them; none otherwise."""
         evidence = self._contract.monitor.evidence  # type: ignore[union-attr]
         alpha = window_alpha(evidence, len(self._asked))
-        size = max(WINDOW_AT_LEAST, self._spec.rows_at_least // evidence.looks)
+        size = max(WINDOW_AT_LEAST, self._spec.rows_at_least // evidence.consecutive_windows)
         kinds = {a.labelled for a in self._asked}
-        windows = {labelled: list(self._windows(labelled, size, evidence.looks)) for labelled in kinds}
+        windows = {labelled: list(self._windows(labelled, size, evidence.consecutive_windows)) for labelled in kinds}
         for item in self._asked:
             row: list[Outcome] = []
             for ours, theirs in windows[item.labelled]:
@@ -231,19 +233,19 @@ class _Seen:
                 return row
         return []
 
-    def _windows(self, labelled: bool, size: int, looks: int) -> Iterator[tuple[pa.Table, pa.Table]]:
+    def _windows(self, labelled: bool, size: int, consecutive_windows: int) -> Iterator[tuple[pa.Table, pa.Table]]:
         """Rows of both in the newest windows of `size` requests, or labels, of the canary; the newest first."""
         column = "label_at" if labelled else "at"
-        ours = self._labelled("canary", self._version) if labelled else self._newest(size * looks)
-        if ours.num_rows < size * looks:
+        ours = self._labelled("canary", self._version) if labelled else self._newest(size * consecutive_windows)
+        if ours.num_rows < size * consecutive_windows:
             return
-        ours = ours.slice(ours.num_rows - size * looks)
+        ours = ours.slice(ours.num_rows - size * consecutive_windows)
         if labelled:
             theirs = self._labelled("champion", None)
         else:
             theirs = self._rows("champion", None, pc.min(ours["at"]).as_py(), self._until)
-        for back in range(looks):
-            part = ours.slice(size * (looks - 1 - back), size)
+        for back in range(consecutive_windows):
+            part = ours.slice(size * (consecutive_windows - 1 - back), size)
             first, last = pc.min(part[column]), pc.max(part[column])
             inside = pc.and_(pc.greater_equal(theirs[column], first), pc.less_equal(theirs[column], last))
             yield part, theirs.filter(inside)
@@ -304,8 +306,8 @@ class _Seen:
     def _labelled(self, role: str, version: str | None) -> pa.Table:
         """Rows of a role in the step whose labels have come, in the order in which these came."""
         hours = (self._until - self._since) / timedelta(hours=1)
-        look = self._log.last_hours(hours, self._until, ROWS_AT_MOST, version=version, role=role, kind="labelled")
-        found = self._all(look, role)
+        read = self._log.last_hours(hours, self._until, ROWS_AT_MOST, version=version, role=role, kind="labelled")
+        found = self._all(read, role)
         inside = pc.and_(pc.greater_equal(found["at"], self._since), pc.less_equal(found["label_at"], self._until))
         found = found.filter(inside)
         self._one_champion(found, role)
@@ -346,7 +348,7 @@ class _Seen:
                 return difference_of_shares(one, other), "share"
             case "slower":
                 return ratio(_latency(ours, q, level), _latency(theirs, q, level)), "of the champion's"
-            case "milliseconds":
+            case "latency_ms":
                 return _latency(ours, q, level), "ms"
         metric = str(self._spec.metric)
         one, other = (contrast(metric, self._scored(rows), None, None, level).interval for rows in (ours, theirs))
@@ -367,9 +369,9 @@ def _errors(rows: pa.Table) -> int:
 
 
 def _latency(rows: pa.Table, q: float, level: float) -> Interval:
-    """A quantile in milliseconds, over blocks of requests; a request without an answer is slower than any."""
+    """A quantile in latency_ms, over blocks of requests; a request without an answer is slower than any."""
     answered = pc.fill_null(pc.less(rows["status"], 400), False).to_numpy()
-    took = np.where(answered, rows["milliseconds"].to_numpy(), np.inf)
+    took = np.where(answered, rows["latency_ms"].to_numpy(), np.inf)
     if np.isnan(took).any():
         raise Undefined("the log does not say how long some requests took")
     order = np.arange(len(took), dtype=np.float64)

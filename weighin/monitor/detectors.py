@@ -51,7 +51,7 @@ class Signal:
     began: datetime
     before: float
     after: float
-    then: Literal["nothing", "alert", "retrain"]
+    action: Literal["nothing", "alert", "retrain"]
     text: str
 
 
@@ -65,7 +65,7 @@ class Followed:
     """
 
     check: str
-    fed: int
+    rows_used: int
     left_out: int
     reason: str
     signals: tuple[Signal, ...] = ()
@@ -77,9 +77,9 @@ def follow(
     version: str,
     since: datetime | None,
     now: datetime,
-    told: Mapping[str, Position] | None = None,
+    notified: Mapping[str, Position] | None = None,
 ) -> tuple[tuple[Followed, ...], Faults]:
-    """Read what the streams of a contract need of a version's reign, and follow them.
+    """Read what the streams of a contract need of a version's promotion, and follow them.
 
     told  check -> the last of its signals that was told already
     Errors: `NotEvaluated` when the log cannot be read; `ContractError` as `followed`.
@@ -93,7 +93,7 @@ def follow(
             found = log.last_rows(most, now, version=version, kind=kind, since=since)
             read[labelled], faults = found.rows, faults + found.faults
     none = pa.table({})
-    return followed(contract, log.tables, read.get(False, none), read.get(True, none), told), faults
+    return followed(contract, log.tables, read.get(False, none), read.get(True, none), notified), faults
 
 
 def signals(
@@ -101,10 +101,10 @@ def signals(
     tables: LogTables,
     rows: pa.Table,
     labelled: pa.Table,
-    told: Mapping[str, Position] | None = None,
+    notified: Mapping[str, Position] | None = None,
 ) -> tuple[Signal, ...]:
     """The changes alone that `followed` finds."""
-    return tuple(s for stream in followed(contract, tables, rows, labelled, told) for s in stream.signals)
+    return tuple(s for stream in followed(contract, tables, rows, labelled, notified) for s in stream.signals)
 
 
 def followed(
@@ -112,7 +112,7 @@ def followed(
     tables: LogTables,
     rows: pa.Table,
     labelled: pa.Table,
-    told: Mapping[str, Position] | None = None,
+    notified: Mapping[str, Position] | None = None,
 ) -> tuple[Followed, ...]:
     """Feed every stream of a contract.
 
@@ -122,12 +122,13 @@ def followed(
     """
     streams = contract.monitor.streams if contract.monitor else ()
     return tuple(
-        _followed(stream, contract, tables, labelled if stream.of == ERROR else rows, told or {}) for stream in streams
+        _followed(stream, contract, tables, labelled if stream.of == ERROR else rows, notified or {})
+        for stream in streams
     )
 
 
 def _followed(
-    stream: Stream, contract: Contract, tables: LogTables, rows: pa.Table, told: Mapping[str, Position]
+    stream: Stream, contract: Contract, tables: LogTables, rows: pa.Table, notified: Mapping[str, Position]
 ) -> Followed:
     check = f"monitor/stream/{stream.detector}/{stream.of}"
     _must_fit(stream, contract, tables)
@@ -139,14 +140,14 @@ def _followed(
     left_out = int((~known).sum())
     rows, values = rows.filter(pa.array(known)), values[known]
     by = "label_at" if stream.of == ERROR else "at"
-    first = _after(told.get(check), rows, by)
-    fed, needed = len(values) - first, _needed(stream)
-    if fed < needed:
+    first = _after(notified.get(check), rows, by)
+    rows_used, needed = len(values) - first, _needed(stream)
+    if rows_used < needed:
         since = " since the last signal" if first else ""
         missing = f"; {left_out} have no number" if left_out else ""
-        return Followed(check, fed, left_out, f"{fed} rows have come{since}, {needed} are needed{missing}")
+        return Followed(check, rows_used, left_out, f"{rows_used} rows have come{since}, {needed} are needed{missing}")
     found = [_signal(check, stream, rows, values, by, *ends) for ends in _changes(stream, values, first)]
-    return Followed(check, fed, left_out, "", tuple(found))
+    return Followed(check, rows_used, left_out, "", tuple(found))
 
 
 def _needed(stream: Stream) -> int:
@@ -198,15 +199,15 @@ def _numbers(values: pa.ChunkedArray) -> Floats:
     return np.asarray(pc.cast(values, pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
-def _after(told: Position | None, rows: pa.Table, by: str) -> int:
+def _after(notified: Position | None, rows: pa.Table, by: str) -> int:
     """Number of the first row after one that was told; by its moment where it is not among the rows."""
-    if told is None:
+    if notified is None:
         return 0
-    same = pc.and_(pc.equal(rows["request"], told.request), pc.equal(rows["row"], told.row))
+    same = pc.and_(pc.equal(rows["request"], notified.request), pc.equal(rows["row"], notified.row))
     place = pc.index(same, value=True).as_py()
     if place >= 0:
         return int(place) + 1
-    return int(pc.sum(pc.less_equal(rows[by], pa.scalar(told.moment, rows[by].type))).as_py() or 0)
+    return int(pc.sum(pc.less_equal(rows[by], pa.scalar(notified.moment, rows[by].type))).as_py() or 0)
 
 
 def _changes(stream: Stream, values: Floats, first: int) -> list[tuple[int, int]]:
@@ -234,7 +235,7 @@ def _signal(check: str, stream: Stream, rows: pa.Table, values: Floats, by: str,
         f"(of {cut - first:,} rows and of {last + 1 - cut:,}), about from {began:%Y-%m-%d %H:%M} UTC on"
     )
     position = Position(moment, rows["request"][last].as_py(), int(rows["row"][last].as_py()))
-    return Signal(check, position, began, before, after, stream.then, text)
+    return Signal(check, position, began, before, after, stream.action, text)
 
 
 def _split(values: Floats) -> int:

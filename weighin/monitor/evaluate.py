@@ -1,4 +1,4 @@
-"""One look: windows of the prediction log in, one outcome a check out, and the alarms.
+"""One run: windows of the prediction log in, one outcome a check out, and the alarms.
 
 Rows of a window are independent of each other here, whatever the contract's `group`: the question is whether what now
 answers still keeps the limit, and an hour has no days to count. A limit on drift has to leave room for what an ordinary
@@ -35,14 +35,14 @@ from weighin.stats.metrics import METRICS, Scored
 from weighin.suites.drift import compared
 from weighin.suites.sample import sample
 
-ROW, STATUS, MILLISECONDS, LABEL, OTHER = "row", "status", "milliseconds", "label", "other"
+ROW, STATUS, MILLISECONDS, LABEL, OTHER = "row", "status", "latency_ms", "label", "other"
 ABOUT = (ROW, STATUS, MILLISECONDS, LABEL)
 OWN = (*ABOUT, OTHER, COLUMN)
 """Columns of a window besides features; a feature of such a name has `f_` before it."""
 
 
 class Windows(Protocol):
-    """The prediction log, cut as a look needs it."""
+    """The prediction log, cut as a run needs it."""
 
     def window(self, window: Window, now: datetime, back: int, *, labelled: bool) -> pa.Table:
         """The rows of a window that ends at `now`, or of the one `back` places before it, without a row in common.
@@ -51,7 +51,7 @@ class Windows(Protocol):
         Columns: features by name, and
 
         row           within the request; that with 0 stands for the request
-        status, milliseconds  of the request, the same in all of its rows
+        status, latency_ms  of the request, the same in all of its rows
         prediction    of several classes the name of the most probable one, and each one's in prediction_0, ...
         label         where one is known
         other         where there is a shadow: its prediction for the same row
@@ -81,8 +81,8 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one look saw.
+class Evaluation:
+    """What one run saw.
 
     outcomes   of the newest window of each check
     alarms     checks that failed in as many windows as the contract asks for
@@ -98,7 +98,7 @@ class Look:
     estimates: tuple[Outcome, ...] = ()
 
 
-def look(contract: Contract, log: Windows, champion: Champion, now: datetime) -> Look:
+def evaluate(contract: Contract, log: Windows, champion: Champion, now: datetime) -> Evaluation:
     """Look at the log once. What cannot be measured is `not_evaluated`, and no alarm.
 
     Errors: `ContractError` for a contract that cannot be watched by this champion.
@@ -117,13 +117,13 @@ def look(contract: Contract, log: Windows, champion: Champion, now: datetime) ->
     outcomes, alarms = [], []
     for item in listed:
         row: list[Outcome] = []
-        for back in range(monitor.evidence.looks):
+        for back in range(monitor.evidence.consecutive_windows):
             if item.window is None:
                 row.append(decide(_since(item, champion, log, now), item.limit))
                 continue
             row.append(decide(seen(item.window, back, item.kind == "metric").measured(item), item.limit))
             # An older window is looked at only where the newer ones failed.
-            if alarm([*row] * monitor.evidence.looks, monitor.evidence) is None:
+            if alarm([*row] * monitor.evidence.consecutive_windows, monitor.evidence) is None:
                 break
         outcomes.append(row[0])
         found = alarm(row, monitor.evidence)
@@ -136,22 +136,22 @@ def look(contract: Contract, log: Windows, champion: Champion, now: datetime) ->
                 # Where the log is away it is not asked again.
                 source = labelled if labelled.problem else seen(item.window, 0, False)
                 estimates.append(decide(source.estimated(item), item.limit))
-    return Look(now, champion, tuple(outcomes), tuple(alarms), tuple(listed), tuple(estimates))
+    return Evaluation(now, champion, tuple(outcomes), tuple(alarms), tuple(listed), tuple(estimates))
 
 
 def _since(item: Watched, champion: Champion, log: Windows, now: datetime) -> Measurement | Unmeasured:
-    """How long ago something was: exact, so one look is enough."""
+    """How long ago something was: exact, so one run is enough."""
     if champion.since is None:
         return Unmeasured(item.id, "nobody knows since when the version is champion")
     if item.kind == "age":
         days = (now - champion.since) / timedelta(days=1)
-        return census(item.id, days, n=1, unit="days", method="since it became champion", n_unit="champion")
+        return census(item.id, days, n=1, unit="days", method="since it became champion", sampling_unit="champion")
     try:
         last = log.last(now)
     except WeighinError as error:
         return Unmeasured(item.id, str(error))
     minutes = max(0.0, (now - (last or champion.since)) / timedelta(minutes=1))
-    return census(item.id, minutes, n=1, unit="minutes", method="since the last request", n_unit="request")
+    return census(item.id, minutes, n=1, unit="minutes", method="since the last request", sampling_unit="request")
 
 
 class Seen:
@@ -179,9 +179,9 @@ class Seen:
         """What a check finds here. Never an error: a window that cannot be read is no pass, and no alarm either."""
         if self.problem:
             return Unmeasured(item.id, self.problem)
-        about = {"errors": STATUS, "latency": MILLISECONDS}.get(item.kind)
-        unit = "requests" if about else "rows"
-        there, least = (self._requests(about) if about else self._rows).num_rows, self._window.rows_at_least
+        in_reply_to = {"errors": STATUS, "latency": MILLISECONDS}.get(item.kind)
+        unit = "requests" if in_reply_to else "rows"
+        there, least = (self._requests(in_reply_to) if in_reply_to else self._rows).num_rows, self._window.rows_at_least
         if there < least:
             return Unmeasured(item.id, f"{there} {unit} in the window, {least} are needed")
         try:
@@ -221,9 +221,9 @@ class Seen:
         rows = self._answered
         return rows.filter(pc.is_valid(rows[LABEL])) if LABEL in rows.column_names else rows.slice(0, 0)
 
-    def _requests(self, about: str) -> pa.Table:
+    def _requests(self, in_reply_to: str) -> pa.Table:
         """One row for each request of which something is known."""
-        return self._rows.filter(pc.and_(pc.equal(self._rows[ROW], 0), pc.is_valid(self._rows[about])))
+        return self._rows.filter(pc.and_(pc.equal(self._rows[ROW], 0), pc.is_valid(self._rows[in_reply_to])))
 
     @property
     def _answered(self) -> pa.Table:
@@ -252,8 +252,8 @@ class Seen:
             return clopper_pearson(failed, len(status), level), "share", {}
         if item.kind == "latency":
             took = self._requests(MILLISECONDS)[MILLISECONDS]
-            quick = int(pc.sum(pc.less_equal(took, item.milliseconds)).as_py() or 0)
-            return clopper_pearson(quick, len(took), level), f"share within {item.milliseconds:g} ms", {}
+            quick = int(pc.sum(pc.less_equal(took, item.latency_ms)).as_py() or 0)
+            return clopper_pearson(quick, len(took), level), f"share within {item.latency_ms:g} ms", {}
         rows = self._answered
         if item.kind == "disagreement":
             if OTHER not in rows.column_names:

@@ -9,37 +9,37 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 LATE = 3
-"""So many looks may be missed before it does not do its work."""
+"""So many runs may be missed before it does not do its work."""
 
 
 class Health:
-    """When looks began and succeeded. `/alive`: one began of late; `/ready`: one succeeded of late."""
+    """When runs began and succeeded. `/alive`: one began of late; `/ready`: one succeeded of late."""
 
     def __init__(self, every: timedelta) -> None:
         self._late = every * LATE
         self._begun = datetime.now(UTC)
-        self._looked: datetime | None = None
+        self._succeeded: datetime | None = None
 
     def begin(self) -> datetime:
-        """A look begins; returns the moment."""
+        """A run begins; returns the moment."""
         self._begun = datetime.now(UTC)
         return self._begun
 
-    def looked(self) -> None:
+    def succeeded(self) -> None:
         """It succeeded."""
-        self._looked = datetime.now(UTC)
+        self._succeeded = datetime.now(UTC)
 
     def answer(self, path: str) -> tuple[int, str]:
         """HTTP status and text of a path."""
         now = datetime.now(UTC)
         if path == "/alive":
             late = now - self._begun > self._late
-            return (503 if late else 200), f"the last look began at {self._begun.isoformat(timespec='seconds')}"
+            return (503 if late else 200), f"the last run began at {self._begun.isoformat(timespec='seconds')}"
         if path == "/ready":
-            if self._looked is None:
-                return 503, "no look has succeeded yet"
-            late = now - self._looked > self._late
-            return (503 if late else 200), f"the last look was at {self._looked.isoformat(timespec='seconds')}"
+            if self._succeeded is None:
+                return 503, "no run has succeeded yet"
+            late = now - self._succeeded > self._late
+            return (503 if late else 200), f"the last run was at {self._succeeded.isoformat(timespec='seconds')}"
         return 404, "/alive and /ready"
 
     @contextlib.contextmanager

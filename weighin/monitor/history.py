@@ -1,7 +1,7 @@
-"""What earlier looks saw: MLflow runs, one for each day of a reign of a champion, with a series for each check.
+"""What earlier runs saw: MLflow runs, one for each day of one promotion, with a series for each check.
 
 Name of the run: `<model> version <version>, entry <number>, <day>`, in the experiment `weighin-monitor`. Series: the
-check's id, and with `/low` and `/high` its interval; `alarms`, how many are open. Tags say when the last look was.
+check's id, and with `/low` and `/high` its interval; `alarms`, how many are open. Tags say when the last run was.
 A day's run holds some hundred points of a series: what a page shows is read without reading all that there ever was.
 """
 
@@ -13,27 +13,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from weighin.contract.monitor import Monitor
-from weighin.monitor.evaluate import Look
+from weighin.monitor.evaluate import Evaluation
 from weighin.monitor.journal import Event
 from weighin.outcome import Measurement
 from weighin.registry.ledger import Entry
 from weighin.registry.mlflow import Registry, quoted
 
 EXPERIMENT = "weighin-monitor"
-PULSE, AWAY, STATE = "weighin.pulse", "weighin.away_since", "weighin.state"
-"""Tags of a run: the moment of the last look, since when the log cannot be read (or empty), and what it said."""
+HEARTBEAT, AWAY, STATE = "weighin.heartbeat", "weighin.away_since", "weighin.state"
+"""Tags of a run: the moment of the last run, since when the log cannot be read (or empty), and what it said."""
 OF, ENTRY = "weighin.model", "weighin.entry"
 """Tags of a run: of which model, and by which entry of the ledger its version was champion."""
 DAYS = 7
-"""That are read for a page; of the reign before the last one."""
+"""That are read for a page; of the promotion before the last one."""
 ENDS = ("", "/low", "/high")
 
 
 @dataclass(frozen=True)
 class Series:
-    """What looks saw of one check in one reign, the oldest first; the lists have the same length.
+    """What runs saw of one check under one promotion, the oldest first; the lists have the same length.
 
-    moments  of the looks
+    moments  of the runs
     """
 
     check: str
@@ -46,17 +46,17 @@ class Series:
 
 @dataclass(frozen=True)
 class History:
-    """The series of this reign and the last one before, and all events, the oldest first."""
+    """The series of this promotion and of the one before, and all events, the oldest first."""
 
     series: tuple[Series, ...]
     events: tuple[Event, ...]
 
 
 @dataclass(frozen=True)
-class Pulse:
-    """The MLflow run of a day of a reign.
+class Heartbeat:
+    """The MLflow run of a day of a promotion.
 
-    away_since  as the last look, of whichever day, left it
+    away_since  as the last run, of whichever day, left it
     """
 
     registry: Registry
@@ -66,15 +66,15 @@ class Pulse:
     away_since: str
 
     @staticmethod
-    def of(registry: Registry, model: str, head: Entry, now: datetime) -> Pulse:
+    def of(registry: Registry, model: str, head: Entry, now: datetime) -> Heartbeat:
         """Errors: `RegistryError`."""
         before = registry.runs_of(EXPERIMENT, f"tags.`{OF}` = '{quoted(model)}'", newest=True)
         day = now.astimezone(UTC).date().isoformat()
         run_id = registry.run_named(EXPERIMENT, f"{model} version {head.after}, entry {head.number}, {day}")
-        return Pulse(registry, model, head, run_id, before[0].data.tags.get(AWAY, "") if before else "")
+        return Heartbeat(registry, model, head, run_id, before[0].data.tags.get(AWAY, "") if before else "")
 
-    def beat(self, found: Look, monitor: Monitor, open_alarms: int, state: str, away_since: str) -> None:
-        """Log a look. Errors: `RegistryError`."""
+    def beat(self, found: Evaluation, monitor: Monitor, open_alarms: int, state: str, away_since: str) -> None:
+        """Log a run. Errors: `RegistryError`."""
         metrics: dict[str, float] = {"alarms": float(open_alarms)}
         for outcome in found.outcomes:
             if isinstance(outcome.evidence, Measurement):
@@ -85,12 +85,15 @@ class Pulse:
         step = int((found.moment - since).total_seconds() // (60 * monitor.evidence.every_minutes))
         self.registry.log_points(self.run_id, metrics, seconds, max(0, step))
         moment = found.moment.astimezone(UTC).isoformat(timespec="seconds")
-        tags = {PULSE: moment, AWAY: away_since, STATE: state, OF: self.model, ENTRY: str(self.entry.number)}
+        tags = {HEARTBEAT: moment, AWAY: away_since, STATE: state, OF: self.model, ENTRY: str(self.entry.number)}
         self.registry.tag_run(self.run_id, tags)
 
 
 def history(registry: Registry, model: str, entries: Sequence[Entry], events: Sequence[Event]) -> History:
-    """What was logged in the last days of this reign, and the last day of the one before. Errors: `RegistryError`."""
+    """Return what was logged in the last days of this promotion, and the last day of the one before.
+
+    Errors: `RegistryError`.
+    """
     found: list[Series] = []
     for entry, days in zip(entries[-2:], (1, DAYS)[-len(entries[-2:]) :], strict=True):
         query = f"tags.`{OF}` = '{quoted(model)}' and tags.`{ENTRY}` = '{entry.number}'"
@@ -100,11 +103,11 @@ def history(registry: Registry, model: str, entries: Sequence[Entry], events: Se
     return History(tuple(found), tuple(events))
 
 
-def last_pulse(registry: Registry, model: str) -> datetime | None:
+def last_heartbeat(registry: Registry, model: str) -> datetime | None:
     """When anybody looked last; None where nobody ever did. Errors: `RegistryError`."""
     runs = registry.runs_of(EXPERIMENT, f"tags.`{OF}` = '{quoted(model)}'", newest=True)
-    pulses = [run.data.tags[PULSE] for run in runs if PULSE in run.data.tags]
-    return max(map(datetime.fromisoformat, pulses), default=None)
+    heartbeats = [run.data.tags[HEARTBEAT] for run in runs if HEARTBEAT in run.data.tags]
+    return max(map(datetime.fromisoformat, heartbeats), default=None)
 
 
 def _series(registry: Registry, run_ids: Sequence[str], check: str, version: str) -> Series:

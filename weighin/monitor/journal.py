@@ -24,9 +24,18 @@ SCHEMA = "weighin/monitor-event/v1"
 EXPERIMENT = "weighin-monitor-events"
 PREFIX = "weighin.monitor."
 Kind = Literal[
-    "alarm", "signal", "recovered", "rollback", "verified", "escalated", "asking", "asked", "telling", "told"
+    "alarm",
+    "signal",
+    "recovered",
+    "rollback",
+    "verified",
+    "needs_human",
+    "retrain_requesting",
+    "retrain_requested",
+    "notifying",
+    "notified",
 ]
-FACTS = ("alarm", "signal", "recovered", "rollback", "verified", "escalated")
+FACTS = ("alarm", "signal", "recovered", "rollback", "verified", "needs_human")
 """What people are told of; the other kinds say how far that, and asking for a training, has come."""
 WRITTEN_LATER = ("number", "run_id")
 
@@ -36,26 +45,26 @@ class Event:
     """One thing that was found or done.
 
     kind     `alarm`: checks broke their limit; `recovered`: they keep it again; `signal`: the mean of a stream has
-             changed; `rollback`; `verified`, `escalated`: fresh traffic passes after it, or people have to decide;
-             `asking`, `asked`: for a training; `telling`, `told`: people, of all facts up to `about`
-    version, reign  the champion, and the number of the ledger's entry by which it is champion
+             changed; `rollback`; `verified`, `needs_human`: fresh traffic passes after it, or people have to decide;
+             `asking`, `asked`: for a training; `telling`, `told`: people, of all facts up to `in_reply_to`
+    version, promotion_id  the champion, and the number of the ledger's entry by which it is champion
     checks   ids
     then     what the contract says is to be done
-    said     for people
-    about    number of the event that it follows from; 0 where there is none
+    message  for people
+    in_reply_to  number of the event that it follows from; 0 where there is none
     place    of a signal the row at which it was found: `moment request row`
     key      tells the wish of one monitor from the same wish of another
     """
 
     kind: Kind
     version: str
-    reign: int
+    promotion_id: int
     checks: tuple[str, ...] = ()
-    then: Action = "alert"
-    said: str = ""
-    about: int = 0
+    action: Action = "alert"
+    message: str = ""
+    in_reply_to: int = 0
     place: str = ""
-    who: str = ""
+    actor: str = ""
     created: str = ""
     parent: str = ""
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -68,7 +77,7 @@ class Event:
         return digest(canonical(self._values()))
 
     @property
-    def essence(self) -> str:
+    def content_hash(self) -> str:
         """The same: one wish of one monitor."""
         return self.sum
 
@@ -79,7 +88,11 @@ class Event:
 
     def _values(self) -> dict[str, str]:
         own = {k: v for k, v in asdict(self).items() if k not in WRITTEN_LATER}
-        own |= {"checks": " ".join(self.checks), "reign": str(self.reign), "about": str(self.about)}
+        own |= {
+            "checks": " ".join(self.checks),
+            "promotion_id": str(self.promotion_id),
+            "in_reply_to": str(self.in_reply_to),
+        }
         return {"schema": SCHEMA, **own}
 
     def tags(self) -> dict[str, str]:
@@ -91,7 +104,11 @@ class Event:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
         values: dict[str, Any] = {k: v for k, v in tags.items() if k not in ("schema", "sum")}
-        values |= {"checks": tuple(tags["checks"].split()), "reign": int(tags["reign"]), "about": int(tags["about"])}
+        values |= {
+            "checks": tuple(tags["checks"].split()),
+            "promotion_id": int(tags["promotion_id"]),
+            "in_reply_to": int(tags["in_reply_to"]),
+        }
         event = Event(**values)
         if {PREFIX + k: v for k, v in tags.items()} != event.tags():
             raise ValueError("its tags do not add up")
@@ -99,8 +116,8 @@ class Event:
 
     def __str__(self) -> str:
         """For people who read the registry's own pages."""
-        said = "".join(c if c.isprintable() and c != "`" else " " for c in self.said)
-        return f"{self.kind}, version {self.version}: `{' '.join(said.split())}`"
+        message = "".join(c if c.isprintable() and c != "`" else " " for c in self.message)
+        return f"{self.kind}, version {self.version}: `{' '.join(message.split())}`"
 
 
 class Journal(Chain[Event]):
@@ -109,15 +126,17 @@ class Journal(Chain[Event]):
     def __init__(self, registry: Registry, model: str) -> None:
         super().__init__(registry, f"{model}.monitor", EXPERIMENT, Event.of)
 
-    def add(self, event: Event, after: Sequence[Event], who: str, now: datetime, evidence: Path) -> bool:
+    def add(self, event: Event, after: Sequence[Event], actor: str, now: datetime, evidence: Path) -> bool:
         """Write an event after those that were read; False where another monitor wrote one first.
 
         Errors: `RegistryError`.
         """
         parent = after[-1].sum if after else ""
-        wish = replace(event, parent=parent, who=who, created=now.astimezone(UTC).isoformat(timespec="milliseconds"))
+        candidate_entry = replace(
+            event, parent=parent, actor=actor, created=now.astimezone(UTC).isoformat(timespec="milliseconds")
+        )
         try:
-            self.append(wish, evidence)
+            self.append(candidate_entry, evidence)
         except PromotionError:
             return False
         return True
@@ -127,15 +146,15 @@ class Journal(Chain[Event]):
 class State:
     """What the events say of the champion of now.
 
-    reign  number of the ledger's entry by which it is champion
+    promotion_id  number of the ledger's entry by which it is champion
     """
 
     events: tuple[Event, ...]
-    reign: int
+    promotion_id: int
 
     def of_now(self, *kinds: Kind) -> list[Event]:
-        """Events of this reign."""
-        return [e for e in self.events if e.reign == self.reign and e.kind in kinds]
+        """Events of this promotion."""
+        return [e for e in self.events if e.promotion_id == self.promotion_id and e.kind in kinds]
 
     @property
     def open(self) -> Mapping[str, Event]:
@@ -151,38 +170,38 @@ class State:
 
     @property
     def signals(self) -> Mapping[str, Position]:
-        """Check -> the last of its signals of this reign."""
+        """Check -> the last of its signals of this promotion."""
         return {e.checks[0]: _position(e.place) for e in self.of_now("signal")}
 
     def unanswered(self, then: Action, *answers: Kind) -> list[Event]:
-        """Open alarms, and signals of this reign, that ask for something and have none of these answers."""
-        asked = {e.number: e for e in (*self.open.values(), *self.of_now("signal")) if e.then == then}
-        done = {e.about for e in self.events if e.kind in answers}
+        """Open alarms, and signals of this promotion, that ask for something and have none of these answers."""
+        asked = {e.number: e for e in (*self.open.values(), *self.of_now("signal")) if e.action == then}
+        done = {e.in_reply_to for e in self.events if e.kind in answers}
         return [e for number, e in sorted(asked.items()) if number not in done]
 
     @property
     def unverified(self) -> Event | None:
-        """The rollback by which this reign began, until it is verified or people were told that it is not."""
-        done = {e.about for e in self.of_now("verified", "escalated")}
+        """The rollback that made the present champion, until it is verified or people were notified."""
+        done = {e.in_reply_to for e in self.of_now("verified", "needs_human")}
         found = [e for e in self.of_now("rollback") if e.number not in done]
         return found[-1] if found else None
 
     @property
     def untold(self) -> list[Event]:
         """Facts that people have not been told of, or not all of them: what failed has no `told`."""
-        told = max((e.about for e in self.events if e.kind == "told"), default=0)
-        return [e for e in self.events if e.kind in FACTS and e.number > told and e.then != "nothing"]
+        notified = max((e.in_reply_to for e in self.events if e.kind == "notified"), default=0)
+        return [e for e in self.events if e.kind in FACTS and e.number > notified and e.action != "nothing"]
 
     def root(self, event: Event) -> Event:
         """The first of the events that an event follows from."""
         by_number = {e.number: e for e in self.events}
-        while event.about in by_number and by_number[event.about].number < event.number:
-            event = by_number[event.about]
+        while event.in_reply_to in by_number and by_number[event.in_reply_to].number < event.number:
+            event = by_number[event.in_reply_to]
         return event
 
-    def last(self, kinds: Iterable[Kind], about: int) -> tuple[int, Event | None]:
+    def last(self, kinds: Iterable[Kind], in_reply_to: int) -> tuple[int, Event | None]:
         """How many events of these kinds are about another one, and the newest of them."""
-        found = [e for e in self.events if e.kind in kinds and e.about == about]
+        found = [e for e in self.events if e.kind in kinds and e.in_reply_to == in_reply_to]
         return len(found), found[-1] if found else None
 
 

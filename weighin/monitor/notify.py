@@ -60,8 +60,8 @@ def tell(alerts: Sequence[Alert], news: News, environment: Mapping[str, str]) ->
                     issue(GitHub.of(environment), str(alert.repository), news)
         except (OSError, ValueError, LookupError, TypeError, http.client.HTTPException, Unanswered) as error:
             # Not the error's own text: it may hold the address, which is a secret of its own.
-            said = str(error) if isinstance(error, Unanswered | LookupError) else type(error).__name__
-            failed.append(f"the alert to {alert.to} did not arrive ({said})")
+            message = str(error) if isinstance(error, Unanswered | LookupError) else type(error).__name__
+            failed.append(f"the alert to {alert.to} did not arrive ({message})")
     return failed
 
 
@@ -104,8 +104,8 @@ def issue(github: GitHub, repository: str, news: News) -> str:
     for one in github.listed(place, "", state="open", labels=LABEL):
         if str(one.get("body", "")).startswith(marker):
             return str(github.send("PATCH", f"{place}/{int(one['number'])}", {"body": body})["html_url"])
-    said = {"title": " ".join(news.title.split())[:200], "body": body, "labels": [LABEL]}
-    return str(github.send("POST", place, said)["html_url"])
+    message = {"title": " ".join(news.title.split())[:200], "body": body, "labels": [LABEL]}
+    return str(github.send("POST", place, message)["html_url"])
 
 
 def ask_to_train(to: Retrain, values: Mapping[str, Any], environment: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What a look said, as Prometheus reads it: a text, in a file for node_exporter or pushed to a Pushgateway.
+"""What a run said, as Prometheus reads it: a text, in a file for node_exporter or pushed to a Pushgateway.
 
 Whatever goes wrong here is returned in words, and stops nothing.
 """
@@ -32,7 +32,7 @@ SECONDS = 10
 
 
 def exposition(document: Mapping[str, Any]) -> str:
-    """The metrics of a look, in the text format.
+    """The metrics of a run, in the text format.
 
     document  as `weighin.monitor.result.document` makes it
     What was not measured has no value, which is not the same as zero; an end of an interval may be infinite.
@@ -41,7 +41,7 @@ def exposition(document: Mapping[str, Any]) -> str:
 
 
 class _Collected:
-    """A registry that holds one look."""
+    """A registry that holds one run."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
@@ -58,10 +58,10 @@ class _Collected:
             family.add_metric([*own.values()], value)
             return family
 
-        moment = datetime.fromisoformat(document["moment"]).timestamp()
-        yield one("last_look_timestamp_seconds", "When the last look was.", moment)
-        yield one("look_seconds", "How long the last look took.", float(document["seconds"]))
-        states = gauge("state", "1 for the state that the last look found.", "state")
+        moment = datetime.fromisoformat(document["timestamp"]).timestamp()
+        yield one("last_run_timestamp_seconds", "When the last run was.", moment)
+        yield one("last_run_duration_seconds", "How long the last run took.", float(document["seconds"]))
+        states = gauge("state", "1 for the state that the last run found.", "state")
         for state in EXIT_CODES:
             states.add_metric([*own.values(), state], float(state == document["state"]))
         yield states
@@ -133,15 +133,15 @@ def push(url: str, text: str, job: str, seconds: float = SECONDS) -> str:
     job      one for each model, or they replace each other
     seconds  for all of it, however slowly the gateway answers
     """
-    said = [f"the gateway did not answer within {seconds:g} s"]
+    message = [f"the gateway did not answer within {seconds:g} s"]
 
     def ask() -> None:
-        said[0] = _put(url, text, job, seconds)
+        message[0] = _put(url, text, job, seconds)
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(seconds)
-    return f"the metrics were not pushed to {_shown(url)} ({said[0]})" if said[0] else ""
+    return f"the metrics were not pushed to {_shown(url)} ({message[0]})" if message[0] else ""
 
 
 def _put(url: str, text: str, job: str, seconds: float) -> str:
@@ -162,8 +162,8 @@ def _put(url: str, text: str, job: str, seconds: float) -> str:
             return "" if answer.status in (200, 202) else f"it answered {answer.status}"
     except urllib.error.HTTPError as error:
         with error:
-            said = error.read(200).decode("utf-8", "replace")
-        return f"it answered {error.code}: {' '.join(''.join(c if c.isprintable() else ' ' for c in said).split())}"
+            message = error.read(200).decode("utf-8", "replace")
+        return f"it answered {error.code}: {' '.join(''.join(c if c.isprintable() else ' ' for c in message).split())}"
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         return without_password(f"{type(reason).__name__}: {reason}")

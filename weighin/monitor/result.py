@@ -1,4 +1,4 @@
-"""What a look said, as one JSON document: the page, the metrics and other programs read it."""
+"""What a run said, as one JSON document: the page, the metrics and other programs read it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 from weighin.contract.monitor import Monitor
 from weighin.monitor.detectors import Followed
-from weighin.monitor.evaluate import Look
+from weighin.monitor.evaluate import Evaluation
 from weighin.monitor.journal import Event, State
 from weighin.outcome import Status
 from weighin.record.outcomes import encode_outcome
 
 SCHEMA = "weighin/monitor/v1"
-CALM, ALARM, UNDECIDED, BLIND = "calm", "alarm", "undecided", "blind"
+OK, ALERT, INCONCLUSIVE, NO_DATA = "ok", "alert", "inconclusive", "no_data"
 """Every check passed; an alarm is open or was acted on; neither; the log could not be read."""
-EXIT_CODES = {CALM: 0, ALARM: 1, UNDECIDED: 6, BLIND: 7}
+EXIT_CODES = {OK: 0, ALERT: 1, INCONCLUSIVE: 6, NO_DATA: 7}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One look and what was done.
+    """One run and what was done.
 
-    state      `calm`, `alarm`, `undecided` or `blind`
+    state      `ok`, `alarm`, `inconclusive` or `no_data`
     journal    the events and what they say, after it
     new        events that this run wrote
     streams    what detectors were fed, and found
@@ -34,7 +34,7 @@ class Run:
 
     model: str
     monitor: Monitor
-    found: Look
+    found: Evaluation
     state: str
     journal: State
     new: tuple[Event, ...]
@@ -47,7 +47,7 @@ def document(run: Run) -> dict[str, Any]:
     """The whole run.
 
     estimates  as `checks`, of metrics whose labels have not come: shown, and never acted on
-    checks    one for each, as in a decision record, with `window`, `then`, `baseline` and `open` (whether its alarm is)
+    checks    one for each, as in a decision record, with `window`, `action`, `baseline` and `open` (is its alarm open)
     streams   of each, how many rows its detector was fed, why it says nothing, and how many new signals there are
     events    those that this run wrote, and `recent` the last fifty of all
     """
@@ -57,43 +57,45 @@ def document(run: Run) -> dict[str, Any]:
     for outcome in found.outcomes:
         item = watched[outcome.check]
         window = item.window.name if item.window else ""
-        more = {"window": window, "then": item.then, "baseline": item.baseline, "open": item.id in run.journal.open}
+        more = {"window": window, "action": item.action, "baseline": item.baseline, "open": item.id in run.journal.open}
         checks.append(encode_outcome(outcome) | more)
     return {
         "schema": SCHEMA,
-        "moment": _text(found.moment),
+        "timestamp": _text(found.moment),
         "model": run.model,
         "version": found.champion.version,
         "digest": found.champion.digest,
-        "since": _text(found.champion.since) if found.champion.since else "",
+        "champion_since": _text(found.champion.since) if found.champion.since else "",
         "state": run.state,
         "evidence": {
             "false_alarms_per_month": evidence.false_alarms_per_month,
             "every_minutes": evidence.every_minutes,
-            "looks": evidence.looks,
+            "consecutive_windows": evidence.consecutive_windows,
         },
         "checks": checks,
         "alarms": sorted(run.journal.open),
         "events": [_event(e) for e in run.new],
         "recent": [_event(e) for e in run.journal.events[-50:]],
         "estimates": [encode_outcome(o) for o in found.estimates],
-        "streams": [{"check": s.check, "fed": s.fed, "reason": s.reason, "new": len(s.signals)} for s in run.streams],
+        "streams": [
+            {"check": s.check, "rows_used": s.rows_used, "reason": s.reason, "new": len(s.signals)} for s in run.streams
+        ],
         "problems": list(run.problems),
         "seconds": round(run.seconds, 3),
     }
 
 
-def state_of(found: Look, journal: State, new: Sequence[Event], away: str) -> str:
-    """What a look and what followed say in one word; the worst."""
+def state_of(found: Evaluation, journal: State, new: Sequence[Event], away: str) -> str:
+    """What a run and what followed say in one word; the worst."""
     if away:
-        return BLIND
-    if journal.open or any(e.kind in ("alarm", "signal", "rollback", "escalated") for e in new):
-        return ALARM
-    return CALM if all(o.status is Status.PASSED for o in found.outcomes) else UNDECIDED
+        return NO_DATA
+    if journal.open or any(e.kind in ("alarm", "signal", "rollback", "needs_human") for e in new):
+        return ALERT
+    return OK if all(o.status is Status.PASSED for o in found.outcomes) else INCONCLUSIVE
 
 
 def _event(event: Event) -> dict[str, Any]:
-    names = ("number", "kind", "version", "then", "said", "about", "who", "created")
+    names = ("number", "kind", "version", "action", "message", "in_reply_to", "actor", "created")
     return {name: getattr(event, name) for name in names} | {"checks": list(event.checks)}
 
 

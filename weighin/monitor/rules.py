@@ -16,7 +16,7 @@ from weighin.monitor.alarm import window_alpha
 from weighin.outcome import Direction, Limit
 from weighin.stats.metrics import METRICS
 
-Kind = Literal["drift", "metric", "errors", "latency", "disagreement", "silence", "age"]
+Kind = Literal["drift", "metric", "errors", "latency", "disagreement", "no-traffic", "age"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Watched:
     kind: Kind
     window: Window | None
     limit: Limit
-    then: Action
+    action: Action
     metric: str = ""
     quantile: float = 0.0
-    milliseconds: float = 0.0
+    latency_ms: float = 0.0
     column: str = ""
     rule: DriftRule | None = None
     baseline: str = ""
@@ -77,32 +77,32 @@ def _of(
                 raise ContractError(f"no profile of `{name}`", "monitor.watch.columns", f"The champion has: {known}.")
             rule = DriftRule("distance", name, *cut(gate, name))
             yield Watched(
-                f"{place}/drift/{name}", "drift", watch.window, limit(watch.drift_at_most), watch.then, column=name,
+                f"{place}/drift/{name}", "drift", watch.window, limit(watch.drift_at_most), watch.action, column=name,
                 rule=rule,
             )  # fmt: skip
     elif watch.metric is not None:
-        value, at_least, said = _metric_limit(watch, watch.metric, baseline)
+        value, at_least, message = _metric_limit(watch, watch.metric, baseline)
         yield Watched(
-            f"{place}/{watch.metric}", "metric", watch.window, limit(value, at_least=at_least), watch.then,
-            metric=watch.metric, baseline=said,
+            f"{place}/{watch.metric}", "metric", watch.window, limit(value, at_least=at_least), watch.action,
+            metric=watch.metric, baseline=message,
         )  # fmt: skip
-    elif watch.errors_at_most is not None:
-        yield Watched(f"{place}/errors", "errors", watch.window, limit(watch.errors_at_most), watch.then)
-    elif watch.milliseconds_at_most is not None:
+    elif watch.error_rate_at_most is not None:
+        yield Watched(f"{place}/errors", "errors", watch.window, limit(watch.error_rate_at_most), watch.action)
+    elif watch.latency_ms_at_most is not None:
         # A quantile is beyond a time where more than the rest of the requests take longer.
-        name = f"{place}/p{100 * watch.quantile:g}-within-{watch.milliseconds_at_most:g}-ms"
+        name = f"{place}/p{100 * watch.quantile:g}-within-{watch.latency_ms_at_most:g}-ms"
         yield Watched(
-            name, "latency", watch.window, limit(watch.quantile, at_least=True), watch.then, quantile=watch.quantile,
-            milliseconds=watch.milliseconds_at_most,
+            name, "latency", watch.window, limit(watch.quantile, at_least=True), watch.action, quantile=watch.quantile,
+            latency_ms=watch.latency_ms_at_most,
         )  # fmt: skip
     elif watch.disagreement_at_most is not None:
         yield Watched(
-            f"{place}/disagreement", "disagreement", watch.window, limit(watch.disagreement_at_most), watch.then
+            f"{place}/disagreement", "disagreement", watch.window, limit(watch.disagreement_at_most), watch.action
         )
-    elif watch.silent_minutes_at_most is not None:
-        yield Watched(f"{place}/silence", "silence", None, limit(watch.silent_minutes_at_most), watch.then)
+    elif watch.no_traffic_minutes_at_most is not None:
+        yield Watched(f"{place}/no-traffic", "no-traffic", None, limit(watch.no_traffic_minutes_at_most), watch.action)
     elif watch.age_days_at_most is not None:
-        yield Watched(f"{place}/age", "age", None, limit(watch.age_days_at_most), watch.then)
+        yield Watched(f"{place}/age", "age", None, limit(watch.age_days_at_most), watch.action)
 
 
 def _metric_limit(watch: Watch, metric: str, baseline: Mapping[str, float]) -> tuple[float, bool, str]:
@@ -118,15 +118,15 @@ def _metric_limit(watch: Watch, metric: str, baseline: Mapping[str, float]) -> t
             "Let the performance gate measure it, or give `at_least` or `at_most`.",
         )
     was = baseline[metric]
-    said = f"baseline {was:.4g} of the champion's record"
+    message = f"baseline {was:.4g} of the champion's record"
     lower = METRICS[metric].lower_is_better
     if watch.times_baseline_at_most is not None:
         if not lower:
             raise ContractError(f"`{metric}` improves upwards", "monitor.watch", "Use `relative_decline_at_most`.")
-        return watch.times_baseline_at_most * was, False, said
+        return watch.times_baseline_at_most * was, False, message
     assert watch.relative_decline_at_most is not None
     share = watch.relative_decline_at_most
-    return (was * (1 + share), False, said) if lower else (was * (1 - share), True, said)
+    return (was * (1 + share), False, message) if lower else (was * (1 - share), True, message)
 
 
 def baseline_of(record: Mapping[str, Any]) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""Look once, do what is due, and leave word of it: the part of a monitor that acts.
+"""Run once, do what is due, and leave word of it: the part of a monitor that acts.
 
-The look reads the log; `due` says what follows from it and from the journal; here it is done, a step at a time, each of
-them noted in the registry before the next. A monitor that is killed anywhere leaves a state from which the next look
+The run reads the log; `due` says what follows from it and from the journal; here it is done, a step at a time, each of
+them noted in the registry before the next. A monitor that is killed anywhere leaves a state from which the next run
 goes on; of two at once the chains in the registry let one do each thing.
 """
 
@@ -28,23 +28,23 @@ from weighin.model.subject import ModelVersion
 from weighin.monitor import notify
 from weighin.monitor.auto_rollback import go_back
 from weighin.monitor.detectors import Followed, Signal, follow
-from weighin.monitor.evaluate import Champion, Look, Windows, look
-from weighin.monitor.history import Pulse
+from weighin.monitor.evaluate import Champion, Evaluation, Windows, evaluate
+from weighin.monitor.history import Heartbeat
 from weighin.monitor.journal import FACTS, Event, Journal, State
 from weighin.monitor.next_action import Now, Step, due
 from weighin.monitor.result import Run, document, state_of
 from weighin.monitor.rules import baseline_of
 from weighin.monitor.windows import LoggedWindows
 from weighin.prediction_log.reader import Log
-from weighin.registry.champion import Titles, who
+from weighin.registry.champion import ChampionRegistry, actor
 from weighin.registry.ledger import Entry
 from weighin.registry.mlflow import Address
 from weighin.registry.profiles import stored_profile
 
 WATCHED = "weighin.watched"
-"""Tag of a version that is watched: the moment of the last look."""
+"""Tag of a version that is watched: the moment of the last run."""
 STEPS = 20
-"""More than a look can ever need."""
+"""More than a run can ever need."""
 WITHOUT = "Watch no drift, or store one: `weighin profile --store models:/NAME/VERSION`."
 NO_PROFILE = Profile(0, None, "none", True, {}, {})
 
@@ -54,7 +54,7 @@ class Watcher:
     """A monitor of one contract's model. It keeps nothing that another process would need."""
 
     file: ContractFile
-    titles: Titles
+    champions: ChampionRegistry
     environment: Mapping[str, str]
     _known: dict[int, Champion] = field(default_factory=dict)
 
@@ -67,34 +67,34 @@ class Watcher:
         return monitor
 
     def run(self, now: datetime, *, dry_run: bool = False) -> Run:
-        """One look, and all that follows from it; with `dry_run` nothing does, and nothing is written.
+        """One run, and all that follows from it; with `dry_run` nothing does, and nothing is written.
 
         Errors: `RegistryError` when the registry is away, `PromotionError` when its aliases were moved by hand,
         `NotEvaluated` for a model that was never promoted, `ContractError`. What was begun is gone on with at the next
-        look.
+        run.
         """
         started = time.monotonic()
         head, _ = self._head(look_only=dry_run)
         champion = self._champion(head)
         windows = LoggedWindows.of(self.file.contract, Log.of(self.file), champion.version, champion.since)
         noticing = _Noticing(windows)
-        found = look(self.file.contract, noticing, champion, now)
-        journal = Journal(self.titles.registry, self.titles.model)
+        found = evaluate(self.file.contract, noticing, champion, now)
+        journal = Journal(self.champions.registry, self.champions.model)
         before = tuple(journal.entries())
         state = State(before, head.number)
         streams, left_out = self._streams(champion, now, state)
-        pulse = None
+        heartbeat = None
         if not dry_run:
             # First: MLflow lets everybody create what is not there yet, and who may not edit the model is told now.
             moment = now.astimezone(UTC).isoformat(timespec="seconds")
-            self.titles.registry.tag(self.titles.model, champion.version, {WATCHED: moment})
-            pulse = Pulse.of(self.titles.registry, self.titles.model, head, now)
-        away_since = _away_since(noticing.problem, pulse, now)
+            self.champions.registry.tag(self.champions.model, champion.version, {WATCHED: moment})
+            heartbeat = Heartbeat.of(self.champions.registry, self.champions.model, head, now)
+        away_since = _away_since(noticing.problem, heartbeat, now)
         evidence = self.monitor.evidence
         long = bool(away_since) and now - datetime.fromisoformat(away_since) >= timedelta(
-            minutes=evidence.every_minutes * (evidence.looks - 1)
+            minutes=evidence.every_minutes * (evidence.consecutive_windows - 1)
         )
-        problems = [*windows.sentences, *left_out]
+        problems = [*windows.messages, *left_out]
         if noticing.problem:
             problems.append(f"the log cannot be read: {noticing.problem}")
         if not dry_run:
@@ -103,17 +103,19 @@ class Watcher:
             state = acting.go_on(state)
             problems += acting.problems
         new = tuple(e for e in state.events if e.number not in {b.number for b in before})
-        said = state_of(found, state, new, noticing.problem)
-        if pulse is not None:
-            pulse.beat(found, self.monitor, len(state.open), said, away_since)
+        message = state_of(found, state, new, noticing.problem)
+        if heartbeat is not None:
+            heartbeat.beat(found, self.monitor, len(state.open), message, away_since)
         seconds = time.monotonic() - started
-        return Run(self.titles.model, self.monitor, found, said, state, new, streams, tuple(problems), seconds)
+        return Run(self.champions.model, self.monitor, found, message, state, new, streams, tuple(problems), seconds)
 
     def _head(self, *, look_only: bool = False) -> tuple[Entry, str]:
-        head, version = self.titles.settle(look_only=look_only)
+        head, version = self.champions.reconcile(look_only=look_only)
         if head is None:
             raise NotEvaluated(
-                "nothing was promoted yet, so nothing says how good the champion was", self.titles.model, "Promote one."
+                "nothing was promoted yet, so nothing says how good the champion was",
+                self.champions.model,
+                "Promote one.",
             )
         return head, version
 
@@ -124,23 +126,23 @@ class Watcher:
         return self._known[head.number]
 
     def _read(self, head: Entry) -> Champion:
-        gated = [e for e in self.titles.ledger.entries() if e.after == head.after and e.action == "promote"]
+        gated = [e for e in self.champions.ledger.entries() if e.after == head.after and e.action == "promote"]
         baseline: Mapping[str, float] = {}
         if gated:
             with tempfile.TemporaryDirectory() as scratch:
-                text = self.titles.ledger.kept(gated[-1], "record.json", Path(scratch)).read_bytes()
+                text = self.champions.ledger.kept(gated[-1], "record.json", Path(scratch)).read_bytes()
             record = json.loads(text)
             if digest(canonical(record)) != gated[-1].record:
                 raise EvidenceError(
                     "the record that is kept for the champion is not the one that it was promoted with",
-                    f"{self.titles.ledger.name}, entry {gated[-1].number}",
+                    f"{self.champions.ledger.name}, entry {gated[-1].number}",
                     "Somebody changed it. Promote the version again.",
                 )
             baseline = baseline_of(record)
         profile = NO_PROFILE
         if any(w.drift_at_most is not None for w in self.monitor.watch):
-            run_id = self.titles.registry.run_of(Address(self.titles.model, head.after))
-            version = ModelVersion(self.titles.model, head.after, run_id, head.artifact, "")
+            run_id = self.champions.registry.run_of(Address(self.champions.model, head.after))
+            version = ModelVersion(self.champions.model, head.after, run_id, head.artifact, "")
             try:
                 profile = stored_profile(version, "champion")
             except NotEvaluated as error:
@@ -154,18 +156,20 @@ class Watcher:
             return (), []
         log = Log.of(self.file)
         try:
-            streams, faults = follow(self.file.contract, log, champion.version, champion.since, now, told=state.signals)
+            streams, faults = follow(
+                self.file.contract, log, champion.version, champion.since, now, notified=state.signals
+            )
         except NotEvaluated as error:
             return (), [f"no stream was followed: {error}"]
         silent = [f"{s.check}: {s.reason}" for s in streams if s.reason]
-        return streams, [*faults.sentences, *silent]
+        return streams, [*faults.messages, *silent]
 
 
-def _away_since(problem: str, pulse: Pulse | None, now: datetime) -> str:
-    """Since when the log cannot be read, as far as looks know; empty where it can."""
+def _away_since(problem: str, heartbeat: Heartbeat | None, now: datetime) -> str:
+    """Since when the log cannot be read, as far as runs know; empty where it can."""
     if not problem:
         return ""
-    return (pulse.away_since if pulse else "") or now.astimezone(UTC).isoformat(timespec="seconds")
+    return (heartbeat.away_since if heartbeat else "") or now.astimezone(UTC).isoformat(timespec="seconds")
 
 
 @dataclass
@@ -174,7 +178,7 @@ class _Acting:
 
     watcher: Watcher
     journal: Journal
-    found: Look
+    found: Evaluation
     signals: tuple[Signal, ...]
     head: Entry
     problem: str
@@ -184,7 +188,7 @@ class _Acting:
 
     def go_on(self, state: State) -> State:
         """Take steps until none is due; returns the state then."""
-        looked = self.head.number
+        evaluated = self.head.number
         for _ in range(STEPS):
             now = Now(
                 self.moment,
@@ -192,7 +196,7 @@ class _Acting:
                 self.head,
                 state,
                 self.found,
-                looked,
+                evaluated,
                 self.signals,
                 self.problem,
                 self.away,
@@ -214,33 +218,33 @@ class _Acting:
                 self._go_back(step.event, state)
             case "ask":
                 if self._write(step.event, state):
-                    self._ended("asked", step.event, self._ask(step.about[0]))
+                    self._ended("retrain_requested", step.event, self._ask(step.events[0]))
             case "tell":
                 if self._write(step.event, state):
-                    self._ended("told", step.event, "; ".join(self._tell(step.about, state)))
+                    self._ended("notified", step.event, "; ".join(self._tell(step.events, state)))
 
     def _write(self, event: Event, state: State) -> bool:
         with tempfile.TemporaryDirectory() as scratch:
             if event.kind in FACTS:
-                seen = Run(self.watcher.titles.model, self.watcher.monitor, self.found, "", state, (), (), (), 0.0)
-                write_json(Path(scratch) / "look.json", document(seen))
-            return self.journal.add(event, state.events, who(self.watcher.environment), self.moment, Path(scratch))
+                seen = Run(self.watcher.champions.model, self.watcher.monitor, self.found, "", state, (), (), (), 0.0)
+                write_json(Path(scratch) / "evaluation.json", document(seen))
+            return self.journal.add(event, state.events, actor(self.watcher.environment), self.moment, Path(scratch))
 
-    def _ended(self, kind: Literal["asked", "told"], begun: Event, failed: str) -> None:
+    def _ended(self, kind: Literal["retrain_requested", "notified"], begun: Event, failed: str) -> None:
         """Note how it ended, after whatever another monitor wrote meanwhile; a failure is tried again later."""
         if failed:
             self.problems.append(failed)
             return
         for _ in range(STEPS):
             event = replace(begun, kind=kind)
-            state = State(tuple(self.journal.entries()), begun.reign)
-            if state.last([event.kind], begun.about)[1] or self._write(event, state):
+            state = State(tuple(self.journal.entries()), begun.promotion_id)
+            if state.last([event.kind], begun.in_reply_to)[1] or self._write(event, state):
                 return
 
     def _go_back(self, alarm: Event, state: State) -> None:
         contract = self.watcher.file.contract
         try:
-            go_back(self.watcher.titles, self.found, alarm.checks, contract.deploy)
+            go_back(self.watcher.champions, self.found, alarm.checks, contract.deploy)
         except DeployError as error:
             # The registry has moved, and the entry says that the servers have not.
             self.problems.append(str(error))
@@ -248,8 +252,8 @@ class _Acting:
             head, champion = self.watcher._head()
             if champion != self.found.champion.version:
                 return  # somebody else moved it first
-            said = f"no rollback: {error.fact}. People have to decide."
-            event = Event("escalated", champion, head.number, alarm.checks, "rollback", said, alarm.number)
+            message = f"no rollback: {error.fact}. People have to decide."
+            event = Event("needs_human", champion, head.number, alarm.checks, "rollback", message, alarm.number)
             self._write(event, state)
 
     def _ask(self, alarm: Event) -> str:
@@ -257,7 +261,7 @@ class _Acting:
         assert monitor.retrain is not None
         windows = sorted({w.window.name for w in self.found.watched if w.id in alarm.checks and w.window})
         values = {
-            "model": self.watcher.titles.model,
+            "model": self.watcher.champions.model,
             "version": alarm.version,
             "digest": self.found.champion.digest,
             "checks": list(alarm.checks),
@@ -281,11 +285,13 @@ class _Acting:
         return failed
 
     def _news(self, root: Event, news: Sequence[Event], before: Sequence[Event]) -> notify.News:
-        model = self.watcher.titles.model
+        model = self.watcher.champions.model
         gravest = min(news, key=lambda e: list(_TITLES).index(e.kind))
-        events = [{n: getattr(e, n) for n in ("number", "kind", "version", "checks", "then", "said")} for e in news]
+        events = [
+            {n: getattr(e, n) for n in ("number", "kind", "version", "checks", "action", "message")} for e in news
+        ]
         return notify.News(
-            key=f"{model}/{root.version}/{root.reign}",
+            key=f"{model}/{root.version}/{root.promotion_id}",
             title=f"{model} version {gravest.version}: {_TITLES[gravest.kind]}",
             lines=tuple(map(_line, news)),
             values={"model": model, "version": gravest.version, "state": gravest.kind, "events": events},
@@ -294,12 +300,12 @@ class _Acting:
 
 
 def _line(event: Event) -> str:
-    then = f" Then: {event.then}." if event.kind == "alarm" else ""
-    return f"{event.created} {event.kind}, version {event.version}: {event.said}{then}"
+    action = f" Action: {event.action}." if event.kind == "alarm" else ""
+    return f"{event.created} {event.kind}, version {event.version}: {event.message}{action}"
 
 
 _TITLES = {
-    "escalated": "people have to decide",
+    "needs_human": "people have to decide",
     "rollback": "rolled back to it",
     "alarm": "a limit is broken",
     "signal": "a mean has changed",

@@ -1,4 +1,4 @@
-"""Windows of a prediction log, as a look asks for them: the champion's rows of its present reign, and the shadow's."""
+"""Windows of a prediction log for one run: the champion's rows since its promotion, and the shadow's."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from weighin.prediction_log.reader import Faults, Found, Kind, Log
 from weighin.stats.metrics import Bools
 
 MOST_ROWS = 200_000
-"""Of one window: memory and time of a look have a bound."""
+"""Of one window: memory and time of a run have a bound."""
 
 
 class LoggedWindows:
-    """The `Windows` of one look at a log. Every window is read once; they are held until the look is over.
+    """The `Windows` of one evaluation of a log. Every window is read once; they are held until the run is over.
 
     version  whose answers as champion are looked at
-    since    when it became champion, this time: it is not judged by an earlier reign. None where nobody knows
+    since    when it became champion, this time: it is not judged by an earlier promotion. None where nobody knows
     classes  names of the classes, where there are more than two
-    shadow   whether a shadow's answers are looked up: it doubles what a look costs
+    shadow   whether a shadow's answers are looked up: it doubles what a run costs
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class LoggedWindows:
         )
 
     @property
-    def sentences(self) -> tuple[str, ...]:
+    def messages(self) -> tuple[str, ...]:
         """What was left out, for people."""
-        return (*self.faults.sentences, *self._cut)
+        return (*self.faults.messages, *self._cut)
 
     def window(self, window: Window, now: datetime, back: int, *, labelled: bool) -> pa.Table:
         """As `weighin.monitor.evaluate.Windows`; oldest first. Errors: `NotEvaluated` when the log cannot be read."""
@@ -127,7 +127,7 @@ class LoggedWindows:
             self._cut[f"of {window.name} only the newest {self._most:,} rows were looked at"] = None
 
     def _looked_at(self, rows: pa.Table, now: datetime, labelled: bool) -> pa.Table:
-        """With the names that a look knows."""
+        """With the names that a run knows."""
         tables = self._log.tables
         columns = {f"f_{name}" if name in OWN else name: rows[column] for name, column in tables.columns.items()}
         columns |= {name: rows[name] for name in ABOUT}

@@ -40,7 +40,7 @@ class Exchange:
     """What was asked and answered.
 
     at       Unix time of the request
-    asked    its body; empty where it was larger than what is logged
+    request_body  its body; empty where it was larger than what is logged
     whole    whether both bodies are here
     """
 
@@ -48,10 +48,10 @@ class Exchange:
     request: str
     served: Served
     status: int
-    milliseconds: float
-    asked: bytes
+    latency_ms: float
+    request_body: bytes
     content_type: str
-    answered: bytes
+    response_body: bytes
     whole: bool
     features: ReadFeatures
     predictions: ReadPredictions
@@ -59,7 +59,7 @@ class Exchange:
     @property
     def size(self) -> int:
         """Bytes that it holds, about."""
-        return len(self.asked) + len(self.answered) + 1000
+        return len(self.request_body) + len(self.response_body) + 1000
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,19 @@ class Read:
     columns: dict[str, list[Any]]
     rows: int
     unread: str = ""
-    unfit: int = 0
+    problems_with: int = 0
     """Values that are not of their column's type, and so are missing."""
 
 
 def read(exchange: Exchange, tables: LogTables) -> Read:
     """The rows of an exchange; one without features and prediction where it failed or cannot be read."""
-    unread, rows, unfit = "", 1, 0
+    unread, rows, problems_with = "", 1, 0
     answers: dict[str, list[Any]] = {}
     features: dict[str, list[Any]] = {}
     if 200 <= exchange.status < 300:
         if exchange.whole:
             try:
-                found = exchange.predictions(exchange.answered, tables.answers)
+                found = exchange.predictions(exchange.response_body, tables.answers)
                 rows = len(found)
                 if not 0 < rows <= ROWS_AT_MOST:
                     raise ValueError(f"{rows} rows")
@@ -89,7 +89,7 @@ def read(exchange: Exchange, tables: LogTables) -> Read:
             except Exception as error:  # noqa: BLE001 - a stranger's bytes, and a team's function
                 unread, rows, answers = f"no predictions in an answer ({type(error).__name__})", 1, {}
             try:
-                features, unfit = _features(exchange, tables, rows)
+                features, problems_with = _features(exchange, tables, rows)
             except Exception as error:  # noqa: BLE001 - the same
                 unread = unread or f"no features in a request ({type(error).__name__})"
         else:
@@ -104,7 +104,7 @@ def read(exchange: Exchange, tables: LogTables) -> Read:
         served.digest,
         served.role,
         exchange.status,
-        exchange.milliseconds,
+        exchange.latency_ms,
     )
     columns: dict[str, list[Any]] = {}
     for number, name in enumerate(tables.types):
@@ -112,12 +112,12 @@ def read(exchange: Exchange, tables: LogTables) -> Read:
             columns[name] = list(range(rows)) if name == "row" else [about[number]] * rows
         else:
             columns[name] = answers.get(name) or features.get(name) or [None] * rows
-    return Read(columns, rows, unread, unfit)
+    return Read(columns, rows, unread, problems_with)
 
 
 def _features(exchange: Exchange, tables: LogTables, rows: int) -> tuple[dict[str, list[Any]], int]:
-    given = exchange.features(exchange.asked, exchange.content_type)
-    found, unfit = {}, 0
+    given = exchange.features(exchange.request_body, exchange.content_type)
+    found, problems_with = {}, 0
     for name, kind in tables.features:
         values = given.get(name)
         if values is None:
@@ -125,9 +125,9 @@ def _features(exchange: Exchange, tables: LogTables, rows: int) -> tuple[dict[st
         if len(values) != rows:
             raise ValueError("rows and answers differ in number")
         fitting = [fit(v, kind) for v in values]
-        unfit += sum(f is None and v is not None for f, v in zip(fitting, values, strict=True))
+        problems_with += sum(f is None and v is not None for f, v in zip(fitting, values, strict=True))
         found[tables.columns[name]] = fitting
-    return found, unfit
+    return found, problems_with
 
 
 def _finite(value: float) -> float | None:

@@ -35,7 +35,7 @@ Kind = Literal["all", "predicted", "labelled"]
 
 @dataclass(frozen=True)
 class Faults:
-    """What a look left out.
+    """What a run left out.
 
     duplicates      rows whose request, row and role came earlier: the first counts
     contradictions  rows with labels that differ: their label counts as unknown
@@ -54,10 +54,10 @@ class Faults:
         return Faults(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
     @property
-    def sentences(self) -> tuple[str, ...]:
+    def messages(self) -> tuple[str, ...]:
         """One for each kind that there is.
 
-        >>> Faults(duplicates=2).sentences
+        >>> Faults(duplicates=2).messages
         ('2 rows stand in the log twice, with one request, row and role: the first counts',)
         """
         said = {
@@ -139,7 +139,7 @@ class Log:
         until  no row (`labelled`: no label) that came later
         Errors: `NotEvaluated` when the log is away or its table cannot be used.
         """
-        return self._look(n, now, _Wanted(version, role, kind, since), None, until)
+        return self._read(n, now, _Wanted(version, role, kind, since), None, until)
 
     def last_hours(
         self,
@@ -162,7 +162,7 @@ class Log:
         first = now - timedelta(hours=hours * (back + 1))
         # Both ends of a span belong to it, and moments are of microseconds.
         last = now - timedelta(hours=hours * back, microseconds=1) if back else None
-        found = self._look(most_rows + 1, now, _Wanted(version, role, kind, since), first, last)
+        found = self._read(most_rows + 1, now, _Wanted(version, role, kind, since), first, last)
         if found.rows.num_rows <= most_rows:
             return found
         return Found(found.rows.slice(found.rows.num_rows - most_rows), found.faults, cut=True)
@@ -209,7 +209,7 @@ class Log:
         joined, _ = _with_labels(unique, _no_labels(self.tables))
         return Found(joined, faults + Faults(unreadable=part.unreadable))
 
-    def _look(
+    def _read(
         self, n: int, now: datetime, wanted: _Wanted, first: datetime | None = None, last: datetime | None = None
     ) -> Found:
         """first, last: of the rows, or of labels where those count."""

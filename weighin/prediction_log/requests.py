@@ -52,7 +52,7 @@ class Requests:
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
             raise NotEvaluated(
-                f"no readable requests ({type(error).__name__})", str(path), "Run `weighin resolve` again."
+                f"no readable requests ({type(error).__name__})", str(path), "Run `weighin step resolve` again."
             ) from error
         features = table["features"].combine_chunks()
         logged = table["logged"].combine_chunks()

@@ -1,4 +1,4 @@
-"""Where a prediction log is read: the parts of its two tables that a look needs, as Ibis tables."""
+"""Where a prediction log is read: the parts of its two tables that a run needs, as Ibis tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from weighin.errors import NotEvaluated
 from weighin.prediction_log.tables import LogTables
 
 MEMORY = "256MB"
-"""What DuckDB may hold in a look, besides what Python holds."""
+"""What DuckDB may hold in a run, besides what Python holds."""
 _NAME = re.compile(r"(\d{12})-(\d{12})-[0-9a-f]+\.parquet")
 _DAY = re.compile(r"day=(\d{4}-\d{2}-\d{2})")
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,7 +64,7 @@ def store_for(tables: LogTables) -> Store:
 
 
 class Tables(Store):
-    """Of a database that Ibis speaks to. The filters of a look do the rest."""
+    """Of a database that Ibis speaks to. The filters of a run do the rest."""
 
     searches = True
 

@@ -41,7 +41,7 @@ _ABOUT = (
     ("digest", "string"),
     ("role", "string"),
     ("status", "integer"),
-    ("milliseconds", "float"),
+    ("latency_ms", "float"),
 )
 
 

@@ -48,7 +48,7 @@ class State:
     dropped: int = 0
     refused: int = 0
     unread: int = 0
-    unfit: int = 0
+    problems_with: int = 0
     failures: int = 0
     waiting: int = 0
     error: str = ""
@@ -58,7 +58,7 @@ class State:
             "requests not logged, as too many waited": self.dropped,
             "rows that the log refused": self.refused,
             "requests that could not be read": self.unread,
-            "values of another type": self.unfit,
+            "values of another type": self.problems_with,
         }
         said = [f"{number} {what}" for what, number in counted.items() if number]
         return "; ".join([*([self.error] if self.error else []), *said]) or f"{self.stored} rows stored"
@@ -103,7 +103,7 @@ class LogWriter:
         with self._lock:
             return replace(self._state, waiting=self._waiting)
 
-    def offer(self, exchange: Exchange) -> bool:
+    def enqueue(self, exchange: Exchange) -> bool:
         """Leave it to the thread; False where there is no room. Neither waits nor raises."""
         size = exchange.size
         with self._lock:
@@ -189,8 +189,8 @@ class LogWriter:
         if found.unread:
             self._count(unread=1)
             self._wrong(found.unread)
-        if found.unfit:
-            self._count(unfit=found.unfit)
+        if found.problems_with:
+            self._count(problems_with=found.problems_with)
         return found.rows
 
     def _store(self, batch: dict[str, list[Any]], rows: int) -> None:

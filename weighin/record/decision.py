@@ -20,7 +20,7 @@ from weighin.contract.reading import ContractFile
 from weighin.contract.stricter import Compared
 from weighin.errors import EvidenceError
 from weighin.model.subject import Subject
-from weighin.outcome import Outcome, Status, Unmeasured, blame, decide, gate
+from weighin.outcome import Outcome, Status, Unmeasured, confirm_failures, decide, gate
 from weighin.record.outcomes import encode_outcome
 from weighin.record.suite import Binding, SuiteOutcomes
 
@@ -34,7 +34,7 @@ CUSTOM = "custom/"
 
 @dataclass(frozen=True)
 class SuiteVerdict:
-    """What became of one suite: its outcomes after `blame`, and what is wrong with its evidence."""
+    """What became of one suite: its outcomes after `confirm_failures`, and what is wrong with its evidence."""
 
     suite: str
     status: Status
@@ -51,7 +51,7 @@ class SuiteVerdict:
         seconds: float,
         information: tuple[Mapping[str, Any], ...] = (),
     ) -> SuiteVerdict:
-        """What outcomes (after `blame`) and problems with their evidence come to."""
+        """What outcomes (after `confirm_failures`) and problems with their evidence come to."""
         status = gate(outcomes)
         if problems and status is not Status.FAILED:
             status = Status.NOT_EVALUATED
@@ -79,15 +79,15 @@ class Decision:
         return EXIT[self.status] if evaluated else NOTHING_EVALUATED
 
     @property
-    def sentences(self) -> list[str]:
+    def messages(self) -> list[str]:
         """Why it is no pass: one sentence per blocking outcome or problem; empty for a pass."""
         found = [*self.problems, *(p for s in self.suites for p in s.problems)]
         return found + [f"{o.check}: {o.status.value}: {o.reason}" for o in self.outcomes if o.blocks]
 
-    def sentences_without(self, suite: str) -> list[str]:
+    def messages_without(self, suite: str) -> list[str]:
         """The same, as if the verdict did not wait for one suite."""
         left_out = f"suite {suite} was left out: no verdict without it"
-        return [s for s in self.sentences if s != left_out]
+        return [s for s in self.messages if s != left_out]
 
 
 def judge_evidence(
@@ -119,8 +119,8 @@ def judge_evidence(
             listed.setdefault(check.suite, {})[check.id] = check
     demanded = tuple(listed)
     read = [_read(name, listed[name], own, binding, reports) for name in wanted or demanded]
-    blamed = {o.check: o for o in blame([o for s in read for o in s.outcomes], contract.alpha)}
-    suites = tuple(_finish(s, blamed) for s in read)
+    confirmed = {o.check: o for o in confirm_failures([o for s in read for o in s.outcomes], contract.alpha)}
+    suites = tuple(_finish(s, confirmed) for s in read)
     problems = [f"suite {n} was left out: no verdict without it" for n in demanded if wanted and n not in wanted]
     problems += [f"job {job} ended as {result}" for job, result in (needs or {}).items() if result != "success"]
     if base is not None and base.measured:
@@ -211,8 +211,8 @@ def _absent(check: Check, reason: str) -> Outcome:
     return decide(Unmeasured(check.id, reason), check.limit)
 
 
-def _finish(suite: SuiteVerdict, blamed: Mapping[str, Outcome]) -> SuiteVerdict:
-    outcomes = tuple(blamed[o.check] for o in suite.outcomes)
+def _finish(suite: SuiteVerdict, confirmed: Mapping[str, Outcome]) -> SuiteVerdict:
+    outcomes = tuple(confirmed[o.check] for o in suite.outcomes)
     return SuiteVerdict.of(suite.suite, outcomes, suite.problems, suite.seconds, suite.information)
 
 
@@ -223,17 +223,17 @@ def risk_sentence(contract: Mapping[str, Any], sealed: Mapping[str, Any] | None)
     """
     promise = (
         f"A candidate that truly breaks a blocking limit passes with probability at most {contract['alpha']:g}, "
-        f"for samples of {_sampling_unit(contract)}, limits fixed before looking, "
+        f"for samples of {_sampling_unit(contract)}. The guarantee holds for "
     )
     if sealed is None:
-        where = (
-            "and one look, chosen beforehand, at the development holdout: a second look, or a changed margin, is not"
+        return (
+            f"{promise}one evaluation on the development holdout, with limits that were fixed before. "
+            "It does not cover repeated evaluations or a limit that was changed afterwards. It does not cover warnings."
         )
-        return f"{promise}{where} covered. Warnings carry no such promise."
     return (
-        f"{promise}and all {sealed['looks']} looks at the sealed holdout of epoch {sealed['epoch']} together, of which "
-        f"this is number {sealed['look']}; that holds for the performance checks, the other suites saw open data. "
-        "Warnings carry no such promise."
+        f"{promise}all {sealed['holdout_uses']} uses of the sealed holdout of epoch {sealed['epoch']} together, of "
+        f"which this is number {sealed['use']}, with limits that were fixed before. It holds for performance checks: "
+        "the other suites used the open data. It does not cover warnings."
     )
 
 
@@ -269,9 +269,9 @@ def decision_record(
         "champion": _version(subject, "champion"),
         "anchor": _version(subject, "anchor"),
         "sealed": sealed,
-        "facts": facts(decision, subject, image_provenance=image_proven(provenance, binding.image)),
+        "policy_inputs": policy_inputs(decision, subject, image_provenance=image_proven(provenance, binding.image)),
         "first_release": subject.champion is None,
-        "demonstration": subject.demonstration,
+        "ephemeral_registry": subject.ephemeral_registry,
         "contract": contract,
         "data": {name: dict(values) for name, values in subject.data.items()},
         "subject": binding.subject,
@@ -315,14 +315,14 @@ def verdict_part(decision: Decision) -> dict[str, Any]:
         "status": decision.status.value,
         "exit_code": decision.exit_code,
         "problems": list(decision.problems),
-        "sentences": decision.sentences,
+        "messages": decision.messages,
     }
 
 
-def facts(decision: Decision, subject: Subject, *, image_provenance: bool) -> dict[str, Any]:
+def policy_inputs(decision: Decision, subject: Subject, *, image_provenance: bool) -> dict[str, Any]:
     """What a policy may ask for, beyond the verdict: each is true only where evidence says so."""
     first, sealed = subject.champion is None, subject.sealed is not None
-    return derived_facts(decision, first_release=first, sealed=sealed, image_provenance=image_provenance)
+    return derived_policy_inputs(decision, first_release=first, sealed=sealed, image_provenance=image_provenance)
 
 
 def image_proven(provenance: Mapping[str, Any] | None, image: str) -> bool:
@@ -335,7 +335,7 @@ def verdict_file(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"schema": VERDICT, "record": digest(canonical(record)), **record["verdict"]}
 
 
-def derived_facts(
+def derived_policy_inputs(
     decision: Decision, *, first_release: bool, sealed: bool, image_provenance: bool | None
 ) -> dict[str, Any]:
     """The same, from a record's own parts. `image_provenance` is None for records that do not speak of it."""

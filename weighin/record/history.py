@@ -19,8 +19,8 @@ from weighin.errors import ContractError, EvidenceError, RecordRefused, Registry
 from weighin.record.attestation import ATTESTED, Attestation
 from weighin.record.signature import SIGNED, SIGNER, Witness, trusted_key
 from weighin.record.verify import Verified, verify
-from weighin.registry.champion import ENTRY, HEAD, Titles, claim_tag
-from weighin.registry.ledger import ACCEPTED, Entry
+from weighin.registry.champion import ENTRY, HEAD, ChampionRegistry, claim_tag
+from weighin.registry.ledger import IMPORTED, Entry
 from weighin.registry.spent import RECORD
 from weighin.runner.artifact import manifest_digest
 
@@ -42,7 +42,7 @@ class Checked:
 
 
 def check_history(
-    titles: Titles, trusted: Sequence[Ed25519PublicKey] = (), attestation: Attestation | None = None
+    champions: ChampionRegistry, trusted: Sequence[Ed25519PublicKey] = (), attestation: Attestation | None = None
 ) -> list[Checked]:
     """All entries that count, in order, each with what does not hold of it.
 
@@ -50,8 +50,8 @@ def check_history(
     attestation  by whom each promotion must have been attested; the bundle is the one that is kept for it
     Errors: `RegistryError` for a ledger that does not add up, or where the registry is away.
     """
-    entries = titles.ledger.entries()
-    versions = {str(v.version): dict(v.tags) for v in titles.registry.entries(titles.model)}
+    entries = champions.ledger.entries()
+    versions = {str(v.version): dict(v.tags) for v in champions.registry.entries(champions.model)}
     found = []
     for position, entry in enumerate(entries):
         problems = [*_chained(entry, entries[:position]), *_tagged(entry, entries, versions)]
@@ -60,20 +60,20 @@ def check_history(
             with tempfile.TemporaryDirectory() as scratch:
                 previous = entries[position - 1] if position else None
                 folder = Path(scratch) / "kept"
-                about, signed_by = _kept(titles, entry, previous, tuple(trusted), attestation, folder)
+                about, signed_by = _kept(champions, entry, previous, tuple(trusted), attestation, folder)
             problems += about
         found.append(Checked(entry, tuple(problems), signed_by))
     return found
 
 
-def check_witness(path: Path, titles: Titles, trusted: Sequence[Ed25519PublicKey] = ()) -> Entry:
+def check_witness(path: Path, champions: ChampionRegistry, trusted: Sequence[Ed25519PublicKey] = ()) -> Entry:
     """The entry that a kept record names.
 
     path  record.dsse.json, signed by a trusted key, or record.json, which names its entry by its digest only
     Errors: `RecordRefused` where the record does not hold, or the ledger has no such entry any more.
     """
     found = verify(path, trusted)
-    return named_entry(found, titles.ledger.name, titles.ledger.entries(), str(path))
+    return named_entry(found, champions.ledger.name, champions.ledger.entries(), str(path))
 
 
 def named_entry(found: Verified, ledger: str, entries: Sequence[Entry], place: str) -> Entry:
@@ -86,10 +86,10 @@ def named_entry(found: Verified, ledger: str, entries: Sequence[Entry], place: s
             "It was deleted, or is of another model.",
         )
     witness = found.witness
-    if witness is None or all(e.reason.startswith(ACCEPTED) for e in same):
+    if witness is None or all(e.reason.startswith(IMPORTED) for e in same):
         return same[-1]
     for entry in same:
-        if witness == Witness(ledger, entry.parent, entry.essence):
+        if witness == Witness(ledger, entry.parent, entry.content_hash):
             return entry
     raise RecordRefused(
         f"entry {same[-1].number} of `{ledger}` is another than the one that was signed, or what came before it is",
@@ -134,7 +134,7 @@ def _tagged(entry: Entry, entries: Sequence[Entry], versions: Mapping[str, Mappi
 
 
 def _kept(
-    titles: Titles,
+    champions: ChampionRegistry,
     entry: Entry,
     previous: Entry | None,
     trusted: tuple[Ed25519PublicKey, ...],
@@ -144,7 +144,7 @@ def _kept(
     """What contradicts the files that are kept for a promotion, and who signed its record."""
     try:
         if entry.evidence != NOTHING:
-            titles.registry.fetch(entry.run_id, "", folder)
+            champions.registry.fetch(entry.run_id, "", folder)
             held = manifest_digest(folder)
             if held != entry.evidence:
                 return [f"the files that are kept for it are {held}, and it says {entry.evidence}"], ""
@@ -154,20 +154,20 @@ def _kept(
     except (RegistryError, EvidenceError, ValueError) as error:
         fact = error.fact if isinstance(error, RegistryError | EvidenceError) else str(error)
         return [f"what is kept for it does not hold: {fact}"], ""
-    problems = _recorded(titles, entry, previous, found)
+    problems = _recorded(champions, entry, previous, found)
     if attestation is not None:
         try:
             replace(attestation, bundle=folder / ATTESTED).attests_record(found.record, found.digest)
         except EvidenceError as error:
             problems.append(f"its attestation does not hold: {error.fact}")
     try:
-        signed_by = _signed(titles, entry, found, trusted, folder)
+        signed_by = _signed(champions, entry, found, trusted, folder)
     except (EvidenceError, ContractError) as error:
         return [*problems, f"its signature does not hold: {error.fact}"], ""
     return problems, signed_by
 
 
-def _recorded(titles: Titles, entry: Entry, previous: Entry | None, found: Verified) -> list[str]:
+def _recorded(champions: ChampionRegistry, entry: Entry, previous: Entry | None, found: Verified) -> list[str]:
     """What of the entry contradicts its record."""
     record, champion = found.record, found.record["champion"]
     pairs = {
@@ -177,10 +177,10 @@ def _recorded(titles: Titles, entry: Entry, previous: Entry | None, found: Verif
     }
     if previous is not None:
         pairs["the champion's files"] = (champion["digest"] if champion else "none", previous.artifact)
-    if not entry.reason.startswith(ACCEPTED):
+    if not entry.reason.startswith(IMPORTED):
         # A version that was promoted elsewhere has other names there.
-        pairs["the candidate"] = (_name(record["candidate"]), f"{titles.model} {entry.after}")
-        pairs["the champion"] = (_name(champion), f"{titles.model} {entry.before}" if entry.before else "none")
+        pairs["the candidate"] = (_name(record["candidate"]), f"{champions.model} {entry.after}")
+        pairs["the champion"] = (_name(champion), f"{champions.model} {entry.before}" if entry.before else "none")
     return [
         f"{what} is {held} in what is kept for it, expected {said}"
         for what, (held, said) in pairs.items()
@@ -192,7 +192,9 @@ def _name(version: Mapping[str, str] | None) -> str:
     return f"{version['name']} {version['version']}" if version else "none"
 
 
-def _signed(titles: Titles, entry: Entry, found: Verified, trusted: tuple[Ed25519PublicKey, ...], folder: Path) -> str:
+def _signed(
+    champions: ChampionRegistry, entry: Entry, found: Verified, trusted: tuple[Ed25519PublicKey, ...], folder: Path
+) -> str:
     """The id of the key that signed; empty for an unsigned record where nobody is trusted.
 
     Errors: `RecordRefused` where the signature does not hold, or is about another place in the ledger; `ContractError`
@@ -206,8 +208,8 @@ def _signed(titles: Titles, entry: Entry, found: Verified, trusted: tuple[Ed2551
     if not trusted and not (folder / SIGNER).is_file():
         raise RecordRefused("no key is kept with it, so only --trusted-key can tell")
     signed = verify(path, trusted or [trusted_key(folder / SIGNER)], expected=found.digest)
-    if not entry.reason.startswith(ACCEPTED) and signed.witness != Witness(
-        titles.ledger.name, entry.parent, entry.essence
+    if not entry.reason.startswith(IMPORTED) and signed.witness != Witness(
+        champions.ledger.name, entry.parent, entry.content_hash
     ):
         raise RecordRefused("it is about another entry than this")
     return signed.signed_by

@@ -22,10 +22,10 @@ def encode_outcome(outcome: Outcome, waiver: str = "") -> dict[str, Any]:
             "level": evidence.level,
             "n": evidence.n,
             "unit": evidence.unit,
-            "n_unit": evidence.n_unit,
+            "sampling_unit": evidence.sampling_unit,
             "method": evidence.method,
             "kind": evidence.kind,
-            "p_violation": None if evidence.p_violation is None else number(evidence.p_violation),
+            "p_value": None if evidence.p_value is None else number(evidence.p_value),
             "detail": plain(evidence.detail),
         }
     else:
@@ -36,7 +36,7 @@ def encode_outcome(outcome: Outcome, waiver: str = "") -> dict[str, Any]:
         "status": outcome.status.value,
         "blocks": outcome.blocks,
         "reason": outcome.reason,
-        "needed": outcome.needed,
+        "n_required": outcome.n_required,
         "waiver": waiver,
         "limit": {
             "direction": limit.direction.value,
@@ -57,7 +57,7 @@ def decode_evidence(check: str, value: Mapping[str, Any]) -> Measurement | Unmea
     try:
         if "unmeasured" in value:
             return Unmeasured(check, str(value["unmeasured"]), dict(value["detail"]))
-        p = value["p_violation"]
+        p = value["p_value"]
         if value["kind"] not in ("sample", "census"):
             raise ValueError(f"kind {value['kind']!r}")
         return Measurement(
@@ -70,7 +70,7 @@ def decode_evidence(check: str, value: Mapping[str, Any]) -> Measurement | Unmea
             str(value["unit"]),
             str(value["method"]),
             value["kind"],
-            str(value["n_unit"]),
+            str(value["sampling_unit"]),
             None if p is None else float(p),
             dict(value["detail"]),
         )
@@ -102,5 +102,5 @@ def decode_outcome(value: Mapping[str, Any]) -> Outcome:
         str(value["reason"]),
         decode_limit(value["limit"]),
         evidence,
-        value["needed"],
+        value["n_required"],
     )

@@ -60,10 +60,10 @@ class Provenance:
             found = Provenance(**value)
         except TypeError as error:
             raise EvidenceError(
-                f"damaged ({type(error).__name__})", place, "Run `weighin provenance` again."
+                f"damaged ({type(error).__name__})", place, "Run `weighin step provenance` again."
             ) from error
         if not all(isinstance(v, str) and v for v in asdict(found).values()):
-            raise EvidenceError("damaged: an empty field", place, "Run `weighin provenance` again.")
+            raise EvidenceError("damaged: an empty field", place, "Run `weighin step provenance` again.")
         return found
 
 

@@ -104,9 +104,9 @@ def signer(environment: Mapping[str, str] = os.environ) -> Signer | None:
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         # Not the error's own text: it may quote what it could not read.
         fact = f"not a readable ed25519 private key in PEM ({type(error).__name__})"
-        raise ContractError(fact, KEY, "Make one: weighin key FILE.") from None
+        raise ContractError(fact, KEY, "Make one: weighin keygen FILE.") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ContractError("a key of another kind than ed25519", KEY, "Make one: weighin key FILE.")
+        raise ContractError("a key of another kind than ed25519", KEY, "Make one: weighin keygen FILE.")
     return Signer(key)
 
 
@@ -135,7 +135,7 @@ def trusted_key(path: Path) -> Ed25519PublicKey:
         key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         fact = f"not a readable public key in PEM ({type(error).__name__})"
-        raise ContractError(fact, str(path), "Give the file FILE.pub that `weighin key FILE` wrote.") from error
+        raise ContractError(fact, str(path), "Give the file FILE.pub that `weighin keygen FILE` wrote.") from error
     if not isinstance(key, Ed25519PublicKey):
         raise ContractError("a key of another kind than ed25519", str(path))
     return key

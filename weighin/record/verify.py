@@ -1,8 +1,8 @@
 """Verification: does a record say what its own measurements say? Nothing but the record and the trust root is needed.
 
 The record must have the published form. Every outcome is decided again from the stored measurement and limit, by the
-same `decide` and `blame` as when it was made, and everything that follows from the outcomes, or from other parts of the
-record, is derived again. What of it differs is named.
+same `decide` and `confirm_failures` as when it was made. Everything that follows from the outcomes, or from other parts
+of the record, is derived again. The error names what differs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from weighin.canonical import canonical, digest
 from weighin.errors import EvidenceError, RecordRefused
-from weighin.outcome import Status, blame, decide
+from weighin.outcome import Status, confirm_failures, decide
 from weighin.record.attestation import Attestation
 from weighin.record.decision import (
     CUSTOM,
@@ -24,7 +24,7 @@ from weighin.record.decision import (
     Decision,
     SuiteVerdict,
     concluded,
-    derived_facts,
+    derived_policy_inputs,
     image_proven,
     risk_sentence,
     verdict_part,
@@ -113,13 +113,13 @@ def _decide_again(record: Mapping[str, Any], place: str) -> None:
     if len(set(names)) < len(names):
         raise RecordRefused("two outcomes for one check", place)
     again = [decide(decode_evidence(o["check"], o["evidence"]), decode_limit(o["limit"])) for o in stored]
-    blamed = {o.check: o for o in blame(again, alpha)}
+    confirmed = {o.check: o for o in confirm_failures(again, alpha)}
     for outcome in stored:
-        if encode_outcome(blamed[outcome["check"]], outcome["waiver"]) != outcome:
+        if encode_outcome(confirmed[outcome["check"]], outcome["waiver"]) != outcome:
             raise RecordRefused(f"{outcome['check']}: its numbers do not say what it says", place)
     suites = tuple(
         SuiteVerdict.of(
-            s["suite"], tuple(blamed[o["check"]] for o in s["outcomes"]), tuple(s["problems"]), s["seconds"]
+            s["suite"], tuple(confirmed[o["check"]] for o in s["outcomes"]), tuple(s["problems"]), s["seconds"]
         )
         for s in record["suites"]
     )
@@ -134,8 +134,8 @@ def _decide_again(record: Mapping[str, Any], place: str) -> None:
     first, sealed = record["champion"] is None, record["sealed"] is not None
     # Records of the first release do not speak of provenance; whoever asks them for it is told nothing.
     proven = _image_proven(record, place) if "provenance" in record else None
-    facts = derived_facts(decision, first_release=first, sealed=sealed, image_provenance=proven)
-    if record["first_release"] != first or facts != record["facts"]:
+    facts = derived_policy_inputs(decision, first_release=first, sealed=sealed, image_provenance=proven)
+    if record["first_release"] != first or facts != record["policy_inputs"]:
         raise RecordRefused("its facts are not those of its outcomes", place)
     _risk_again(record, decision, place)
 
@@ -145,8 +145,8 @@ def _risk_again(record: Mapping[str, Any], decision: Decision, place: str) -> No
     sealed = record["sealed"]
     if record["risk"] != risk_sentence(record["contract"], sealed):
         raise RecordRefused("its sentence about the risk is not that of its contract and look", place)
-    if sealed is not None and sealed["look"] > sealed["looks"]:
-        raise RecordRefused("it says of more looks at the sealed holdout than there are", place)
+    if sealed is not None and sealed["use"] > sealed["holdout_uses"]:
+        raise RecordRefused("it says of more uses of the sealed holdout than there are", place)
     if decision.status is not Status.PASSED:
         return
     for outcome in decision.outcomes:

@@ -38,7 +38,7 @@ class Link(Protocol):
         """`sha256:<hex>` of what is written, the parent's sum included."""
 
     @property
-    def essence(self) -> str:
+    def content_hash(self) -> str:
         """`sha256:<hex>` of all but who wrote it and when: the same wish again has the same."""
 
     def tags(self) -> dict[str, str]:
@@ -73,26 +73,26 @@ class Chain(Generic[L]):
         entries = self.entries()
         return entries[-1] if entries else None
 
-    def append(self, wish: L, evidence: Path) -> L:
+    def append(self, candidate_entry: L, evidence: Path) -> L:
         """Write a link; returns it as it stands, which it may have done already.
 
         evidence  folder of the files that speak for it; they are kept in a run of their own
         Errors: `PromotionError` when another came first, `RegistryError`.
         """
-        written, chain = self._find(wish)
+        written, chain = self._find(candidate_entry)
         # Who has lost already need not leave a link that everybody has to read from then on.
-        if written is None and (chain[-1].sum if chain else "") == wish.parent:
+        if written is None and (chain[-1].sum if chain else "") == candidate_entry.parent:
             location = artifact_location(self._registry.uri)
-            kept = {"model": self.name, "sum": wish.sum}
+            kept = {"model": self.name, "sum": candidate_entry.sum}
             run_id = self._registry.log_run(self._experiment, location, evidence, kept)
             # What arrived twice does no harm: the second names a parent that is no longer the last.
-            there = lambda: self._find(wish)[0] is not None  # noqa: E731 - shorter than a function
-            self._registry.append(self.name, run_id, wish.tags(), there, str(wish)[:DESCRIPTION])
-            written, chain = self._find(wish)
+            there = lambda: self._find(candidate_entry)[0] is not None  # noqa: E731 - shorter than a function
+            self._registry.append(self.name, run_id, candidate_entry.tags(), there, str(candidate_entry)[:DESCRIPTION])
+            written, chain = self._find(candidate_entry)
             if written is None:
                 raise RegistryError("the ledger does not show the entry that was written", self.name, "Run it again.")
         if written is None or written.number not in {e.number for e in chain}:
-            first = next((e for e in chain if e.parent == wish.parent), None)
+            first = next((e for e in chain if e.parent == candidate_entry.parent), None)
             if first is None:
                 raise RegistryError("the entry that was the last does not count any more", self.name, TAMPERED)
             raise self._lost(first)
@@ -105,12 +105,12 @@ class Chain(Generic[L]):
     def _lost(self, first: L) -> PromotionError:
         return PromotionError(f"another came first: entry {first.number}", self.name)
 
-    def _find(self, wish: L) -> tuple[L | None, list[L]]:
+    def _find(self, candidate_entry: L) -> tuple[L | None, list[L]]:
         """The link of a wish, and those that count."""
         every = self._all()
         chain = self._replayed(every)
         counted = {e.number for e in chain}
-        same = [e for e in every if e.essence == wish.essence]
+        same = [e for e in every if e.content_hash == candidate_entry.content_hash]
         return next((e for e in same if e.number in counted), same[0] if same else None), chain
 
     def _replayed(self, entries: list[L]) -> list[L]:

@@ -8,7 +8,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,7 +38,7 @@ BY, RUN, EMERGENCY = "weighin.by", "weighin.run", "weighin.emergency"
 
 
 @dataclass(frozen=True)
-class Titles:
+class ChampionRegistry:
     """The champion of one model in one registry, with the names of the aliases that mirror it."""
 
     registry: Registry
@@ -47,16 +47,16 @@ class Titles:
     previous: str
 
     @staticmethod
-    def of(model: Model, registry: Registry) -> Titles:
+    def of(model: Model, registry: Registry) -> ChampionRegistry:
         """Of a contract's model."""
-        return Titles(registry, model.name, model.aliases.champion, model.aliases.previous)
+        return ChampionRegistry(registry, model.name, model.aliases.champion, model.aliases.previous)
 
     @property
     def ledger(self) -> Ledger:
         """Its ledger."""
         return Ledger(self.registry, self.model)
 
-    def settle(self, *, restore: bool = False, look_only: bool = False) -> tuple[Entry | None, str]:
+    def reconcile(self, *, restore: bool = False, look_only: bool = False) -> tuple[Entry | None, str]:
         """The last entry, and the version that is champion by it (or by the alias, where there is no ledger yet).
 
         What a killed or stopped process left undone, or did too late, is put right, unless this is to `look_only`.
@@ -77,7 +77,7 @@ class Titles:
             alias, held, said = wrong[0]
             raise PromotionError(
                 f"`{alias}` names version {held or 'none'}, and the ledger says version {said} (entry "
-                f"{head.number}, {head.action} by {head.who}, {head.created}): somebody moved it by hand",
+                f"{head.number}, {head.action} by {head.actor}, {head.created}): somebody moved it by hand",
                 self.model,
                 "`weighin history --restore` moves it back; `weighin rollback --emergency` goes to another on record.",
             )
@@ -86,7 +86,7 @@ class Titles:
         if wrong or not head.mirrored or versions[head.after].get(ENTRY) != str(head.number):
             for alias, held, said in wrong if head.mirrored else ():
                 _LOG.warning("`%s` of %s named version %s, moved back to version %s", alias, self.model, held, said)
-            self.mirror(head)
+            self.sync_aliases(head)
             for entry in late:
                 self.ledger.end_mirroring(entry, entry.begun, _now())
         return head, head.after
@@ -128,7 +128,7 @@ class Titles:
             raise RegistryError("it is not there", place, remedy)
         if not head.mirrored and claim_tag(head) not in versions[head.after]:
             raise RegistryError(
-                f"the version does not claim that, so {head.who}, who wrote the entry, may not change the model",
+                f"the version does not claim that, so {head.actor}, who wrote the entry, may not change the model",
                 place,
                 "Let nobody but who promotes write the ledger (docs/access.md). Restore the registry's database, or go "
                 "on under a new model name.",
@@ -149,7 +149,7 @@ class Titles:
                 "Compare with a record that was kept elsewhere: weighin history --witness FILE.",
             )
 
-    def mirror(self, entry: Entry) -> None:
+    def sync_aliases(self, entry: Entry) -> None:
         """Let tags and aliases say what an entry says; where another was written meanwhile, what that one says."""
         begun: list[tuple[Entry, str]] = []
         for _ in range(ROUNDS):
@@ -173,7 +173,7 @@ class Titles:
         return {
             ENTRY: str(entry.number),
             HEAD: entry.sum,
-            BY: entry.who,
+            BY: entry.actor,
             RUN: entry.url or "none",
             EMERGENCY: emergency,
         }
@@ -185,85 +185,38 @@ class Titles:
         before: str,
         after: str,
         artifact: str,
-        *,
-        record: str = "",
-        owner: str = "",
-        reason: str = "",
-        emergency: bool = False,
-        change: str = "",
-        evidence: str = "",
         environment: Mapping[str, str] = os.environ,
     ) -> Entry:
-        """The entry that `enter` would write. `evidence` is the digest of the files that are kept for it."""
+        """Return the entry after `head`, by whoever runs this, now. Its other fields are set with `replace`."""
+        parent, url = head.sum if head else "", environment.get("WEIGHIN_RUN_URL", "")
         return Entry(
-            action,
-            before,
-            after,
-            artifact,
-            record,
-            head.sum if head else "",
-            owner,
-            reason,
-            emergency,
-            who(environment),
-            environment.get("WEIGHIN_RUN_URL", ""),
-            _now(),
-            evidence,
-            change,
-        )
+            action, before, after, artifact, parent=parent, actor=actor(environment), url=url, created=_now()
+        )  # fmt: skip
 
-    def enter(
-        self,
-        action: Action,
-        head: Entry | None,
-        before: str,
-        after: str,
-        artifact: str,
-        evidence: Path,
-        *,
-        record: str = "",
-        owner: str = "",
-        reason: str = "",
-        emergency: bool = False,
-        change: str = "",
-        environment: Mapping[str, str] = os.environ,
-    ) -> Entry:
-        """Write an entry after `head`.
+    def enter(self, entry: Entry, evidence: Path) -> Entry:
+        """Write an entry, which `planned` made, to the ledger.
 
         evidence  folder of the files that speak for it
         Errors: `PromotionError` when another came first; `RegistryError`, before anything else is written, where the
         model may not be changed, or something says that this is not the first entry.
         """
-        wish = self.planned(
-            action,
-            head,
-            before,
-            after,
-            artifact,
-            record=record,
-            owner=owner,
-            reason=reason,
-            emergency=emergency,
-            change=change,
-            evidence=manifest_digest(evidence),
-            environment=environment,
-        )
-        if head is None:
-            self.demand_no_ledger_before(wish)
-        held = self.registry.tags(self.model, after)
+        entry = replace(entry, evidence=manifest_digest(evidence))
+        if not entry.parent:
+            self.demand_no_ledger_before(entry)
+        held = self.registry.tags(self.model, entry.after)
         if not self._own(held):
-            self.registry.untag(self.model, after, [tag for tag in (ENTRY, HEAD) if tag in held])
-        self.registry.tag(self.model, after, {claim_tag(wish): f"{wish.created} {self.ledger.name}"})
-        return self.ledger.append(wish, evidence)
+            self.registry.untag(self.model, entry.after, [tag for tag in (ENTRY, HEAD) if tag in held])
+        self.registry.tag(self.model, entry.after, {claim_tag(entry): f"{entry.created} {self.ledger.name}"})
+        return self.ledger.append(entry, evidence)
 
     def adoption(self, version: str, artifact: str) -> Entry:
         """The entry with which a ledger begins where there was a champion before it."""
-        return self.planned("adopt", None, "", version, artifact, reason=ADOPTED)
+        return replace(self.planned("adopt", None, "", version, artifact), reason=ADOPTED)
 
     def adopt(self, version: str, artifact: str) -> Entry:
         """Begin the ledger with the champion that was there before it. Errors: as `enter`."""
         with tempfile.TemporaryDirectory() as nothing:
-            return self.enter("adopt", None, "", version, artifact, Path(nothing), reason=ADOPTED)
+            return self.enter(self.adoption(version, artifact), Path(nothing))
 
     def demand_first_release(self) -> None:
         """Demand that no version is, or was, champion: an alias that is not found says little.
@@ -324,7 +277,7 @@ class Titles:
 
 def claim_tag(entry: Entry) -> str:
     """The tag with which a version claims that it is to become champion by an entry."""
-    return CLAIM + entry.essence.removeprefix("sha256:")
+    return CLAIM + entry.content_hash.removeprefix("sha256:")
 
 
 def _letters(alias: str) -> str:
@@ -335,7 +288,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def who(environment: Mapping[str, str]) -> str:
+def actor(environment: Mapping[str, str]) -> str:
     """The person or account that runs this; what the platform says of it, where there is one."""
     actor = environment.get("GITHUB_ACTOR") or environment.get("WEIGHIN_ACTOR")
     if actor:

@@ -30,7 +30,7 @@ MIRRORING = PREFIX + "mirroring."
 Who was stopped in between may move them late, when a later entry counts. The tag tells that from a hand.
 """
 BEGUN = "begun"
-ACCEPTED = "accepted from "
+IMPORTED = "imported from "
 """Begin of the reason of a promotion whose record was made for another registry or registered model."""
 Action = Literal["adopt", "promote", "rollback"]
 
@@ -46,7 +46,7 @@ class Entry:
     parent     `sum` of the entry that its writer saw as the last; empty for the first
     owner, reason  who answers for it, and why; of a promotion where there is more to say than its record
     emergency  whether a rule was set aside
-    who, url   of the process or run that wrote it
+    actor, url  of the process or run that wrote it
     created    ISO 8601, UTC
     evidence   digest of the files that are kept for it: the record, signed or not, approvals, what the policy said
     change     what has changed since the anchor, as the record says it: `check estimate [low, high]; ...`
@@ -60,14 +60,14 @@ class Entry:
     before: str
     after: str
     artifact: str
-    record: str
-    parent: str
-    owner: str
-    reason: str
-    emergency: bool
-    who: str
-    url: str
-    created: str
+    record: str = ""
+    parent: str = ""
+    owner: str = ""
+    reason: str = ""
+    emergency: bool = False
+    actor: str = ""
+    url: str = ""
+    created: str = ""
     evidence: str = ""
     change: str = ""
     number: int = 0
@@ -90,9 +90,9 @@ class Entry:
         return summed(self._values(), PREFIX)
 
     @property
-    def essence(self) -> str:
+    def content_hash(self) -> str:
         """`sha256:<hex>` of all but who wrote it, when, and the files kept for it: the same wish again has the same."""
-        own = {k: v for k, v in self._values().items() if k not in ("created", "who", "url", "evidence")}
+        own = {k: v for k, v in self._values().items() if k not in ("created", "actor", "url", "evidence")}
         return digest(canonical(own))
 
     @staticmethod
@@ -118,12 +118,14 @@ class Entry:
     def described(self) -> str:
         """The entry in a sentence: what, to which version, by whom, when, and why."""
         why = f": {_inert(self.reason)}" if self.reason else ""
-        return f"entry {self.number}, {self.action} to version {self.after} by {_inert(self.who)}, {self.created}{why}"
+        return (
+            f"entry {self.number}, {self.action} to version {self.after} by {_inert(self.actor)}, {self.created}{why}"
+        )
 
     def __str__(self) -> str:
         """For people who read the registry's own pages; Markdown that says nothing but what the tags say."""
         what = f"**EMERGENCY** {self.action}" if self.emergency else self.action
-        lines = [f"{what}: version {self.before or 'none'} to {self.after}, by `{_inert(self.who)}`, {self.created}"]
+        lines = [f"{what}: version {self.before or 'none'} to {self.after}, by `{_inert(self.actor)}`, {self.created}"]
         lines += [f"record `{self.record}`" if self.record else "no record"]
         lines += [f"{name}: `{_inert(value)}`" for name, value in self._said() if value]
         return "\n\n".join(lines)
@@ -140,7 +142,7 @@ class Ledger(Chain[Entry]):
 
     def _lost(self, first: Entry) -> PromotionError:
         return PromotionError(
-            f"another came first: {first.action} to version {first.after} (entry {first.number}, {first.who}, "
+            f"another came first: {first.action} to version {first.after} (entry {first.number}, {first.actor}, "
             f"{first.created})",
             self.name,
             "Validate again, against the champion of today.",

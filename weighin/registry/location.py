@@ -30,5 +30,5 @@ def artifact_location(uri: str) -> str | None:
 
 
 def is_embedded(uri: str) -> bool:
-    """True where the registry is a file of this machine, so that an alias in it is a demonstration."""
+    """True where the registry is a file of this machine, so that an alias in it moves nothing anywhere else."""
     return uri.startswith("sqlite:")

@@ -314,7 +314,7 @@ class Registry:
                 with contextlib.suppress(RegistryError):
                     source.fetch(run_id, KEPT, Path(scratch))
             where = artifact_location(self.uri)
-            run = self.log_run("weighin-accepted", where, Path(scratch), {"model": name})
+            run = self.log_run("weighin-imported", where, Path(scratch), {"model": name})
         with contextlib.suppress(RegistryError):
             self._call(lambda: self._client.create_registered_model(name))
         root = self._call(lambda: self._client.get_run(run)).info.artifact_uri

@@ -13,14 +13,16 @@ from typing import Any
 
 from weighin.canonical import read_json
 from weighin.errors import EvidenceError, PromotionError, RegistryError
-from weighin.registry.champion import Titles
+from weighin.registry.champion import ChampionRegistry
 from weighin.registry.ledger import Entry
 
 RECORD = "record.json"
 """The record, among the files that are kept for an entry."""
 
 
-def demand_unspent(titles: Titles, entries: Sequence[Entry], record: Mapping[str, Any], digest: str) -> None:
+def demand_unspent(
+    champions: ChampionRegistry, entries: Sequence[Entry], record: Mapping[str, Any], digest: str
+) -> None:
     """Errors: `PromotionError` where the record moved the alias before, and a later entry ended that.
 
     `RegistryError` where an entry promoted the same files, and the record that was kept for it cannot be read.
@@ -29,7 +31,7 @@ def demand_unspent(titles: Titles, entries: Sequence[Entry], record: Mapping[str
     """
     if not entries or entries[-1].record == digest:
         return
-    used = [e for e in entries if e.action == "promote" and _is_of(titles, e, record, digest)]
+    used = [e for e in entries if e.action == "promote" and _is_of(champions, e, record, digest)]
     if not used:
         return
     ended = next((e for e in entries if e.number > used[-1].number), None)
@@ -37,19 +39,19 @@ def demand_unspent(titles: Titles, entries: Sequence[Entry], record: Mapping[str
         raise PromotionError(
             f"its evidence is that of another record, with which version {used[-1].after} became champion already "
             f"({used[-1].described})",
-            titles.model,
+            champions.model,
             "Nothing is to be moved.",
         )
     raise PromotionError(
         f"this record is spent: it made version {used[-1].after} champion by entry {used[-1].number}, which was ended "
         f"by {ended.described}",
-        titles.model,
+        champions.model,
         "Validate the version again, for a new record. In an emergency: "
         f"weighin rollback --emergency --to {used[-1].after}.",
     )
 
 
-def _is_of(titles: Titles, entry: Entry, record: Mapping[str, Any], digest: str) -> bool:
+def _is_of(champions: ChampionRegistry, entry: Entry, record: Mapping[str, Any], digest: str) -> bool:
     """Whether an entry was made with this record, or with one of the same evidence."""
     if entry.record == digest:
         return True
@@ -57,11 +59,11 @@ def _is_of(titles: Titles, entry: Entry, record: Mapping[str, Any], digest: str)
         return False
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            kept = read_json(titles.ledger.kept(entry, RECORD, Path(scratch)), str(record["schema"]))
+            kept = read_json(champions.ledger.kept(entry, RECORD, Path(scratch)), str(record["schema"]))
         except (RegistryError, EvidenceError) as error:
             raise RegistryError(
                 f"entry {entry.number} promoted the same files, and its record cannot be read ({error.fact})",
-                titles.ledger.name,
+                champions.ledger.name,
                 "Restore the files of its run: without them nobody can tell whether this is new evidence.",
             ) from error
     return _evidence(kept) == _evidence(record)

@@ -51,7 +51,7 @@ def approve(record: Path, by: Signer, comment: str) -> Path:
     if status != "passed":
         raise RecordRefused(f"its verdict is {status}", str(record), "An approval does not make it a pass.")
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    said = statement(found.digest, {"comment": " ".join(comment.split()), "moment": moment})
+    said = statement(found.digest, {"comment": " ".join(comment.split()), "timestamp": moment})
     path = record.parent / FOLDER / f"{by.key_id.removeprefix('sha256:')[:16]}.dsse.json"
     write_json(path, signed(said, by))
     return path
@@ -90,10 +90,10 @@ def approvals(contract_file: ContractFile, reports: Path, record: str) -> list[A
 
 def _signed(said: Mapping[str, Any], name: str, record: str, place: str) -> Approval:
     try:
-        moment, comment = str(said["predicate"]["moment"]), str(said["predicate"]["comment"])
+        moment, comment = str(said["predicate"]["timestamp"]), str(said["predicate"]["comment"])
     except (KeyError, TypeError) as error:
         raise RecordRefused(f"no approval ({type(error).__name__})", place) from error
-    if said != statement(record, {"comment": comment, "moment": moment}):
+    if said != statement(record, {"comment": comment, "timestamp": moment}):
         raise RecordRefused("an approval of another record", place, "Ask again, for this one.")
     return Approval(name, "key", moment, comment)
 

@@ -16,7 +16,7 @@ from weighin.contract.release import Deploy, Identity
 from weighin.errors import DeployError
 from weighin.load.answer import at
 from weighin.record.signature import KEY
-from weighin.registry.champion import Titles
+from weighin.registry.champion import ChampionRegistry
 from weighin.registry.ledger import Entry
 
 ASK_SECONDS = 5
@@ -42,25 +42,25 @@ def deploy(spec: Deploy, model: str, version: str, digest: str, alias: str) -> P
     if spec.reload:
         values = {"model": model, "version": version, "digest": digest, "alias": alias}
         run("reload", spec.reload, values, spec.seconds_at_most)
-    return prove(spec, digest, started)
+    return verify_served_model(spec, digest, started)
 
 
-def bring(titles: Titles, entry: Entry, spec: Deploy) -> Proof:
+def deploy_and_verify(champions: ChampionRegistry, entry: Entry, spec: Deploy) -> Proof:
     """`deploy` what an entry of the ledger says, and note with the entry what came of it.
 
     Errors: `DeployError`; the aliases stay, and running it again tells the servers again.
     """
     try:
-        proof = deploy(spec, titles.model, entry.after, entry.artifact, titles.champion)
+        proof = deploy(spec, champions.model, entry.after, entry.artifact, champions.champion)
     except DeployError as error:
-        titles.ledger.mark_served(entry, f"no: {error.fact}"[:500])
+        champions.ledger.mark_served(entry, f"no: {error.fact}"[:500])
         raise
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    titles.ledger.mark_served(entry, f"{moment}: {proof.answers} answers in a row")
+    champions.ledger.mark_served(entry, f"{moment}: {proof.answers} answers in a row")
     return proof
 
 
-def prove(spec: Deploy, digest: str, started: float | None = None) -> Proof:
+def verify_served_model(spec: Deploy, digest: str, started: float | None = None) -> Proof:
     """Ask until `answers` in a row are right. Errors: `DeployError` when they were not within `seconds_at_most`."""
     began = time.monotonic() if started is None else started
     right, last = 0, "nothing"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -18,12 +18,12 @@ from weighin.canonical import canonical
 from weighin.contract import checks
 from weighin.contract.reading import ContractFile
 from weighin.errors import EvidenceError, PromotionError, without_password
-from weighin.outcome import Status, Unmeasured, blame, decide, gate
+from weighin.outcome import Status, Unmeasured, confirm_failures, decide, gate
 from weighin.record.outcomes import decode_evidence
 from weighin.record.signature import SIGNED, SIGNER
 from weighin.record.verify import Verified, verify
-from weighin.registry.champion import Titles
-from weighin.registry.ledger import ACCEPTED, Entry
+from weighin.registry.champion import ChampionRegistry
+from weighin.registry.ledger import IMPORTED, Entry
 from weighin.registry.mlflow import Address, Registry
 from weighin.registry.spent import demand_unspent
 from weighin.release.promote import allowed, since_anchor
@@ -34,7 +34,7 @@ SOURCE, RECORD = "weighin.source", "weighin.record"
 
 
 @dataclass(frozen=True)
-class Accepted:
+class Imported:
     """What was received: `version` here, champion by `entry`, or None for a dry run; `before` was champion."""
 
     model: str
@@ -44,18 +44,18 @@ class Accepted:
     entry: Entry | None
 
 
-def accept(
+def import_version(
     contract_file: ContractFile,
-    titles: Titles,
+    champions: ChampionRegistry,
     source: Registry,
     address: str,
     trusted: Iterable[Ed25519PublicKey],
     *,
     dry_run: bool = False,
-) -> Accepted:
+) -> Imported:
     """Copy a version that was promoted elsewhere, with its record, and make it champion here.
 
-    titles   the champion here, of the contract's model
+    champions  the champion here, of the contract's model
     source   the registry that it comes from, which may be the same
     address  models:/NAME/VERSION there
     trusted  public keys, one of which must have signed the record
@@ -69,57 +69,64 @@ def accept(
         raise PromotionError("nobody is trusted to have signed its record", place, "Give --trusted-key.")
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
-        there = _promoted_there(Titles(source, wanted.name, "", "").ledger.entries(), wanted.version, place)
-        source.fetch(there.run_id, "", home / "evidence")
-        found = verify(home / "evidence" / SIGNED, keys)
-        digest = source.digest(wanted.name, wanted.version, home / "model")
-        said = {"the ledger": there.artifact, "the record": found.record["candidate"]["digest"]}
-        for who, other in said.items():
-            if other != digest:
-                raise PromotionError(f"its files are {digest}, and {who} there says {other}", place)
-        if found.digest != there.record:
-            raise PromotionError("the record that is kept is not that of the ledger's entry", place)
-        if _manifest(home / "evidence", place) != there.evidence:
-            raise PromotionError("the files that are kept for it are not those of the ledger's entry", place)
-        _decided_here(contract_file, found, place)
-        files = allowed(contract_file, place, found, home / "evidence")
-        # Not the file beside it: what was signed is what is kept.
-        files |= {"record.json": canonical(found.record), SIGNED: (home / "evidence" / SIGNED).read_bytes()}
-        if (home / "evidence" / SIGNER).is_file():
-            files[SIGNER] = (home / "evidence" / SIGNER).read_bytes()
-        head, before = titles.settle(look_only=dry_run)
-        demand_unspent(titles, titles.ledger.entries(), found.record, found.digest)
-        version = _received(titles, source, wanted, digest, home / "model")
+        found, digest, files = _evidence_of(contract_file, source, wanted, keys, home)
+        head, before = champions.reconcile(look_only=dry_run)
+        demand_unspent(champions, champions.ledger.entries(), found.record, found.digest)
+        version = _received(champions, source, wanted, digest, home / "model")
         if version and version == before:
-            return Accepted(titles.model, version, _carries(titles, head, found).before, found.digest, head)
-        _same_champion(titles, head, before, found, home / "champion")
+            return Imported(champions.model, version, _carries(champions, head, found).before, found.digest, head)
+        _same_champion(champions, head, before, found, home / "champion")
         if head is None and dry_run:
-            titles.demand_no_ledger_before()
+            champions.demand_no_ledger_before()
         if dry_run:
-            return Accepted(titles.model, version, before, found.digest, None)
+            return Imported(champions.model, version, before, found.digest, None)
         if not version:
-            version = _copy(titles, source, wanted, digest, home / "model", found.digest)
-        titles.registry.move_alias(titles.model, contract_file.contract.model.aliases.challenger, version)
-        kept = home / "kept"
+            version = _copy(champions, source, wanted, digest, home / "model", found.digest)
+        champions.registry.move_alias(champions.model, contract_file.contract.model.aliases.challenger, version)
         for name, content in files.items():
-            (kept / name).parent.mkdir(parents=True, exist_ok=True)
-            (kept / name).write_bytes(content)
+            (home / "kept" / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / "kept" / name).write_bytes(content)
         if head is None and before:
-            head = titles.adopt(before, titles.registry.digest(titles.model, before, home / "champion"))
-        entry = titles.enter(
-            "promote",
-            head,
-            before,
-            version,
-            digest,
-            kept,
+            head = champions.adopt(before, champions.registry.digest(champions.model, before, home / "champion"))
+        planned = replace(
+            champions.planned("promote", head, before, version, digest),
             record=found.digest,
-            reason=f"{ACCEPTED}{place}",
+            reason=f"{IMPORTED}{place}",
             change=since_anchor(found.record),
         )
-        titles.registry.tag(titles.model, version, {"validation_status": "passed", RECORD: found.digest})
-        titles.mirror(entry)
-        return Accepted(titles.model, version, before, found.digest, entry)
+        entry = champions.enter(planned, home / "kept")
+        champions.registry.tag(champions.model, version, {"validation_status": "passed", RECORD: found.digest})
+        champions.sync_aliases(entry)
+        return Imported(champions.model, version, before, found.digest, entry)
+
+
+def _evidence_of(
+    contract_file: ContractFile, source: Registry, wanted: Address, keys: tuple[Ed25519PublicKey, ...], home: Path
+) -> tuple[Verified, str, dict[str, bytes]]:
+    """Fetch a version and what its promotion left; return the record, the digest of its files, and what is to be kept.
+
+    Errors: `PromotionError`, `RecordRefused` where they do not agree, or the contract here does not allow the version.
+    """
+    place = f"{wanted.name} version {wanted.version}"
+    there = _promoted_there(ChampionRegistry(source, wanted.name, "", "").ledger.entries(), wanted.version, place)
+    source.fetch(there.run_id, "", home / "evidence")
+    found = verify(home / "evidence" / SIGNED, keys)
+    digest = source.digest(wanted.name, wanted.version, home / "model")
+    stated = {"the ledger": there.artifact, "the record": found.record["candidate"]["digest"]}
+    for origin, other in stated.items():
+        if other != digest:
+            raise PromotionError(f"its files are {digest}, and {origin} there says {other}", place)
+    if found.digest != there.record:
+        raise PromotionError("the record that is kept is not that of the ledger's entry", place)
+    if _manifest(home / "evidence", place) != there.evidence:
+        raise PromotionError("the files that are kept for it are not those of the ledger's entry", place)
+    _decided_here(contract_file, found, place)
+    files = allowed(contract_file, place, found, home / "evidence")
+    # Not the file beside it: what was signed is what is kept.
+    files |= {"record.json": canonical(found.record), SIGNED: (home / "evidence" / SIGNED).read_bytes()}
+    if (home / "evidence" / SIGNER).is_file():
+        files[SIGNER] = (home / "evidence" / SIGNER).read_bytes()
+    return found, digest, files
 
 
 def _manifest(folder: Path, place: str) -> str:
@@ -140,7 +147,7 @@ def _promoted_there(entries: Sequence[Entry], version: str, place: str) -> Entry
     return promoted[-1]
 
 
-def _carries(titles: Titles, head: Entry | None, found: Verified) -> Entry:
+def _carries(champions: ChampionRegistry, head: Entry | None, found: Verified) -> Entry:
     """The last entry here, if it made this version champion with this record.
 
     Errors: `PromotionError`: the alias was moved by hand, or by another record.
@@ -148,9 +155,9 @@ def _carries(titles: Titles, head: Entry | None, found: Verified) -> Entry:
     if head is None or head.record != found.digest:
         said = f"{head.described} carries another record" if head else "the ledger has no entry"
         raise PromotionError(
-            f"`{titles.champion}` names the copy of it already, and {said}",
-            titles.model,
-            "Let it name the champion that the version was compared with, and accept again." if head is None else "",
+            f"`{champions.champion}` names the copy of it already, and {said}",
+            champions.model,
+            "Let it name the champion that the version was compared with, and import it again." if head is None else "",
         )
     return head
 
@@ -167,7 +174,7 @@ def _decided_here(contract_file: ContractFile, found: Verified, place: str) -> N
         except EvidenceError as error:
             evidence = Unmeasured(check.id, error.fact)
         outcomes.append(decide(Unmeasured(check.id, check.expired) if check.expired else evidence, check.limit))
-    outcomes = blame(outcomes, contract_file.contract.alpha)
+    outcomes = confirm_failures(outcomes, contract_file.contract.alpha)
     if found.record["verdict"]["status"] != "passed" or gate(outcomes) is not Status.PASSED:
         bad = [f"{o.check}: {o.status.value}: {o.reason}" for o in outcomes if o.blocks]
         first = "; ".join(bad[:3]) or f"its verdict was {found.record['verdict']['status']}"
@@ -175,43 +182,50 @@ def _decided_here(contract_file: ContractFile, found: Verified, place: str) -> N
         raise PromotionError(f"by the contract here it does not pass: {first}{more}", place, "Validate it here.")
 
 
-def _same_champion(titles: Titles, head: Entry | None, before: str, found: Verified, scratch: Path) -> None:
+def _same_champion(
+    champions: ChampionRegistry, head: Entry | None, before: str, found: Verified, scratch: Path
+) -> None:
     """Errors: `PromotionError` when it was compared with another champion than the one here."""
     judged = found.record["champion"]
     here = ""
     if before:
-        here = titles.registry.digest(titles.model, before, scratch)
+        here = champions.registry.digest(champions.model, before, scratch)
         if head is not None and here != head.artifact:
-            raise PromotionError(f"version {before} has other files than when it became champion", titles.model)
+            raise PromotionError(f"version {before} has other files than when it became champion", champions.model)
     if here != (judged["digest"] if judged else ""):
         raise PromotionError(
             f"it was compared with {judged['digest'] if judged else 'no champion'}, and the champion here is "
             f"{f'version {before}, {here}' if before else 'none'}",
-            titles.model,
-            f"Copy it and validate it here: weighin validate --candidate models:/{titles.model}/VERSION.",
+            champions.model,
+            f"Copy it and validate it here: weighin validate --candidate models:/{champions.model}/VERSION.",
         )
 
 
-def _received(titles: Titles, source: Registry, wanted: Address, digest: str, scratch: Path) -> str:
+def _received(champions: ChampionRegistry, source: Registry, wanted: Address, digest: str, scratch: Path) -> str:
     """The version here that was copied from there before, if its files are still the same; otherwise empty."""
     said = _source(source, wanted, digest)
-    for version in titles.registry.entries(titles.model):
+    for version in champions.registry.entries(champions.model):
         number = str(version.version)
-        if dict(version.tags).get(SOURCE) == said and titles.registry.digest(titles.model, number, scratch) == digest:
+        if (
+            dict(version.tags).get(SOURCE) == said
+            and champions.registry.digest(champions.model, number, scratch) == digest
+        ):
             return number
     return ""
 
 
-def _copy(titles: Titles, source: Registry, wanted: Address, digest: str, folder: Path, record: str) -> str:
+def _copy(
+    champions: ChampionRegistry, source: Registry, wanted: Address, digest: str, folder: Path, record: str
+) -> str:
     """Copy the files; returns the version here. Errors: `PromotionError` where other files arrived."""
-    if titles.registry.uri == source.uri:
-        version = source.copy_version(wanted, titles.model)
+    if champions.registry.uri == source.uri:
+        version = source.copy_version(wanted, champions.model)
     else:
-        version = titles.registry.add_version(titles.model, source.run_of(wanted), folder, source)
-    arrived = titles.registry.digest(titles.model, version, folder)
+        version = champions.registry.add_version(champions.model, source.run_of(wanted), folder, source)
+    arrived = champions.registry.digest(champions.model, version, folder)
     if arrived != digest:
-        raise PromotionError(f"other files arrived ({arrived}, sent {digest})", f"{titles.model} version {version}")
-    titles.registry.tag(titles.model, version, {SOURCE: _source(source, wanted, digest), RECORD: record})
+        raise PromotionError(f"other files arrived ({arrived}, sent {digest})", f"{champions.model} version {version}")
+    champions.registry.tag(champions.model, version, {SOURCE: _source(source, wanted, digest), RECORD: record})
     return version
 
 

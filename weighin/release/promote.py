@@ -1,7 +1,7 @@
 """Promotion: the alias moves only to what was judged, only from what it was judged against, and once for a record.
 
-In this order: everything is checked, the policy is asked, the record is signed (here, by whoever holds the key, and
-nowhere else), the ledger is written, then tags, metrics and files, and the alias last.
+`promote` reads as the list in docs/releasing.md: preconditions, policy, signature (here, by whoever holds the key, and
+nowhere else), ledger, evidence, tags, and the alias last.
 
 Success means that the ledger's last entry carries the record. An alias that names the candidate already, without such
 an entry, was moved by hand and is refused: an entry could not say what the candidate replaced, because nobody knows it.
@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,9 @@ from weighin.record.provenance import proven
 from weighin.record.signature import SIGNED, SIGNER, Signer, Witness, envelope
 from weighin.record.suite import Binding
 from weighin.record.verify import Verified, verify
-from weighin.registry.champion import Titles, who
+from weighin.registry.champion import ChampionRegistry, actor
+from weighin.registry.holdout_uses import HoldoutUses
 from weighin.registry.ledger import Entry
-from weighin.registry.looks import Looks
 from weighin.registry.mlflow import Registry
 from weighin.registry.profiles import STORED
 from weighin.registry.spent import demand_unspent
@@ -67,6 +67,64 @@ RECORD = "weighin.record"
 """Tag of a version: digest of the record that it was promoted with."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A promotion that is checked, and what became of it so far.
+
+    before      the champion that the candidate replaces; empty for none
+    head        the last entry of the ledger
+    stands      the entry that made the candidate champion with this record already: then nothing is moved
+    unfinished  whether the process that wrote `stands` was ended before it said so everywhere
+    files       that are kept for the entry, by name
+    profile     of the reference data, which is stored with the candidate
+    entry       the entry that is to be written, and from `write_ledger` on the one that was
+    """
+
+    file: ContractFile
+    subject: Subject
+    decision: Decision
+    reports: Path
+    work: Path | None
+    champions: ChampionRegistry
+    record: Verified
+    before: str
+    head: Entry | None
+    stands: Entry | None
+    unfinished: bool
+    by: Signer | None
+    attestation: Attestation | None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    profile: Profile | None = None
+    entry: Entry | None = None
+
+    @property
+    def registry(self) -> Registry:
+        return self.champions.registry
+
+    @property
+    def says(self) -> bool:
+        """Whether tags, metrics and files are still to be written."""
+        return self.unfinished or self.stands is None
+
+    @property
+    def done(self) -> Promotion:
+        """Return the promotion as it is told."""
+        entry = self.stands or self.entry
+        written = entry is not None and entry.number > 0
+        return Promotion(
+            self.subject.candidate.name,
+            self.champions.champion,
+            self.before,
+            self.subject.candidate.version,
+            self.record.digest,
+            self.stands is not None,
+            self.by.key_id if self.by else "",
+            self.record.attested_by,
+            entry.number if entry and written else 0,
+            entry.sum if entry and written else "",
+        )
+
+
 def promote(
     contract_file: ContractFile,
     subject: Subject,
@@ -89,9 +147,66 @@ def promote(
     image        the image whose evidence counted
     Errors: `PromotionError` with the sentence that says what does not hold; the registry is then as it was.
     """
-    aliases, candidate = contract_file.contract.model.aliases, subject.candidate
+    champions = ChampionRegistry.of(contract_file.contract.model, registry)
     record = checked_record(contract_file, subject, decision, reports, work=work, attestation=attestation, image=image)
+    before, head, stands = check_preconditions(contract_file, subject, champions, record, dry_run=dry_run)
+    unfinished = stands is not None and _record_tag(champions, subject) != record.digest
+    plan = Plan(
+        contract_file, subject, decision, reports, work, champions, record, before, head, stands, unfinished, by,
+        attestation,
+    )  # fmt: skip
+    plan = ask_policy(plan)
+    if dry_run:
+        return replace(plan.done, entry=0, ledger_head="")
+    plan = begin_ledger(plan)
+    plan = sign_record(plan)
+    plan = write_ledger(plan)
+    log_evidence(plan)
+    set_tags(plan)
+    return move_alias(plan)
+
+
+def check_preconditions(
+    contract_file: ContractFile, subject: Subject, champions: ChampionRegistry, record: Verified, *, dry_run: bool
+) -> tuple[str, Entry | None, Entry | None]:
+    """Check the candidate's files, the ledger and the champion that it was compared with.
+
+    Returns the version that the candidate replaces, the last entry of the ledger, and the entry that made the candidate
+    champion with this record already, if there is one.
+    Errors: `PromotionError`, `RegistryError`.
+    """
+    candidate, registry = subject.candidate, champions.registry
     _close_epoch(contract_file, subject, registry, dry_run=dry_run)
+    _demand_judged_files(contract_file, subject, registry)
+    head, before = champions.reconcile(look_only=dry_run)
+    demand_unspent(champions, champions.ledger.entries(), record.record, record.digest)
+    judged_against = subject.champion.version if subject.champion else ""
+    stands = None
+    if before == candidate.version:
+        # Only this very promotion, which a killed process may not have finished.
+        stands = _carries(champions, head, record, judged_against)
+        before = stands.before
+    elif before != judged_against:
+        raise PromotionError(
+            f"`{champions.champion}` is version {before or 'none'} now, the candidate was compared with "
+            f"version {judged_against or 'none'}",
+            candidate.name,
+            "Validate again, against the champion of today.",
+        )
+    elif head is not None and subject.champion and subject.champion.digest != head.artifact:
+        raise PromotionError(
+            f"version {before} has other files than when it became champion ({head.artifact})",
+            candidate.name,
+            "Somebody changed or re-created it: look into the registry.",
+        )
+    if head is None:
+        champions.demand_no_ledger_before(_first(champions, subject, record))
+    return before, head, stands
+
+
+def _demand_judged_files(contract_file: ContractFile, subject: Subject, registry: Registry) -> None:
+    """Errors: `PromotionError` where the candidate is no version of the contract's model with the judged files."""
+    candidate = subject.candidate
     if not candidate.version:
         raise PromotionError(
             "the candidate is no registered version", candidate.source, "Register it and validate that."
@@ -110,87 +225,101 @@ def promote(
             str(candidate),
             "Validate the version again.",
         )
-    titles = Titles.of(contract_file.contract.model, registry)
-    head, before = titles.settle(look_only=dry_run)
-    demand_unspent(titles, titles.ledger.entries(), record.record, record.digest)
-    judged_against = subject.champion.version if subject.champion else ""
-    stands, unfinished = None, False
-    if before == candidate.version:
-        # Only this very promotion, which a killed process may not have finished.
-        stands = _carries(titles, head, record, judged_against)
-        before = stands.before
-        unfinished = registry.tags(candidate.name, candidate.version).get(RECORD) != record.digest
-    elif before != judged_against:
-        raise PromotionError(
-            f"`{aliases.champion}` is version {before or 'none'} now, the candidate was compared with "
-            f"version {judged_against or 'none'}",
-            candidate.name,
-            "Validate again, against the champion of today.",
-        )
-    elif head is not None and subject.champion and subject.champion.digest != head.artifact:
-        raise PromotionError(
-            f"version {before} has other files than when it became champion ({head.artifact})",
-            candidate.name,
-            "Somebody changed or re-created it: look into the registry.",
-        )
-    if head is None:
-        titles.demand_no_ledger_before(_first(titles, subject, record))
-    files = allowed(contract_file, str(candidate), record, reports)
-    signed_by = by.key_id if by else ""
-    done = Promotion(
-        candidate.name,
-        aliases.champion,
-        before,
-        candidate.version,
-        record.digest,
-        stands is not None,
-        signed_by,
-        record.attested_by,
-    )
-    if dry_run:
-        return done
-    if attestation:
-        if not _same_file(attestation.bundle, reports / ATTESTED):
-            shutil.copyfile(attestation.bundle, reports / ATTESTED)
-        files[ATTESTED] = (reports / ATTESTED).read_bytes()
-    profile = None if stands and not unfinished else _profile(contract_file, subject, work)
-    if not stands and candidate.run_id:
-        # Whoever may not write to the run is to be told before the ledger says anything.
-        registry.tag_run(candidate.run_id, {"weighin.judged": record.digest})
-    if stands:
-        entry = stands
-        if by:
-            _sign(reports, record, by, titles, _promoted_by(titles, stands))
-    else:
-        if head is None and subject.champion is not None:
-            # Before the first promotion, the champion that it replaces.
-            head = titles.adopt(before, subject.champion.digest)
-        planned = _planned(titles, head, subject, record)
-        if by:
-            _sign(reports, record, by, titles, planned)
-            files |= {SIGNED: (reports / SIGNED).read_bytes(), SIGNER: by.public}
-        entry = _enter(titles, head, planned, files)
-    if unfinished or not stands:
-        tags = {
-            "validation_status": "passed",
-            "weighin.contract": contract_file.digest,
-            "weighin.replaces": before or "none",
-            "weighin.signed": signed_by or "no",
-            "weighin.attested": record.attested_by or "no",
-        }
-        kept = tuple(name for name, there in ((SIGNED, by), (ATTESTED, attestation)) if there)
-        _publish(decision, subject, reports, registry, kept)
-        if profile is not None:
-            with tempfile.TemporaryDirectory() as scratch:
-                profile.write(Path(scratch) / STORED)
-                registry.log_files(candidate.run_id, (Path(scratch) / STORED).parent, str(Path(STORED).parent))
-        # The record's digest last: whoever finds it there need not do the rest again.
-        registry.tag(candidate.name, candidate.version, tags | _suites(decision) | {RECORD: record.digest})
-    if not stands:
-        titles.mirror(entry)
-    done = replace(done, entry=entry.number, ledger_head=entry.sum)
-    write_json(reports / "promotion.json", {"schema": PROMOTION, "signed": by is not None, **asdict(done)})
+
+
+def ask_policy(plan: Plan) -> Plan:
+    """Demand provenance, approvals and policy, and collect the files that speak for the promotion.
+
+    Errors: `PromotionError`.
+    """
+    return replace(plan, files=allowed(plan.file, str(plan.subject.candidate), plan.record, plan.reports))
+
+
+def begin_ledger(plan: Plan) -> Plan:
+    """Write what has to be there before the entry: the run's tag, and the champion that was there before the ledger.
+
+    Errors: `RegistryError` for an account that may not write to the candidate's run: before the ledger says anything.
+    """
+    files, head, candidate = dict(plan.files), plan.head, plan.subject.candidate
+    if plan.attestation:
+        if not _same_file(plan.attestation.bundle, plan.reports / ATTESTED):
+            shutil.copyfile(plan.attestation.bundle, plan.reports / ATTESTED)
+        files[ATTESTED] = (plan.reports / ATTESTED).read_bytes()
+    profile = _profile(plan.file, plan.subject, plan.work) if plan.says else None
+    if plan.stands is None:
+        if candidate.run_id:
+            plan.registry.tag_run(candidate.run_id, {"weighin.judged": plan.record.digest})
+        if head is None and plan.subject.champion is not None:
+            head = plan.champions.adopt(plan.before, plan.subject.champion.digest)
+    return replace(plan, files=files, head=head, profile=profile)
+
+
+def sign_record(plan: Plan) -> Plan:
+    """Plan the ledger's entry, and sign record and entry with the key of this process, if it has one."""
+    entry = _planned(plan.champions, plan.head, plan.subject, plan.record) if plan.stands is None else plan.stands
+    if plan.by is None:
+        return replace(plan, entry=entry)
+    signed = _promoted_by(plan.champions, plan.stands) if plan.stands else entry
+    witness = Witness(plan.champions.ledger.name, signed.parent, signed.content_hash)
+    write_json(plan.reports / SIGNED, envelope(plan.record.record, plan.by, witness))
+    files = {SIGNED: (plan.reports / SIGNED).read_bytes(), SIGNER: plan.by.public}
+    return replace(plan, entry=entry, files={**plan.files, **files})
+
+
+def write_ledger(plan: Plan) -> Plan:
+    """Write the entry, which is the moment that counts. Errors: `PromotionError` when another came first."""
+    if plan.stands is not None:
+        return plan
+    assert plan.entry is not None
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, content in plan.files.items():
+            path = Path(scratch) / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        return replace(plan, entry=plan.champions.enter(plan.entry, Path(scratch)))
+
+
+def log_evidence(plan: Plan) -> None:
+    """Log metrics, pages and the reference's profile to the run of the candidate. Errors: `RegistryError`."""
+    if not plan.says:
+        return
+    kept = tuple(name for name, there in ((SIGNED, plan.by), (ATTESTED, plan.attestation)) if there)
+    _publish(plan.decision, plan.subject, plan.reports, plan.registry, kept)
+    if plan.profile is not None:
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / STORED
+            plan.profile.write(path)
+            plan.registry.log_files(plan.subject.candidate.run_id, path.parent, str(Path(STORED).parent))
+
+
+def set_tags(plan: Plan) -> None:
+    """Set the tags of the version; the record's digest last: whoever finds it need not do the rest again."""
+    if not plan.says:
+        return
+    candidate = plan.subject.candidate
+    tags = {
+        "validation_status": "passed",
+        "weighin.contract": plan.file.digest,
+        "weighin.replaces": plan.before or "none",
+        "weighin.signed": plan.by.key_id if plan.by else "no",
+        "weighin.attested": plan.record.attested_by or "no",
+    }
+    last = {RECORD: plan.record.digest}
+    plan.registry.tag(candidate.name, candidate.version, tags | _suites(plan.decision) | last)
+
+
+def move_alias(plan: Plan) -> Promotion:
+    """Let the aliases say what the ledger's entry says, and leave `promotion.json`."""
+    if plan.stands is None:
+        assert plan.entry is not None
+        plan.champions.sync_aliases(plan.entry)
+    done = plan.done
+    write_json(plan.reports / "promotion.json", {"schema": PROMOTION, "signed": plan.by is not None, **asdict(done)})
     return done
+
+
+def _record_tag(champions: ChampionRegistry, subject: Subject) -> str | None:
+    return champions.registry.tags(subject.candidate.name, subject.candidate.version).get(RECORD)
 
 
 def read_promotion(path: Path, record: str) -> dict[str, Any]:
@@ -224,7 +353,7 @@ def allowed(contract_file: ContractFile, place: str, record: Verified, reports: 
     files["approvals.json"] = canonical(listed(found))
     if demands.policy is not None:
         policy = contract_file.folder / demands.policy
-        promoter = who(os.environ)
+        promoter = actor(os.environ)
         given = {
             "record": record.record,
             "record_digest": record.digest,
@@ -236,7 +365,7 @@ def allowed(contract_file: ContractFile, place: str, record: Verified, reports: 
     return files
 
 
-def _carries(titles: Titles, head: Entry | None, record: Verified, judged_against: str) -> Entry:
+def _carries(champions: ChampionRegistry, head: Entry | None, record: Verified, judged_against: str) -> Entry:
     """The last entry, which made the candidate champion, if it carries the record.
 
     Errors: `PromotionError` where there is none, or it carries another.
@@ -244,61 +373,37 @@ def _carries(titles: Titles, head: Entry | None, record: Verified, judged_agains
     if head is None:
         back = f"Let it name version {judged_against} again" if judged_against else "Delete it"
         raise PromotionError(
-            f"`{titles.champion}` names the candidate already, and the ledger has no entry: somebody moved it by hand",
-            titles.model,
+            f"`{champions.champion}` names the candidate already, and the ledger has no entry: it was moved by hand",
+            champions.model,
             f"{back}, as when the candidate was judged, and promote again.",
         )
     if head.record != record.digest:
         raise PromotionError(
             f"version {head.after} is champion already, by {head.described}, which does not carry this record "
             f"({head.record or 'it carries none'})",
-            titles.model,
+            champions.model,
             "Nothing is to be moved: weighin history.",
         )
     return head
 
 
-def _first(titles: Titles, subject: Subject, record: Verified) -> Entry:
+def _first(champions: ChampionRegistry, subject: Subject, record: Verified) -> Entry:
     """The entry with which the ledger is to begin."""
     if subject.champion is not None:
-        return titles.adoption(subject.champion.version, subject.champion.digest)
-    return _planned(titles, None, subject, record)
+        return champions.adoption(subject.champion.version, subject.champion.digest)
+    return _planned(champions, None, subject, record)
 
 
-def _planned(titles: Titles, head: Entry | None, subject: Subject, record: Verified) -> Entry:
+def _planned(champions: ChampionRegistry, head: Entry | None, subject: Subject, record: Verified) -> Entry:
     own, before = subject.candidate, subject.champion.version if subject.champion else ""
-    return titles.planned(
-        "promote", head, before, own.version, own.digest, record=record.digest, change=since_anchor(record.record)
-    )
+    entry = champions.planned("promote", head, before, own.version, own.digest)
+    return replace(entry, record=record.digest, change=since_anchor(record.record))
 
 
-def _promoted_by(titles: Titles, stands: Entry) -> Entry:
+def _promoted_by(champions: ChampionRegistry, stands: Entry) -> Entry:
     """The entry that moved the alias with the record of the last, which may be a rollback to its version."""
-    promoted = [e for e in titles.ledger.entries() if e.record == stands.record and e.action == "promote"]
+    promoted = [e for e in champions.ledger.entries() if e.record == stands.record and e.action == "promote"]
     return promoted[-1] if promoted else stands
-
-
-def _sign(reports: Path, record: Verified, by: Signer, titles: Titles, entry: Entry) -> None:
-    write_json(reports / SIGNED, envelope(record.record, by, Witness(titles.ledger.name, entry.parent, entry.essence)))
-
-
-def _enter(titles: Titles, head: Entry | None, planned: Entry, files: Mapping[str, bytes]) -> Entry:
-    """Write the promotion to the ledger. Errors: `PromotionError` when another came first."""
-    with tempfile.TemporaryDirectory() as scratch:
-        for name, content in files.items():
-            path = Path(scratch) / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content)
-        return titles.enter(
-            "promote",
-            head,
-            planned.before,
-            planned.after,
-            planned.artifact,
-            Path(scratch),
-            record=planned.record,
-            change=planned.change,
-        )
 
 
 def since_anchor(record: Mapping[str, Any]) -> str:
@@ -370,18 +475,18 @@ def _close_epoch(contract_file: ContractFile, subject: Subject, registry: Regist
     """Demand the sealed holdout where the contract has one, and close its epoch: this was its first pass."""
     if contract_file.contract.gates.sealed is None:
         return
-    look = subject.sealed
-    if look is None:
+    use = subject.sealed
+    if use is None:
         raise PromotionError(
             "judged on the development holdout only, and the contract releases on the sealed one",
             str(subject.candidate),
             "Run `weighin validate --sealed`.",
         )
-    ledger = Looks(registry, contract_file.contract.model.name)
-    held = [h for h in ledger.all(look.epoch) if h.ledger_version == look.ledger_version]
+    ledger = HoldoutUses(registry, contract_file.contract.model.name)
+    held = [h for h in ledger.all(use.epoch) if h.ledger_version == use.ledger_version]
     if not held or held[0].candidate != subject.candidate.digest:
         raise PromotionError(
-            f"the registry holds no look {look.look} of epoch {look.epoch} for this candidate",
+            f"the registry holds no use {use.use} of epoch {use.epoch} for this candidate",
             str(subject.candidate),
             "Validate with --sealed against this registry.",
         )
@@ -406,7 +511,7 @@ def checked_record(
 ) -> Verified:
     """The record, after the checks that it holds by itself and says what the evidence says."""
     if decision.status is not Status.PASSED:
-        first = decision.sentences[0] if decision.sentences else "no reason was recorded"
+        first = decision.messages[0] if decision.messages else "no reason was recorded"
         raise PromotionError(f"the verdict is {decision.status.value}: {first}", str(reports), "Nothing was moved.")
     found = verify(reports / "record.json", attestation=attestation)
     record = found.record

@@ -6,14 +6,14 @@ Without a version it undoes the last promotion, once: the same command again wou
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from weighin.contract.release import Deploy
 from weighin.errors import PromotionError
-from weighin.registry.champion import Titles
+from weighin.registry.champion import ChampionRegistry
 from weighin.registry.ledger import Entry
-from weighin.release.deploy import Proof, bring
+from weighin.release.deploy import Proof, deploy_and_verify
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Rollback:
 
 
 def rollback(
-    titles: Titles,
+    champions: ChampionRegistry,
     to: str = "",
     *,
     owner: str,
@@ -50,16 +50,43 @@ def rollback(
     Errors: `PromotionError` with the sentence that says why not; the registry is then as it was. `DeployError` when the
     registry was changed and the servers do not follow.
     """
-    place = titles.model
+    place = champions.model
     if not owner.strip() or not reason.strip():
         raise PromotionError("a rollback needs somebody who answers for it, and why", place, "Give --owner, --reason.")
-    head, champion = titles.settle(restore=emergency and not dry_run, look_only=dry_run)
+    head, champion = champions.reconcile(restore=emergency and not dry_run, look_only=dry_run)
     if head is None:
         raise PromotionError("nothing was promoted yet, so there is nothing to go back from", place)
     target = _target(to, head, place)
-    gated = [e for e in titles.ledger.entries() if e.after == target and e.record]
+    gated, artifact = _gated(champions, target, emergency=emergency)
+    if target == champion:
+        proof = deploy_and_verify(champions, head, spec) if spec and not dry_run else None
+        return Rollback(champion, target, None, proof)
+    if dry_run:
+        return Rollback(champion, target, None)
+    unchanged = bool(gated) and gated[-1].artifact == artifact
+    planned = replace(
+        champions.planned("rollback", head, champion, target, artifact),
+        record=gated[-1].record if unchanged else "",
+        owner=owner,
+        reason=reason,
+        # Only what had to be set aside is: the word stands for a rule that was not kept.
+        emergency=not unchanged,
+    )
+    with tempfile.TemporaryDirectory() as nothing:
+        entry = champions.enter(planned, Path(nothing))
+    champions.sync_aliases(entry)
+    return Rollback(champion, target, entry, deploy_and_verify(champions, entry, spec) if spec else None)
+
+
+def _gated(champions: ChampionRegistry, target: str, *, emergency: bool) -> tuple[list[Entry], str]:
+    """Return the entries that have a record for a version, and the digest of its files as they are.
+
+    Errors: `PromotionError` where it was never gated or has changed since, unless this is an emergency.
+    """
+    place = champions.model
+    gated = [e for e in champions.ledger.entries() if e.after == target and e.record]
     with tempfile.TemporaryDirectory() as scratch:
-        artifact = titles.registry.digest(place, target, Path(scratch) / "model")
+        artifact = champions.registry.digest(place, target, Path(scratch) / "model")
     if not gated and not emergency:
         raise PromotionError(
             f"version {target} was never gated: no entry of the ledger has a record for it",
@@ -72,28 +99,7 @@ def rollback(
             place,
             "Validate and promote it, or use --emergency.",
         )
-    if target == champion:
-        proof = bring(titles, head, spec) if spec and not dry_run else None
-        return Rollback(champion, target, None, proof)
-    if dry_run:
-        return Rollback(champion, target, None)
-    unchanged = bool(gated) and gated[-1].artifact == artifact
-    with tempfile.TemporaryDirectory() as nothing:
-        entry = titles.enter(
-            "rollback",
-            head,
-            champion,
-            target,
-            artifact,
-            Path(nothing),
-            record=gated[-1].record if unchanged else "",
-            owner=owner,
-            reason=reason,
-            # Only what had to be set aside is: the word stands for a rule that was not kept.
-            emergency=not unchanged,
-        )
-    titles.mirror(entry)
-    return Rollback(champion, target, entry, bring(titles, entry, spec) if spec else None)
+    return gated, artifact
 
 
 def _target(to: str, head: Entry, place: str) -> str:

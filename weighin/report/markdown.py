@@ -74,7 +74,7 @@ def promoted(record: Mapping[str, Any], promotion: Mapping[str, Any]) -> str:
     signed += f", attested by `{code(promotion['attested_by'])}`" if promotion.get("attested_by") else ""
     lines = [PROMOTED, f"## 🏆 {text(promotion['model'])}: version {after} is `{code(promotion['alias'])}`", ""]
     lines += [f"Before it was version {before}. Record `{code(promotion['record'])}`, {signed}.", ""]
-    if record["demonstration"]:
+    if record["ephemeral_registry"]:
         lines += ["The registry is a file of this run: the alias moved there and nowhere else.", ""]
     lines += ["| suite | verdict | checks | warnings |", "|---|---|--:|--:|"]
     for suite in record["suites"]:
@@ -97,7 +97,7 @@ def _head(record: Mapping[str, Any]) -> list[str]:
     candidate, champion = versions(record)
     lines = [f"## {MARKS[status]} {text(record['model'])}: {WORDS[status]}", ""]
     lines.append(f"Candidate **{text(candidate)}** against champion **{text(champion)}**. Unsigned record.")
-    if record["demonstration"]:
+    if record["ephemeral_registry"]:
         lines += ["", "The registry is a file of this machine or run: its aliases exist there and nowhere else."]
     return lines
 
@@ -150,8 +150,8 @@ def _changed_files(changes: Changes, room: Room) -> list[str]:
     if deciding:
         lines += ["", f"⚠️ **This pull request changes what decides**: {_files(deciding, room)}.", ""]
         if changes.review:
-            who = f"**{text(changes.review.by) or 'a maintainer'}** at commit `{code(changes.review.commit[:12])}`"
-            lines.append(f"Reviewed by {who}, so the files of the pull request decided.")
+            actor = f"**{text(changes.review.by) or 'a maintainer'}** at commit `{code(changes.review.commit[:12])}`"
+            lines.append(f"Reviewed by {actor}, so the files of the pull request decided.")
         elif changes.note:
             lines.append(f"The files of the pull request decided: {text(changes.note)}.")
         else:
@@ -181,8 +181,8 @@ def _changed_limits(changes: Changes, room: Room) -> list[str]:
         return []
     lines = ["", "**What this pull request changes in the limits**", ""]
     if any(c.lenient for c in limits) or changes.measured:
-        who = "a maintainer has reviewed them, and they decide" if changes.review else "the stricter of both decides"
-        lines.append(f"- ⚠️ limits that are more lenient, or cannot be compared: {who}")
+        actor = "a maintainer has reviewed them, and they decide" if changes.review else "the stricter of both decides"
+        lines.append(f"- ⚠️ limits that are more lenient, or cannot be compared: {actor}")
     most = 30 if room.cell else 5
     for change in limits[:most]:
         between = " → ".join(text(v) for v in (change.before, change.after) if v)

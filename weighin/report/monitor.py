@@ -1,4 +1,4 @@
-"""`monitor.html`: what a look said, and what looks before it saw. One file; nothing in it runs or loads."""
+"""`monitor.html`: what a run said, and what runs before it saw. One file; nothing in it runs or loads."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ KINDS = {
     "recovered": "recovered",
     "rollback": "rolled back",
     "verified": "verified",
-    "escalated": "people have to decide",
-    "asking": "asking for a training",
-    "asked": "asked for a training",
-    "telling": "telling people",
-    "told": "told people",
+    "needs_human": "people have to decide",
+    "retrain_requesting": "asking for a training",
+    "retrain_requested": "asked for a training",
+    "notifying": "telling people",
+    "notified": "told people",
 }
 ACTIONS = {
     "nothing": "nothing is done",
@@ -43,7 +43,7 @@ class Card:
 
     view: CheckView
     window: str
-    then: str
+    action: str
     baseline: str
     open: bool
     chart: Markup
@@ -55,23 +55,23 @@ class Card:
 
 
 def page(document: Mapping[str, Any], history: History) -> str:
-    """The page of a look.
+    """The page of a run.
 
     document  as `weighin.monitor.result.document` makes it
-    history   what earlier looks saw; it may be empty
+    history   what earlier runs saw; it may be empty
     """
     events = _events(document, history)
     cards = sorted((_card(c, document, history, events) for c in document["checks"]), key=lambda c: c.order)
     every = document["evidence"]["every_minutes"]
-    moment = datetime.fromisoformat(document["moment"])
+    moment = datetime.fromisoformat(document["timestamp"])
     return template("monitor.html.j2").render(
         title=f"{document['model']} version {document['version']}: {document['state']}",
         document=document,
         state=document["state"],
         sentence=_sentence(document, cards),
-        moment=_minute(document["moment"]),
+        moment=_minute(document["timestamp"]),
         due=_minute((moment + timedelta(minutes=every)).isoformat()),
-        since=_minute(document["since"]),
+        since=_minute(document["champion_since"]),
         open=_open(document, events, cards),
         waiting=_waiting(document, events),
         cards=cards,
@@ -89,14 +89,14 @@ def _sentence(document: Mapping[str, Any], cards: Sequence[Card]) -> str:
     """The state, for somebody who has half a minute."""
     count = f"{len(cards)} {'check' if len(cards) == 1 else 'checks'}"
     match document["state"]:
-        case "calm":
+        case "ok":
             return "The check keeps its limit." if len(cards) == 1 else f"All {count} keep their limits."
         case "alarm":
             if not document["alarms"]:
                 return " ".join(_sentences(document["events"]))
             first, *others = document["alarms"]
             return f"The alarm of {first} is open" + (f", and {len(others)} more." if others else ".")
-        case "blind":
+        case "no_data":
             return "The log cannot be read: nothing is known of what the champion answers now."
     words = {
         "failed": "fail, and are no alarm yet",
@@ -113,20 +113,20 @@ def _sentence(document: Mapping[str, Any], cards: Sequence[Card]) -> str:
 
 
 def _sentences(events: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What was done at this look that leaves no alarm open."""
-    said = {"rollback": "Rolled back", "escalated": "People have to decide", "signal": "A mean has changed"}
-    return [f"{said[e['kind']]}: {e['said']}." for e in events if e["kind"] in said]
+    """What was done at this run that leaves no alarm open."""
+    message = {"rollback": "Rolled back", "needs_human": "People have to decide", "signal": "A mean has changed"}
+    return [f"{message[e['kind']]}: {e['message']}." for e in events if e["kind"] in message]
 
 
 def _card(
     check: Mapping[str, Any], document: Mapping[str, Any], history: History, events: Sequence[Mapping[str, Any]]
 ) -> Card:
     view = check_view(check)
-    now = datetime.fromisoformat(document["moment"]).timestamp()
+    now = datetime.fromisoformat(document["timestamp"]).timestamp()
     lines = [_line(s) for s in history.series if s.check == view.check]
     if "unmeasured" not in check["evidence"]:
         values = [float(check["evidence"][k]) for k in ("estimate", "low", "high")]
-        # The look of now may be in the history already.
+        # The run of now may be in the history already.
         if not lines or lines[-1].version != document["version"]:
             lines.append(Line.of(document["version"], [now], *([v] for v in values)))
         elif lines[-1].moments.size == 0 or lines[-1].moments[-1] < int(now):
@@ -147,7 +147,7 @@ def _card(
         every=60 * float(document["evidence"]["every_minutes"]),
     )
     return Card(
-        view, _window(str(check["window"])), str(check["then"]), str(check["baseline"]), bool(check["open"]), chart
+        view, _window(str(check["window"])), str(check["action"]), str(check["baseline"]), bool(check["open"]), chart
     )
 
 
@@ -181,8 +181,8 @@ def _open(
                 "check": check,
                 "view": now.get(check),
                 "since": _minute(event["created"]) if event else "",
-                "then": str(event["then"]) if event else "",
-                "said": str(event["said"]) if event else "",
+                "action": str(event["action"]) if event else "",
+                "message": str(event["message"]) if event else "",
             }
         )
     return rows
@@ -191,7 +191,7 @@ def _open(
 def _waiting(document: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
     """A rollback that fresh traffic has not verified yet, in words; empty where there is none."""
     for event in events:
-        if event["version"] != document["version"] or event["kind"] in ("verified", "escalated"):
+        if event["version"] != document["version"] or event["kind"] in ("verified", "needs_human"):
             return ""
         if event["kind"] == "rollback":
             return f"Rolled back to version {event['version']} at {_minute(event['created'])}: waits for fresh traffic."
@@ -221,7 +221,7 @@ def _level(checks: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _said(event: Mapping[str, Any]) -> str:
-    return f"{KINDS.get(event['kind'], event['kind'])}, {_minute(event['created'])}: {event['said']}"[:400]
+    return f"{KINDS.get(event['kind'], event['kind'])}, {_minute(event['created'])}: {event['message']}"[:400]
 
 
 def _minute(moment: str) -> str:

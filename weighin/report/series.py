@@ -1,6 +1,6 @@
-"""A check over time as inline SVG: estimate and interval of each look, the limit, and what happened.
+"""A check over time as inline SVG: estimate and interval of each run, the limit, and what happened.
 
-However many looks there are, a chart stays small: they are put in buckets, and of each bucket the smallest and the
+However many runs there are, a chart stays small: they are put in buckets, and of each bucket the smallest and the
 largest value are drawn. Nothing that lay beyond a limit disappears.
 """
 
@@ -19,12 +19,12 @@ WIDTH, HEIGHT, LEFT, TOP, BELOW = 380, 120, 44, 16, 18
 """Of what is drawn in, and of the margins for numbers, marks and days."""
 BUCKETS = 150
 HUGE = 1e300
-MARKS = {"alarm": "▼", "rollback": "◀", "verified": "✔", "recovered": "●", "escalated": "◆"}
+MARKS = {"alarm": "▼", "rollback": "◀", "verified": "✔", "recovered": "●", "needs_human": "◆"}
 
 
 @dataclass(frozen=True)
 class Line:
-    """What looks saw of a check under one version; arrays (n,), sorted by time.
+    """What runs saw of a check under one version; arrays (n,), sorted by time.
 
     moments     seconds since 1970
     low, high   NaN where an end of the interval is infinite
@@ -52,7 +52,7 @@ class Mark:
 
     kind: str
     moment: float
-    said: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def over_time(
 
     lines    the oldest first
     version  that is champion now; lines of others are drawn paler
-    now      when the newest look was; every: seconds between looks
+    now      when the newest run was; every: seconds between runs
     """
     lines = [line for line in lines if line.moments.size]
     if not lines or not math.isfinite(limit):
@@ -131,7 +131,7 @@ def _frame(lines: Sequence[Line], limit: float, now: float, every: float) -> Fra
 
 
 def _buckets(line: Line, frame: Frame, every: float) -> Iterator[list[tuple[float, ...]]]:
-    """Unbroken parts of a line, as (moment, estimate, low, high). A gap of several looks breaks it."""
+    """Unbroken parts of a line, as (moment, estimate, low, high). A gap of several runs breaks it."""
     shown = line.moments >= frame.start
     at, low, high = line.moments[shown], line.low[shown], line.high[shown]
     estimate = line.estimate[shown]
@@ -156,7 +156,7 @@ def _buckets(line: Line, frame: Frame, every: float) -> Iterator[list[tuple[floa
 
 
 def _line(line: Line, frame: Frame, every: float, *, newest: bool) -> Markup:
-    """Bands, estimates, and points where a look stands alone; the newest look of all has a point."""
+    """Bands, estimates, and points where a run stands alone; the newest run of all has a point."""
     drawn = Markup("")
     for part in _buckets(line, frame, every):
         xs = [f"{frame.x(p[0]):.1f}" for p in part]
@@ -224,9 +224,9 @@ def _marks(marks: Sequence[Mark], frame: Frame) -> Markup:
     drawn = Markup("")
     for (_, kind), found in places.items():
         x = frame.x(found[-1].moment)
-        said = found[-1].said if len(found) == 1 else f"{len(found)} here, the last: {found[-1].said}"
+        message = found[-1].message if len(found) == 1 else f"{len(found)} here, the last: {found[-1].message}"
         drawn += Markup(
             '<g class="mark {kind}"><title>{said}</title><line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{end}"/>'
             '<text text-anchor="middle" x="{x:.1f}" y="{above}">{sign}</text></g>'
-        ).format(kind=kind, said=said, x=x, top=TOP, end=TOP + HEIGHT, above=TOP - 4, sign=MARKS[kind])
+        ).format(kind=kind, message=message, x=x, top=TOP, end=TOP + HEIGHT, above=TOP - 4, sign=MARKS[kind])
     return drawn

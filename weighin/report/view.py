@@ -52,7 +52,7 @@ def check_view(outcome: Mapping[str, Any]) -> CheckView:
         estimate = f"{_short(evidence['estimate'])}{unit}"
         sample = evidence["kind"] == "sample"
         interval = f"{_short(evidence['low'])} to {_short(evidence['high'])}" if sample else "exact"
-        n = f"{evidence['n']:,} {evidence['n_unit']}"
+        n = f"{evidence['n']:,} {evidence['sampling_unit']}"
         method = str(evidence["method"])
         values = [evidence[k] for k in ("low", "estimate", "high")] + [limit["value"]]
         if all(isinstance(v, (int, float)) for v in values):
@@ -82,7 +82,7 @@ def _no_licence(status: str, detail: Mapping[str, Any]) -> str:
     margin = detail.get("smallest_margin")
     if status not in ("failed", "inconclusive") or not isinstance(margin, (int, float)):
         return ""
-    return f"A margin of {margin:.4g} would have passed. That is not a licence: a changed margin is a new look."
+    return f"A margin of {margin:.4g} would have passed. That is not a licence: a changed margin is a new evaluation."
 
 
 def in_order(outcomes: list[Mapping[str, Any]]) -> list[CheckView]:

@@ -65,9 +65,9 @@ def logged_requests(file: ContractFile, wanted: int, moment: datetime) -> tuple[
     log = Log.of(file)
     limit = wanted + 1
     while True:
-        look = log.last_rows(limit, moment, kind="predicted")
-        whole, partial = _whole(look.rows, cut=look.rows.num_rows >= limit)
-        if _count(whole) >= wanted or look.rows.num_rows < limit or limit >= ROWS_AT_MOST:
+        read = log.last_rows(limit, moment, kind="predicted")
+        whole, partial = _whole(read.rows, cut=read.rows.num_rows >= limit)
+        if _count(whole) >= wanted or read.rows.num_rows < limit or limit >= ROWS_AT_MOST:
             break
         limit = min(4 * limit, ROWS_AT_MOST)
     rows, empty = _with_features(whole, list(log.tables.columns.values()))
@@ -87,7 +87,7 @@ def logged_requests(file: ContractFile, wanted: int, moment: datetime) -> tuple[
     left_out = [f"{number} {what}" for what, number in said.items() if number]
     return Requests(codes - codes[0], features.select(list(file.contract.features)), answered, digest), [
         *left_out,
-        *look.faults.sentences,
+        *read.faults.messages,
     ]
 
 

@@ -21,10 +21,10 @@ from weighin.contract.reading import ContractFile
 from weighin.data.table import read_columns
 from weighin.errors import ContractError, NotEvaluated
 from weighin.load.probes import EXAMPLE, EXAMPLE_BYTES
-from weighin.model.subject import ModelVersion, SealedLook, Subject, artifact_digest
-from weighin.registry.champion import Titles
+from weighin.model.subject import ModelVersion, ReservedUse, Subject, artifact_digest
+from weighin.registry.champion import ChampionRegistry
+from weighin.registry.holdout_uses import HoldoutUses, row_hashes
 from weighin.registry.location import is_embedded, tracking_uri
-from weighin.registry.looks import Looks, row_hashes
 from weighin.registry.mlflow import Registry
 from weighin.registry.profiles import stored_profile
 from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows
@@ -43,8 +43,8 @@ def resolve(
 
     candidate, champion  `models:/...` addresses or folders; default the contract's aliases. A champion that was not
                          named and does not exist makes this a first release, which the contract must allow.
-    sealed               reserve a look at the sealed holdout, and judge on it as well: for releases
-    Errors: `RegistryError`, `ContractError`, `LookRefused`. Data that cannot be read are left to the suites to report.
+    sealed               reserve a use of the sealed holdout, and judge on it as well: for releases
+    Errors: `RegistryError`, `ContractError`, `HoldoutUseRefused`. Suites report data that cannot be read.
     """
     contract = contract_file.contract
     name, aliases = contract.model.name, contract.model.aliases
@@ -55,10 +55,7 @@ def resolve(
             "MLFLOW_TRACKING_URI",
             "A maintainer must run this: pull requests from forks get neither variables nor secrets.",
         )
-    for part in ("models", "features", "requests", "predictions", "load", "shadow", "data", "profiles"):
-        shutil.rmtree(work / part, ignore_errors=True)
-    for part in ("subject.json", "plan.json"):
-        (work / part).unlink(missing_ok=True)
+    _empty(work)
     subject = Subject(
         _model(candidate or f"models:/{name}@{aliases.challenger}", name, work / "models/candidate"),
         _champion(contract_file, champion, work / "models/champion"),
@@ -78,12 +75,20 @@ def resolve(
     _locustfile(contract_file, work)
     if sealed:
         # The last thing: whatever else can go wrong here must not cost a look.
-        subject = replace(subject, sealed=_look(contract_file, subject, work))
+        subject = replace(subject, sealed=_reserve_use(contract_file, subject, work))
     subject.write(work / "subject.json")
     run_here = (*contract.gates.names, *(["sealed"] if sealed else []), *own)
     own_code = tuple(s for s in run_here if runs_own_code(contract_file.folder, contract, s))
     Plan.of(contract, subject.roles, sealed, own, own_code).write(work / "plan.json")
     return subject
+
+
+def _empty(work: Path) -> None:
+    """Remove what an earlier run left."""
+    for part in ("models", "features", "requests", "predictions", "load", "shadow", "data", "profiles"):
+        shutil.rmtree(work / part, ignore_errors=True)
+    for part in ("subject.json", "plan.json"):
+        (work / part).unlink(missing_ok=True)
 
 
 def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> ModelVersion | None:
@@ -97,7 +102,7 @@ def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> M
                 str(contract_file.path),
                 "Set `gates.performance.first_release: allow`, or name one with --champion.",
             )
-        Titles.of(contract.model, Registry()).demand_first_release()
+        ChampionRegistry.of(contract.model, Registry()).demand_first_release()
         return None
     return _model(named or f"models:/{name}@{alias}", name, folder)
 
@@ -134,8 +139,8 @@ def _locustfile(contract_file: ContractFile, work: Path) -> None:
     shutil.copyfile(own, work / LOCUSTFILE)
 
 
-def _look(contract_file: ContractFile, subject: Subject, work: Path) -> SealedLook:
-    """Reserve a look at the sealed holdout for the candidate, before anything is measured on it."""
+def _reserve_use(contract_file: ContractFile, subject: Subject, work: Path) -> ReservedUse:
+    """Reserve a use of the sealed holdout for the candidate, before anything is measured on it."""
     contract, place = contract_file.contract, str(contract_file.path)
     gate = contract.gates.sealed
     if gate is None:
@@ -153,5 +158,5 @@ def _look(contract_file: ContractFile, subject: Subject, work: Path) -> SealedLo
         raise ContractError(
             f"{len(seen):,} rows of the sealed holdout stand in the development holdout as well", place, "Seal others."
         )
-    look = Looks(Registry(), contract.model.name).reserve(gate.epoch, gate.looks, subject.candidate, rows)
-    return SealedLook(look.epoch, look.number, look.looks, look.ledger_version)
+    use = HoldoutUses(Registry(), contract.model.name).reserve(gate.epoch, gate.holdout_uses, subject.candidate, rows)
+    return ReservedUse(use.epoch, use.number, use.holdout_uses, use.ledger_version)

@@ -1,6 +1,6 @@
 """The runner of a workflow's host, started by its path in an isolated interpreter, which looks into no other folder.
 
-    python3 -I HOST/weighin/runner docker|collect|comment|reviews|pulse|figures ...
+    python3 -I HOST/weighin/runner docker|collect|comment|reviews|heartbeat|gate-statistics ...
 
 `python3 -m` would put the current folder, a checkout of somebody's pull request, before the standard library. Here the
 package is loaded from the folder that this file lies in, and every other module from the interpreter's own.
@@ -18,8 +18,8 @@ PROGRAMS = {
     "collect": "weighin.runner.collect",
     "comment": "weighin.github.comment",
     "reviews": "weighin.github.reviews",
-    "pulse": "weighin.github.monitor_summary",
-    "figures": "weighin.github.gate_statistics",
+    "heartbeat": "weighin.github.monitor_summary",
+    "gate-statistics": "weighin.github.gate_statistics",
 }
 
 

@@ -43,7 +43,7 @@ def manifest_digest(folder: Path) -> str:
 def changed(work: Path, role: str) -> str:
     """Why the model of a role must not be started: a sentence, or nothing where its files are those that were resolved.
 
-    work  what `weighin resolve` left
+    work  what `weighin step resolve` left
     """
     folder = work / "models" / role
     try:

@@ -80,7 +80,7 @@ DATA_VARIABLES = (
     *("AWS_ENDPOINT_URL", "WEIGHIN_SPARK", "WEIGHIN_MEMORY"),
 )
 """What reading data may need, where it is set. Only `run` passes it on: neither a model's nor the judge's container."""
-PASSED_ON = "WEIGHIN_PASS"
+PASSED_ON = "WEIGHIN_FORWARD_ENV"
 """Environment variable: names of further ones that `run` passes on, such as those of a contract's connections."""
 PORT = 8080
 """Of the server, in a network that holds it and the generator alone."""
@@ -119,7 +119,7 @@ def predict(image: str, work: Path) -> None:
 
     def predict_role(role: str) -> None:
         out = work / "predictions" / role
-        command = ["weighin", "predict", "--model", "/model", "--features", "/features", "--out", "/out"]
+        command = ["weighin", "step", "predict", "--model", "/model", "--features", "/features", "--out", "/out"]
         command += plan.predict_arguments()
         with raw_folder(f"predictions-{role}") as raw:
             mounts = (
@@ -162,7 +162,7 @@ def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, 
         mounts = (*mounts, ((work / plan.requests).parent, f"/work/{Path(plan.requests).parent}", False))
     if plan.locustfile:
         mounts = (*mounts, (work / plan.locustfile, f"/work/{plan.locustfile}", False))
-    command = ["weighin", "load", "--work", "/work", "--role", session.role, "--start", str(session.start)]
+    command = ["weighin", "step", "load", "--work", "/work", "--role", session.role, "--start", str(session.start)]
     command += ["--step", plan.step]
     seconds = plan.most_seconds + PROBE_SECONDS
     if plan.url:
@@ -306,7 +306,8 @@ def judge(suite: str, image: str, files: Checkout, work: Path, out: Path) -> int
     assert files.contract is not None
     environment = (f"WEIGHIN_IMAGE={identity(image)}", f"WEIGHIN_ATTEMPT={os.environ.get('WEIGHIN_ATTEMPT', '1')}")
     seen = (*files.mounts(), (work, "/work", False))
-    command = ["weighin", "judge", suite, "--contract", f"/repo/{files.contract}", "--work", "/work", "--out", "/out"]
+    places = ["--contract", f"/repo/{files.contract}", "--work", "/work", "--out", "/out"]
+    command = ["weighin", "step", "judge", suite, *places]
 
     def judged(kind: str, fresh: Path, allowed: Allowed, *more: str, own: Path | None = None) -> str:
         with raw_folder(f"{kind}-{suite}") as raw:
@@ -437,7 +438,7 @@ def _main() -> int:
         step = steps.add_parser(name)
         step.add_argument("--image", required=True, help="image id, digest or tag")
         if name != "run":
-            step.add_argument("--work", type=Path, required=True, help="what `weighin resolve` left")
+            step.add_argument("--work", type=Path, required=True, help="what `weighin step resolve` left")
         if name in ("judge", "run"):
             step.add_argument("--repo", type=Path, default=Path(), help="the repository whose files decide")
             step.add_argument("--head", type=Path, help="a checkout of the pull request, where --repo is its base")

@@ -61,7 +61,7 @@ def predict(work: Path, forks: Warm | None = None) -> tuple[str, ...]:
 
     def predict_role(role: str) -> None:
         out = _emptied(work / "predictions" / role)
-        arguments = ["predict", "--model", str((work / "models" / role).resolve()), "--out", str(out.resolve())]
+        arguments = ["step", "predict", "--model", str((work / "models" / role).resolve()), "--out", str(out.resolve())]
         arguments += ["--features", str((work / "features").resolve()), *plan.predict_arguments()]
         problem = changed(work, role)
         if not problem and kept.use(work, role, plan, out):
@@ -101,10 +101,10 @@ def train(command: list[str]) -> str:
 
 
 def resolve(arguments: list[str], forks: Warm) -> tuple[int, dict[str, str]] | None:
-    """Run `weighin resolve` in a fork: its exit code and its error; nothing where it cannot be forked."""
+    """Run `weighin step resolve` in a fork: its exit code and its error; nothing where it cannot be forked."""
     with _scratch() as folder:
         log = folder / "log"
-        process = forks.fork(["resolve", *arguments], "models", Path.cwd(), log)
+        process = forks.fork(["step", "resolve", *arguments], "models", Path.cwd(), log)
         if process is None:
             return None
         with _held(process, folder):
@@ -147,7 +147,7 @@ def _start(work: Path, plan: LoadPlan, session: Session, out: Path, record: Reco
     """One start of a server and its load; what went wrong in a sentence, or nothing."""
     if plan.image:
         return f"the server is the image {plan.image}: it needs --runner docker"
-    arguments = ["load", "--work", str(work.resolve()), "--role", session.role, "--start", str(session.start)]
+    arguments = ["step", "load", "--work", str(work.resolve()), "--role", session.role, "--start", str(session.start)]
     arguments += ["--step", plan.step]
     seconds, columns = plan.most_seconds + PROBE_SECONDS, known_columns(work)
     with _scratch() as folder:
@@ -204,7 +204,7 @@ def judge(suite: str, contract: Path, work: Path, out: Path, forks: Warm | None 
 
     forks  a warm process; without one it is a new process
     """
-    arguments = ["judge", suite, "--contract", str(contract), "--work", str(work), "--out", str(out)]
+    arguments = ["step", "judge", suite, "--contract", str(contract), "--work", str(work), "--out", str(out)]
     with _scratch() as folder, _group([*WEIGHIN, *arguments], folder, forks, needs_of(suite), Path.cwd()) as process:
         code = process.wait()
         said = (folder / "log").read_bytes().decode("utf-8", "replace").splitlines(keepends=True)

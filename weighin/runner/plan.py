@@ -225,7 +225,7 @@ class Plan:
         return Plan(suites, roles, model.columns, *limits, load, shap_rows, shadow, own_code)
 
     def predict_arguments(self) -> list[str]:
-        """What `weighin predict` is told of the model's answers."""
+        """What `weighin step predict` is told of the model's answers."""
         columns = [a for c in self.columns for a in ("--column", str(c))]
         return [*columns, "--shap", str(self.shap_rows)] if self.shap_rows else columns
 
@@ -241,10 +241,10 @@ class Plan:
             value = json.loads(path.read_text())
         except (OSError, ValueError, RecursionError) as error:
             raise ValueError(
-                f"{path}: no readable plan ({type(error).__name__}). Run `weighin resolve` first."
+                f"{path}: no readable plan ({type(error).__name__}). Run `weighin step resolve` first."
             ) from error
         if value.pop("schema", None) != SCHEMA:
-            raise ValueError(f"{path}: not a plan of schema {SCHEMA}. Run `weighin resolve` again.")
+            raise ValueError(f"{path}: not a plan of schema {SCHEMA}. Run `weighin step resolve` again.")
         load, shadow = (value[k] and LoadPlan.of(value[k]) for k in ("load", "shadow"))
         return Plan(
             tuple(value["suites"]),
@@ -268,7 +268,7 @@ def _load_plan(gate: Any, champion: bool) -> LoadPlan:
         _served(gate.server, gate.timeout_seconds),
         arrivals=gate.arrivals,
         batch_rows=gate.sizes,
-        break_ms=gate.within.milliseconds,
+        break_ms=gate.within.latency_ms,
         lateness_ms=gate.lateness_ms_at_most,
         locustfile=LOCUSTFILE if gate.locustfile else "",
         sessions=sessions(gate, champion),

@@ -104,7 +104,7 @@ def tool_line(log: bytes) -> str:
 
 
 def known_columns(work: Path) -> tuple[str, ...]:
-    """The names of the features, as `weighin resolve` left them; none where they are not there."""
+    """The names of the features, as `weighin step resolve` left them; none where they are not there."""
     try:
         with (work / COLUMNS).open("rb") as file:
             names = json.loads(file.read(2**20))

@@ -167,7 +167,7 @@ def server_command(
     weighin  the command itself, as the server's machine or image has it
     python   the interpreter of the clean environment
     """
-    own = [*weighin, "serve", "--model", model, "--port", str(port)]
+    own = [*weighin, "step", "serve", "--model", model, "--port", str(port)]
     if session.role == "clean":
         return [*own, "--python", python]
     if plan.image or plan.command:

@@ -25,7 +25,7 @@ from types import FrameType
 from weighin.errors import RegistryError, WeighinError
 from weighin.prediction_log.tables import LogTables
 from weighin.prediction_log.writer import CLOSE_SECONDS
-from weighin.registry.champion import Titles
+from weighin.registry.champion import ChampionRegistry
 from weighin.runner.isolated import isolated
 from weighin.serving.scoring import LOG, MODEL, VERSION
 from weighin.serving.worker import ANSWER_SECONDS, CLOSED, GRACE_SECONDS, READY
@@ -77,7 +77,9 @@ class Worker:
         return True
 
 
-def follow(titles: Titles, host: str, port: int, pid_file: Path | None = None, log: LogTables | None = None) -> int:
+def follow(
+    champions: ChampionRegistry, host: str, port: int, pid_file: Path | None = None, log: LogTables | None = None
+) -> int:
     """Serve until SIGTERM or SIGINT; returns 0, or 3 when the worker ended by itself.
 
     port      0 lets the system choose; the address is printed on the first line
@@ -86,14 +88,14 @@ def follow(titles: Titles, host: str, port: int, pid_file: Path | None = None, l
     Errors: `WeighinError` when the champion of the start cannot be served.
     """
     with socket.create_server((host, port), backlog=256) as listening, _written(pid_file):
-        return _Supervisor(titles, listening, log).run()
+        return _Supervisor(champions, listening, log).run()
 
 
 class _Supervisor:
     """The worker that serves, and those that leave."""
 
-    def __init__(self, titles: Titles, listening: socket.socket, log: LogTables | None) -> None:
-        self._titles, self._listening, self._log = titles, listening, log
+    def __init__(self, champions: ChampionRegistry, listening: socket.socket, log: LogTables | None) -> None:
+        self._titles, self._listening, self._log = champions, listening, log
         self._leaving: list[Worker] = []
         self._signals: set[int] = set()
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
@@ -158,19 +160,21 @@ class _Supervisor:
 
     def _started(self) -> Worker:
         """A worker that has loaded the champion and accepts. Errors: `WeighinError`; nothing of it is then left."""
-        titles = self._titles
-        head, version = titles.settle(look_only=True)
+        champions = self._titles
+        head, version = champions.reconcile(look_only=True)
         if not version:
-            raise RegistryError(f"`{titles.model}` has no champion to serve", titles.registry.uri, "Promote one first.")
+            raise RegistryError(
+                f"`{champions.model}` has no champion to serve", champions.registry.uri, "Promote one first."
+            )
         home = Path(tempfile.mkdtemp(prefix="weighin-serve-"))
         process = None
         try:
-            model = titles.registry.resolve(f"models:/{titles.model}/{version}", home / "model")
+            model = champions.registry.resolve(f"models:/{champions.model}/{version}", home / "model")
             if head is not None and model.digest != head.artifact:
                 raise RegistryError(
                     f"version {version} has other files ({model.digest}) than when it became champion "
                     f"({head.artifact})",
-                    titles.model,
+                    champions.model,
                     "Somebody changed it: roll back, or look into the registry.",
                 )
             process = subprocess.Popen(
@@ -184,7 +188,7 @@ class _Supervisor:
             while not (home / READY).exists():
                 if process.poll() is not None or time.monotonic() > deadline:
                     why = "ended" if process.poll() is not None else f"was not ready after {LOAD_SECONDS:g} s"
-                    raise RegistryError(f"the server of version {version} {why}", titles.model, "Its log says more.")
+                    raise RegistryError(f"the server of version {version} {why}", champions.model, "Its log says more.")
                 if self._stopping:
                     raise _Stopped
                 self._wait()

@@ -28,11 +28,11 @@ class Identity:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass a request on, and its answer back with the headers."""
 
-        async def say(message: Message) -> None:
+        async def send_logged(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = {name for name, _ in self._headers}
                 others = [(n, v) for n, v in message.get("headers", []) if n.lower() not in own]
                 message = {**message, "headers": [*others, *self._headers]}
             await send(message)
 
-        await self._app(scope, receive, say)
+        await self._app(scope, receive, send_logged)

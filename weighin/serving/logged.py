@@ -61,26 +61,26 @@ class Logged:
     def _closing(self, send: Send) -> Send:
         """What waits is stored before the server ends."""
 
-        async def say(message: Message) -> None:
+        async def send_logged(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown."):
                 await asyncio.to_thread(self._writer.close)
             await send(message)
 
-        return say
+        return send_logged
 
     async def _logged(self, scope: Message, receive: Receive, send: Send) -> None:
         at, began = time.time(), time.perf_counter()
         request = _request(scope)
-        asked, answered = _Body(self._most), _Body(self._most)
+        request_body, response_body = _Body(self._most), _Body(self._most)
         status, plain, done = 500, True, False
 
-        async def hear() -> Message:
+        async def receive_logged() -> Message:
             message = await receive()
             if message["type"] == "http.request":
-                asked.add(message.get("body", b""))
+                request_body.add(message.get("body", b""))
             return message
 
-        async def say(message: Message) -> None:
+        async def send_logged(message: Message) -> None:
             nonlocal request, status, plain, done
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -93,15 +93,15 @@ class Logged:
                 plain = not any(name.lower() == b"content-encoding" for name, _ in headers)
                 await send(message)
             elif message["type"] == "http.response.body":
-                answered.add(message.get("body", b""))
+                response_body.add(message.get("body", b""))
                 await send(message)
                 if not message.get("more_body", False) and not done:
                     done = True
-                    offer()
+                    enqueue()
             else:
                 await send(message)
 
-        def offer() -> None:
+        def enqueue() -> None:
             headers = scope.get("headers", [])
             encoded = any(name == b"content-encoding" for name, _ in headers)
             kind = next((value for name, value in headers if name == b"content-type"), b"")
@@ -110,23 +110,23 @@ class Logged:
                 request=request,
                 served=self._served,
                 status=status,
-                milliseconds=1000 * (time.perf_counter() - began),
-                asked=asked.whole(),
+                latency_ms=1000 * (time.perf_counter() - began),
+                request_body=request_body.whole(),
                 content_type=kind.decode("latin-1"),
-                answered=answered.whole(),
-                whole=plain and not encoded and not asked.over and not answered.over,
+                response_body=response_body.whole(),
+                whole=plain and not encoded and not request_body.over and not response_body.over,
                 features=self._features,
                 predictions=self._predictions,
             )
-            self._writer.offer(exchange)
+            self._writer.enqueue(exchange)
 
         try:
-            await self._app(scope, hear, say)
+            await self._app(scope, receive_logged, send_logged)
         finally:
             if not done:
                 # It raised, was cut off, or never answered.
                 status = status if status >= 400 else 500
-                offer()
+                enqueue()
 
 
 class _Body:

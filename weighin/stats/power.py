@@ -37,7 +37,7 @@ class Power:
 
     check: str
     probability: float
-    needed: int | None
+    n_required: int | None
 
 
 def power(planned: list[Planned], group: Codes | None) -> tuple[list[Power], Power]:

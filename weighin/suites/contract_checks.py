@@ -1,6 +1,6 @@
 """The tests that judge: one for each check of the contract, and one for each outcome of the repository's own code.
 
-`weighin judge` runs this file, of the engine, whatever `validation_tests/` holds.
+`weighin step judge` runs this file, of the engine, whatever `validation_tests/` holds.
 """
 
 

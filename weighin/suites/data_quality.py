@@ -190,7 +190,7 @@ def as_measurement(name: str, rule: QualityRule, found: Found, rows: int) -> Mea
         broken = 0 if found.success else 1
         # Of most expectations what is observed is a value, or a list of them.
         seen = f"found {result['observed_value']}" if kind in OBSERVED and "observed_value" in result else kind
-        return census(name, broken, n=1, unit="broken", n_unit="columns", method=seen)
+        return census(name, broken, n=1, unit="broken", sampling_unit="columns", method=seen)
     bad, elements = result["unexpected_count"], result.get("element_count")
     if bad is None or elements is None:
         return Unmeasured(name, "Great Expectations left no count")
@@ -220,7 +220,7 @@ def _coarse(m: Measurement, rows: int) -> Measurement | Unmeasured:
         return replace(m, n=rows, detail={})
     # No sampling error is in it, and none may be corrected away.
     said = f"{m.method}, fewer than {SMALL} rows"
-    return Measurement(m.check, (low + high) / 2, low, high, 1 - 1e-6, rows, m.unit, said, p_violation=0.0)
+    return Measurement(m.check, (low + high) / 2, low, high, 1 - 1e-6, rows, m.unit, said, p_value=0.0)
 
 
 def _own(name: str, run: Validated, suite: str) -> Measurement | Unmeasured:
@@ -231,7 +231,7 @@ def _own(name: str, run: Validated, suite: str) -> Measurement | Unmeasured:
         return Unmeasured(name, f"{len(crashed)} expectations crashed, the first: {crashed[0].raised}")
     broken = [r.configuration["type"] for r in results if not r.success]
     method = f"not met: {', '.join(sorted(set(broken))[:5])}" if broken else "hand-written suite"
-    return census(name, len(broken), n=len(results), unit="not met", n_unit="expectations", method=method)
+    return census(name, len(broken), n=len(results), unit="not met", sampling_unit="expectations", method=method)
 
 
 def information(evidence: Evidence) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ WORDS = {
     "kolmogorov_smirnov": ("KS distance", "Kolmogorov-Smirnov distance on 100 quantile cells"),
     "missing": ("share", "absolute difference of the share of missing values"),
     "mean": ("SD", "absolute difference of the means, in standard deviations of the reference"),
-    "unseen": ("share", "share of rows with a category that the reference does not have"),
+    "new-category-share": ("share", "share of rows with a category that the reference does not have"),
 }
 
 
@@ -95,8 +95,8 @@ def compared(check: Check, before: Profile, after: Profile, level: float, unit: 
         after.groups or after.rows,
         measured_in,
         method,
-        n_unit=unit,
-        p_violation=found.p_above(check.limit.value),
+        sampling_unit=unit,
+        p_value=found.p_above(check.limit.value),
         detail=detail,
     )
 
@@ -141,7 +141,7 @@ def _found(
                 raise Undefined(f"{before.moments.infinite + after.moments.infinite} values are infinite")
             was, now = _counts(before.moments.by_group, grouped[0]), _counts(after.moments.by_group, grouped[1])
             return mean_shift(was, now, level, *grouped), {}
-        case "unseen":
+        case "new-category-share":
             return _unseen(before, after, level, grouped[1]), {}
     counts = _counts(before.counts, grouped[0]), _counts(after.counts, grouped[1])
     if rule.measure == "kolmogorov_smirnov" and before.cells.kind == "number":
@@ -175,7 +175,7 @@ def _table(check: Check, reference: Profile, current: Profile) -> Measurement:
     changed += [f"{n} is new" for n in after if n not in before]
     changed += [f"{n}: {before[n]}, now {after[n]}" for n in before if n in after and before[n] != after[n]]
     method = "; ".join(changed[:10]) + (", ..." if len(changed) > 10 else "") if changed else "names and types"
-    return census(check.id, len(changed), n=len(before), unit="columns", method=method, n_unit="columns")
+    return census(check.id, len(changed), n=len(before), unit="columns", method=method, sampling_unit="columns")
 
 
 def _drifted(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
@@ -205,7 +205,7 @@ def _drifted(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
         n,
         "share",
         f"columns beyond their limit, each at {1 - alpha:.4g}",
-        n_unit="columns",
+        sampling_unit="columns",
     )
 
 

@@ -85,7 +85,7 @@ class Evidence:
             raise NotEvaluated(
                 f"of {known['total']:,} rows only a sample of {known['rows']:,} is here",
                 f"data.{dataset}",
-                "Validate again, from `weighin resolve` on.",
+                "Validate again, from `weighin step resolve` on.",
             )
         return self._unchanged(dataset, known["whole"], known["whole_sha256"])
 

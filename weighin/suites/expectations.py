@@ -68,7 +68,7 @@ def suite_json(contract: Contract) -> bytes:
     value = {
         "expectations": listed,
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"weighin:{contract.model.name}:{SUITE}")),
-        "meta": {"great_expectations_version": "1.24.1", "generated": "by `weighin expectations`, from the contract"},
+        "meta": {"great_expectations_version": "1.24.1", "generated": "by `weighin contract sync`, from the contract"},
         "name": SUITE,
         "notes": None,
     }
@@ -81,7 +81,7 @@ def write_suite(contract: Contract, folder: Path, *, check: bool) -> bool:
     wanted = suite_json(contract)
     same = path.is_file() and path.read_bytes() == wanted
     if check and not same:
-        raise ContractError("not what the contract says", str(path), "Run `weighin expectations` and commit the file.")
+        raise ContractError("not what the contract says", str(path), "Run `weighin contract sync` and commit the file.")
     if not same:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(wanted)

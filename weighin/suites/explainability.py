@@ -58,15 +58,15 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     found, feature = relied_on(evidence, "candidate"), features.index(rule.feature)
     detail: dict[str, Any] = {"rows": found.increase.shape[1], "repeats": _gate(evidence).repeats}
     detail["importance"] = float(found.increase[feature].mean())
-    n_unit = evidence.contract.sampling_unit
+    sampling_unit = evidence.contract.sampling_unit
     match rule.kind:
         case "forbidden":
             unit = "" if evidence.contract.model.task == "regression" else "probability"
             moved = reliance(found.change[feature], found.group, level)
-            return sample(check, moved, unit, n_unit, detail)
+            return sample(check, moved, unit, sampling_unit, detail)
         case "share":
             part = share(found.increase, feature, found.group, level)
-            return sample(check, part, "share", n_unit, detail)
+            return sample(check, part, "share", sampling_unit, detail)
         case _:
             assert_never(rule.kind)
 

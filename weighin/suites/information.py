@@ -48,7 +48,7 @@ def _classical(evidence: Evidence, rows: Rows) -> Table:
         "They ask whether the models differ at all, not what a release needs to know. No outcome rests on them."
     )
     if rows.group is not None:
-        note += f" These rows are not independent ({rows.n_unit}), so the p-values are too small."
+        note += f" These rows are not independent ({rows.sampling_unit}), so the p-values are too small."
     listed = [[t.name, _n(t.statistic), _p(t.p), _p(a), _n(t.effect)] for t, a in zip(tests, adjusted, strict=True)]
     columns = ["test", "statistic", "p", "p, Bonferroni", "effect size"]
     return {"title": "Classical tests against the champion", "columns": columns, "rows": listed, "note": note}

@@ -49,8 +49,8 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
             return _against_champion(check, rule, evidence, gate)
         case "malformed" | "input_example":
             return _probed(check, rule.kind, evidence)
-        case "knee":
-            return _knee(check, evidence, gate)
+        case "max-sustainable-rate":
+            return _max_sustainable_rate(check, evidence, gate)
         case "recovery":
             return _recovery(check, evidence, gate)
         case "clean_environment":
@@ -89,7 +89,7 @@ def _over_time(check: Check, found: Interval, unit: str, gate: Load, **detail: A
 
 def _within(check: Check, rule: LoadRule, evidence: Evidence, gate: Load) -> Measurement:
     log = _phase(evidence, gate, "candidate", rule.phase)
-    found = share(_milliseconds(log) <= rule.milliseconds, _moments(log, gate), 1 - check.limit.alpha)
+    found = share(_milliseconds(log) <= rule.latency_ms, _moments(log, gate), 1 - check.limit.alpha)
     drawn = _drawn(log, evidence, rule) if rule.phase == "load" else {"requests": len(log.ok)}
     return _over_time(check, found, "share of requests", gate, **drawn)
 
@@ -150,7 +150,7 @@ def _wrong(check: Check, evidence: Evidence, gate: Load, role: str) -> Measureme
         wrong,
         n=len(rows),
         unit="answers",
-        n_unit="answers",
+        sampling_unit="answers",
         method=f"served against offline, tolerance {gate.tolerance:g}",
         largest_difference=largest,
     )
@@ -165,10 +165,10 @@ def _probed(check: Check, kind: str, evidence: Evidence) -> Measurement:
         raise NotEvaluated(str(found[0]["unavailable"]), "load/input-example", "Or set `input_example: false`.")
     wrong = [f"{p['name']}: {p['said']}" for p in found if not p["kept"]]
     method = "each answered as it should be" if not wrong else "; ".join(wrong)[:300]
-    return census(check.id, len(wrong), n=len(found), unit="requests", n_unit="requests", method=method)
+    return census(check.id, len(wrong), n=len(found), unit="requests", sampling_unit="requests", method=method)
 
 
-def _knee(check: Check, evidence: Evidence, gate: Load) -> Measurement:
+def _max_sustainable_rate(check: Check, evidence: Evidence, gate: Load) -> Measurement:
     """The highest rate of the ramp that was carried within the limit, before the first that was not."""
     steps = _steps(evidence, gate)
     carried = [s["rate"] for s in takewhile(lambda s: s["kept"], steps)]
@@ -178,7 +178,7 @@ def _knee(check: Check, evidence: Evidence, gate: Load) -> Measurement:
         carried[-1] if carried else 0.0,
         n=len(steps),
         unit="requests/s",
-        n_unit="steps",
+        sampling_unit="steps",
         method=method,
         steps=steps,
     )
@@ -186,7 +186,7 @@ def _knee(check: Check, evidence: Evidence, gate: Load) -> Measurement:
 
 def _kept(quick: NDArray[np.bool_], gate: Load) -> bool:
     """Whether a stretch of load was within the gate's limit on the share in time: everything that it had is counted."""
-    counted = census("", float(quick.mean()), n=len(quick), unit="share", method="counted", n_unit="requests")
+    counted = census("", float(quick.mean()), n=len(quick), unit="share", method="counted", sampling_unit="requests")
     return decide(counted, Limit(Direction.AT_LEAST, gate.within.share_at_least)).status is Status.PASSED
 
 
@@ -198,7 +198,7 @@ def _steps(evidence: Evidence, gate: Load) -> list[dict[str, Any]]:
         step = log.of(planned.name)
         if not len(step.ok):
             break
-        quick = _milliseconds(step) <= gate.within.milliseconds
+        quick = _milliseconds(step) <= gate.within.latency_ms
         late = float(np.quantile(step.lateness, 0.99)) * 1000
         if late > gate.lateness_ms_at_most and _kept(quick, gate):
             raise NotEvaluated(
@@ -231,22 +231,24 @@ def _recovery(check: Check, evidence: Evidence, gate: Load) -> Measurement:
     if not len(stress.ok) or not len(after.ok):
         raise NotEvaluated("there was no recovery after a stress", "load", "Run the load step again.")
     second = np.floor(after.intended - after.intended.min()).astype(np.int64)
-    quick = _milliseconds(after) <= gate.within.milliseconds
+    quick = _milliseconds(after) <= gate.within.latency_ms
     bad = [s for s in np.unique(second) if not _kept(quick[second == s], gate)]
     waited = float(after.intended.min() - stress.intended.max())
     if not bad:
         # The break between the two is time in which the server had no work: not known to be needed.
         return census(
-            check.id, 0.0, n=len(after.ok), unit="s", n_unit="requests", method="at once", pause_seconds=waited
+            check.id, 0.0, n=len(after.ok), unit="s", sampling_unit="requests", method="at once", pause_seconds=waited
         )
     value = waited + float(bad[-1] + 1)
     if bad[-1] == second.max():
         # It took longer than it was watched, and nobody knows how long.
         method, ends = "not within the limit again while it was watched", (value, value, math.inf)
         level = 1 - check.limit.alpha
-        return Measurement(check.id, *ends, level, len(after.ok), "s", method, n_unit="requests", p_violation=0.0)
+        return Measurement(check.id, *ends, level, len(after.ok), "s", method, sampling_unit="requests", p_value=0.0)
     method = "end of the last second beyond the limit"
-    return census(check.id, value, n=len(after.ok), unit="s", n_unit="requests", method=method, pause_seconds=waited)
+    return census(
+        check.id, value, n=len(after.ok), unit="s", sampling_unit="requests", method=method, pause_seconds=waited
+    )
 
 
 def _clean(check: Check, evidence: Evidence, gate: Load) -> Measurement:
@@ -258,11 +260,11 @@ def _clean(check: Check, evidence: Evidence, gate: Load) -> Measurement:
     try:
         found = _wrong(check, evidence, gate, "clean")
     except NotEvaluated as error:
-        return census(check.id, 1, n=1, unit="problems", n_unit="environments", method=str(error)[:300])
+        return census(check.id, 1, n=1, unit="problems", sampling_unit="environments", method=str(error)[:300])
     log = evidence.load_log("clean")
     problems = int((~log.ok).sum()) + int(found.estimate)
     method = "errors and wrong answers in an environment of the declared requirements"
-    return census(check.id, problems, n=found.n, unit="problems", n_unit="answers", method=method)
+    return census(check.id, problems, n=found.n, unit="problems", sampling_unit="answers", method=method)
 
 
 RESOURCES = {
@@ -282,7 +284,7 @@ def _resource(check: Check, kind: str, evidence: Evidence) -> Measurement:
     if not all(map(math.isfinite, values)):
         raise NotEvaluated(f"{values} {unit} are no measurement", f"load/{kind}", "Run the load step again.")
     value = sum(values) / len(values) if kind == "cpu" else max(values)
-    return census(check.id, value, n=len(values), unit=unit, n_unit="starts", method=method, starts=values)
+    return census(check.id, value, n=len(values), unit=unit, sampling_unit="starts", method=method, starts=values)
 
 
 def _taken(kind: str, evidence: Evidence, start: int) -> float:
@@ -321,7 +323,7 @@ def _drawn(log: LoadLog, evidence: Evidence, rule: LoadRule) -> dict[str, Any]:
     return {
         "latency_ms": [float(v) for v in np.quantile(latency, SHARES, method="higher")],
         "share": list(SHARES),
-        "limit_ms": rule.milliseconds,
+        "limit_ms": rule.latency_ms,
         "requests": len(latency),
         "lateness_p99_ms": float(np.quantile(log.lateness, 0.99) * 1000),
         "over_time": {

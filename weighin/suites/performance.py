@@ -87,11 +87,11 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
         worst = -interval.low if check.limit.direction is Direction.AT_LEAST else interval.high
         # Rounded outwards: the margin that is shown would really have passed.
         detail["smallest_margin"] = math.ceil(max(0.0, worst) * 1e6) / 1e6
-    return sample(check, interval, unit, part.n_unit, detail)
+    return sample(check, interval, unit, part.sampling_unit, detail)
 
 
 def _fairness(check: Check, rule: FairnessRule, rows: Rows) -> Measurement | Unmeasured:
     values = rows.column(rule.column)
     one, other = (np.asarray(values == v) for v in (rule.one, rule.other))
     found = difference(rule.rate, rows.scored["candidate"], one, other, rows.group, 1 - check.limit.alpha)
-    return sample(check, found, "difference", rows.n_unit, {})
+    return sample(check, found, "difference", rows.sampling_unit, {})

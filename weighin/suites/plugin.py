@@ -7,7 +7,7 @@
 failed or is inconclusive a *failure*. A team's own test in the same file becomes the census check `custom/<nodeid>`;
 a skipped or expectedly failing test is not evaluated.
 
-`weighin judge` runs it twice: with `--weighin-own-only` over the repository's own tests and metrics, and then over the
+`weighin step judge` runs it twice: with `--weighin-own-only` over the repository's own tests and metrics, then over the
 checks of the contract, with no code of the repository (`--weighin-own`, weighin/suites/contract_checks.py). By hand,
 `pytest validation_tests/test_drift.py` does all in one process.
 """
@@ -57,7 +57,7 @@ class SuiteRun:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options that `weighin judge` sets; by hand the defaults are those of `weighin validate`."""
+    """Options that `weighin step judge` sets; by hand the defaults are those of `weighin validate`."""
     group = parser.getgroup("weighin")
     group.addoption("--weighin-contract", default="model_contract.yaml", help="the contract")
     group.addoption("--weighin-work", default=".weighin/work", help="what `weighin validate` resolved and predicted")
@@ -90,7 +90,7 @@ def suite_run(config: pytest.Config, suite: str) -> SuiteRun:
             file.digest, subject, config.getoption("--weighin-image"), config.getoption("--weighin-attempt")
         )
         if evidence.own is not None and (evidence.own.suite, evidence.own.binding) != (suite, binding):
-            raise pytest.UsageError(f"{own} holds outcomes of something else. Run `weighin judge` once more.")
+            raise pytest.UsageError(f"{own} holds outcomes of something else. Run `weighin step judge` once more.")
         listed = checks(file.contract, suite) if suite in GATES else []
         if evidence.own_only:
             listed = [c for c in listed if _needs_own_code(c, file.contract)]
@@ -262,7 +262,9 @@ def _custom(run: SuiteRun, item: pytest.Item, call: pytest.CallInfo[Any], report
     elif report.when == "call":
         failures = 0 if report.outcome == "passed" else 1
         method = f"own test: {reason}" if reason else "own test"
-        run.outcomes[name] = decide(census(name, failures, n=1, unit="failures", n_unit="tests", method=method), limit)
+        run.outcomes[name] = decide(
+            census(name, failures, n=1, unit="failures", sampling_unit="tests", method=method), limit
+        )
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -52,15 +52,6 @@ def write_docs(
     hidden  whether an expectation is about a sensitive column: the contract's are shown without their counts,
             hand-written ones not at all
     """
-    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult, RunIdentifier
-    from great_expectations.data_context.types.resource_identifiers import (
-        ExpectationSuiteIdentifier,
-        ValidationResultIdentifier,
-    )
-    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-
-    import great_expectations as gx
-
     shutil.rmtree(home / "expectations")
     (home / "expectations").mkdir()
     shown: dict[str, list[Found]] = {}
@@ -77,6 +68,21 @@ def write_docs(
             "expectations": [f.configuration for f in listed],
         }
         (home / "expectations" / f"{name}.json").write_text(json.dumps(suite))
+    _store(home, dataset, shown)
+    shutil.copytree(home / "uncommitted" / "data_docs" / "local_site", out, dirs_exist_ok=True)
+
+
+def _store(home: Path, dataset: str, shown: Mapping[str, list[Found]]) -> None:
+    """Store the results of the suites as Great Expectations keeps them, and build its pages."""
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult, RunIdentifier
+    from great_expectations.data_context.types.resource_identifiers import (
+        ExpectationSuiteIdentifier,
+        ValidationResultIdentifier,
+    )
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    import great_expectations as gx
+
     context = gx.get_context(mode="file", context_root_dir=str(home))
     run = RunIdentifier(run_name=dataset, run_time=datetime.now(UTC))
     for name, listed in shown.items():
@@ -116,7 +122,6 @@ def write_docs(
             validation, ValidationResultIdentifier(suite_id, run, f"weighin-{dataset}"), suite_id
         )
     context.build_data_docs()
-    shutil.copytree(home / "uncommitted" / "data_docs" / "local_site", out, dirs_exist_ok=True)
 
 
 def _batch(dataset: str) -> dict[str, Any]:

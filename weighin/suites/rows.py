@@ -24,14 +24,14 @@ class Rows:
 
     scored   role -> its rows; a role that is not filled is absent
     group    (n,) codes 0..G-1, or None for independent rows
-    n_unit   what repeats independently, in words
+    sampling_unit   what repeats independently, in words
     column   name -> (n,) values
     where    SQL condition -> (n,) whether it holds
     """
 
     scored: Mapping[str, Scored]
     group: Codes | None
-    n_unit: str
+    sampling_unit: str
     column: Callable[[str], NDArray[Any]]
     where: Callable[[str], Bools]
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -59,7 +59,7 @@ class Rows:
         return Rows(
             scored,
             recoded(self.group, keep),
-            self.n_unit,
+            self.sampling_unit,
             lambda name: self.column(name)[keep],
             lambda query: self.where(query)[keep],
         )

@@ -1,6 +1,6 @@
 """Sealed: the performance gate once more, on the holdout that nobody has seen, and one bit of it published.
 
-Every blocking check of the performance gate is judged at alpha / H, for H looks declared. What comes out is whether all
+Every blocking check of the performance gate is judged at alpha / H, for H uses declared. What comes out is whether all
 of them passed, and nothing else: no estimate, no interval, no name of a check, so that the next candidate cannot be
 fitted to what was seen. H candidates, each chosen knowing only that the earlier ones did not pass, are H fixed tests:
 the union bound holds (Renggli et al. 2019, ease.ml/ci; design of a reusable holdout: Dwork et al. 2015).
@@ -24,12 +24,12 @@ from weighin.suites.rows import Rows
 
 def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     """0 when every blocking performance check passes on the sealed holdout, 1 otherwise. Errors: `NotEvaluated`."""
-    look, contract = evidence.subject.sealed, evidence.contract
+    use, contract = evidence.subject.sealed, evidence.contract
     if not isinstance(check.rule, SealedRule) or contract.gates.sealed is None or contract.gates.performance is None:
         raise TypeError(f"{check.id} is no sealed check")
-    if look is None:
-        raise NotEvaluated("no look was reserved", check.id, "Run `weighin validate --sealed`.")
-    gate, level = contract.gates.performance, contract.alpha / look.looks
+    if use is None:
+        raise NotEvaluated("no use was reserved", check.id, "Run `weighin validate --sealed`.")
+    gate, level = contract.gates.performance, contract.alpha / use.holdout_uses
     rows = evidence.rows("sealed_holdout")
     passed = True
     for one in checks(contract, "performance"):
@@ -40,8 +40,8 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
         passed &= _passes(replace(one, limit=limit), rows, gate, evidence)
     if evidence.own is not None:
         passed &= _passed(check, evidence.own)
-    method = f"all blocking performance checks at alpha {level:g}, look {look.look} of {look.looks} in {look.epoch}"
-    return census(check.id, 0 if passed else 1, n=1, unit="", n_unit="looks", method=method)
+    method = f"all blocking performance checks at alpha {level:g}, use {use.use} of {use.holdout_uses} in {use.epoch}"
+    return census(check.id, 0 if passed else 1, n=1, unit="", sampling_unit="holdout_uses", method=method)
 
 
 def _is_asked_here(check: Check, evidence: Evidence) -> bool:

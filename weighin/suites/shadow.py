@@ -40,7 +40,7 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
             failed = int((~candidate.ok).sum())
             detail = {"reasons": candidate.reasons, "requests": len(candidate.ok)}
             return sample(check, clopper_pearson(failed, len(candidate.ok), level), "share", "requests", detail)
-        case "milliseconds":
+        case "latency_ms":
             return sample(check, candidate.quantile(rule.quantile, level), "ms", _UNIT, {})
     champion = Replayed.of(evidence, gate, "champion", requests)
     if rule.kind == "slower":
@@ -106,9 +106,9 @@ class Replayed:
 
     def quantile(self, share: float, level: float) -> Interval:
         """Of the latency, in milliseconds. A request without a right answer is slower than any limit."""
-        milliseconds = np.where(self.ok, self.log.latency * 1000, np.inf)
+        latency_ms = np.where(self.ok, self.log.latency * 1000, np.inf)
         order = np.concatenate([np.arange(n) for n in np.bincount(self.log.start)]).astype(np.float64)
-        return quantile(milliseconds, share, Moments(order, self.log.start, BLOCK), level)
+        return quantile(latency_ms, share, Moments(order, self.log.start, BLOCK), level)
 
 
 def _disagreement(

@@ -5,22 +5,58 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from weighin.canonical import write_json
 from weighin.contract.changes import FILE, Review, changes
+from weighin.contract.checks import checks
 from weighin.contract.lines import lines
 from weighin.contract.reading import ContractFile
-from weighin.errors import INTERNAL_ERROR, WeighinError
+from weighin.errors import INTERNAL_ERROR, NotEvaluated, WeighinError
 from weighin.record.decision import VERDICT, decision_record, verdict_file
 from weighin.record.provenance import proven
 from weighin.report import html, markdown
 from weighin.report.annotations import commands
+from weighin.runner import sandbox
 from weighin.untrusted.redact import reduced
 from weighin.verdict.judge import decide_again
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a validation came to.
+
+    status     `passed`, `failed`, `inconclusive` or `not_evaluated`
+    exit_code  of the command: 0, 1, 5, 6 or 7
+    messages   why it did not pass; empty where it did
+    record     the decision record, as docs/verifying.md describes it
+    reports    the folder that holds record.json, summary.md and report.html
+    """
+
+    status: str
+    exit_code: int
+    messages: tuple[str, ...]
+    record: Mapping[str, Any]
+    reports: Path
+
+
+def judged_by(image: str | None, folder: Path | None = None) -> None:
+    """Let evidence of this image count, by its id; without one, what WEIGHIN_IMAGE says.
+
+    folder  what the image's containers will have to read
+    Errors: `NotEvaluated` where no engine answers.
+    """
+    if image:
+        try:
+            os.environ["WEIGHIN_IMAGE"] = sandbox.identity(image)
+            if folder is not None:
+                sandbox.readable(folder)
+        except sandbox.NoEngineError as error:
+            raise NotEvaluated(str(error), f"image {image}") from error
 
 
 @contextlib.contextmanager
@@ -35,7 +71,7 @@ def or_not_evaluated(reports: Path) -> Iterator[None]:
         # A record of an earlier run must not stand beside the news that this one came to no decision.
         (reports / "record.json").unlink(missing_ok=True)
         said = {"status": "not_evaluated", "exit_code": code, "problems": [reason]}
-        write_json(reports / "verdict.json", {"schema": VERDICT, **said, "sentences": [reason]})
+        write_json(reports / "verdict.json", {"schema": VERDICT, **said, "messages": [reason]})
         (reports / "summary.md").write_text(markdown.no_decision(reason), encoding="utf-8")
         (reports / "report.html").write_text(html.no_decision(reason), encoding="utf-8")
         raise
@@ -52,8 +88,8 @@ def conclude(
     head: Path | None = None,
     review: Review | None = None,
     annotate: bool = False,
-) -> int:
-    """Write verdict, record, summary and report; print the verdict; returns the exit code.
+) -> Verdict:
+    """Write verdict, record, summary and report, and print the verdict.
 
     base, head, review  of a pull request, see `changes`
     annotate        print GitHub's workflow commands for what blocks and warns
@@ -77,7 +113,8 @@ def conclude(
     if annotate:
         # From the repository, which is where the command runs: the platform shows annotations on paths below it.
         place = os.path.relpath(file.path)
-        for command in commands(record, place, lines(file.path, [o.check for o in decision.outcomes])):
+        listed = [*checks(file.contract), *(checks(file.contract, "sealed") if file.contract.gates.sealed else ())]
+        for command in commands(record, place, lines(file.path, listed)):
             print(command)
     (reports / "report.html").write_text(html.report(record), encoding="utf-8")
     for suite in record["suites"]:
@@ -88,7 +125,8 @@ def conclude(
     console = Console(stderr=True, highlight=False)
     console.print(markdown.terminal(record))
     console.print(f"Report: {reports / 'report.html'}", markup=False)
-    return decision.exit_code
+    status = str(record["verdict"]["status"])
+    return Verdict(status, decision.exit_code, tuple(decision.messages), record, reports)
 
 
 def _commit(folder: Path) -> str:

@@ -29,7 +29,7 @@ INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
     "predictions": {"at": ("at",), "version_at": ("version", "at"), "request": ("request",)},
     "labels": {"at": ("at",), "request": ("request",)},
 }
-"""What a look needs so that its cost does not grow with the table."""
+"""What a run needs so that its cost does not grow with the table."""
 CONNECT_SECONDS = 5
 STATEMENT_MS = 20_000
 

@@ -1,4 +1,4 @@
-"""What `weighin contract check` says about power: from the predictions that the last `weighin validate` left."""
+"""Power: how likely a candidate that is as good as the champion passes, from the predictions of the last validation."""
 
 from __future__ import annotations
 
@@ -40,13 +40,17 @@ def say_power(file: ContractFile, work: Path) -> None:
     units = len(rows) if rows.group is None else int(rows.group.max()) + 1
     print(
         f"power: if a candidate were exactly as good as {evidence.subject.champion}, and as different from it as "
-        f"{evidence.subject.candidate}, on {len(rows):,} rows, {units:,} {rows.n_unit}:"
+        f"{evidence.subject.candidate}, on {len(rows):,} rows, {units:,} {rows.sampling_unit}:"
     )
     if planned:
         single, together = power(planned, rows.group)
         for one in single:
-            print(_line(one, rows.n_unit))
-        print(_line(Power(f"{len(single)} checks together", together.probability, together.needed), rows.n_unit))
+            print(_line(one, rows.sampling_unit))
+        print(
+            _line(
+                Power(f"{len(single)} checks together", together.probability, together.n_required), rows.sampling_unit
+            )
+        )
     for name, why in unknown:
         print(f"  {name:58} unknown: {why}")
 
@@ -67,5 +71,5 @@ def _planned(check: Check, rule: MetricRule, rows: Rows) -> Planned:
 
 
 def _line(one: Power, unit: str) -> str:
-    needed = "no amount of data gives 80 %" if one.needed is None else f"{one.needed:,} {unit} give 80 %"
+    needed = "no amount of data gives 80 %" if one.n_required is None else f"{one.n_required:,} {unit} give 80 %"
     return f"  {one.check:58} {math.floor(100 * one.probability):3d} %   {needed}"

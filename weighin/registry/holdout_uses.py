@@ -1,10 +1,10 @@
-"""The budget of looks at a sealed holdout, kept in the registry that everybody shares.
+"""The budget of uses of a sealed holdout, kept in the registry that everybody shares.
 
-A look is one version of a companion registered model, `<model>.looks`: MLflow assigns version numbers atomically, and
-everything about a reservation is in the one call that creates it, so that a kill leaves a whole reservation or none.
-Who holds which look is read from the ledger and from nothing else: it is replayed by the rule that also answers a new
-wish, and the k-th distinct candidate of an epoch holds look k. However many writers come at once, they cannot hold more
-than the budget, and no candidate can hold two looks.
+A use is one version of a companion registered model, `<model>.holdout-uses`: MLflow assigns version numbers atomically,
+and everything about a reservation is in the one call that creates it, so that a kill leaves all of it or none.
+Who holds which use is read from the ledger and from nothing else: it is replayed by the rule that also answers a new
+wish, and the k-th distinct candidate of an epoch holds use k. However many writers come at once, they cannot hold more
+than the budget, and no candidate can hold two uses.
 
 What it does not withstand: a person who may delete the whole companion model, or who rewrites a result.
 """
@@ -25,16 +25,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from weighin.canonical import canonical, digest
-from weighin.errors import LookRefused, RegistryError, without_password
+from weighin.errors import HoldoutUseRefused, RegistryError, without_password
 from weighin.model.subject import ModelVersion
 from weighin.registry.location import artifact_location
 from weighin.registry.mlflow import Registry
 
-SCHEMA = "weighin/look/v1"
-EXPERIMENT = "weighin-looks"
+SCHEMA = "weighin/holdout-use/v1"
+EXPERIMENT = "weighin-holdout-uses"
 FILE = "rows.npy"
-PREFIX = "weighin.look."
-RESULT = "weighin.look.result"
+PREFIX = "weighin.holdout-use."
+RESULT = "weighin.holdout-use.result"
 TEXTS = ("epoch", "candidate", "version", "rows", "created", "key")
 RESERVED, PASSED, NOT_PASSED = "reserved", "passed", "not passed"
 FRESH = "Name a new epoch with rows that nobody has looked at."
@@ -43,11 +43,11 @@ Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look that is held.
+class HoldoutUse:
+    """One use that is held.
 
     number          1-based among the distinct candidates of its epoch
-    looks           how many the epoch was opened with
+    holdout_uses   how many the epoch was opened with
     candidate       digest of the candidate's files; `version` is its registered version
     created         when it was reserved, ISO 8601, UTC
     result          `reserved` (nothing recorded), `passed` or `not passed`
@@ -56,7 +56,7 @@ class Look:
 
     epoch: str
     number: int
-    looks: int
+    holdout_uses: int
     candidate: str
     version: str
     created: str
@@ -69,7 +69,7 @@ class _Entry:
     """A reservation, as it is written (`tags`) and as it is read back; held or not is for `Looks` to say."""
 
     epoch: str
-    looks: int
+    holdout_uses: int
     candidate: str
     version: str
     rows: str
@@ -80,7 +80,7 @@ class _Entry:
     result: str = RESERVED
 
     def tags(self) -> dict[str, str]:
-        values = {"schema": SCHEMA, "looks": str(self.looks), **{n: getattr(self, n) for n in TEXTS}}
+        values = {"schema": SCHEMA, "holdout_uses": str(self.holdout_uses), **{n: getattr(self, n) for n in TEXTS}}
         return {PREFIX + k: v for k, v in {**values, "sum": digest(canonical(values))}.items()}
 
     @staticmethod
@@ -88,7 +88,7 @@ class _Entry:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
         texts, result = {n: tags[n] for n in TEXTS}, tags.get("result", RESERVED)
-        entry = _Entry(**texts, looks=int(tags["looks"]))
+        entry = _Entry(**texts, holdout_uses=int(tags["holdout_uses"]))
         if {PREFIX + k: v for k, v in tags.items() if k != "result"} != entry.tags():
             raise ValueError("its tags do not add up")
         if result not in (RESERVED, PASSED, NOT_PASSED):
@@ -122,106 +122,115 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.string())
 
 
-class Looks:
-    """The looks that were taken at sealed holdouts for one model."""
+class HoldoutUses:
+    """The uses that were taken at sealed holdouts for one model."""
 
     def __init__(self, registry: Registry, model: str) -> None:
         self._registry = registry
-        self._name = f"{model}.looks"
+        self._name = f"{model}.holdout-uses"
         self._known: dict[str, Hashes] = {}
 
-    def reserve(self, epoch: str, looks: int, candidate: ModelVersion, rows: Hashes) -> Look:
-        """Reserve a look for a candidate, before anything is measured. It is never given back.
+    def reserve(self, epoch: str, holdout_uses: int, candidate: ModelVersion, rows: Hashes) -> HoldoutUse:
+        """Reserve a use for a candidate, before anything is measured. It is never given back.
 
-        looks  the budget of the epoch, fixed by its first look
+        holdout_uses  the budget of the epoch, fixed by its first use
         rows   `row_hashes` of the sealed holdout
-        Errors: `LookRefused` when the epoch is closed or spent, the candidate has had its look or is no registered
+        Errors: `HoldoutUseRefused` when the epoch is closed or spent, the candidate has had its use or is no registered
         version, the budget or the rows are not those that the epoch was opened with, or rows were looked at in another
-        epoch. `RegistryError` for a registry that is away, where the look may be spent, and for a broken ledger.
+        epoch. `RegistryError` for a registry that is away, where the use may be spent, and for a broken ledger.
         """
         place, rows = self._place(epoch), np.unique(np.asarray(rows, np.uint64))
         if not candidate.version:
-            raise LookRefused(f"the candidate from {candidate.source} is no registered version", place, "Register it.")
-        if looks < 1 or not len(rows):
-            raise LookRefused(
-                f"{looks} looks at {len(rows)} rows are no budget", place, "Declare at least one of each."
+            raise HoldoutUseRefused(
+                f"the candidate from {candidate.source} is no registered version", place, "Register it."
+            )
+        if holdout_uses < 1 or not len(rows):
+            raise HoldoutUseRefused(
+                f"{holdout_uses} uses at {len(rows)} rows are no budget", place, "Declare at least one of each."
             )
         self._known[_digest(rows)] = rows
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        wish = _Entry(epoch, looks, candidate.digest, candidate.version, _digest(rows), now, uuid.uuid4().hex)
+        candidate_entry = _Entry(
+            epoch, holdout_uses, candidate.digest, candidate.version, _digest(rows), now, uuid.uuid4().hex
+        )
         held = self._held(self._entries())
-        self._refuse(held, wish)
+        self._refuse(held, candidate_entry)
         run_id = next((e.run_id for e in held if e.epoch == epoch), None) or self._log_rows(epoch, rows)
-        self._append(run_id, wish)
+        self._append(run_id, candidate_entry)
         # Others may have come meanwhile: who holds what is decided by what stands in the ledger before this one.
         entries = self._entries()
-        mine = next((e for e in entries if e.key == wish.key), None)
+        mine = next((e for e in entries if e.key == candidate_entry.key), None)
         if mine is None:
-            raise RegistryError("the ledger does not show the look that was reserved", place, "Look into the registry.")
+            raise RegistryError("the ledger does not show the use that was reserved", place, "Look into the registry.")
         before = self._held([e for e in entries if e.number < mine.number])
         self._refuse(before, mine)
-        return _looks([*before, mine])[-1]
+        return _uses([*before, mine])[-1]
 
-    def record(self, look: Look, passed: bool) -> None:
-        """Write what came of a look; once more the same is no error.
+    def record(self, use: HoldoutUse, passed: bool) -> None:
+        """Write what came of a use; once more the same is no error.
 
-        Errors: `LookRefused` when the ledger has no such look or says something else already; `RegistryError`.
+        Errors: `HoldoutUseRefused` when the ledger has no such use or says something else already; `RegistryError`.
         """
-        wanted, place = PASSED if passed else NOT_PASSED, f"look {look.number} in {self._place(look.epoch)}"
-        now = [h.result for h in self.all() if replace(h, result=look.result) == look]
+        wanted, place = PASSED if passed else NOT_PASSED, f"use {use.number} in {self._place(use.epoch)}"
+        now = [h.result for h in self.all() if replace(h, result=use.result) == use]
         if not now:
-            raise LookRefused("nobody holds it", place, "Reserve a look first.")
+            raise HoldoutUseRefused("nobody holds it", place, "Reserve a use first.")
         if now[0] not in (RESERVED, wanted):
-            raise LookRefused(f"its result is `{now[0]}` already, not `{wanted}`", place, "A result stays as it is.")
+            raise HoldoutUseRefused(
+                f"its result is `{now[0]}` already, not `{wanted}`", place, "A result stays as it is."
+            )
         if now[0] == RESERVED:
-            self._registry.tag(self._name, look.ledger_version, {RESULT: wanted})
+            self._registry.tag(self._name, use.ledger_version, {RESULT: wanted})
 
-    def all(self, epoch: str | None = None) -> list[Look]:
-        """Every look that is held, in order; of one epoch or of all. Errors: `RegistryError` for a broken ledger."""
-        return [look for look in _looks(self._held(self._entries())) if epoch in (None, look.epoch)]
+    def all(self, epoch: str | None = None) -> list[HoldoutUse]:
+        """Every use that is held, in order; of one epoch or of all. Errors: `RegistryError` for a broken ledger."""
+        return [use for use in _uses(self._held(self._entries())) if epoch in (None, use.epoch)]
 
     def closed(self, epoch: str) -> bool:
-        """Whether some look of the epoch passed. Errors: `RegistryError` for a broken ledger."""
-        return any(look.result == PASSED for look in self.all(epoch))
+        """Whether some use of the epoch passed. Errors: `RegistryError` for a broken ledger."""
+        return any(use.result == PASSED for use in self.all(epoch))
 
     def _place(self, epoch: str) -> str:
         return f"epoch {epoch} of {self._name}"
 
     def _held(self, entries: list[_Entry]) -> list[_Entry]:
-        """The ledger replayed: the entries that hold a look, also one whose epoch was closed in the same moment."""
+        """The ledger replayed: the entries that hold a use, also one whose epoch was closed in the same moment."""
         held: list[_Entry] = []
         for entry in entries:
             if self._objection(held, entry) is None:
                 held.append(entry)
         return held
 
-    def _refuse(self, held: list[_Entry], wish: _Entry) -> None:
-        """Errors: `LookRefused` when the looks that are held leave none for the wish."""
-        for look in _looks(held):
-            if look.epoch == wish.epoch and look.result == PASSED:
-                fact = f"closed: look {look.number} passed, version {look.version}"
-                raise LookRefused(fact, self._place(wish.epoch), FRESH)
-        objection = self._objection(held, wish)
+    def _refuse(self, held: list[_Entry], candidate_entry: _Entry) -> None:
+        """Errors: `HoldoutUseRefused` when the uses that are held leave none for the wish."""
+        for use in _uses(held):
+            if use.epoch == candidate_entry.epoch and use.result == PASSED:
+                fact = f"closed: use {use.number} passed, version {use.version}"
+                raise HoldoutUseRefused(fact, self._place(candidate_entry.epoch), FRESH)
+        objection = self._objection(held, candidate_entry)
         if objection is not None:
-            raise LookRefused(objection[0], self._place(wish.epoch), objection[1])
+            raise HoldoutUseRefused(objection[0], self._place(candidate_entry.epoch), objection[1])
 
-    def _objection(self, held: list[_Entry], wish: _Entry) -> tuple[str, str] | None:
-        """Fact and remedy, where the looks that are held leave none for the wish."""
-        own = [e for e in held if e.epoch == wish.epoch]
+    def _objection(self, held: list[_Entry], candidate_entry: _Entry) -> tuple[str, str] | None:
+        """Fact and remedy, where the uses that are held leave none for the wish."""
+        own = [e for e in held if e.epoch == candidate_entry.epoch]
         for number, entry in enumerate(own, 1):
-            if entry.candidate == wish.candidate:
-                fact = f"version {wish.version} has had its look, number {number}: {entry.result}"
-                return fact, "One look a candidate, and none is given back: train another."
-        if own and own[0].looks != wish.looks:
-            return f"opened with {own[0].looks} looks, not {wish.looks}", "Declare the budget that it was opened with."
-        if own and own[0].rows != wish.rows:
+            if entry.candidate == candidate_entry.candidate:
+                fact = f"version {candidate_entry.version} has had its use, number {number}: {entry.result}"
+                return fact, "One use a candidate, and none is given back: train another."
+        if own and own[0].holdout_uses != candidate_entry.holdout_uses:
+            return (
+                f"opened with {own[0].holdout_uses} uses, not {candidate_entry.holdout_uses}",
+                "Declare the budget that it was opened with.",
+            )
+        if own and own[0].rows != candidate_entry.rows:
             return "opened with other rows than these", FRESH
-        if own and len(own) >= own[0].looks:
-            return f"all {own[0].looks} looks are spent", FRESH
+        if own and len(own) >= own[0].holdout_uses:
+            return f"all {own[0].holdout_uses} uses are spent", FRESH
         if own:
             return None  # compared with the older epochs when it opened, and the younger ones with it
         for other in {e.epoch: e for e in reversed(held)}.values():
-            shared = len(np.intersect1d(self._rows(wish), self._rows(other), assume_unique=True))
+            shared = len(np.intersect1d(self._rows(candidate_entry), self._rows(other), assume_unique=True))
             if shared:
                 fact = f"{shared:,} of its rows were looked at in epoch {other.epoch}, whose budget applies to them"
                 return fact, "Seal rows that nobody has looked at."
@@ -245,10 +254,10 @@ class Looks:
             raise RegistryError(f"entry {missing[0]} of {self._name} is missing", where, remedy)
         return [found[number] for number in sorted(found)]
 
-    def _append(self, run_id: str, wish: _Entry) -> None:
+    def _append(self, run_id: str, candidate_entry: _Entry) -> None:
         """Write a reservation. One that arrived twice does no harm: the second is a duplicate of its candidate."""
-        there = lambda: any(e.key == wish.key for e in self._entries())  # noqa: E731 - shorter than a function
-        self._registry.append(self._name, run_id, wish.tags(), there)
+        there = lambda: any(e.key == candidate_entry.key for e in self._entries())  # noqa: E731 - shorter than a function
+        self._registry.append(self._name, run_id, candidate_entry.tags(), there)
 
     def _log_rows(self, epoch: str, rows: Hashes) -> str:
         with tempfile.TemporaryDirectory() as folder:
@@ -274,12 +283,14 @@ class Looks:
         return rows
 
 
-def _looks(held: list[_Entry]) -> list[Look]:
-    """Entries that hold a look, numbered within their epochs."""
-    found: list[Look] = []
+def _uses(held: list[_Entry]) -> list[HoldoutUse]:
+    """Entries that hold a use, numbered within their epochs."""
+    found: list[HoldoutUse] = []
     for e in held:
-        number = 1 + sum(look.epoch == e.epoch for look in found)
-        found.append(Look(e.epoch, number, e.looks, e.candidate, e.version, e.created, e.result, str(e.number)))
+        number = 1 + sum(use.epoch == e.epoch for use in found)
+        found.append(
+            HoldoutUse(e.epoch, number, e.holdout_uses, e.candidate, e.version, e.created, e.result, str(e.number))
+        )
     return found
 
 

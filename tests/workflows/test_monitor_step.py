@@ -10,7 +10,7 @@ import yaml
 from support import workflow_step
 from support.workflow_rules import FOLDER, load
 from support.workflow_step import StepResult
-from weighin.cli.arguments import parser
+from weighin.cli import parser
 from weighin.monitor.result import EXIT_CODES
 
 CALLERS = FOLDER.parents[1] / "examples/caller"
@@ -20,7 +20,7 @@ URI = {"MLFLOW_TRACKING_URI": "https://mlflow.example.org"}
 
 def looked(folder: Path, code: int = 0, **environment: str) -> StepResult:
     """What became of the step, where the runner ends with this code."""
-    values = {"IMAGE": "sha256:" + "a" * 64, "CONTRACT": "model_contract.yaml", "PULSE": "0", "DRY_RUN": "false"}
+    values = {"IMAGE": "sha256:" + "a" * 64, "CONTRACT": "model_contract.yaml", "HEARTBEAT": "0", "DRY_RUN": "false"}
     values |= {"PUSHGATEWAY": "", "MLFLOW_TRACKING_URI": ""}
     return workflow_step.run(folder, STEP["run"], {"python3": f"exit {code}"}, values | environment)
 
@@ -36,8 +36,8 @@ def test_how_a_look_ended_is_handed_on_and_ends_nothing_here(tmp_path: Path, cod
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"PULSE": "30"}, ["--pulse-at-most=30"]),
-        ({"PULSE": "0.5"}, ["--pulse-at-most=0.5"]),
+        ({"HEARTBEAT": "30"}, ["--max-heartbeat-age=30"]),
+        ({"HEARTBEAT": "0.5"}, ["--max-heartbeat-age=0.5"]),
         ({"DRY_RUN": "true"}, ["--out=reports", "--dry-run"]),
         ({"PUSHGATEWAY": "http://g:9091"}, ["--out=reports", "--pushgateway=http://g:9091"]),
         ({"PUSHGATEWAY": "x --dry-run"}, ["--out=reports", "--pushgateway=x --dry-run"]),
@@ -50,7 +50,7 @@ def test_inputs_are_words_that_the_command_takes(tmp_path: Path, given: dict[str
     command = call[call.index("--") + 2 :]
     assert result.code == 0
     assert command[2:] == words
-    taken = parser().parse_args(command)
+    taken = parser(command).parse_args(command)
     assert taken.contract == Path(given.get("CONTRACT", "model_contract.yaml"))
     assert not (tmp_path / "owned").exists()
 
@@ -62,7 +62,7 @@ def test_without_a_registry_nothing_is_started(tmp_path: Path) -> None:
 
 
 def test_every_secret_reaches_the_look_by_a_name_that_the_contract_can_say() -> None:
-    passed = STEP["env"]["WEIGHIN_PASS"].split()
+    passed = STEP["env"]["WEIGHIN_FORWARD_ENV"].split()
     secrets = load((FOLDER / "monitor.yml").read_text())["on"]["workflow_call"]["secrets"]
     given = {name: value for name, value in STEP["env"].items() if "secrets." in str(value)}
     pulls = {"image-username", "image-password"}
@@ -70,7 +70,7 @@ def test_every_secret_reaches_the_look_by_a_name_that_the_contract_can_say() -> 
     assert set(passed) == set(given) - {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}
 
 
-@pytest.mark.parametrize("name", ["monitor.yml", "monitor-pulse.yml"])
+@pytest.mark.parametrize("name", ["monitor.yml", "monitor-heartbeat.yml"])
 def test_a_caller_gives_what_the_workflow_takes(name: str) -> None:
     call = load((FOLDER / "monitor.yml").read_text())["on"]["workflow_call"]
     (job,) = yaml.safe_load((CALLERS / name).read_text())["jobs"].values()

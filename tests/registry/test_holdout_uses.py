@@ -1,4 +1,4 @@
-"""The budget of looks at a sealed holdout: real MLflow stores, every refusal, a broken ledger, and writers who race.
+"""The budget of uses of a sealed holdout: real MLflow stores, every refusal, a broken ledger, and writers who race.
 
 Run as a program, this file is the writers: several processes with several threads, which all reserve at once.
 """
@@ -26,9 +26,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from weighin.errors import LookRefused, RegistryError
+from weighin.errors import HoldoutUseRefused, RegistryError
 from weighin.model.subject import ModelVersion
-from weighin.registry.looks import Look, Looks, row_hashes
+from weighin.registry.holdout_uses import HoldoutUse, HoldoutUses, row_hashes
 from weighin.registry.mlflow import Registry
 
 ROWS = np.arange(1, 1001, dtype=np.uint64)
@@ -59,25 +59,25 @@ def model(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def ledger(registry: Registry, model: str) -> Looks:
-    return Looks(registry, model)
+def ledger(registry: Registry, model: str) -> HoldoutUses:
+    return HoldoutUses(registry, model)
 
 
-def refused(ledger: Looks, *arguments: Any) -> str:
-    """What is said instead of a look: one line with fact, place and remedy."""
+def refused(ledger: HoldoutUses, *arguments: Any) -> str:
+    """What is said instead of a use: one line with fact, place and remedy."""
     before = ledger.all()
-    with pytest.raises(LookRefused) as caught:
+    with pytest.raises(HoldoutUseRefused) as caught:
         ledger.reserve(*arguments)
     error = caught.value
     assert (error.exit_code, str(error).count("\n")) == (1, 0)
     assert error.fact
     assert error.place.startswith("epoch ")
     assert error.remedy
-    assert ledger.all() == before, "a refusal holds no look"
+    assert ledger.all() == before, "a refusal holds no use"
     return str(error)
 
 
-def test_looks_are_numbered_in_their_epoch_and_every_one_is_listed(ledger: Looks) -> None:
+def test_looks_are_numbered_in_their_epoch_and_every_one_is_listed(ledger: HoldoutUses) -> None:
     assert ledger.all() == []
     assert not ledger.closed("spring")
     first = ledger.reserve("spring", 3, candidate(1), ROWS)
@@ -85,84 +85,84 @@ def test_looks_are_numbered_in_their_epoch_and_every_one_is_listed(ledger: Looks
     second = ledger.reserve("spring", 3, candidate(2), ROWS[::-1])
     created = datetime.fromisoformat(first.created)
     assert created.utcoffset() == timedelta(0)
-    assert first == Look("spring", 1, 3, candidate(1).digest, "1", first.created, "reserved", "1")
-    assert (other.epoch, other.number, other.looks, other.ledger_version) == ("summer", 1, 2, "2")
+    assert first == HoldoutUse("spring", 1, 3, candidate(1).digest, "1", first.created, "reserved", "1")
+    assert (other.epoch, other.number, other.holdout_uses, other.ledger_version) == ("summer", 1, 2, "2")
     assert (second.number, second.ledger_version) == (2, "3")
     assert ledger.all() == [first, other, second]
     assert ledger.all("spring") == [first, second]
     assert ledger.all("autumn") == []
 
 
-def test_the_rows_of_an_epoch_are_stored_once(ledger: Looks, registry: Registry, model: str) -> None:
+def test_the_rows_of_an_epoch_are_stored_once(ledger: HoldoutUses, registry: Registry, model: str) -> None:
     for number in (1, 2, 3):
         ledger.reserve("spring", 3, candidate(number), ROWS)
-    assert len({entry.run_id for entry in registry.entries(f"{model}.looks")}) == 1
+    assert len({entry.run_id for entry in registry.entries(f"{model}.holdout-uses")}) == 1
 
 
-def test_a_pass_closes_the_epoch_and_no_other(ledger: Looks) -> None:
-    look = ledger.reserve("spring", 3, candidate(1), ROWS)
-    ledger.record(look, passed=False)
+def test_a_pass_closes_the_epoch_and_no_other(ledger: HoldoutUses) -> None:
+    use = ledger.reserve("spring", 3, candidate(1), ROWS)
+    ledger.record(use, passed=False)
     assert not ledger.closed("spring")
     ledger.record(ledger.reserve("spring", 3, candidate(2), ROWS), passed=True)
     assert ledger.closed("spring")
     assert [held.result for held in ledger.all("spring")] == ["not passed", "passed"]
-    assert "closed: look 2 passed, version 2" in refused(ledger, "spring", 3, candidate(3), ROWS)
+    assert "closed: use 2 passed, version 2" in refused(ledger, "spring", 3, candidate(3), ROWS)
     assert not ledger.closed("summer")
     assert ledger.reserve("summer", 3, candidate(3), FRESH).number == 1
 
 
-def test_a_result_stays_as_it_was_written(ledger: Looks) -> None:
-    look = ledger.reserve("spring", 3, candidate(1), ROWS)
-    ledger.record(look, passed=False)
-    ledger.record(look, passed=False)
+def test_a_result_stays_as_it_was_written(ledger: HoldoutUses) -> None:
+    use = ledger.reserve("spring", 3, candidate(1), ROWS)
+    ledger.record(use, passed=False)
+    ledger.record(use, passed=False)
     ledger.record(ledger.all()[0], passed=False)
-    with pytest.raises(LookRefused, match="its result is `not passed` already, not `passed`"):
-        ledger.record(look, passed=True)
+    with pytest.raises(HoldoutUseRefused, match="its result is `not passed` already, not `passed`"):
+        ledger.record(use, passed=True)
     assert [held.result for held in ledger.all()] == ["not passed"]
-    for stranger in (replace(look, ledger_version="7"), replace(look, candidate=candidate(2).digest)):
-        with pytest.raises(LookRefused, match="nobody holds it"):
+    for stranger in (replace(use, ledger_version="7"), replace(use, candidate=candidate(2).digest)):
+        with pytest.raises(HoldoutUseRefused, match="nobody holds it"):
             ledger.record(stranger, passed=True)
 
 
 @pytest.mark.parametrize("passed", [None, False])
-def test_a_candidate_has_one_look_whatever_came_of_it(passed: bool | None, ledger: Looks) -> None:
-    look = ledger.reserve("spring", 3, candidate(1), ROWS)
+def test_a_candidate_has_one_look_whatever_came_of_it(passed: bool | None, ledger: HoldoutUses) -> None:
+    use = ledger.reserve("spring", 3, candidate(1), ROWS)
     if passed is not None:
-        ledger.record(look, passed=passed)
+        ledger.record(use, passed=passed)
     # The same files under another version are the same candidate.
     again = replace(candidate(2), digest=candidate(1).digest)
     said = refused(ledger, "spring", 3, again, ROWS)
-    assert "version 2 has had its look, number 1: " + ("reserved" if passed is None else "not passed") in said
+    assert "version 2 has had its use, number 1: " + ("reserved" if passed is None else "not passed") in said
 
 
-def test_no_look_beyond_the_budget(ledger: Looks) -> None:
+def test_no_look_beyond_the_budget(ledger: HoldoutUses) -> None:
     for number in (1, 2):
         assert ledger.reserve("spring", 2, candidate(number), ROWS).number == number
-    assert "all 2 looks are spent" in refused(ledger, "spring", 2, candidate(3), ROWS)
+    assert "all 2 uses are spent" in refused(ledger, "spring", 2, candidate(3), ROWS)
 
 
-@pytest.mark.parametrize("looks", [2, 4])
-def test_the_budget_is_fixed_before_the_first_look(looks: int, ledger: Looks) -> None:
+@pytest.mark.parametrize("holdout_uses", [2, 4])
+def test_the_budget_is_fixed_before_the_first_look(holdout_uses: int, ledger: HoldoutUses) -> None:
     ledger.reserve("spring", 3, candidate(1), ROWS)
-    assert f"opened with 3 looks, not {looks}" in refused(ledger, "spring", looks, candidate(2), ROWS)
+    assert f"opened with 3 uses, not {holdout_uses}" in refused(ledger, "spring", holdout_uses, candidate(2), ROWS)
 
 
-def test_the_rows_of_an_epoch_do_not_change(ledger: Looks) -> None:
+def test_the_rows_of_an_epoch_do_not_change(ledger: HoldoutUses) -> None:
     ledger.reserve("spring", 3, candidate(1), ROWS)
     assert "opened with other rows" in refused(ledger, "spring", 3, candidate(2), ROWS[:-1])
 
 
 def test_rows_belong_to_the_epoch_that_looked_at_them_first(registry: Registry, model: str) -> None:
-    Looks(registry, model).reserve("spring", 3, candidate(1), ROWS)
-    Looks(registry, model).reserve("summer", 3, candidate(1), FRESH)
+    HoldoutUses(registry, model).reserve("spring", 3, candidate(1), ROWS)
+    HoldoutUses(registry, model).reserve("summer", 3, candidate(1), FRESH)
     mixed = np.concatenate([ROWS[:7], ROWS + np.uint64(9000)])
-    said = refused(Looks(registry, model), "autumn", 3, candidate(2), mixed)
+    said = refused(HoldoutUses(registry, model), "autumn", 3, candidate(2), mixed)
     assert "7 of its rows were looked at in epoch spring" in said
-    assert Looks(registry, model).reserve("autumn", 3, candidate(2), mixed[7:]).number == 1
-    assert Looks(registry, model).reserve("spring", 3, candidate(2), ROWS).number == 2
+    assert HoldoutUses(registry, model).reserve("autumn", 3, candidate(2), mixed[7:]).number == 1
+    assert HoldoutUses(registry, model).reserve("spring", 3, candidate(2), ROWS).number == 2
 
 
-def test_a_candidate_without_a_version_and_a_budget_of_nothing_are_refused(ledger: Looks) -> None:
+def test_a_candidate_without_a_version_and_a_budget_of_nothing_are_refused(ledger: HoldoutUses) -> None:
     local = ModelVersion("flights", "", "", candidate(1).digest, "models/here")
     assert "models/here is no registered version" in refused(ledger, "spring", 3, local, ROWS)
     refused(ledger, "spring", 0, candidate(1), ROWS)
@@ -172,13 +172,13 @@ def test_a_candidate_without_a_version_and_a_budget_of_nothing_are_refused(ledge
 # A broken ledger
 
 
-def broken(ledger: Looks, words: str) -> None:
+def broken(ledger: HoldoutUses, words: str) -> None:
     """Nothing goes on with this ledger, and the error names what is wrong with it."""
-    look = Look("spring", 1, 3, candidate(1).digest, "1", "", "reserved", "1")
+    use = HoldoutUse("spring", 1, 3, candidate(1).digest, "1", "", "reserved", "1")
     uses: list[Callable[[], Any]] = [
         ledger.all,
         lambda: ledger.closed("spring"),
-        lambda: ledger.record(look, True),
+        lambda: ledger.record(use, True),
         lambda: ledger.reserve("spring", 3, candidate(9), ROWS),
     ]
     for use in uses:
@@ -187,20 +187,20 @@ def broken(ledger: Looks, words: str) -> None:
         assert words in str(caught.value)
 
 
-def test_a_deleted_entry_blocks(ledger: Looks, registry: Registry, model: str) -> None:
+def test_a_deleted_entry_blocks(ledger: HoldoutUses, registry: Registry, model: str) -> None:
     for number in (1, 2, 3):
         ledger.reserve("spring", 5, candidate(number), ROWS)
-    registry._client.delete_model_version(f"{model}.looks", "2")
-    broken(ledger, f"entry 2 of {model}.looks is missing")
+    registry._client.delete_model_version(f"{model}.holdout-uses", "2")
+    broken(ledger, f"entry 2 of {model}.holdout-uses is missing")
 
 
 def test_a_deleted_last_entry_blocks_from_the_next_reservation_on(
-    ledger: Looks, registry: Registry, model: str
+    ledger: HoldoutUses, registry: Registry, model: str
 ) -> None:
     for number in (1, 2):
         ledger.reserve("spring", 3, candidate(number), ROWS)
-    registry._client.delete_model_version(f"{model}.looks", "2")
-    with pytest.raises(RegistryError, match=rf"entry 2 of {model}.looks is missing"):
+    registry._client.delete_model_version(f"{model}.holdout-uses", "2")
+    with pytest.raises(RegistryError, match=rf"entry 2 of {model}.holdout-uses is missing"):
         ledger.reserve("spring", 3, candidate(2), ROWS)
     broken(ledger, "is missing")
 
@@ -208,39 +208,39 @@ def test_a_deleted_last_entry_blocks_from_the_next_reservation_on(
 @pytest.mark.parametrize(
     ("tag", "value"),
     [
-        ("looks", "50"),
-        ("looks", "many"),
+        ("holdout_uses", "50"),
+        ("holdout_uses", "many"),
         ("candidate", candidate(7).digest),
         ("epoch", "winter"),
         ("rows", "sha256:0"),
         ("created", "yesterday"),
-        ("schema", "weighin/look/v9"),
+        ("schema", "weighin/holdout-use/v9"),
         ("result", "maybe"),
         ("key", None),
         ("sum", None),
     ],
 )
-def test_an_edited_tag_blocks(tag: str, value: str | None, ledger: Looks, registry: Registry, model: str) -> None:
+def test_an_edited_tag_blocks(tag: str, value: str | None, ledger: HoldoutUses, registry: Registry, model: str) -> None:
     ledger.reserve("spring", 3, candidate(1), ROWS)
     if value is None:
-        registry._client.delete_model_version_tag(f"{model}.looks", "1", f"weighin.look.{tag}")
+        registry._client.delete_model_version_tag(f"{model}.holdout-uses", "1", f"weighin.holdout-use.{tag}")
     else:
-        registry.tag(f"{model}.looks", "1", {f"weighin.look.{tag}": value})
-    broken(ledger, f"entry 1 of {model}.looks is damaged")
+        registry.tag(f"{model}.holdout-uses", "1", {f"weighin.holdout-use.{tag}": value})
+    broken(ledger, f"entry 1 of {model}.holdout-uses is damaged")
 
 
 @pytest.mark.parametrize("how", ["other rows", "no array", "empty", "deleted"])
 def test_rows_that_were_changed_in_the_registry_block(how: str, registry: Registry, model: str) -> None:
-    Looks(registry, model).reserve("spring", 3, candidate(1), ROWS)
-    (entry,) = registry.entries(f"{model}.looks")
+    HoldoutUses(registry, model).reserve("spring", 3, candidate(1), ROWS)
+    (entry,) = registry.entries(f"{model}.holdout-uses")
     path = Path(registry._client.get_run(entry.run_id).info.artifact_uri.removeprefix("file://")) / "rows.npy"
     path.write_bytes({"no array": b"rows", "empty": b""}.get(how, path.read_bytes()))
     if how == "other rows":
         np.save(path, FRESH)
     if how == "deleted":
         path.unlink()
-    with pytest.raises(RegistryError, match=rf"rows\.npy of entry 1 of {model}.looks"):
-        Looks(registry, model).reserve("summer", 3, candidate(1), ROWS[:5])
+    with pytest.raises(RegistryError, match=rf"rows\.npy of entry 1 of {model}.holdout-uses"):
+        HoldoutUses(registry, model).reserve("summer", 3, candidate(1), ROWS[:5])
 
 
 # Others who come meanwhile, and answers that are lost
@@ -259,47 +259,49 @@ class Interrupted(Registry):
         return super().add_entry(name, run_id, tags, description)
 
 
-def test_the_same_candidate_reserved_meanwhile_takes_no_second_look(store: str, ledger: Looks, model: str) -> None:
+def test_the_same_candidate_reserved_meanwhile_takes_no_second_look(
+    store: str, ledger: HoldoutUses, model: str
+) -> None:
     slow = Interrupted(store, lambda: ledger.reserve("spring", 3, candidate(1), ROWS))
-    with pytest.raises(LookRefused, match="version 1 has had its look, number 1: reserved"):
-        Looks(slow, model).reserve("spring", 3, candidate(1), ROWS)
+    with pytest.raises(HoldoutUseRefused, match="version 1 has had its use, number 1: reserved"):
+        HoldoutUses(slow, model).reserve("spring", 3, candidate(1), ROWS)
     second = ledger.reserve("spring", 3, candidate(2), ROWS)
     assert (second.number, second.ledger_version) == (2, "3")
-    assert [look.ledger_version for look in ledger.all()] == ["1", "3"]
+    assert [use.ledger_version for use in ledger.all()] == ["1", "3"]
 
 
-def test_the_last_look_taken_meanwhile_is_not_taken_twice(store: str, ledger: Looks, model: str) -> None:
+def test_the_last_look_taken_meanwhile_is_not_taken_twice(store: str, ledger: HoldoutUses, model: str) -> None:
     slow = Interrupted(store, lambda: ledger.reserve("spring", 1, candidate(1), ROWS))
-    with pytest.raises(LookRefused, match="all 1 looks are spent"):
-        Looks(slow, model).reserve("spring", 1, candidate(2), ROWS)
-    assert [look.version for look in ledger.all()] == ["1"]
+    with pytest.raises(HoldoutUseRefused, match="all 1 uses are spent"):
+        HoldoutUses(slow, model).reserve("spring", 1, candidate(2), ROWS)
+    assert [use.version for use in ledger.all()] == ["1"]
 
 
-def test_an_epoch_closed_meanwhile_is_closed(store: str, ledger: Looks, model: str) -> None:
+def test_an_epoch_closed_meanwhile_is_closed(store: str, ledger: HoldoutUses, model: str) -> None:
     first = ledger.reserve("spring", 3, candidate(1), ROWS)
     slow = Interrupted(store, lambda: ledger.record(first, passed=True))
-    with pytest.raises(LookRefused, match="closed: look 1 passed"):
-        Looks(slow, model).reserve("spring", 3, candidate(2), ROWS)
+    with pytest.raises(HoldoutUseRefused, match="closed: use 1 passed"):
+        HoldoutUses(slow, model).reserve("spring", 3, candidate(2), ROWS)
 
 
-def test_of_two_who_open_an_epoch_the_first_sets_budget_and_rows(store: str, ledger: Looks, model: str) -> None:
+def test_of_two_who_open_an_epoch_the_first_sets_budget_and_rows(store: str, ledger: HoldoutUses, model: str) -> None:
     slow = Interrupted(store, lambda: ledger.reserve("spring", 2, candidate(1), ROWS))
-    with pytest.raises(LookRefused, match="opened with 2 looks, not 9"):
-        Looks(slow, model).reserve("spring", 9, candidate(2), ROWS)
+    with pytest.raises(HoldoutUseRefused, match="opened with 2 uses, not 9"):
+        HoldoutUses(slow, model).reserve("spring", 9, candidate(2), ROWS)
     slow = Interrupted(store, lambda: ledger.reserve("summer", 2, candidate(1), FRESH))
-    with pytest.raises(LookRefused, match="opened with other rows"):
-        Looks(slow, model).reserve("summer", 2, candidate(2), FRESH[:-1])
-    assert [(look.epoch, look.looks) for look in ledger.all()] == [("spring", 2), ("summer", 2)]
+    with pytest.raises(HoldoutUseRefused, match="opened with other rows"):
+        HoldoutUses(slow, model).reserve("summer", 2, candidate(2), FRESH[:-1])
+    assert [(use.epoch, use.holdout_uses) for use in ledger.all()] == [("spring", 2), ("summer", 2)]
 
 
-def test_an_epoch_opened_on_the_rows_of_another_never_was(store: str, ledger: Looks, model: str) -> None:
+def test_an_epoch_opened_on_the_rows_of_another_never_was(store: str, ledger: HoldoutUses, model: str) -> None:
     slow = Interrupted(store, lambda: ledger.reserve("spring", 3, candidate(1), ROWS))
-    with pytest.raises(LookRefused, match="10 of its rows were looked at in epoch spring"):
-        Looks(slow, model).reserve("summer", 3, candidate(2), np.concatenate([ROWS[:10], FRESH]))
+    with pytest.raises(HoldoutUseRefused, match="10 of its rows were looked at in epoch spring"):
+        HoldoutUses(slow, model).reserve("summer", 3, candidate(2), np.concatenate([ROWS[:10], FRESH]))
     # It blocks neither the epoch whose rows they are nor its own name.
     assert ledger.reserve("spring", 3, candidate(2), ROWS).number == 2
     assert ledger.reserve("summer", 3, candidate(2), FRESH).number == 1
-    assert [(look.epoch, look.version) for look in ledger.all()] == [("spring", "1"), ("spring", "2"), ("summer", "2")]
+    assert [(use.epoch, use.version) for use in ledger.all()] == [("spring", "1"), ("spring", "2"), ("summer", "2")]
 
 
 class Lossy(Registry):
@@ -324,19 +326,19 @@ class Lossy(Registry):
     [(2, "", 1), (1, "the connection was lost", 1), (0, "database is locked", 2), (1, "database is locked", 1)],
 )
 def test_a_reservation_that_arrives_twice_or_answers_badly_is_one_look(
-    times: int, says: str, calls: int, store: str, ledger: Looks, model: str
+    times: int, says: str, calls: int, store: str, ledger: HoldoutUses, model: str
 ) -> None:
     lossy = Lossy(store, times, says)
-    look = Looks(lossy, model).reserve("spring", 2, candidate(1), ROWS)
-    assert (look.number, look.ledger_version, lossy.calls) == (1, "1", calls)
+    use = HoldoutUses(lossy, model).reserve("spring", 2, candidate(1), ROWS)
+    assert (use.number, use.ledger_version, lossy.calls) == (1, "1", calls)
     assert ledger.reserve("spring", 2, candidate(2), ROWS).number == 2
     assert len(ledger.all()) == 2
 
 
-def test_an_error_that_is_no_matter_of_waiting_is_not_tried_again(store: str, ledger: Looks, model: str) -> None:
+def test_an_error_that_is_no_matter_of_waiting_is_not_tried_again(store: str, ledger: HoldoutUses, model: str) -> None:
     lossy = Lossy(store, 0, "permission denied")
     with pytest.raises(RegistryError, match="permission denied"):
-        Looks(lossy, model).reserve("spring", 2, candidate(1), ROWS)
+        HoldoutUses(lossy, model).reserve("spring", 2, candidate(1), ROWS)
     assert lossy.calls == 1
     assert ledger.all() == []
 
@@ -345,7 +347,7 @@ def test_an_error_that_is_no_matter_of_waiting_is_not_tried_again(store: str, le
 
 
 def race(uri: str, model: str, processes: int, threads: int, candidates: int) -> dict[str, list[Any]]:
-    """Let `processes` times `threads` writers reserve one of three looks at once; what they got."""
+    """Let `processes` times `threads` writers reserve one of three uses at once; what they got."""
     command = [sys.executable, __file__, uri, model, str(processes), str(threads), str(candidates)]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
@@ -359,13 +361,13 @@ def race(uri: str, model: str, processes: int, threads: int, candidates: int) ->
 
 
 def judge(uri: str, model: str, got: dict[str, list[Any]], writers: int, expected: int) -> None:
-    """Exactly so many looks are held, by those who were told so, and everybody else was refused."""
+    """Exactly so many uses are held, by those who were told so, and everybody else was refused."""
     assert got["errors"] == []
-    held = Looks(Registry(uri), model).all("spring")
+    held = HoldoutUses(Registry(uri), model).all("spring")
     assert len(held) == expected
-    assert [look.number for look in held] == list(range(1, expected + 1))
-    assert len({look.candidate for look in held}) == expected
-    assert sorted((look.candidate, look.ledger_version) for look in held) == sorted(map(tuple, got["held"]))
+    assert [use.number for use in held] == list(range(1, expected + 1))
+    assert len({use.candidate for use in held}) == expected
+    assert sorted((use.candidate, use.ledger_version) for use in held) == sorted(map(tuple, got["held"]))
     assert len(got["refused"]) == writers - expected
 
 
@@ -419,12 +421,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_server_keeps_the_same_ledger(server: str, model: str) -> None:
     judge(server, f"{model}-many", race(server, f"{model}-many", 2, 5, 8), 10, 3)
     judge(server, f"{model}-one", race(server, f"{model}-one", 6, 1, 1), 6, 1)
-    ledger = Looks(Registry(server), f"{model}-many")
+    ledger = HoldoutUses(Registry(server), f"{model}-many")
     first = ledger.all()[0]
     ledger.record(first, passed=True)
     assert ledger.all()[0] == replace(first, result="passed")
-    fresh = Looks(Registry(server), f"{model}-many")
-    assert "closed: look 1 passed" in refused(fresh, "spring", 3, candidate(20), ROWS)
+    fresh = HoldoutUses(Registry(server), f"{model}-many")
+    assert "closed: use 1 passed" in refused(fresh, "spring", 3, candidate(20), ROWS)
     assert "5 of its rows were looked at in epoch spring" in refused(fresh, "summer", 3, candidate(20), ROWS[:5])
     assert fresh.reserve("summer", 3, candidate(20), FRESH).number == 1
 
@@ -500,9 +502,9 @@ def _reserve(uri: str, model: str, numbers: list[int], together: Any, results: A
     def one(number: int) -> None:
         together.wait(timeout=90)
         try:
-            look = Looks(registry, model).reserve("spring", 3, candidate(number), ROWS)
-            results.put(("held", (look.candidate, look.ledger_version)))
-        except LookRefused as error:
+            use = HoldoutUses(registry, model).reserve("spring", 3, candidate(number), ROWS)
+            results.put(("held", (use.candidate, use.ledger_version)))
+        except HoldoutUseRefused as error:
             results.put(("refused", str(error)))
         except Exception as error:  # noqa: BLE001 - told to the test, which demands that there is none
             results.put(("errors", repr(error)))
