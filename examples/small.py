@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -97,15 +98,17 @@ def main(name: str) -> int:
                 model,
                 name="model",
                 registered_model_name=name,
+                # Named, or MLflow would load the model in another process to find out.
+                pip_requirements=[f"{p}=={version(p)}" for p in ("mlflow", "scikit-learn", "skops", "pandas", "numpy")],
                 input_example=train.drop(columns=target).head(3),
                 skops_trusted_types=["numpy.dtype", "sklearn.tree._tree.Tree"],
                 **how,
             )
-        version = str(info.registered_model_version)
+        number = str(info.registered_model_version)
         known = dict(client.get_registered_model(name).aliases)
         if role == "challenger" or role not in known:
-            client.set_registered_model_alias(name, role, version)
-        print(f"{role} models:/{name}/{version}")
+            client.set_registered_model_alias(name, role, number)
+        print(f"{role} models:/{name}/{number}")
     return 0
 
 

@@ -105,7 +105,8 @@ def register(model: Pipeline, rows: pd.DataFrame, role: str, fault: str | None) 
         if fault in WRAPPED:
             with tempfile.TemporaryDirectory() as folder:
                 honest = Path(folder) / "honest"
-                mlflow.sklearn.save_model(model, honest, **trusted(), signature=common["signature"])
+                own = {k: common[k] for k in ("signature", "pip_requirements")}
+                mlflow.sklearn.save_model(model, honest, **trusted(), **own)
                 code = FAULT_FILES / f"{fault.replace('-', '_')}.py"
                 # Without an input example: logging would run the model on it, and some of these do not come back.
                 info = mlflow.pyfunc.log_model(python_model=str(code), artifacts={"honest": str(honest)}, **common)

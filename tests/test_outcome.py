@@ -281,7 +281,7 @@ def test_a_census_is_exact():
 
 
 @pytest.mark.parametrize(
-    ("interval", "direction", "n_required"),
+    ("interval", "direction", "needed"),
     [
         ((0.25, 0.75, 0.875), Direction.AT_LEAST, 4_000),
         ((0.125, 0.25, 1.0), Direction.AT_LEAST, 9_000),

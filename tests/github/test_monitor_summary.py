@@ -59,7 +59,7 @@ def test_the_exit_code_decides(
 def test_the_summary_says_the_state_and_when_the_last_look_was(tmp_path: Path) -> None:
     code, page = ran(tmp_path, notified()[0], 1)
     assert page.startswith(
-        "before\n## flight-delay version 3: alarm\n\nLast run: **2026-11-27T12:00:00+00:00**, in 1.34 s."
+        "before\n## flight-delay version 3: alert\n\nLast run: **2026-11-27T12:00:00+00:00**, in 1.34 s."
     )
     assert "- alarm open: monitor/last-1-hours/drift/temp" in page
     assert "- not\\_evaluated: monitor/last-1000/f1: no label has come" in page
@@ -69,7 +69,7 @@ def test_the_summary_says_the_state_and_when_the_last_look_was(tmp_path: Path) -
 
 def test_what_strangers_wrote_is_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check = f"monitor/{HOSTILE}"
-    events = [event(1, "alarm", 3, checks=(check,), said=HOSTILE)]
+    events = [event(1, "alarm", 3, checks=(check,), message=HOSTILE)]
     evidence = [(item(check, Limit(Direction.AT_MOST, 0.01, 0.01)), measured(check, 0.05, 0.001))]
     value = document(run(evidence, events, model=HOSTILE, version=HOSTILE, problems=[HOSTILE], new=1))
     code, page = ran(tmp_path, value, 1, HOSTILE)

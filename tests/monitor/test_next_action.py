@@ -57,7 +57,7 @@ def event(number: int, kind: Kind, *checks: str, minutes: float = 60, **more: An
 def now(found: Evaluation | None = None, *events: Event, **more: Any) -> Now:
     """Nothing is wrong unless the arguments say so."""
     head = more.pop("head", HEAD)
-    facts = {"looked": head.number} | more
+    facts = {"evaluated": head.number} | more
     return Now(NOW, facts.pop("monitor", MONITOR), head, State(events, head.number), found or seen(), **facts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from support import processes
 from support.loopback import Answer, Asked, listening
 from support.registry_versions import SAYS, champions, promoted, restored, template
 from support.watched_model import RECORD, Watched
@@ -250,7 +251,8 @@ def test_a_log_that_is_away_is_no_alarm_of_a_check_and_people_are_told_when_it_s
     assert back.state == "alert"
 
 
-def _one(uri: str, contract: str, moment: Any, barrier: Any) -> list[str]:
+def _one(uri: str, contract: str, moment: Any, hook: str, barrier: Any) -> list[str]:
+    os.environ["HOOK"] = hook
     place = Watched(uri, Path(contract))
     watcher = place.watcher()
     barrier.wait(60)
@@ -263,10 +265,10 @@ def test_of_monitors_at_once_one_does_each_thing(uri: str, tmp_path: Path, monke
         alerts = [{"to": "slack", "address": "HOOK"}]
         place = watching(uri, tmp_path, ERRORS | {"action": "rollback"}, alerts=alerts)
         last = faulty(place)
-        context = multiprocessing.get_context("spawn")
+        context = processes.context()
         with context.Manager() as manager, context.Pool(3) as pool:
             barrier = manager.Barrier(3)
-            arguments = [(uri, str(place.contract), last, barrier)] * 3
+            arguments = [(uri, str(place.contract), last, url, barrier)] * 3
             pool.starmap_async(_one, arguments).get(timeout=180)
     assert [e.kind for e in place.journal()] == ["alarm", "rollback", "notifying", "notified"]
     assert [e.action for e in place.champions.ledger.entries()] == ["adopt", "promote", "promote", "rollback"]

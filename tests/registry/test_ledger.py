@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import registry_versions
+from support import processes, registry_versions
 from support.empty_store import empty_store
 from support.interruptions import in_database
 from support.promotion_trials import DEEDS, Stock, warmed_up
@@ -101,10 +99,9 @@ def test_the_same_wish_again_is_the_same_entry(uri: str, tmp_path: Path) -> None
     assert len(of.registry.entries(f"{MODEL}.ledger")) == 3
 
 
-def contend(uri: str, number: int, barrier: Any, queue: Any) -> None:
+def contend(uri: str, number: int, folder: Path, barrier: Any, queue: Any) -> None:
     of = champions(uri)
     head = of.ledger.head()
-    folder = Path(os.environ["CONTEND"])
     barrier.wait(timeout=120)
     try:
         entered(of, "promote", head, "2", str(3 + number % 2), f"sha256:{number}", folder, record=f"sha256:{number}")
@@ -115,12 +112,12 @@ def contend(uri: str, number: int, barrier: Any, queue: Any) -> None:
         queue.put(str(error))
 
 
-def test_of_many_processes_at_once_exactly_one_wins(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_processes_at_once_exactly_one_wins(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
-    monkeypatch.setenv("CONTEND", str(tmp_path / "evidence"))
-    context = multiprocessing.get_context("spawn")
-    barrier, queue = context.Barrier(6), context.Queue()
-    workers = [context.Process(target=contend, args=(uri, n, barrier, queue)) for n in range(10, 16)]
+    made = processes.context()
+    barrier, queue = made.Barrier(6), made.Queue()
+    given = [(uri, n, tmp_path / "evidence", barrier, queue) for n in range(10, 16)]
+    workers = [made.Process(target=contend, args=each) for each in given]
     for worker in workers:
         worker.start()
     said = [queue.get(timeout=180) for _ in workers]

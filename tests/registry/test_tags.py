@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
+from support import processes
 from support.empty_store import empty_store
 from weighin.registry.mlflow import Registry
 
@@ -24,7 +24,7 @@ def test_tags_and_points_set_at_once_are_all_set(tmp_path: Path) -> None:
     uri = empty_store(tmp_path)
     registry = Registry(uri)
     run_id = registry.run_named("experiment", "run")
-    context = multiprocessing.get_context("spawn")
+    context = processes.context()
     with context.Manager() as manager, context.Pool(PROCESSES) as pool:
         barrier = manager.Barrier(PROCESSES)
         given = [(uri, run_id, number, barrier) for number in range(PROCESSES)]

@@ -14,7 +14,7 @@ from support.evidence_files import ROOT, RUN, Case, interval
 from support.private_sigstore import OWN, WORKFLOW, Sigstore, write
 from weighin.canonical import file_digest, write_json
 from weighin.cli import main
-from weighin.cli.verify import PREDICATE
+from weighin.cli.steps import PREDICATE
 from weighin.contract.models import Waiver
 from weighin.contract.release import Approver, Promotion
 from weighin.errors import ContractError, PromotionError, RegistryError, WeighinError

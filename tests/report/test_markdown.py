@@ -29,7 +29,7 @@ def test_a_pass_says_so_in_the_first_line_and_names_versions_and_risk(case: Case
     lines = markdown.summary(case.write().record()).splitlines()
     assert lines[0] == "## ✅ flight-delay: passed"
     assert "**flight-delay version 2** against champion **version 1**" in lines[2]
-    assert any("probability at most 0.05" in line and "one run" in line for line in lines)
+    assert any("probability at most 0.05" in line and "one evaluation" in line for line in lines)
 
 
 def test_what_blocks_stands_there_with_interval_and_limit(case: Case) -> None:

@@ -41,6 +41,7 @@ MARKS = {
 }
 
 
+@functools.cache
 def imported(path: Path) -> frozenset[str]:
     """Return the dotted names that a file imports, anywhere in it; `a.b` also as `a`."""
     found: set[str] = set()

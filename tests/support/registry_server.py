@@ -34,7 +34,14 @@ def served(folder: Path, host: str = "127.0.0.1", **environment: str) -> Iterato
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", **environment},
+            env={
+                **os.environ,
+                "PATH": path,
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                # Work in the background is not asked for here; its processes would import all of MLflow.
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                **environment,
+            },
         )
     try:
         _wait(host, port, server, folder / "log")

@@ -379,8 +379,8 @@ def looks_wait_for_each_other_and_are_not_cancelled(files: Files) -> Iterator[st
     if found.get("cancel-in-progress") is not False or "inputs.contract" not in found.get("group", ""):
         yield "they run at once, or end each other"
     # A check of the heartbeat in the same group would wait for a look that hangs, and take the place of one that waits.
-    if "inputs.max-heartbeat-age > 0 && 'heartbeat' || 'look'" not in found.get("group", ""):
-        yield "the heartbeat waits for the look"
+    if "inputs.max-heartbeat-age > 0 && 'heartbeat' || 'run'" not in found.get("group", ""):
+        yield "the heartbeat waits for the run"
 
 
 @rule
@@ -506,7 +506,7 @@ def a_published_image_is_verified_before_it_runs(files: Files) -> Iterator[str]:
 
 @rule
 def what_is_attested_is_the_record_that_was_judged_again(files: Files) -> Iterator[str]:
-    from weighin.cli.verify import PREDICATE
+    from weighin.cli.steps import PREDICATE
     from weighin.record.attestation import RECORD
 
     done = load(files["attest.yml"])["jobs"]["attest"]["steps"]

@@ -14,7 +14,7 @@ from weighin.cli import parser
 from weighin.monitor.result import EXIT_CODES
 
 CALLERS = FOLDER.parents[1] / "examples/caller"
-STEP = workflow_step.named("monitor.yml", "look")
+STEP = workflow_step.named("monitor.yml", "monitor")
 URI = {"MLFLOW_TRACKING_URI": "https://mlflow.example.org"}
 
 

@@ -45,7 +45,7 @@ def summary(value: Mapping[str, Any] | None, said: str, code: int) -> str:
     lines += [f"- alarm open: {text(name)}" for name in opened[:SHOWN]]
     rest = [c for c in value["checks"] if c["status"] != "passed" and c["check"] not in opened]
     lines += [f"- {text(c['status'])}: {text(c['check'])}: {text(c['reason'], 400)}" for c in rest[:SHOWN]]
-    lines += [f"- {text(e['kind'])}: {text(e['said'], 400)}" for e in value["events"][:SHOWN] if e["message"]]
+    lines += [f"- {text(e['kind'])}: {text(e['message'], 400)}" for e in value["events"][:SHOWN] if e["message"]]
     lines += [f"- {text(problem, 400)}" for problem in value["problems"][:SHOWN]]
     left = sum(max(0, len(part) - SHOWN) for part in (opened, rest, value["events"], value["problems"]))
     lines += [f"- and {left} more, in monitor.html"] if left else []

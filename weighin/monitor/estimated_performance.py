@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from weighin.model.predict import Floats
+from weighin.stats.distributions import normal_cdf, normal_quantile, normal_sf
 from weighin.stats.intervals import Interval, Undefined
 from weighin.stats.metrics import CLIP, METRICS, MIN_RARER, table_value
 
@@ -54,23 +54,25 @@ def estimate(metric: str, predictions: Floats, threshold: float, level: float, s
     mean, error = float(found.mean()), float(found.std(ddof=1))
     if not np.isfinite(error):
         raise Undefined(f"no estimate: {metric} does not exist for some of the labels that are possible")
-    reach = error * float(stats.norm.ppf(level))
+    reach = error * normal_quantile(level)
     most = np.inf if metric == "log_loss" else 1.0
 
     def p(limit: float, upper: bool) -> float:
         z = (mean - limit) / max(error, 1e-300)
-        return float(stats.norm.sf(z) if upper else stats.norm.cdf(z))
+        return float(normal_sf(z) if upper else normal_cdf(z))
 
     return Interval(mean, max(0.0, mean - reach), min(most, mean + reach), level, n, error, METHOD, (p,))
 
 
 def _drawn(metric: str, predictions: Floats, decided: NDArray[np.bool_], draws: np.random.Generator) -> Floats:
     """(DRAWS,) values of the metric. Each is a function of sums over the rows whose label is 1."""
+    from scipy.stats import rankdata  # it takes a second, and most processes need no ranks
+
     n = len(predictions)
     p = np.clip(predictions, CLIP, 1 - CLIP)
     none = np.zeros(n)
     of_one, of_zero = {
-        "roc_auc": (stats.rankdata(predictions), none),
+        "roc_auc": (rankdata(predictions), none),
         "log_loss": (-np.log(p), -np.log1p(-p)),
         "brier": (np.square(1 - predictions), np.square(predictions)),
     }.get(metric, (decided.astype(np.float64), none))

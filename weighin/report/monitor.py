@@ -132,7 +132,7 @@ def _card(
         elif lines[-1].moments.size == 0 or lines[-1].moments[-1] < int(now):
             lines[-1] = _longer(lines[-1], now, values)
     marks = [
-        Mark(e["kind"], datetime.fromisoformat(e["created"]).timestamp(), _said(e))
+        Mark(e["kind"], datetime.fromisoformat(e["created"]).timestamp(), _message(e))
         for e in reversed(events)
         if e["created"] and (view.check in e["checks"] or e["kind"] == "rollback")
     ]
@@ -220,7 +220,7 @@ def _level(checks: Sequence[Mapping[str, Any]]) -> str:
     return f"{min(levels):.2%}" if levels else ""
 
 
-def _said(event: Mapping[str, Any]) -> str:
+def _message(event: Mapping[str, Any]) -> str:
     return f"{KINDS.get(event['kind'], event['kind'])}, {_minute(event['created'])}: {event['message']}"[:400]
 
 

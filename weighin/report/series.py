@@ -226,7 +226,7 @@ def _marks(marks: Sequence[Mark], frame: Frame) -> Markup:
         x = frame.x(found[-1].moment)
         message = found[-1].message if len(found) == 1 else f"{len(found)} here, the last: {found[-1].message}"
         drawn += Markup(
-            '<g class="mark {kind}"><title>{said}</title><line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{end}"/>'
+            '<g class="mark {kind}"><title>{message}</title><line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{end}"/>'
             '<text text-anchor="middle" x="{x:.1f}" y="{above}">{sign}</text></g>'
         ).format(kind=kind, message=message, x=x, top=TOP, end=TOP + HEIGHT, above=TOP - 4, sign=MARKS[kind])
     return drawn

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from weighin.stats.intervals import MIN_GROUPS, Codes, Floats, Interval, Undefined, from_influence
 
@@ -166,6 +165,8 @@ def _resampled(ours: Floats, theirs: Floats) -> Floats:
 
 def _spearman(one: Floats, other: Floats) -> Floats:
     """(draws,) rank correlation of each pair of rows, ties by midranks; NaN where a row is constant."""
+    from scipy.stats import rankdata  # it takes a second, and most processes need no ranks
+
     a, b = (rankdata(v, axis=1) - (v.shape[1] + 1) / 2 for v in (one, other))
     with np.errstate(invalid="ignore", divide="ignore"):
         found = (a * b).sum(axis=1) / np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))

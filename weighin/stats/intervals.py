@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from weighin.stats.distributions import (
+    beta_quantile,
+    binomial_cdf,
+    binomial_quantile,
+    binomial_sf,
+    normal_quantile,
+    t_cdf,
+    t_quantile,
+    t_sf,
+)
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -91,16 +101,14 @@ def from_influence(estimate: float, influence: Floats, group: Codes | None, leve
     fourth = float(np.square(square).sum())
     spread = fourth - variation**2 / units
     df = units - 1.0 if spread <= 0 else max(1.0, min(units - 1.0, 2 * variation**2 / spread))
-    quantile = float(stats.t.ppf(level, df))
+    quantile = t_quantile(level, df)
     # Σu³/(Σu²)^1.5 is the skewness of the mean; 2z²+1 is the expansion's polynomial at the bound.
-    shift = (
-        float((square * sums).sum()) / variation**1.5 / 6 * ATTENUATION * (2 * float(stats.norm.ppf(level)) ** 2 + 1)
-    )
+    shift = float((square * sums).sum()) / variation**1.5 / 6 * ATTENUATION * (2 * normal_quantile(level) ** 2 + 1)
     below, above = max(0.0, -shift), max(0.0, shift)
 
     def p(limit: float, upper: bool) -> float:
         t = (estimate - limit) / error
-        return float(stats.t.sf(t - below, df) if upper else stats.t.cdf(t + above, df))
+        return float(t_sf(t - below, df) if upper else t_cdf(t + above, df))
 
     low, high = estimate - error * (quantile + below), estimate + error * (quantile + above)
     return Interval(estimate, low, high, level, units, error, method, (p,))
@@ -145,14 +153,14 @@ def clopper_pearson(successes: int, trials: int, level: float) -> Interval:
     """
     if trials <= 0:
         raise Undefined("no trials")
-    low = 0.0 if successes == 0 else float(stats.beta.ppf(1 - level, successes, trials - successes + 1))
-    high = 1.0 if successes == trials else float(stats.beta.ppf(level, successes + 1, trials - successes))
+    low = 0.0 if successes == 0 else beta_quantile(1 - level, successes, trials - successes + 1)
+    high = 1.0 if successes == trials else beta_quantile(level, successes + 1, trials - successes)
     share = successes / trials
 
     def p(limit: float, upper: bool) -> float:
         if upper:
-            return float(stats.binom.sf(successes - 1, trials, limit))
-        return float(stats.binom.cdf(successes, trials, limit))
+            return binomial_sf(successes - 1, trials, limit)
+        return binomial_cdf(successes, trials, limit)
 
     error = math.sqrt(share * (1 - share) / trials)
     return Interval(share, low, high, level, trials, error, "Clopper-Pearson", (p,))
@@ -182,7 +190,7 @@ def median(values: Floats, level: float) -> Interval:
     ordered = np.sort(values)
     n = len(ordered)
     # The k-th smallest lies above the median with probability P(Binomial(n, 1/2) < k).
-    k = int(stats.binom.ppf(1 - level, n, 0.5))
+    k = binomial_quantile(1 - level, n, 0.5)
     if n == 0 or k < 1:
         raise Undefined(f"{n} rows are too few for an interval of a median")
     middle = float(np.median(ordered))
@@ -190,8 +198,8 @@ def median(values: Floats, level: float) -> Interval:
 
     def p(limit: float, upper: bool) -> float:
         if upper:
-            return float(stats.binom.cdf(int((ordered <= limit).sum()), n, 0.5))
-        return float(stats.binom.cdf(int((ordered >= limit).sum()), n, 0.5))
+            return float(binomial_cdf(int((ordered <= limit).sum()), n, 0.5))
+        return float(binomial_cdf(int((ordered >= limit).sum()), n, 0.5))
 
-    error = (high - low) / (2 * float(stats.norm.ppf(level)))
+    error = (high - low) / (2 * normal_quantile(level))
     return Interval(middle, low, high, level, n, error, "order statistics", (p,))

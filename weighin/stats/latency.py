@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from weighin.stats.distributions import chi2_sf, normal_quantile, t_quantile
 from weighin.stats.intervals import (
     MIN_GROUPS,
     Codes,
@@ -149,7 +149,7 @@ def quantile(latency: Floats, p: float, moments: Moments, level: float) -> Inter
         return (found.p_below(p) if upper else found.p_above(p)) or 0.0
 
     bounds = min(low, estimate), max(high, estimate)
-    error = (min(bounds[1], float(times[-1])) - bounds[0]) / (2 * float(stats.norm.ppf(level)))
+    error = (min(bounds[1], float(times[-1])) - bounds[0]) / (2 * normal_quantile(level))
     return Interval(estimate, *bounds, level, at.n, error, at.method, (test,) if at.tests else ())
 
 
@@ -219,10 +219,10 @@ def _between(success: NDArray[np.bool_], moments: Moments, codes: Codes, level: 
     weights = 1 / errors
     middle = float(weights @ means / weights.sum())
     q = float(weights @ np.square(means - middle))
-    if stats.chi2.sf(q, starts - 1) >= DIFFERENT:
+    if chi2_sf(q, starts - 1) >= DIFFERENT:
         return 0.0
     between = max(0.0, float(means.var(ddof=1)) - float(errors.mean()))
-    return float(stats.t.ppf(level, starts - 1)) * math.sqrt(between / starts)
+    return t_quantile(level, starts - 1) * math.sqrt(between / starts)
 
 
 def _first(times: Floats, holds: Callable[[float], bool]) -> float:

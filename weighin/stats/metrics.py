@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from weighin.stats.intervals import Floats, Undefined
 
@@ -109,6 +108,8 @@ def _area(truth: Bools, score: Floats, rows: Scored) -> Influence:
     _ranks(score)
     w = rows.share
     if rows.weight is None:
+        from scipy.stats import rankdata  # it takes a second, and most processes need no ranks
+
         positives, negatives = int(truth.sum()), int((~truth).sum())
         ranks = rankdata(score)
         within = np.empty_like(ranks)

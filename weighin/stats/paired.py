@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize
 
+from weighin.stats.distributions import normal_cdf, normal_quantile, normal_sf
 from weighin.stats.intervals import Floats, Interval, Undefined
 
 DRAWS = 20_000
@@ -43,7 +44,7 @@ def tango(gained: int, lost: int, n: int, level: float) -> Interval:
             return 0.0 if distance == 0 else math.copysign(math.inf, distance)
         return distance / math.sqrt(variance)
 
-    z = float(stats.norm.ppf(level))
+    z = normal_quantile(level)
     estimate = (gained - lost) / n
     edge = 1 - 1e-12
 
@@ -56,7 +57,7 @@ def tango(gained: int, lost: int, n: int, level: float) -> Interval:
     def p(limit: float, upper: bool) -> float:
         if not -1 < limit < 1:
             return float((limit < estimate) != upper)
-        return float(stats.norm.sf(score(limit)) if upper else stats.norm.cdf(score(limit)))
+        return float(normal_sf(score(limit)) if upper else normal_cdf(score(limit)))
 
     error = math.sqrt(max(0.0, (gained + lost) / n - estimate**2) / n)
     return Interval(estimate, low, high, level, n, error, "Tango's score interval", (p,))

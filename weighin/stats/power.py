@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
 
+from weighin.stats.distributions import normal_cdf, normal_quantile, t_quantile
 from weighin.stats.intervals import Codes, Floats
 
 DRAWS = 20_000
@@ -50,15 +51,15 @@ def power(planned: list[Planned], group: Codes | None) -> tuple[list[Power], Pow
     sums = [p.influence if group is None else np.bincount(group, weights=p.influence) for p in planned]
     units = len(sums[0])
     errors = np.array([math.sqrt(units / (units - 1) * float(np.square(s).sum())) for s in sums])
-    quantiles = np.array([float(stats.t.ppf(p.level, units - 1)) for p in planned])
+    quantiles = np.array([t_quantile(p.level, units - 1) for p in planned])
     distances = np.array([p.distance for p in planned])
     single = []
     for p, error, quantile in zip(planned, errors, quantiles, strict=True):
         if error == 0:
             single.append(Power(p.check, float(p.distance >= 0), units if p.distance >= 0 else None))
             continue
-        reach = float(stats.norm.cdf(p.distance / error - quantile))
-        more = (quantile + float(stats.norm.ppf(WANTED))) * error / p.distance if p.distance > 0 else math.inf
+        reach = normal_cdf(p.distance / error - quantile)
+        more = (quantile + normal_quantile(WANTED)) * error / p.distance if p.distance > 0 else math.inf
         single.append(Power(p.check, reach, _units(units, more**2)))
     with np.errstate(invalid="ignore", divide="ignore"):
         matrix = np.array([s / e if e > 0 else np.zeros(units) for s, e in zip(sums, errors, strict=True)])

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
 
+from weighin.stats.distributions import t_cdf, t_quantile, t_sf
 from weighin.stats.intervals import MIN_GROUPS, Codes, Floats, Interval, Undefined
 from weighin.stats.metrics import Scored
 
@@ -47,7 +47,7 @@ def bootstrap(
     if other is None and not np.any(values != estimate):
         raise Undefined("the metric is the same for every resampled set: no interval exists")
     error = float(values.std(ddof=1)) * math.sqrt(units / (units - 1))
-    half = float(stats.t.ppf(level, units - 1)) * error
+    half = t_quantile(level, units - 1) * error
     low, high = (float(v) for v in np.quantile(values, [1 - level, level]))
 
     def by_draws(limit: float, upper: bool) -> float:
@@ -58,7 +58,7 @@ def bootstrap(
         if error == 0:
             return float((estimate > limit) != upper)
         t = (estimate - limit) / error
-        return float(stats.t.sf(t, units - 1) if upper else stats.t.cdf(t, units - 1))
+        return float(t_sf(t, units - 1) if upper else t_cdf(t, units - 1))
 
     bounds = min(low, estimate - half), max(high, estimate + half)
     return Interval(estimate, *bounds, level, units, error, f"bootstrap, {DRAWS:,} draws", (by_draws, by_t))

@@ -87,7 +87,7 @@ def main() -> int:
         with mlflow.start_run(tags={"role": role}):
             if role == "challenger" and fault == "late":
                 folder = Path("/tmp")
-                mlflow.sklearn.save_model(model, folder / "honest")
+                mlflow.sklearn.save_model(model, folder / "honest", pip_requirements=common["pip_requirements"])
                 (folder / "late.py").write_text(LATE)
                 info = mlflow.pyfunc.log_model(
                     python_model=str(folder / "late.py"), artifacts={"honest": str(folder / "honest")}, **common
