@@ -24,10 +24,10 @@ KINDS = {
     "rollback": "rolled back",
     "verified": "verified",
     "needs_human": "people have to decide",
-    "retrain_requesting": "asking for a training",
-    "retrain_requested": "asked for a training",
-    "notifying": "telling people",
-    "notified": "told people",
+    "retrain_requesting": "a training is being requested",
+    "retrain_requested": "a training was requested",
+    "notifying": "people are being notified",
+    "notified": "people were notified",
 }
 ACTIONS = {
     "nothing": "nothing is done",
@@ -91,7 +91,7 @@ def _sentence(document: Mapping[str, Any], cards: Sequence[Card]) -> str:
     match document["state"]:
         case "ok":
             return "The check keeps its limit." if len(cards) == 1 else f"All {count} keep their limits."
-        case "alarm":
+        case "alert":
             if not document["alarms"]:
                 return " ".join(_sentences(document["events"]))
             first, *others = document["alarms"]
