@@ -10,14 +10,17 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from weighin.errors import ContractError, RegistryError, without_password
 from weighin.model.subject import ModelVersion, artifact_digest
 from weighin.registry.location import artifact_location, tracking_uri
 
-PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts at a busy store
+BUSY_STORE: Mapping[str, Any] = {"attempts": 6, "timeout": None, "wait_initial": 0.2, "wait_max": 4.0}
+"""How often, and after how many seconds, a store that is busy is asked again; see `stamina.retry_context`."""
+T = TypeVar("T")
 REMEDIES = {
     "UNAUTHENTICATED": "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
     "PERMISSION_DENIED": "This user needs another permission: docs/access.md says which.",
@@ -56,42 +59,40 @@ class Registry:
 
     def __init__(self, uri: str | None = None) -> None:
         self.uri = uri or tracking_uri()
-        import mlflow
         from mlflow import MlflowClient
 
-        # The artifact download reads the process-wide address, the client would not be enough.
-        mlflow.set_tracking_uri(self.uri)
-        self._client = self._call(lambda: MlflowClient(tracking_uri=self.uri))
+        # Its own addresses, and not those of the process: several registries may be used side by side.
+        self._client = self._call(lambda: MlflowClient(tracking_uri=self.uri, registry_uri=self.uri))
 
-    def _call(self, what: Any) -> Any:
-        """Errors: `RegistryError`, without a password; what a SQLite file was too busy for is tried again before."""
+    def _call(self, what: Callable[[], T]) -> T:
+        """Return what a call to MLflow returns; one that a SQLite file was too busy for is tried again.
+
+        Errors: `RegistryError`, without a password.
+        """
         from mlflow.exceptions import MlflowException
         from requests.exceptions import RequestException
         from sqlalchemy.exc import SQLAlchemyError
 
-        for pause in (*PAUSES, None):
-            try:
-                return what()
-            except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-                # SQLite says so before it commits anything.
-                if pause is None or LOCKED not in str(error):
-                    raise self._said(error) from _shown(error)
-            time.sleep(pause)
-        raise AssertionError("the last attempt returns or raises")
+        def locked(error: Exception) -> bool:
+            # SQLite says so before it commits anything.
+            known = isinstance(error, (MlflowException, RequestException, SQLAlchemyError, OSError))
+            return known and LOCKED in str(error)
 
-    def _set(self, what: Any) -> None:
+        try:
+            return _again(what, locked)
+        except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+            raise self._said(error) from _shown(error)
+
+    def _set(self, what: Callable[[], object]) -> None:
         """`_call` for what sets a value: where another set it first at the same moment, it is set again.
 
         MLflow looks whether it is there, and then inserts it; of two the second is refused by the database.
         """
-        for pause in (*PAUSES[:3], None):
-            try:
-                self._call(what)
-                return
-            except RegistryError as error:
-                if pause is None or "unique constraint" not in error.fact.lower():
-                    raise
-                time.sleep(pause)
+
+        def set_first_by_another(error: Exception) -> bool:
+            return isinstance(error, RegistryError) and "unique constraint" in error.fact.lower()
+
+        _again(lambda: self._call(what), set_first_by_another)
 
     def _said(self, error: Exception) -> RegistryError:
         lines = str(error).splitlines() or [type(error).__name__]
@@ -132,15 +133,19 @@ class Registry:
         return artifact_digest(scratch)
 
     def _download(self, name: str, version: str, destination: Path) -> None:
-        from mlflow.artifacts import download_artifacts
-
         if destination.exists():
             shutil.rmtree(destination)
         destination.mkdir(parents=True)
         uri = self._call(lambda: self._client.get_model_version_download_uri(name, version))
-        self._call(lambda: download_artifacts(artifact_uri=uri, dst_path=str(destination), tracking_uri=self.uri))
+        self._call(lambda: self._download_all(uri, destination))
         if not (destination / "MLmodel").is_file():
             _unnest(destination)
+
+    def _download_all(self, uri: str, destination: Path) -> None:
+        from mlflow.artifacts import download_artifacts
+
+        place = str(destination)
+        download_artifacts(artifact_uri=uri, dst_path=place, tracking_uri=self.uri, registry_uri=self.uri)
 
     def move_alias(self, name: str, alias: str, version: str) -> None:
         """Let an alias name a version. MLflow's call is an unconditional upsert: compare before."""
@@ -153,17 +158,17 @@ class Registry:
     def tag(self, name: str, version: str, tags: dict[str, str]) -> None:
         """Set tags on a version."""
         for key, value in tags.items():
-            self._set(lambda key=key, value=value: self._client.set_model_version_tag(name, version, key, value))
+            self._set(partial(self._client.set_model_version_tag, name, version, key, value))
 
     def untag(self, name: str, version: str, tags: Iterable[str]) -> None:
         """Delete tags of a version."""
         for key in tags:
-            self._call(lambda key=key: self._client.delete_model_version_tag(name, version, key))
+            self._call(partial(self._client.delete_model_version_tag, name, version, key))
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags on the run of a version."""
         for key, value in tags.items():
-            self._set(lambda key=key, value=value: self._client.set_tag(run_id, key, value))
+            self._set(partial(self._client.set_tag, run_id, key, value))
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Log numbers to the run of a version."""
@@ -179,11 +184,8 @@ class Registry:
         token = None
         while True:
             query = f"name = '{quoted(name)}'"
-            page = self._call(
-                lambda query=query, token=token: self._client.search_model_versions(
-                    query, 200, order_by=["version_number ASC"], page_token=token
-                )
-            )
+            order = ["version_number ASC"]
+            page = self._call(partial(self._client.search_model_versions, query, 200, order_by=order, page_token=token))
             found += page
             token = page.token
             if not token:
@@ -213,16 +215,18 @@ class Registry:
         description  Markdown for the registry's own pages
         Errors: `RegistryError`.
         """
-        for pause in (*PAUSES, None):
+
+        def add() -> None:
             try:
                 self.add_entry(name, run_id, tags, description)
-                return
-            except RegistryError as error:
-                if there():
-                    return
-                if pause is None or not any(words in error.fact for words in BUSY):
+            except RegistryError:
+                if not there():
                     raise
-                time.sleep(pause)
+
+        def busy(error: Exception) -> bool:
+            return isinstance(error, RegistryError) and any(words in error.fact for words in BUSY)
+
+        _again(add, busy)
 
     def log_run(self, experiment: str, location: str | None, folder: Path, tags: dict[str, str]) -> str:
         """A finished run that holds the files of a folder; returns its id."""
@@ -271,7 +275,7 @@ class Registry:
 
         every = [Metric(metric_name(n), v, int(moment * 1000), step) for n, v in metrics.items()]
         for start in range(0, len(every), 500):
-            self._set(lambda start=start: self._client.log_batch(run_id, metrics=every[start : start + 500]))
+            self._set(partial(self._client.log_batch, run_id, metrics=every[start : start + 500]))
 
     def points(self, run_id: str, metric: str) -> list[tuple[float, float]]:
         """The points of one series, (seconds since 1970, value), the oldest first."""
@@ -324,6 +328,16 @@ class Registry:
     def fetch(self, run_id: str, name: str, folder: Path) -> Path:
         """One file of a run, copied into `folder`."""
         return Path(self._call(lambda: self._client.download_artifacts(run_id, name, str(folder))))
+
+
+def _again(what: Callable[[], T], when: Callable[[Exception], bool]) -> T:
+    """Return what a call returns; after an error that `when` accepts it is made again, as BUSY_STORE says."""
+    import stamina
+
+    for attempt in stamina.retry_context(on=when, **BUSY_STORE):
+        with attempt:
+            return what()
+    raise AssertionError("the last attempt returns or raises")
 
 
 def metric_name(name: str) -> str:
