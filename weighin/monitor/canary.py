@@ -38,6 +38,7 @@ from weighin.model.predict import COLUMN
 from weighin.monitor.alarm import alarm, window_alpha
 from weighin.outcome import Direction, Limit, Measurement, Outcome, Status, Unmeasured, decide
 from weighin.prediction_log.reader import Found, Log
+from weighin.prediction_log.tables import FAILED
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Interval, Undefined, clopper_pearson, difference_of_shares
 from weighin.stats.latency import Moments, quantile, ratio
@@ -365,12 +366,12 @@ class _Seen:
 
 
 def _errors(rows: pa.Table) -> int:
-    return int(pc.sum(pc.greater_equal(rows["status"], 400)).as_py() or 0)
+    return int(pc.sum(pc.greater_equal(rows["status"], FAILED)).as_py() or 0)
 
 
 def _latency(rows: pa.Table, q: float, level: float) -> Interval:
-    """A quantile in latency_ms, over blocks of requests; a request without an answer is slower than any."""
-    answered = pc.fill_null(pc.less(rows["status"], 400), False).to_numpy()
+    """A quantile in milliseconds, over blocks of requests; a request that failed is slower than any."""
+    answered = pc.fill_null(pc.less(rows["status"], FAILED), False).to_numpy()
     took = np.where(answered, rows["latency_ms"].to_numpy(), np.inf)
     if np.isnan(took).any():
         raise Undefined("the log does not say how long some requests took")

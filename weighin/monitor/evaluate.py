@@ -29,6 +29,7 @@ from weighin.monitor.alarm import Alarm, alarm
 from weighin.monitor.estimated_performance import estimate
 from weighin.monitor.rules import Watched, columns_of, threshold, watched
 from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
+from weighin.prediction_log.tables import FAILED
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Interval, Undefined, clopper_pearson
 from weighin.stats.metrics import METRICS, Scored
@@ -248,7 +249,7 @@ class Seen:
         level = 1 - item.limit.alpha
         if item.kind == "errors":
             status = self._requests(STATUS)[STATUS]
-            failed = int(pc.sum(pc.greater_equal(status, 400)).as_py() or 0)
+            failed = int(pc.sum(pc.greater_equal(status, FAILED)).as_py() or 0)
             return clopper_pearson(failed, len(status), level), "share", {}
         if item.kind == "latency":
             took = self._requests(MILLISECONDS)[MILLISECONDS]

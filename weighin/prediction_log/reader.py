@@ -21,7 +21,7 @@ from weighin.contract.reading import ContractFile
 from weighin.contract.sources import Span
 from weighin.errors import NotEvaluated
 from weighin.prediction_log.stores import Part, Store, store_for
-from weighin.prediction_log.tables import KEY, LogTables
+from weighin.prediction_log.tables import FAILED, KEY, LogTables
 
 AHEAD = timedelta(minutes=5)
 """So far clocks of servers may differ; rows that lie further ahead are left out."""
@@ -180,8 +180,8 @@ class Log:
             found = rows.aggregate(
                 rows=rows.count(),
                 requests=first.sum(),
-                errors=(first & (status >= 500)).sum(),
-                refused=(first & (status >= 400) & (status < 500)).sum(),
+                errors=(first & (status >= FAILED)).sum(),
+                refused=(first & (status >= 400) & (status < FAILED)).sum(),
             ).to_pyarrow()
         return Counted(*(int(found[c][0].as_py() or 0) for c in ("rows", "requests", "errors", "refused")))
 

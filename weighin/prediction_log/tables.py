@@ -30,6 +30,8 @@ COLUMN_BYTES = 63
 """Longer names PostgreSQL cuts without a word."""
 KEY = ("request", "row", "role")
 """What is one answer; the first row with a key counts."""
+FAILED = 500
+"""From this HTTP status on a request counts as an error: the model or the server failed. 400 to 499 is the client's."""
 REQUEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 """The form of a request's id."""
 _ABOUT = (

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 from weighin.errors import WeighinError
 from weighin.model.subject import artifact_digest
@@ -17,6 +19,7 @@ from weighin.prediction_log.tables import LogTables
 from weighin.prediction_log.writer import LogWriter
 from weighin.serving.identity import App, Identity
 from weighin.serving.logged import Logged
+from weighin.untrusted.redact import cause
 
 MODEL = "WEIGHIN_SERVE_MODEL"
 """Environment variable: the folder of the model's files."""
@@ -36,11 +39,42 @@ def app() -> App:
     # A model that brings modules of its own would have their bytecode written among its files.
     sys.dont_write_bytecode = True
     digest = artifact_digest(folder)
-    application: App = init(load_model_with_mlflow_config(str(folder)))
+    application: App = init(reported(load_model_with_mlflow_config(str(folder))))
     if artifact_digest(folder) != digest:
         raise RuntimeError(f"the files in {folder} changed while they were loaded")
     version = os.environ.get(VERSION, "")
     return _logged(Identity(application, digest, version), digest, version)
+
+
+def reported(model: Any) -> Any:
+    """Let a pyfunc model's own errors be answered with 500; returns the model.
+
+    MLflow's scoring server answers 400 both where a request does not fit the signature and where the model raises. What
+    does not fit is refused with an `MlflowException`, before the model is called; every other error is the model's.
+    The answer says the type of the error, and nothing of the data that its text may hold.
+    """
+    from mlflow.exceptions import INTERNAL_ERROR, MlflowException
+
+    class ModelFailed(MlflowException):
+        """An error whose message stays as it is: the scoring server would put the request's data before it."""
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name != "message" or "message" not in self.__dict__:
+                super().__setattr__(name, value)
+
+    own = model.predict
+
+    @wraps(own)
+    def predict(*given: Any, **named: Any) -> Any:
+        try:
+            return own(*given, **named)
+        except MlflowException:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a model raises
+            raise ModelFailed(f"the model failed ({cause(error)})", error_code=INTERNAL_ERROR) from None
+
+    model.predict = predict
+    return model
 
 
 def _logged(application: App, digest: str, version: str) -> App:
