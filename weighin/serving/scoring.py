@@ -55,7 +55,7 @@ def reported(model: Any) -> Any:
     """
     from mlflow.exceptions import INTERNAL_ERROR, MlflowException
 
-    class ModelFailed(MlflowException):
+    class ModelFailed(MlflowException):  # type: ignore[misc]
         """An error whose message stays as it is: the scoring server would put the request's data before it."""
 
         def __setattr__(self, name: str, value: object) -> None:
