@@ -50,6 +50,7 @@ lint: $(DEV_STAMP) ## formatter, linter, types, spelling
 	$(if $(CI),$(BIN)/mypy,$(BIN)/dmypy run --timeout 3600)
 	$(BIN)/codespell
 	$(BIN)/python scripts/banned_words.py
+	$(BIN)/proselint check --config .proselintrc.json README.md CONTRIBUTING.md SECURITY.md docs/*.md
 
 lock: $(DEV_STAMP) ## compile requirements.txt and requirements-dev.txt from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
