@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -82,6 +83,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     if GUARD.broken and report.passed:
         report.outcome, report.longrepr = "failed", "; ".join(GUARD.broken)
     return report
+
+
+def pytest_sessionfinish() -> None:
+    """Leave what is in memory to the end of the process: pytest would walk through all of it five times."""
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
