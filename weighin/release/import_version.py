@@ -8,7 +8,7 @@ here has to be validated here.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,9 +83,7 @@ def import_version(
         if not version:
             version = _copy(champions, source, wanted, digest, home / "model", found.digest)
         champions.registry.move_alias(champions.model, contract_file.contract.model.aliases.challenger, version)
-        for name, content in files.items():
-            (home / "kept" / name).parent.mkdir(parents=True, exist_ok=True)
-            (home / "kept" / name).write_bytes(content)
+        _write(home / "kept", files)
         if head is None and before:
             head = champions.adopt(before, champions.registry.digest(champions.model, before, home / "champion"))
         planned = replace(
@@ -98,6 +96,12 @@ def import_version(
         champions.registry.tag(champions.model, version, {"validation_status": "passed", RECORD: found.digest})
         champions.sync_aliases(entry)
         return Imported(champions.model, version, before, found.digest, entry)
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
 
 
 def _evidence_of(

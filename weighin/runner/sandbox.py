@@ -99,8 +99,7 @@ def run(
     """
     with container(kind) as name:
         arguments = ["run", "--detach", *sandbox.arguments(name), *command]
-        started = docker(*arguments)
-        if started.returncode:
+        if (started := docker(*arguments)).returncode:
             return f"the container did not start: {tool_line(started.stderr)}"
         deadline = time.monotonic() + seconds
         while (state := state_of(name)) and state["Running"]:
@@ -121,8 +120,7 @@ def run(
         sys.stderr.write(shown(logs.stdout + logs.stderr) if kind == "judge" else "")
         if state["OOMKilled"]:
             return f"the {kind} container needed more than its {sandbox.memory_mb} MB of memory"
-        code = state["ExitCode"]
-        printed = logs.stdout + logs.stderr
+        code, printed = state["ExitCode"], logs.stdout + logs.stderr
         said = tool_line(printed) if tool else last_line(printed, columns)
         return f"the {kind} container ended with code {code}: {said}" if code else ""
 

@@ -102,23 +102,8 @@ class Logged:
                 await send(message)
 
         def enqueue() -> None:
-            headers = scope.get("headers", [])
-            encoded = any(name == b"content-encoding" for name, _ in headers)
-            kind = next((value for name, value in headers if name == b"content-type"), b"")
-            exchange = Exchange(
-                at=at,
-                request=request,
-                served=self._served,
-                status=status,
-                latency_ms=1000 * (time.perf_counter() - began),
-                request_body=request_body.whole(),
-                content_type=kind.decode("latin-1"),
-                response_body=response_body.whole(),
-                whole=plain and not encoded and not request_body.over and not response_body.over,
-                features=self._features,
-                predictions=self._predictions,
-            )
-            self._writer.enqueue(exchange)
+            took, bodies = 1000 * (time.perf_counter() - began), (request_body, response_body)
+            self._writer.enqueue(self._exchange(scope, at, request, status, took, bodies, plain=plain))
 
         try:
             await self._app(scope, receive_logged, send_logged)
@@ -127,6 +112,36 @@ class Logged:
                 # It raised, was cut off, or never answered.
                 status = status if status >= 400 else 500
                 enqueue()
+
+    def _exchange(
+        self,
+        scope: Message,
+        at: float,
+        request: str,
+        status: int,
+        latency_ms: float,
+        bodies: tuple[_Body, _Body],
+        *,
+        plain: bool,
+    ) -> Exchange:
+        """Return what is logged of a request and its answer. `plain`: the answer's body has no encoding."""
+        headers = scope.get("headers", [])
+        encoded = any(name == b"content-encoding" for name, _ in headers)
+        kind = next((value for name, value in headers if name == b"content-type"), b"")
+        asked, answer = bodies
+        return Exchange(
+            at=at,
+            request=request,
+            served=self._served,
+            status=status,
+            latency_ms=latency_ms,
+            request_body=asked.whole(),
+            content_type=kind.decode("latin-1"),
+            response_body=answer.whole(),
+            whole=plain and not encoded and not asked.over and not answer.over,
+            features=self._features,
+            predictions=self._predictions,
+        )
 
 
 class _Body:
