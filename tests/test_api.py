@@ -15,6 +15,7 @@ from support.evidence_files import ROOT, Case
 from support.registry_versions import NAME, SAYS, make
 from weighin.canonical import write_json
 from weighin.contract import read_contract
+from weighin.data.profile import Profile
 from weighin.model.subject import Subject
 from weighin.record.signature import KEY, make_key
 from weighin.record.suite import Binding
@@ -51,7 +52,10 @@ def test_the_documented_functions_do_what_the_page_says(
     Path("policy.rego").write_text(POLICY)
     case = Case(Path("reports"), read_contract(Path("model_contract.yaml")))
     models = [Registry(uri).resolve(f"models:/{NAME}/{v}", tmp_path / v) for v in ("1", "2")]
-    case.subject = Subject(models[1], models[0], case.file.digest, {}, True)
+    profile = Profile(1, None, "none", True, {}, {})
+    profile.write(Path(".weighin/work/profiles/reference.json"))
+    data = {"reference": {"profile": profile.digest}}
+    case.subject = Subject(models[1], models[0], case.file.digest, data, True)
     case.binding = Binding(case.file.digest, case.subject.digest, "", "1")
     case.subject.write(Path(".weighin/work/subject.json"))
     write_json(Path("reports/record.json"), case.write().record())

@@ -99,7 +99,7 @@ def test_a_sealed_release_closes_its_epoch_and_says_so_in_mlflow(digits: Path) -
     sealed = small_project.weighin(digits, "validate", "--sealed")
     assert sealed.returncode == 0, sealed.stderr[-3000:]
     assert record(digits)["sealed"] == {"epoch": "first", "use": 1, "holdout_uses": 2, "ledger_version": "1"}
-    assert "all 2 looks at the sealed holdout of epoch first together" in record(digits)["risk"]
+    assert "all 2 uses of the sealed holdout of epoch first together" in record(digits)["risk"]
     left = json.loads(small_project.weighin(digits, "holdout", "--json").stdout)
     assert (left["left"], left["closed"], left["taken"][0]["result"]) == (1, False, "reserved")
 

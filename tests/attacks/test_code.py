@@ -110,8 +110,9 @@ def modules_of_a_user(place: Path, wall: bool) -> Result:
 def policy_of_the_repository(place: Path, wall: bool) -> Result:
     """The repository's own `weighin/release/policy.py` allows what the policy denies."""
     repo = place / "repo"
-    (repo / "weighin").mkdir(parents=True)
-    (repo / "weighin/__init__.py").touch()
+    (repo / "weighin/release").mkdir(parents=True)
+    for package in ("weighin", "weighin/release"):
+        (repo / package / "__init__.py").touch()
     (repo / "weighin/release/policy.py").write_text('print(\'{"deny": [], "allow": true}\')')
     (repo / "policy.rego").write_text(
         'package weighin.release\nimport rego.v1\ndefault allow := false\ndeny contains "never"\n'

@@ -193,7 +193,8 @@ def champion_by_who_may_not_promote(place: Path, wall: bool) -> Result:
     forged = replace(head, before="3", after="2", parent=head.sum, actor="mallory", action="rollback", emergency=True)
     forged = replace(forged, record="", artifact=of.version(2).digest, owner="x", reason="y")
     number = champions.registry.add_entry(champions.ledger.name, head.run_id, {**forged.tags(), MIRRORED: "now"})
-    back = champions.planned("rollback", replace(forged, number=number), "2", "3", head.artifact, record=head.record)
+    back = champions.planned("rollback", replace(forged, number=number), "2", "3", head.artifact)
+    back = replace(back, record=head.record)
     champions.registry.add_entry(champions.ledger.name, head.run_id, {**back.tags(), MIRRORED: "now"})
     return told(of, wall, "weighin.record.history._tagged", lambda *_: [])
 

@@ -124,7 +124,7 @@ def test_every_page_is_read(there: Answers, tmp_path: Path) -> None:
     assert (found["runs"], found["looked_into"], len(found["suites"])) == (251, 2, 105)
     page = (tmp_path / "gate-statistics.md").read_text()
     assert "Only the newest 2 of 251 runs were looked into" in page
-    assert "and 85 more, in gate_statistics.json" in page
+    assert "and 85 more, in gate-statistics.json" in page
 
 
 def test_an_empty_week_says_so_and_is_no_pass(there: Answers, tmp_path: Path) -> None:

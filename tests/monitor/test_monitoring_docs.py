@@ -73,7 +73,7 @@ def cron(folder: Path, weighin: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("weighin", "mailed"),
     [
-        ('echo "calm: $MLFLOW_TRACKING_URI $*"', ""),
+        ('echo "ok: $MLFLOW_TRACKING_URI $*"', ""),
         ('echo "alarm: $MLFLOW_TRACKING_URI $1"; exit 1', "exit code 1 alarm: https://mlflow.example.org monitor\n"),
         ("echo undecided; exit 6", "exit code 6 undecided\n"),
         ("echo away >&2; exit 7", "exit code 7 away\n"),

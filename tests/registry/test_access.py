@@ -18,7 +18,7 @@ from support import quick_python
 from support.evidence_files import Case
 from support.forked import in_child
 from support.mlflow_server import ADMIN, Server, mlflow_server
-from support.promotion_trials import OK, Stock, Trial, warmed_up
+from support.promotion_trials import CALM, Stock, Trial, warmed_up
 from support.watched_model import Watched
 from weighin.canonical import write_json
 from weighin.contract import read_contract
@@ -260,7 +260,7 @@ def test_passwords_tokens_and_keys_turn_up_nowhere(server: Server, stock: Stock,
         said.append(f"{command} {ran.returncode} {ran.stdout}{ran.stderr}")
         return ran.returncode
 
-    back = ("rollback", "--owner", OK["owner"], "--reason", OK["reason"], "--to")
+    back = ("rollback", "--owner", CALM["owner"], "--reason", CALM["reason"], "--to")
     promote = ("promote", str(case.reports), "--work", str(tmp_path / "work"))
     resolve = ("step", "resolve", "--candidate", f"models:/{trial.name}/99", "--work", str(tmp_path / "resolved"))
     for given in refused:

@@ -175,15 +175,15 @@ def test_a_candidate_without_a_version_and_a_budget_of_nothing_are_refused(ledge
 def broken(ledger: HoldoutUses, words: str) -> None:
     """Nothing goes on with this ledger, and the error names what is wrong with it."""
     use = HoldoutUse("spring", 1, 3, candidate(1).digest, "1", "", "reserved", "1")
-    uses: list[Callable[[], Any]] = [
+    calls: list[Callable[[], Any]] = [
         ledger.all,
         lambda: ledger.closed("spring"),
         lambda: ledger.record(use, True),
         lambda: ledger.reserve("spring", 3, candidate(9), ROWS),
     ]
-    for use in uses:
+    for call in calls:
         with pytest.raises(RegistryError) as caught:
-            use()
+            call()
         assert words in str(caught.value)
 
 

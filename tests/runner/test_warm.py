@@ -15,7 +15,6 @@ from typing import Any
 import psutil
 import pytest
 
-from weighin.cli import commands
 from weighin.cli.warm import WarmProcess, warm_up
 from weighin.contract import read_contract
 from weighin.outcome import Status, gate
@@ -23,6 +22,7 @@ from weighin.record.decision import judge_evidence
 from weighin.record.suite import Binding
 from weighin.runner import forked, local
 from weighin.runner.warm import Forked, Warm, error_of, warm
+from weighin.verdict import validate
 from weighin.verdict.judge import run_suite
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -201,5 +201,5 @@ def test_an_error_of_one_step_ends_what_the_other_has_started(tmp_path: Path) ->
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        commands._two_at_a_time([short, long, lambda: pytest.fail("it was to be left out")])
+        validate._two_at_a_time([short, long, lambda: pytest.fail("it was to be left out")])
     assert time.monotonic() - began < 30
