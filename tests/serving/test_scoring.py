@@ -1,4 +1,4 @@
-"""Who is to blame for a request that was not answered: MLflow says 400 for both, our server does not."""
+"""A request that was not answered is the fault of the client or of the model: MLflow says 400 for both, our server does not."""
 
 from __future__ import annotations
 
