@@ -105,7 +105,7 @@ def test_a_sealed_release_closes_its_epoch_and_says_so_in_mlflow(digits: Path) -
 
     again = small_project.weighin(digits, "validate", "--sealed", "--out", "again", "--work", "again/work")
     assert again.returncode == 1
-    assert "has had its look" in again.stderr
+    assert "has had its use" in again.stderr
 
     promoted = small_project.weighin(digits, "promote")
     assert promoted.returncode == 0, promoted.stderr
