@@ -74,10 +74,9 @@ def test_the_last_hours_and_their_number(tables: LogTables, add: Add) -> None:
     cut = log.last_hours(14, NOW, 3)
     assert (requests(cut), cut.cut) == (["r21", "r20", "r0.5"], True)
     assert requests(log.last_hours(13.5, NOW, 100))[:2] == ["r800", "r600"]
-    counted = log.count(Span(NOW - timedelta(hours=1), NOW))
-    assert (counted.rows, counted.requests, counted.errors, counted.refused) == (5, 5, 1, 1)
-    assert log.count(Span(NOW - timedelta(minutes=30), NOW)).rows == 4
-    assert log.count(Span(NOW, NOW + timedelta(hours=1))).rows == 0
+    assert log.requests(Span(NOW - timedelta(hours=1), NOW)) == 5
+    assert log.requests(Span(NOW - timedelta(minutes=30), NOW)) == 4
+    assert log.requests(Span(NOW, NOW + timedelta(hours=1))) == 0
 
 
 def test_labels_are_joined_also_late_ones(tables: LogTables, add: Add, label) -> None:

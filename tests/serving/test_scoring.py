@@ -1,4 +1,4 @@
-"""A request that was not answered is the fault of the client or of the model: MLflow says 400 for both, our server does not."""
+"""Requests that were not answered are the fault of the client or of the model: MLflow says 400 for both, we do not."""
 
 from __future__ import annotations
 

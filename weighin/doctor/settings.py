@@ -16,7 +16,7 @@ from weighin.doctor.files import GATE, asks, release_branches
 from weighin.doctor.finding import Finding, cannot_tell, missing, ok
 from weighin.github.client import TOKENS, GitHub, Unanswered, quoted
 
-ADMINISTRATION, METADATA = "administration: read", "metadata: read"
+ADMINISTRATION = "administration: read"
 LONG_LIVED = re.compile(
     r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY)|AZURE_(CLIENT_SECRET|CREDENTIALS|STORAGE_KEY)|"
     r"(GOOGLE|GCP)_\w*(CREDENTIALS|KEY)"

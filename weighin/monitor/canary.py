@@ -170,8 +170,8 @@ class _Seen:
         self._asked = asked(spec)
         if until <= since:
             raise NotEvaluated("the step has only just begun", f"since {since.isoformat()}", "Look again later.")
-        self.requests = log.count(Span(since, until), version=version, role="canary").requests
-        others = log.count(Span(since, until)).requests
+        self.requests = log.requests(Span(since, until), version=version, role="canary")
+        others = log.requests(Span(since, until))
         self.traffic = self.requests + others
         if not self.requests or not others:
             role = "canary" if not self.requests else "champion"
@@ -276,7 +276,7 @@ class _Seen:
         while low < high:
             middle = (low + high) // 2
             moment = self._since + timedelta(seconds=middle)
-            count = self._log.count(Span(self._since, moment), version=self._version, role="canary").requests
+            count = self._log.requests(Span(self._since, moment), version=self._version, role="canary")
             low, high = (low, middle) if count >= wanted else (middle + 1, high)
         # Of what stands in the log twice one counts: a little more is read.
         return min(self._until, self._since + timedelta(seconds=low + 1 + low // 20))

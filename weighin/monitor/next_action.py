@@ -15,8 +15,8 @@ from weighin.monitor.journal import Event, State, place
 from weighin.outcome import Outcome, Status
 from weighin.registry.ledger import Entry
 
-LOG, AGE = "monitor/log", "monitor/age"
-"""Checks without a window of rows: whether the log can be read, and how old the champion is."""
+LOG = "monitor/log"
+"""The check without a window of rows: whether the log can be read."""
 RETRY = timedelta(minutes=5)
 """Until somebody else takes over what a monitor began and did not end; doubled each time that it fails."""
 ATTEMPTS = 8

@@ -21,7 +21,7 @@ from weighin.contract.reading import ContractFile
 from weighin.contract.sources import Span
 from weighin.errors import NotEvaluated
 from weighin.prediction_log.stores import Part, Store, store_for
-from weighin.prediction_log.tables import FAILED, KEY, LogTables
+from weighin.prediction_log.tables import KEY, LogTables
 
 AHEAD = timedelta(minutes=5)
 """So far clocks of servers may differ; rows that lie further ahead are left out."""
@@ -82,16 +82,6 @@ class Found:
     rows: pa.Table
     faults: Faults = field(default_factory=Faults)
     cut: bool = False
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Of a span. A request has one row or more; `errors` were answered with 500 or above, `refused` with 400 to 499."""
-
-    rows: int
-    requests: int
-    errors: int
-    refused: int
 
 
 @dataclass(frozen=True)
@@ -167,23 +157,17 @@ class Log:
             return found
         return Found(found.rows.slice(found.rows.num_rows - most_rows), found.faults, cut=True)
 
-    def count(self, span: Span, *, version: str | None = None, role: str = "champion") -> Counted:
-        """How many rows and requests lie in a span; duplicates count. Errors: as `last_rows`."""
+    def requests(self, span: Span, *, version: str | None = None, role: str = "champion") -> int:
+        """Return how many requests lie in a span; duplicates count. Errors: as `last_rows`."""
         with _opened(self.tables) as store:
             part = self._part(store, span.first, span.before)
             if part.expression is None:
-                return Counted(0, 0, 0, 0)
+                return 0
             reading = _Reading(self.tables, store, part.expression)
             rows = reading.chosen(span.first, span.before, _Wanted(version, role), ends=False)
-            first = rows.row == 0
-            status = rows.status if "status" in rows.columns else rows.row * 0
-            found = rows.aggregate(
-                rows=rows.count(),
-                requests=first.sum(),
-                errors=(first & (status >= FAILED)).sum(),
-                refused=(first & (status >= 400) & (status < FAILED)).sum(),
-            ).to_pyarrow()
-        return Counted(*(int(found[c][0].as_py() or 0) for c in ("rows", "requests", "errors", "refused")))
+            # A request has one row or more, and one of number 0.
+            found = rows.aggregate(requests=(rows.row == 0).sum()).to_pyarrow()
+        return int(found["requests"][0].as_py() or 0)
 
     def beside(
         self, rows: pa.Table, now: datetime, *, version: str | None, role: str = "champion", other: str = "shadow"
