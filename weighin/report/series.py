@@ -10,10 +10,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
+
+from weighin.report.svg import drawn
 
 WIDTH, HEIGHT, LEFT, TOP, BELOW = 380, 120, 44, 16, 18
 """Of what is drawn in, and of the margins for numbers, marks and days."""
@@ -96,16 +99,24 @@ def over_time(
         return Markup("")
     frame = _frame(lines, limit, now, every)
     bound, edge = frame.y(limit), (TOP + HEIGHT if at_least else TOP)
-    drawn = Markup('<rect class="forbidden" x="{}" y="{:.1f}" width="{}" height="{:.1f}"/>').format(
-        LEFT, min(bound, edge), WIDTH - LEFT, abs(edge - bound)
-    )
-    drawn += _axes(frame)
-    drawn += Markup('<line class="limit" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(LEFT, WIDTH, y=bound)
-    for line in lines:
-        drawn += _line(line, frame, every, newest=line.version == version)
-    drawn += _changes(lines, frame) + _marks(marks, frame)
-    return Markup('<svg class="over-time" role="img" viewBox="0 0 {} {}"><title>{}</title>{}</svg>').format(
-        WIDTH, TOP + HEIGHT + BELOW, title, drawn
+    return drawn(
+        "over_time",
+        w=WIDTH,
+        h=TOP + HEIGHT + BELOW,
+        left=LEFT,
+        top=TOP,
+        height=HEIGHT,
+        title=title,
+        forbidden={"y": min(bound, edge), "height": abs(edge - bound)},
+        limit=bound,
+        numbers=[{"y": frame.y(v), "text": f"{v:.4g}"} for v in _round_numbers(frame.bottom, frame.top)],
+        days=_days(frame),
+        lines=[_line(line, frame, every, newest=line.version == version) for line in lines],
+        # Where another version became champion.
+        changes=[
+            {"x": frame.x(float(line.moments[0])), "title": f"version {line.version} from here"} for line in lines[1:]
+        ],
+        marks=_marks(marks, frame),
     )
 
 
@@ -155,39 +166,27 @@ def _buckets(line: Line, frame: Frame, every: float) -> Iterator[list[tuple[floa
     yield part
 
 
-def _line(line: Line, frame: Frame, every: float, *, newest: bool) -> Markup:
+def _line(line: Line, frame: Frame, every: float, *, newest: bool) -> dict[str, Any]:
     """Bands, estimates, and points where a run stands alone; the newest run of all has a point."""
-    drawn = Markup("")
+    parts = []
     for part in _buckets(line, frame, every):
-        xs = [f"{frame.x(p[0]):.1f}" for p in part]
-        estimates, lows, highs = (
-            [f"{x},{frame.y(p[i]):.1f}" for x, p in zip(xs, part, strict=True)] for i in (1, 2, 3)
-        )
+        places = [(frame.x(p[0]), *(frame.y(v) for v in p[1:])) for p in part]
+        x, estimate, low, high = places[-1]
+        drawn_part: dict[str, Any] = {"curve": "", "point": None, "x": x, "low": low, "high": high}
         if len(part) > 1:
-            drawn += Markup('<polygon class="band" points="{}"/><polyline class="curve" points="{}"/>').format(
-                " ".join([*lows, *reversed(highs)]), " ".join(estimates)
-            )
-        else:
-            drawn += Markup('<line class="range" x1="{x}" x2="{x}" y1="{:.1f}" y2="{:.1f}"/>').format(
-                frame.y(part[0][2]), frame.y(part[0][3]), x=xs[0]
-            )
+            lows, highs = ([f"{p[0]:.1f},{p[i]:.1f}" for p in places] for i in (2, 3))
+            drawn_part |= {"band": " ".join([*lows, *reversed(highs)])}
+            drawn_part |= {"curve": " ".join(f"{p[0]:.1f},{p[1]:.1f}" for p in places)}
         if len(part) == 1 or (newest and part[-1][0] == line.moments[-1]):
-            x, y = estimates[-1].split(",")
-            drawn += Markup('<circle class="estimate" cx="{}" cy="{}" r="3"/>').format(x, y)
-    return Markup('<g class="{}">{}</g>').format("now" if newest else "before", drawn)
+            drawn_part["point"] = (x, estimate)
+        parts.append(drawn_part)
+    return {"kind": "now" if newest else "before", "parts": parts}
 
 
-def _axes(frame: Frame) -> Markup:
-    drawn = Markup("")
-    for value in _round_numbers(frame.bottom, frame.top):
-        y = frame.y(value)
-        drawn += Markup('<line class="grid" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(LEFT, WIDTH, y=y)
-        drawn += Markup('<text class="number" x="{}" y="{:.1f}">{}</text>').format(LEFT - 4, y + 4, f"{value:.4g}")
-    for moment, anchor in ((frame.start, "start"), ((frame.start + frame.end) / 2, "middle"), (frame.end, "end")):
-        drawn += Markup('<text text-anchor="{}" x="{:.1f}" y="{}">{}</text>').format(
-            anchor, frame.x(moment), TOP + HEIGHT + 13, _day(moment, frame.end - frame.start)
-        )
-    return drawn
+def _days(frame: Frame) -> list[dict[str, Any]]:
+    places = ((frame.start, "start"), ((frame.start + frame.end) / 2, "middle"), (frame.end, "end"))
+    span = frame.end - frame.start
+    return [{"anchor": anchor, "x": frame.x(moment), "text": _day(moment, span)} for moment, anchor in places]
 
 
 def _round_numbers(bottom: float, top: float) -> list[float]:
@@ -204,29 +203,14 @@ def _day(moment: float, span: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime(form)
 
 
-def _changes(lines: Sequence[Line], frame: Frame) -> Markup:
-    """Where another version became champion."""
-    drawn = Markup("")
-    for line in lines[1:]:
-        x = frame.x(float(line.moments[0]))
-        drawn += Markup(
-            '<line class="change" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{end}"><title>{title}</title></line>'
-        ).format(x=x, top=TOP, end=TOP + HEIGHT, title=f"version {line.version} from here")
-    return drawn
-
-
-def _marks(marks: Sequence[Mark], frame: Frame) -> Markup:
+def _marks(marks: Sequence[Mark], frame: Frame) -> list[dict[str, Any]]:
     """Those in the frame; several of a kind at one place are one mark that says how many."""
     places: dict[tuple[int, str], list[Mark]] = {}
     for mark in marks:
         if mark.kind in MARKS and frame.start <= mark.moment <= frame.end:
             places.setdefault((round(frame.x(mark.moment) / 6), mark.kind), []).append(mark)
-    drawn = Markup("")
+    shown = []
     for (_, kind), found in places.items():
-        x = frame.x(found[-1].moment)
-        message = found[-1].message if len(found) == 1 else f"{len(found)} here, the last: {found[-1].message}"
-        drawn += Markup(
-            '<g class="mark {kind}"><title>{message}</title><line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{end}"/>'
-            '<text text-anchor="middle" x="{x:.1f}" y="{above}">{sign}</text></g>'
-        ).format(kind=kind, message=message, x=x, top=TOP, end=TOP + HEIGHT, above=TOP - 4, sign=MARKS[kind])
-    return drawn
+        title = found[-1].message if len(found) == 1 else f"{len(found)} here, the last: {found[-1].message}"
+        shown.append({"kind": kind, "title": title, "x": frame.x(found[-1].moment), "sign": MARKS[kind]})
+    return shown
