@@ -133,7 +133,7 @@ def test_a_textfile_that_cannot_be_written_is_said_and_the_old_one_stays(tmp_pat
 def test_a_push_replaces_the_metrics_of_its_job_and_signs_in_where_the_address_says() -> None:
     asked: list[Asked] = []
     with listening(lambda request: asked.append(request) or Answer(202)) as address:  # type: ignore[func-returns-value]
-        assert push(address.replace("://", "://me:a%40b@") + "/prefix/", TEXT, "weighin/flight-delay") == ""
+        assert push(address.replace("://", "://me:a%40b@") + "/prefix/", OK, "weighin/flight-delay") == ""
     assert (asked[0].method, asked[0].path) == ("PUT", "/prefix/metrics/job@base64/d2VpZ2hpbi9mbGlnaHQtZGVsYXk=")
     assert asked[0].headers["Authorization"] == "Basic bWU6YUBi"
     assert asked[0].body.decode() == TEXT
@@ -150,20 +150,20 @@ def test_a_push_replaces_the_metrics_of_its_job_and_signs_in_where_the_address_s
     ],
 )
 def test_an_address_that_does_not_work_is_said_without_its_password(url: str, message: str) -> None:
-    answer = push(url, TEXT, "job")
+    answer = push(url, OK, "job")
     assert message in answer
     assert "secret" not in answer
 
 
 def test_what_a_gateway_refuses_is_said() -> None:
     with listening(lambda _: Answer(400, b"pushed metrics are\x1b[31m inconsistent")) as address:
-        message = push(address, TEXT, "job")
+        message = push(address, OK, "job")
     assert "it answered 400: pushed metrics are [31m inconsistent" in message
 
 
 def test_a_push_does_not_follow_to_another_place() -> None:
     with listening(lambda _: Answer(307, headers={"Location": "http://127.0.0.1:1/"})) as address:
-        assert "it answered 307" in push(address, TEXT, "job")
+        assert "it answered 307" in push(address, OK, "job")
 
 
 @pytest.mark.parametrize("drip", [b"", b"H"])
@@ -182,7 +182,7 @@ def test_a_gateway_that_never_ends_its_answer_has_a_time_and_no_more(drip: bytes
         thread.start()
         started = time.monotonic()
         try:
-            message = push(f"http://127.0.0.1:{server.getsockname()[1]}", TEXT, "job", 0.5)
+            message = push(f"http://127.0.0.1:{server.getsockname()[1]}", OK, "job", 0.5)
         finally:
             took = time.monotonic() - started
             stop.set()

@@ -17,7 +17,7 @@ import yaml
 
 from support.monitor_pages import ERRORS, NOW, event, item, measured, notified, run
 from support.prometheus_server import EXAMPLES, Prometheus, installed, prometheus
-from weighin.monitor.prometheus import exposition, push
+from weighin.monitor.prometheus import push
 from weighin.monitor.result import document
 from weighin.outcome import Direction, Limit, Unmeasured
 
@@ -76,7 +76,7 @@ def calm(now: datetime) -> dict[str, Any]:
 
 def sent(server: Prometheus, value: dict[str, Any]) -> None:
     """Push, and wait until it was scraped."""
-    assert push(server.gateway, exposition(value), f"weighin/{value['model']}") == ""
+    assert push(server.gateway, value, f"weighin/{value['model']}") == ""
     moment = datetime.fromisoformat(value["timestamp"]).timestamp()
     server.until(f'max(weighin_monitor_last_run_timestamp_seconds{{model="{value["model"]}"}})', moment)
 

@@ -82,7 +82,7 @@ def _run_once(watcher: Watcher, given: argparse.Namespace) -> Run:
     metrics = exposition(value)
     for problem in (
         write_textfile(given.textfile, metrics) if given.textfile else "",
-        push(given.pushgateway, metrics, champions.model) if given.pushgateway else "",
+        push(given.pushgateway, value, champions.model) if given.pushgateway else "",
     ):
         if problem:
             print(f"weighin: {problem}", file=sys.stderr, flush=True)

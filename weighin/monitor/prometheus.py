@@ -5,22 +5,21 @@ Whatever goes wrong here is returned in words, and stops nothing.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import http.client
 import os
 import threading
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.exposition import basic_auth_handler, default_handler, push_to_gateway
 
 from weighin.errors import without_password
 from weighin.monitor.result import EXIT_CODES
@@ -126,47 +125,45 @@ def write_textfile(path: Path, text: str) -> str:
     return ""
 
 
-def push(url: str, text: str, job: str, seconds: float = SECONDS) -> str:
+def push(url: str, document: Mapping[str, Any], job: str, seconds: float = SECONDS) -> str:
     """Replace what a Pushgateway holds of this job; returns what went wrong, or nothing.
 
     url      http(s)://[user:password@]host[:port][/path]; http is what a gateway inside a cluster speaks
     job      one for each model, or they replace each other
     seconds  for all of it, however slowly the gateway answers
     """
-    message = [f"the gateway did not answer within {seconds:g} s"]
+    problem = [f"the gateway did not answer within {seconds:g} s"]
 
     def ask() -> None:
-        message[0] = _put(url, text, job, seconds)
+        problem[0] = _put(url, document, job, seconds)
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(seconds)
-    return f"the metrics were not pushed to {_shown(url)} ({message[0]})" if message[0] else ""
+    return f"the metrics were not pushed to {_shown(url)} ({problem[0]})" if problem[0] else ""
 
 
-def _put(url: str, text: str, job: str, seconds: float) -> str:
-    """Returns why it did not succeed, or nothing."""
+def _put(url: str, document: Mapping[str, Any], job: str, seconds: float) -> str:
+    """Return why it did not succeed, or nothing."""
     try:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             return "its address is not http://host or https://host"
-        host = parts.netloc.rpartition("@")[2]
-        place = f"{parts.path.rstrip('/')}/metrics/job@base64/{base64.urlsafe_b64encode(job.encode()).decode()}"
-        headers = {"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+        address = urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        handler = default_handler
         if parts.username is not None:
-            user = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-            headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
-        address = urllib.parse.urlunsplit((parts.scheme, host, place, "", ""))
-        request = urllib.request.Request(address, text.encode(), headers, method="PUT")  # noqa: S310 - http or https
-        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310
-            return "" if answer.status in (200, 202) else f"it answered {answer.status}"
+            user, password = urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or "")
+            handler = partial(basic_auth_handler, username=user, password=password)
+        # Collectors are what it takes for a registry.
+        push_to_gateway(address, job, _Collected(document), timeout=seconds, handler=handler)
     except urllib.error.HTTPError as error:
         with error:
-            message = error.read(200).decode("utf-8", "replace")
-        return f"it answered {error.code}: {' '.join(''.join(c if c.isprintable() else ' ' for c in message).split())}"
+            text = error.read(200).decode("utf-8", "replace")
+        return f"it answered {error.code}: {' '.join(''.join(c if c.isprintable() else ' ' for c in text).split())}"
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         return without_password(f"{type(reason).__name__}: {reason}")
+    return ""
 
 
 def _shown(url: str) -> str:
