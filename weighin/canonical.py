@@ -11,10 +11,11 @@ from typing import Any
 import rfc8785
 
 from weighin.errors import EvidenceError
+from weighin.untrusted import JsonDict, JsonValue
 from weighin.untrusted.bounded import json_value
 
 
-def canonical(value: Any) -> bytes:
+def canonical(value: JsonValue) -> bytes:
     """The RFC 8785 bytes of a JSON value. Numbers that JSON does not have are written as strings by `number`.
 
     Half of a pair of surrogates, which has no bytes in UTF-8, becomes its escape: a text of a stranger must not undo
@@ -37,7 +38,7 @@ def _encodable(value: Any) -> Any:
     return [_encodable(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: JsonValue) -> None:
     """Write canonical bytes, through a neighbour file, so that a crash leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -45,7 +46,7 @@ def write_json(path: Path, value: Any) -> None:
     part.replace(path)
 
 
-def read_json(path: Path, schema: str, limit: int = 64 * 2**20) -> dict[str, Any]:
+def read_json(path: Path, schema: str, limit: int = 64 * 2**20) -> JsonDict:
     """Read a JSON object of ours. Errors: `EvidenceError` for anything but a regular file of the named schema."""
     if path.is_symlink() or not path.is_file():
         raise EvidenceError("the file is missing", str(path), "Look at the log of the step that should have left it.")
@@ -76,7 +77,7 @@ def number(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def plain(value: Any) -> Any:
+def plain(value: JsonValue) -> JsonValue:
     """Nested plain values for JSON: numpy scalars and arrays, tuples and other mappings made ordinary."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}

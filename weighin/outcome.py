@@ -63,7 +63,7 @@ class Measurement:
 
 
 def census(
-    check: str, value: float, *, n: int, unit: str, method: str, sampling_unit: str = "rows", **detail: Any
+    check: str, value: float, *, n: int, unit: str, method: str, sampling_unit: str = "rows", **detail: object
 ) -> Measurement:
     """A measurement of everything there is: no interval.
 

@@ -26,6 +26,7 @@ from typing import Any
 from weighin.cli import environment, main
 from weighin.errors import WeighinError
 from weighin.runner import forked
+from weighin.untrusted import JsonDict
 
 MESSAGE_BYTES = 2**20
 GROUPS = {
@@ -75,7 +76,7 @@ class WarmProcess:
             self.begin(request)
         return True
 
-    def begin(self, request: dict[str, Any]) -> None:
+    def begin(self, request: JsonDict) -> None:
         """Fork for a request, and say the number of the process; 0 where it cannot be begun."""
         try:
             log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -92,7 +93,7 @@ class WarmProcess:
             os.close(log)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
-    def _step(self, request: dict[str, Any], mask: set[Any]) -> int:
+    def _step(self, request: JsonDict, mask: set[Any]) -> int:
         """What a fork does: one command of `weighin`."""
         self.channel.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -115,7 +116,7 @@ class WarmProcess:
                 if pid in self.running:
                     self.say({"id": self.running.pop(pid), "code": os.waitstatus_to_exitcode(status)})
 
-    def say(self, value: dict[str, Any]) -> None:
+    def say(self, value: JsonDict) -> None:
         """Tell the parent; where it is gone, its end is noticed elsewhere."""
         with contextlib.suppress(OSError):
             self.channel.send(json.dumps(value).encode())

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from weighin.canonical import file_digest, read_json
 from weighin.contract.models import Contract
@@ -19,6 +19,7 @@ from weighin.contract.reading import ContractFile, read_contract
 from weighin.contract.sources import Files
 from weighin.contract.stricter import Compared, LimitChange, compare
 from weighin.errors import ContractError, EvidenceError
+from weighin.untrusted import JsonDict
 
 SCHEMA = "weighin/changes/v2"
 FILE = "changes.json"
@@ -117,7 +118,7 @@ class Changes:
         """Files that would change the decision, or who may change it."""
         return tuple(f for f in self.files if f.kind in DECIDES)
 
-    def value(self) -> dict[str, Any]:
+    def value(self) -> JsonDict:
         """As plain values, of `changes.json`."""
         return {"schema": SCHEMA, **asdict(self)}
 

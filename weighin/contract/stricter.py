@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from weighin.contract.checks import Check, MetricRule, checks
 from weighin.contract.models import Contract
 from weighin.contract.rules import ColumnRule
 from weighin.outcome import stricter
+from weighin.untrusted import JsonDict
 
 How = Literal["added", "removed", "relaxed", "tightened", "redefined"]
 _OF_COLUMN = {
@@ -126,7 +127,7 @@ def content_hash(check: Check) -> object:
     return rule
 
 
-def basis(contract: Contract) -> dict[str, Any]:
+def basis(contract: Contract) -> JsonDict:
     """What is measured, and on what: everything of a contract that is neither a limit nor about what comes after."""
     whole = contract.model_dump(mode="json", exclude={"waivers", "alpha", "promotion", "deploy", "monitor", "version"})
     if contract.gates.shadow and contract.monitor:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from weighin.untrusted import JsonDict
+
+if TYPE_CHECKING:
+    from weighin.data.engines import Expression
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -60,7 +65,7 @@ class Counted:
     moments: Moments | None
 
 
-def code_of(value: Any, cells: Cells, *, apart: bool = False) -> Any:
+def code_of(value: Expression, cells: Cells, *, apart: bool = False) -> Expression:
     """The number of the cell that a value falls into; with `apart` strangers are counted with the rest for now."""
     import ibis
 
@@ -85,7 +90,7 @@ def _cell(value: Any, edges: Sequence[float], first: int) -> Any:
     return ibis.ifelse(value < _double(edges[half]), below, above)
 
 
-def sums_of(value: Any, times: Any | None, cells: Cells) -> dict[str, Any]:
+def sums_of(value: Expression, times: Expression | None, cells: Cells) -> JsonDict:
     """Aggregates of the finite values, each counted so many `times` (None: once).
 
     Databases differ in what they do with a product that is too large or too small for a double, so none is formed.

@@ -13,6 +13,7 @@ from weighin.canonical import canonical, digest, read_json, write_json
 from weighin.data.cells import Cells, Counts, Moments
 from weighin.data.relation import Kind
 from weighin.errors import EvidenceError
+from weighin.untrusted import JsonDict, JsonObject
 from weighin.untrusted.redact import reduced
 
 SCHEMA = "weighin/profile/v1"
@@ -86,13 +87,13 @@ class Profile:
         except (KeyError, TypeError, ValueError) as error:
             raise EvidenceError(f"damaged ({reduced(error)})", str(path), "Make the profile again.") from error
 
-    def _value(self) -> dict[str, Any]:
+    def _value(self) -> JsonDict:
         head = {k: getattr(self, k) for k in ("rows", "groups", "engine", "exact")}
         columns = {name: _plain(c) for name, c in self.columns.items()}
         return {"schema": SCHEMA, **head, "table": dict(self.table), "columns": columns}
 
 
-def _plain(column: ColumnProfile) -> dict[str, Any]:
+def _plain(column: ColumnProfile) -> JsonDict:
     cells, found = column.cells, column.moments
     value: dict[str, Any] = {
         "kind": column.kind,
@@ -109,7 +110,7 @@ def _plain(column: ColumnProfile) -> dict[str, Any]:
     return value
 
 
-def _column(value: Mapping[str, Any]) -> ColumnProfile:
+def _column(value: JsonObject) -> ColumnProfile:
     if "edges" in value:
         edges = tuple(map(float, value["edges"]))
         cells = Cells("number", edges, centre=float(value["centre"]), scale=float(value["scale"]))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from weighin.contract.sources import Files, Query, Span
-from weighin.data.engines import Engine, engine_for, located
+from weighin.data.engines import Engine, Expression, engine_for, located
 from weighin.errors import NotEvaluated
 from weighin.untrusted.redact import reduced
 
@@ -80,12 +80,12 @@ class Relation:
         """How many rows there are. Errors: `NotEvaluated` when the source cannot be read."""
         return int(self.run(self.expression.aggregate(n=self.expression.count()))["n"][0].as_py())
 
-    def run(self, expression: Any) -> pa.Table:
+    def run(self, expression: Expression) -> pa.Table:
         """The answer to a query. Errors: `NotEvaluated`."""
         with self.engine.reading(self.place):
             return expression.to_pyarrow()
 
-    def value(self, column: str) -> Any:
+    def value(self, column: str) -> Expression:
         """What of a column is counted: a double for numbers and times, text for the rest; NaN is missing."""
         import ibis
 

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from weighin.untrusted import JsonDict, JsonObject, JsonValue
 from weighin.untrusted.bounded import content, yaml_value
 
 FOLDER = ".github/workflows"
@@ -20,7 +21,7 @@ _IMAGE = re.compile(r"docker://.+@sha256:[0-9a-f]{64}")
 
 
 @cache
-def facts() -> dict[str, Any]:
+def facts() -> JsonDict:
     """File of a reusable workflow -> `permissions` that a caller must grant, `jobs` by name, `variables` that it reads.
 
     scripts/workflow_reference.py writes it from the workflows.
@@ -46,7 +47,7 @@ class Call:
         return f"{self.workflow.name}: {self.id}"
 
     @property
-    def given(self) -> Mapping[str, Any]:
+    def given(self) -> JsonObject:
         """Its inputs."""
         found = self.job.get("with")
         return found if isinstance(found, Mapping) else {}
@@ -60,7 +61,7 @@ class Call:
         return {str(k): m[1] for k, m in pairs.items() if m}
 
     @property
-    def permissions(self) -> Any:
+    def permissions(self) -> JsonValue:
         """What it grants: its own, else the workflow's, else None."""
         return self.job.get("permissions", self.workflow.value.get("permissions"))
 
@@ -78,12 +79,12 @@ class Workflow:
     problem: str = ""
 
     @property
-    def triggers(self) -> Mapping[str, Any]:
+    def triggers(self) -> JsonObject:
         found: Mapping[str, Any] = self.value.get("on", {})
         return found
 
     @property
-    def jobs(self) -> Mapping[str, Mapping[str, Any]]:
+    def jobs(self) -> Mapping[str, JsonObject]:
         found: Mapping[str, Mapping[str, Any]] = self.value.get("jobs", {})
         return found
 

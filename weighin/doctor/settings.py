@@ -15,6 +15,7 @@ from weighin.doctor.callers import Call, Workflow, facts
 from weighin.doctor.files import GATE, asks, release_branches
 from weighin.doctor.finding import Finding, cannot_tell, missing, ok
 from weighin.github.client import TOKENS, GitHub, Unanswered, quoted
+from weighin.untrusted import JsonObject
 
 ADMINISTRATION = "administration: read"
 LONG_LIVED = re.compile(
@@ -95,7 +96,7 @@ class Settings:
         return [call for w in self.workflows for call in w.calls]
 
     @cached_property
-    def about(self) -> Mapping[str, Any]:
+    def about(self) -> JsonObject:
         found: Mapping[str, Any] = self.github.get(self.path)
         return found
 
@@ -105,14 +106,14 @@ class Settings:
 
     # --- branches
 
-    def rules(self, branch: str) -> list[Mapping[str, Any]] | Unanswered:
+    def rules(self, branch: str) -> list[JsonObject] | Unanswered:
         """Rules of all rulesets that are active for a branch, whether it exists or not."""
         try:
             return self.github.listed(f"{self.path}/rules/branches/{quoted(branch)}", "")
         except Unanswered as error:
             return error
 
-    def protection(self, branch: str) -> Mapping[str, Any] | Unanswered | None:
+    def protection(self, branch: str) -> JsonObject | Unanswered | None:
         """The classic protection of a branch that exists; None where GitHub says that there is none."""
         try:
             found: Mapping[str, Any] = self.github.get(f"{self.path}/branches/{quoted(branch)}/protection")
@@ -189,7 +190,7 @@ class Settings:
     # --- environment
 
     @cached_property
-    def environment(self) -> tuple[str, Mapping[str, Any] | None]:
+    def environment(self) -> tuple[str, JsonObject | None]:
         """Its name, empty where there is none, and what GitHub says of it, None where it does not exist."""
         given = next((str(c.given.get("environment", "")) for c in self.calls if c.file == "promote.yml"), "")
         name = self.value(given)
@@ -198,7 +199,7 @@ class Settings:
         listed = self.github.listed(f"{self.path}/environments", "environments")
         return name, next((e for e in listed if str(e["name"]).lower() == name.lower()), None)
 
-    def _of_environment(self, check: str, look: Callable[[str, Mapping[str, Any]], Finding]) -> Finding:
+    def _of_environment(self, check: str, look: Callable[[str, JsonObject], Finding]) -> Finding:
         if not any(call.file == "promote.yml" for call in self.calls):
             return ok(check, "nothing here promotes")
         name, found = self.environment
@@ -212,7 +213,7 @@ class Settings:
         return self._of_environment("environment", lambda name, _: ok("environment", f"`{name}` guards the promotion"))
 
     def environment_reviewers(self) -> Finding:
-        def look(name: str, found: Mapping[str, Any]) -> Finding:
+        def look(name: str, found: JsonObject) -> Finding:
             count = sum(len(r["reviewers"]) for r in _reviews(found))
             if not count:
                 return missing("environment-reviewers", f"`{name}` has no reviewers", "Name required reviewers.")
@@ -221,7 +222,7 @@ class Settings:
         return self._of_environment("environment-reviewers", look)
 
     def environment_self_review(self) -> Finding:
-        def look(name: str, found: Mapping[str, Any]) -> Finding:
+        def look(name: str, found: JsonObject) -> Finding:
             rules = _reviews(found)
             if not rules or not all(rule.get("prevent_self_review") is True for rule in rules):
                 said = f"who started a release may approve it in `{name}`"
@@ -231,7 +232,7 @@ class Settings:
         return self._of_environment("environment-self-review", look)
 
     def environment_branches(self) -> Finding:
-        def look(name: str, found: Mapping[str, Any]) -> Finding:
+        def look(name: str, found: JsonObject) -> Finding:
             policy = found["deployment_branch_policy"]
             remedy = "Allow the release branches only: any other holds its own copy of the workflow."
             if policy is None:
@@ -248,7 +249,7 @@ class Settings:
 
     # --- variables and secrets
 
-    def _both(self, what: str) -> list[Mapping[str, Any]]:
+    def _both(self, what: str) -> list[JsonObject]:
         """The repository's own, and the organisation's that reach it."""
         found = self.github.listed(f"{self.path}/actions/{what}", what)
         if self.about["owner"]["type"] == "Organization":
@@ -327,7 +328,7 @@ class Settings:
         return ok("token-default", "a job without `permissions` may read, and approves nothing")
 
     @cached_property
-    def actions(self) -> Mapping[str, Any]:
+    def actions(self) -> JsonObject:
         found: Mapping[str, Any] = self.github.get(f"{self.path}/actions/permissions")
         return found
 
@@ -361,5 +362,5 @@ class Settings:
         return ok(check, "a release stays what it was")
 
 
-def _reviews(environment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _reviews(environment: JsonObject) -> list[JsonObject]:
     return [rule for rule in environment["protection_rules"] if rule["type"] == "required_reviewers"]

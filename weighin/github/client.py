@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from weighin.untrusted import JsonObject, JsonValue
+
 TOKENS = ("WEIGHIN_GITHUB_TOKEN", "GITHUB_TOKEN")
 """Variables that may hold a token; the first that is set counts."""
 PUBLIC = "https://api.github.com"
@@ -64,14 +66,14 @@ class GitHub:
             raise ValueError(f"{' or '.join(TOKENS)} holds characters that no token has")
         return cls(address, token)
 
-    def get(self, path: str, **query: str | int) -> Any:
+    def get(self, path: str, **query: str | int) -> JsonValue:
         """The JSON of an answer. Errors: `Unanswered`.
 
         path  below the address, each part quoted by the caller
         """
         return self._ask("GET", path + (f"?{urllib.parse.urlencode(query)}" if query else ""), None)
 
-    def send(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+    def send(self, method: str, path: str, body: JsonObject) -> JsonValue:
         """Write something; returns the JSON of the answer. Errors: `Unanswered`."""
         return self._ask(method, path, json.dumps(body).encode())
 
@@ -96,7 +98,7 @@ class GitHub:
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise Unanswered(path, 0, why=f" ({type(error).__name__})") from None
 
-    def listed(self, path: str, key: str, **query: str | int) -> list[Any]:
+    def listed(self, path: str, key: str, **query: str | int) -> list[JsonValue]:
         """All items of a list that comes in pages. Errors: `Unanswered`, also where fewer came than were announced.
 
         key  under which a page holds its items, beside `total_count`; empty for a page that is the list itself

@@ -17,7 +17,7 @@ import re
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any
 
 from weighin.github.client import GitHub, Unanswered, quoted
 from weighin.github.escape import plain_line, text
+from weighin.untrusted import JsonDict, JsonObject
 
 SCHEMA = "weighin/gate-statistics/v1"
 GATE = "gate"
@@ -131,14 +132,14 @@ def _jobs(github: GitHub, path: str) -> tuple[Job, ...]:
     )
 
 
-def _seconds(job: Mapping[str, Any]) -> float | None:
+def _seconds(job: JsonObject) -> float | None:
     if job["conclusion"] in (None, "skipped") or not job["started_at"] or not job["completed_at"]:
         return None
     first, last = (datetime.fromisoformat(job[key]) for key in ("started_at", "completed_at"))
     return max(0.0, (last - first).total_seconds())
 
 
-def summarized(found: Sequence[Run], repository: str, workflows: Sequence[str], days: Sequence[date]) -> dict[str, Any]:
+def summarized(found: Sequence[Run], repository: str, workflows: Sequence[str], days: Sequence[date]) -> JsonDict:
     """The statistics as plain values.
 
     Times are seconds; `median_seconds` and `slowest_seconds` are of jobs that ended, whatever they said.
@@ -178,7 +179,7 @@ def summarized(found: Sequence[Run], repository: str, workflows: Sequence[str], 
     }
 
 
-def page(of: Mapping[str, Any], server: str = "https://github.com") -> str:
+def page(of: JsonObject, server: str = "https://github.com") -> str:
     """The statistics as Markdown. Names of branches, workflows and jobs are strangers' texts."""
     lines = [f"## The gate from {of['first']} to {of['last']}", ""]
     lines.append(f"{text(of['repository'])}: {', '.join(text(w) for w in of['workflows'])}; days are UTC.")

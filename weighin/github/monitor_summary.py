@@ -10,11 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from weighin.github.escape import plain_line, text
+from weighin.untrusted import JsonObject
 
 SCHEMA = "weighin/monitor/v1"
 MEANING = {
@@ -30,7 +29,7 @@ SHOWN = 20
 LARGEST = 16 * 2**20
 
 
-def summary(value: Mapping[str, Any] | None, said: str, code: int) -> str:
+def summary(value: JsonObject | None, said: str, code: int) -> str:
     """Markdown: the state and when the last run was, then what does not pass.
 
     value  the run's document; None where none was made
@@ -53,7 +52,7 @@ def summary(value: Mapping[str, Any] | None, said: str, code: int) -> str:
     return "\n".join([*lines, f"- {passed} of {len(value['checks'])} checks pass", ""])
 
 
-def read(path: Path) -> Mapping[str, Any] | None:
+def read(path: Path) -> JsonObject | None:
     """The document of the run, if there is one in which all that is shown stands."""
     try:
         value = json.loads(_text(path))

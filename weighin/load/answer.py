@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from weighin.errors import NotEvaluated
 from weighin.model.predict import answers_in
+from weighin.untrusted import JsonValue
 
 ERROR_LETTERS = 200
 """A server's own words may be long, and there may be many of them."""
@@ -42,7 +42,7 @@ def read_answer(content: bytes, rows: int, pointer: str, columns: tuple[int, ...
     return "", answers.ravel().tolist()
 
 
-def at(document: Any, pointer: str) -> Any:
+def at(document: JsonValue, pointer: str) -> JsonValue:
     """What a JSON pointer (RFC 6901) refers to. Errors: `LookupError` when there is no such place.
 
     >>> at({"a/b": [{"c": 7}]}, "/a~1b/0/c")

@@ -24,6 +24,7 @@ from weighin.load.log import Response
 from weighin.load.schedule import Workers, arrivals
 from weighin.load.send import breaks, hopeless, undisturbed
 from weighin.runner.plan import LoadPlan
+from weighin.untrusted import JsonDict
 from weighin.untrusted.redact import cause, reduced, type_of
 
 try:
@@ -178,7 +179,7 @@ def _as_master(url: str, plan: LoadPlan, seed: Sequence[int], workers: Workers) 
     ready: set[str] = set()
     master.register_message(READY, lambda environment, msg, **_: ready.add(msg.node_id))
 
-    def reported(client_id: str, data: dict[str, Any]) -> None:
+    def reported(client_id: str, data: JsonDict) -> None:
         found = data.get(MESSAGE, {})
         seen.extend(Response(*row) for row in found.get("seen", ()))
         if found.get("ended"):
@@ -215,7 +216,7 @@ def work_for(host: str, port: int, locustfile: str) -> None:
     tasks = _Tasks(locustfile)
     ended, problem = False, ""
 
-    def report(client_id: str, data: dict[str, Any]) -> None:
+    def report(client_id: str, data: JsonDict) -> None:
         taken, tasks.seen = tasks.seen, []
         rows = [(r.phase, r.intended, r.sent, r.done, r.error) for r in taken]
         data[MESSAGE] = {"seen": rows, "ended": ended, "problem": problem}

@@ -10,6 +10,7 @@ from weighin.load.answer import read_answer
 from weighin.load.client import Client
 from weighin.load.schedule import bodies
 from weighin.runner.plan import Interface
+from weighin.untrusted import JsonDict
 from weighin.untrusted.bounded import json_value
 from weighin.untrusted.redact import reduced
 
@@ -20,7 +21,7 @@ NO_COLUMN = "weighin_no_such_column"
 
 def probe(
     url: str, features: Path, interface: Interface, columns: tuple[int, ...], seconds: float
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[JsonDict]]:
     """What became of each request: its name, what was answered in words, and whether that is as it should be.
 
     A malformed request is to get a 4xx and to leave the server healthy; after all of them a right request is to be
@@ -31,7 +32,7 @@ def probe(
 
 async def _probe(
     url: str, features: Path, interface: Interface, columns: tuple[int, ...], seconds: float
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[JsonDict]]:
     import pandas as pd
 
     client = Client(url)
@@ -74,7 +75,7 @@ def _malformed(one: Any, interface: Interface) -> dict[str, bytes]:
     return found
 
 
-async def _example(path: Path, interface: Interface, answered: Any) -> list[dict[str, Any]]:
+async def _example(path: Path, interface: Interface, answered: Any) -> list[JsonDict]:
     """The example that is logged with the model, in the form that the server takes."""
     import pandas as pd
 

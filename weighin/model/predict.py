@@ -25,6 +25,7 @@ from weighin.untrusted.redact import cause, listed, reduced
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow.pyfunc import PyFuncModel
 
 COLUMN = "prediction"
 FEATURES = b"weighin.features"
@@ -117,7 +118,7 @@ def _missing(error: BaseException) -> str:
     return ""
 
 
-def unlike_signature(model: Any, rows: pd.DataFrame) -> str:
+def unlike_signature(model: PyFuncModel, rows: pd.DataFrame) -> str:
     """In what rows that a model refused differ from its signature; empty where they do not, or it has none.
 
     It is found by comparing the two, and not in what MLflow says, which quotes the rows.

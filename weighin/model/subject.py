@@ -10,6 +10,7 @@ from typing import Any
 from weighin.canonical import canonical, digest, read_json, write_json
 from weighin.errors import ContractError, EvidenceError
 from weighin.runner.artifact import manifest_digest
+from weighin.untrusted import JsonDict
 
 SCHEMA = "weighin/subject/v1"
 ROLES = ("candidate", "champion", "anchor")
@@ -80,7 +81,7 @@ class Subject:
         """`sha256:<hex>` over the canonical bytes of the subject."""
         return digest(canonical(self._value()))
 
-    def _value(self) -> dict[str, Any]:
+    def _value(self) -> JsonDict:
         return {"schema": SCHEMA, **asdict(self)}
 
     def write(self, path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from weighin.canonical import canonical, digest
 from weighin.contract.monitor import Action
@@ -19,6 +19,9 @@ from weighin.errors import PromotionError
 from weighin.monitor.detectors import Position
 from weighin.registry.chain import Chain, summed
 from weighin.registry.mlflow import Registry
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 SCHEMA = "weighin/monitor-event/v1"
 EXPERIMENT = "weighin-monitor-events"
@@ -100,7 +103,7 @@ class Event:
         return summed(self._values(), PREFIX)
 
     @staticmethod
-    def of(version: Any) -> Event:
+    def of(version: ModelVersion) -> Event:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
         values: dict[str, Any] = {k: v for k, v in tags.items() if k not in ("schema", "sum")}

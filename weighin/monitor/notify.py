@@ -20,6 +20,7 @@ from typing import Any
 from weighin.contract.monitor import Alert, Retrain
 from weighin.github.client import GitHub, Unanswered, quoted
 from weighin.github.escape import text
+from weighin.untrusted import JsonObject
 
 SECONDS = 15
 SIGNATURE, MOMENT = "weighin-signature", "weighin-timestamp"
@@ -108,7 +109,7 @@ def issue(github: GitHub, repository: str, news: News) -> str:
     return str(github.send("POST", place, message)["html_url"])
 
 
-def ask_to_train(to: Retrain, values: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+def ask_to_train(to: Retrain, values: JsonObject, environment: Mapping[str, str]) -> str:
     """Dispatch `weighin-retrain`; returns why it did not arrive, or nothing."""
     owner, _, name = to.repository.partition("/")
     path = f"/repos/{quoted(owner)}/{quoted(name)}/dispatches"

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -24,13 +23,14 @@ from prometheus_client.exposition import basic_auth_handler, default_handler, pu
 from weighin.errors import without_password
 from weighin.monitor.result import EXIT_CODES
 from weighin.outcome import Status
+from weighin.untrusted import JsonObject
 
 PREFIX = "weighin_monitor_"
 SECONDS = 10
 """That a Pushgateway has, all in all."""
 
 
-def exposition(document: Mapping[str, Any]) -> str:
+def exposition(document: JsonObject) -> str:
     """The metrics of a run, in the text format.
 
     document  as `weighin.monitor.result.document` makes it
@@ -42,7 +42,7 @@ def exposition(document: Mapping[str, Any]) -> str:
 class _Collected:
     """A registry that holds one run."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: JsonObject) -> None:
         self._document = document
 
     def collect(self) -> Iterator[Metric]:
@@ -125,7 +125,7 @@ def write_textfile(path: Path, text: str) -> str:
     return ""
 
 
-def push(url: str, document: Mapping[str, Any], job: str, seconds: float = SECONDS) -> str:
+def push(url: str, document: JsonObject, job: str, seconds: float = SECONDS) -> str:
     """Replace what a Pushgateway holds of this job; returns what went wrong, or nothing.
 
     url      http(s)://[user:password@]host[:port][/path]; http is what a gateway inside a cluster speaks
@@ -143,7 +143,7 @@ def push(url: str, document: Mapping[str, Any], job: str, seconds: float = SECON
     return f"the metrics were not pushed to {_shown(url)} ({problem[0]})" if problem[0] else ""
 
 
-def _put(url: str, document: Mapping[str, Any], job: str, seconds: float) -> str:
+def _put(url: str, document: JsonObject, job: str, seconds: float) -> str:
     """Return why it did not succeed, or nothing."""
     try:
         parts = urllib.parse.urlsplit(url)

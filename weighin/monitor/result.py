@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from weighin.contract.monitor import Monitor
 from weighin.monitor.detectors import Followed
@@ -13,6 +12,7 @@ from weighin.monitor.evaluate import Evaluation
 from weighin.monitor.journal import Event, State
 from weighin.outcome import Status
 from weighin.record.outcomes import encode_outcome
+from weighin.untrusted import JsonDict
 
 SCHEMA = "weighin/monitor/v1"
 OK, ALERT, INCONCLUSIVE, NO_DATA = "ok", "alert", "inconclusive", "no_data"
@@ -43,7 +43,7 @@ class Run:
     seconds: float
 
 
-def document(run: Run) -> dict[str, Any]:
+def document(run: Run) -> JsonDict:
     """The whole run.
 
     estimates  as `checks`, of metrics whose labels have not come: shown, and never acted on
@@ -94,7 +94,7 @@ def state_of(found: Evaluation, journal: State, new: Sequence[Event], away: str)
     return OK if all(o.status is Status.PASSED for o in found.outcomes) else INCONCLUSIVE
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event(event: Event) -> JsonDict:
     names = ("number", "kind", "version", "action", "message", "in_reply_to", "actor", "created")
     return {name: getattr(event, name) for name in names} | {"checks": list(event.checks)}
 

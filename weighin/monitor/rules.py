@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from weighin.contract.checks import DriftRule, cut
 from weighin.contract.gates import Drift
@@ -15,6 +15,7 @@ from weighin.model.predict import COLUMN
 from weighin.monitor.alarm import window_alpha
 from weighin.outcome import Direction, Limit
 from weighin.stats.metrics import METRICS
+from weighin.untrusted import JsonObject
 
 Kind = Literal["drift", "metric", "errors", "latency", "disagreement", "no-traffic", "age"]
 
@@ -129,7 +130,7 @@ def _metric_limit(watch: Watch, metric: str, baseline: Mapping[str, float]) -> t
     return (was * (1 + share), False, message) if lower else (was * (1 - share), True, message)
 
 
-def baseline_of(record: Mapping[str, Any]) -> dict[str, float]:
+def baseline_of(record: JsonObject) -> dict[str, float]:
     """Metric -> what a decision record says of the candidate, on all rows of the holdout."""
     found: dict[str, float] = {}
     for outcome in (o for s in record["suites"] if s["suite"] == "performance" for o in s["outcomes"]):
@@ -140,7 +141,7 @@ def baseline_of(record: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def columns_of(contract: Contract, profiled: Mapping[str, Any]) -> tuple[str, ...]:
+def columns_of(contract: Contract, profiled: JsonObject) -> tuple[str, ...]:
     """The columns that can be watched: features that may be logged, and the predictions, where they are profiled."""
     monitor: Monitor | None = contract.monitor
     assert monitor is not None

@@ -11,6 +11,7 @@ from typing import Any
 
 from weighin.errors import NotEvaluated
 from weighin.prediction_log.tables import LogTables
+from weighin.untrusted import JsonObject, JsonValue
 from weighin.untrusted.bounded import json_value
 
 Features = Mapping[str, Sequence[Any]]
@@ -134,7 +135,7 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def fit(value: Any, kind: str) -> Any:
+def fit(value: JsonValue, kind: str) -> JsonValue:
     """A value of JSON in the type of its column; nothing where it is of another.
 
     >>> fit(3.0, "integer"), fit("3", "integer"), fit(True, "float"), fit("2026-11-27", "date")
@@ -218,12 +219,12 @@ def mlflow_features(body: bytes, content_type: str) -> Features:
     raise ValueError("no rows")
 
 
-def _from_records(records: Sequence[Mapping[str, Any]]) -> Features:
+def _from_records(records: Sequence[JsonObject]) -> Features:
     names = dict.fromkeys(name for record in records for name in record.keys())  # noqa: SIM118 - a list has no keys
     return {name: [record.get(name) for record in records] for name in names}
 
 
-def _from_columns(columns: Mapping[str, Any]) -> Features:
+def _from_columns(columns: JsonObject) -> Features:
     return {name: values if isinstance(values, list) else [values] for name, values in columns.items()}
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from weighin.canonical import digest
 from weighin.errors import ContractError, RecordRefused
 from weighin.record.signature import PAYLOAD_TYPE, STATEMENT
+from weighin.untrusted import JsonDict, JsonObject
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -112,13 +113,13 @@ class Attestation:
     by: Identity
     trusted_root: Path | None = None
 
-    def attests_record(self, record: Mapping[str, Any], found: str) -> None:
+    def attests_record(self, record: JsonObject, found: str) -> None:
         """Errors: `RecordRefused` unless it is about the record with this digest, and says what the record says."""
         if attests(self.bundle, found, RECORD, self.by, self.trusted_root) != predicate(record):
             raise RecordRefused("what it says of the record is not what the record says", str(self.bundle))
 
 
-def predicate(record: Mapping[str, Any]) -> dict[str, Any]:
+def predicate(record: JsonObject) -> JsonDict:
     """The head of a record, for who looks at attestations; its digest, the subject, holds everything else."""
     return {
         "schema": record["schema"],
@@ -131,7 +132,7 @@ def predicate(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def statement(bundle: Path, by: Identity, trusted_root: Path | None = None) -> Mapping[str, Any]:
+def statement(bundle: Path, by: Identity, trusted_root: Path | None = None) -> JsonObject:
     """The in-toto statement in a bundle, after every signature, time and identity was verified.
 
     bundle        a Sigstore bundle, or several, one a line, as `gh attestation download` leaves them; one must hold
@@ -152,7 +153,7 @@ def statement(bundle: Path, by: Identity, trusted_root: Path | None = None) -> M
     raise RecordRefused(refusals[0] if refusals else "no bundle", place)
 
 
-def attests(bundle: Path, subject: str, kind: str, by: Identity, trusted_root: Path | None = None) -> Mapping[str, Any]:
+def attests(bundle: Path, subject: str, kind: str, by: Identity, trusted_root: Path | None = None) -> JsonObject:
     """The predicate of an attestation about `subject`, a digest `sha256:<hex>`. Errors: as for `statement`."""
     said, place = statement(bundle, by, trusted_root), str(bundle)
     if said["predicateType"] != kind:
@@ -197,7 +198,7 @@ def bundle_digest(bundle: Path) -> str:
     return digest(_read(bundle))
 
 
-def _statement(text: bytes, root: TrustedRoot, by: Identity, place: str) -> Mapping[str, Any]:
+def _statement(text: bytes, root: TrustedRoot, by: Identity, place: str) -> JsonObject:
     """Errors: `RecordRefused`, or `AnotherSigner` where everything but the identity holds."""
     from weighin.record.timestamped import verified_payload
 

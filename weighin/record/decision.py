@@ -23,6 +23,7 @@ from weighin.model.subject import Subject
 from weighin.outcome import Outcome, Status, Unmeasured, confirm_failures, decide, gate
 from weighin.record.outcomes import encode_outcome
 from weighin.record.suite import Binding, SuiteOutcomes
+from weighin.untrusted import JsonDict, JsonObject
 
 SCHEMA = "weighin/decision/v1"
 VERDICT = "weighin/verdict/v1"
@@ -49,7 +50,7 @@ class SuiteVerdict:
         outcomes: tuple[Outcome, ...],
         problems: tuple[str, ...],
         seconds: float,
-        information: tuple[Mapping[str, Any], ...] = (),
+        information: tuple[JsonObject, ...] = (),
     ) -> SuiteVerdict:
         """What outcomes (after `confirm_failures`) and problems with their evidence come to."""
         status = gate(outcomes)
@@ -216,7 +217,7 @@ def _finish(suite: SuiteVerdict, confirmed: Mapping[str, Outcome]) -> SuiteVerdi
     return SuiteVerdict.of(suite.suite, outcomes, suite.problems, suite.seconds, suite.information)
 
 
-def risk_sentence(contract: Mapping[str, Any], sealed: Mapping[str, Any] | None) -> str:
+def risk_sentence(contract: JsonObject, sealed: JsonObject | None) -> str:
     """What a pass means, in the terms of the rule, with everything it depends on.
 
     contract, sealed  these parts of the record, and nothing else: verification derives the sentence again from them
@@ -237,7 +238,7 @@ def risk_sentence(contract: Mapping[str, Any], sealed: Mapping[str, Any] | None)
     )
 
 
-def _sampling_unit(contract: Mapping[str, Any]) -> str:
+def _sampling_unit(contract: JsonObject) -> str:
     """`Contract.sampling_unit`, from the contract's part of a record."""
     if "block_hours" in contract:
         return f"blocks of {contract['block_hours']:g} hours by {contract['group']}"
@@ -249,9 +250,9 @@ def decision_record(
     contract_file: ContractFile,
     subject: Subject,
     binding: Binding,
-    run: Mapping[str, Any],
+    run: JsonObject,
     provenance: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> JsonDict:
     """`record.json`: the decision and everything it was decided on. Only the promoting job signs it.
 
     A new field stands here, in both copies of the schema (not among `required`, since records of earlier releases lack
@@ -285,7 +286,7 @@ def decision_record(
     }
 
 
-def _contract_part(contract_file: ContractFile, binding: Binding) -> dict[str, Any]:
+def _contract_part(contract_file: ContractFile, binding: Binding) -> JsonDict:
     contract = contract_file.contract
     blocks = {"block_hours": contract.group.hours} if isinstance(contract.group, TimeBlock) else {}
     return {
@@ -298,7 +299,7 @@ def _contract_part(contract_file: ContractFile, binding: Binding) -> dict[str, A
     }
 
 
-def _suite_part(suite: SuiteVerdict, waivers: Mapping[str, str]) -> dict[str, Any]:
+def _suite_part(suite: SuiteVerdict, waivers: Mapping[str, str]) -> JsonDict:
     return {
         "suite": suite.suite,
         "status": suite.status.value,
@@ -309,7 +310,7 @@ def _suite_part(suite: SuiteVerdict, waivers: Mapping[str, str]) -> dict[str, An
     }
 
 
-def verdict_part(decision: Decision) -> dict[str, Any]:
+def verdict_part(decision: Decision) -> JsonDict:
     """`verdict` of a record."""
     return {
         "status": decision.status.value,
@@ -319,25 +320,25 @@ def verdict_part(decision: Decision) -> dict[str, Any]:
     }
 
 
-def policy_inputs(decision: Decision, subject: Subject, *, image_provenance: bool) -> dict[str, Any]:
+def policy_inputs(decision: Decision, subject: Subject, *, image_provenance: bool) -> JsonDict:
     """What a policy may ask for, beyond the verdict: each is true only where evidence says so."""
     first, sealed = subject.champion is None, subject.sealed is not None
     return derived_policy_inputs(decision, first_release=first, sealed=sealed, image_provenance=image_provenance)
 
 
-def image_proven(provenance: Mapping[str, Any] | None, image: str) -> bool:
+def image_proven(provenance: JsonObject | None, image: str) -> bool:
     """Whether it was verified who built the image that judged: a provenance of another image says nothing."""
     return provenance is not None and image != "" and provenance["image"] == image
 
 
-def verdict_file(record: Mapping[str, Any]) -> dict[str, Any]:
+def verdict_file(record: JsonObject) -> JsonDict:
     """`verdict.json`: the verdict, and the digest of the record that it stands in."""
     return {"schema": VERDICT, "record": digest(canonical(record)), **record["verdict"]}
 
 
 def derived_policy_inputs(
     decision: Decision, *, first_release: bool, sealed: bool, image_provenance: bool | None
-) -> dict[str, Any]:
+) -> JsonDict:
     """The same, from a record's own parts. `image_provenance` is None for records that do not speak of it."""
     evaluated = [o for o in decision.outcomes if o.status is not Status.NOT_EVALUATED]
     found = {

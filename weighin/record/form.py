@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache, reduce
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from weighin.errors import RecordRefused
+from weighin.untrusted import JsonDict, JsonObject, JsonValue
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, Validator
@@ -29,7 +30,7 @@ COMMAS = 2_000_000
 """Bound on the memory that parsing takes; more than `VALUES`, since sentences have commas too."""
 
 
-def parsed(data: bytes, place: str, limit: int = RECORD_BYTES) -> Any:
+def parsed(data: bytes, place: str, limit: int = RECORD_BYTES) -> JsonValue:
     """The JSON value in some bytes.
 
     Errors: `RecordRefused` where it is none, or too large, too deep, or of too many values.
@@ -70,7 +71,7 @@ def _bounded(value: Any, place: str) -> None:
 
 
 @cache
-def schema() -> dict[str, Any]:
+def schema() -> JsonDict:
     """The published schema of a decision record."""
     found: dict[str, Any] = json.loads((files("weighin.record") / FILE).read_text(encoding="utf-8"))
     return found
@@ -84,7 +85,7 @@ def validator() -> Validator:
     return Draft202012Validator(schema())
 
 
-def demand_form(record: Mapping[str, Any], place: str) -> None:
+def demand_form(record: JsonObject, place: str) -> None:
     """Errors: `RecordRefused` naming the first place at which a record has not the published form."""
     try:
         # The first is enough: a hostile record has as many as it has values.

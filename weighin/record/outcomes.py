@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from weighin.canonical import number, plain
 from weighin.errors import EvidenceError
 from weighin.outcome import Direction, Limit, Measurement, Outcome, Status, Unmeasured
+from weighin.untrusted import JsonDict, JsonObject
 from weighin.untrusted.redact import reduced
 
 
-def encode_outcome(outcome: Outcome, waiver: str = "") -> dict[str, Any]:
+def encode_outcome(outcome: Outcome, waiver: str = "") -> JsonDict:
     """One outcome with everything that is needed to decide it again."""
     evidence = outcome.evidence
     if isinstance(evidence, Measurement):
@@ -49,7 +49,7 @@ def encode_outcome(outcome: Outcome, waiver: str = "") -> dict[str, Any]:
     }
 
 
-def decode_evidence(check: str, value: Mapping[str, Any]) -> Measurement | Unmeasured:
+def decode_evidence(check: str, value: JsonObject) -> Measurement | Unmeasured:
     """The measurement (or the reason for none) that `encode_outcome` wrote.
 
     Errors: `EvidenceError` when a field is missing or of another kind.
@@ -79,7 +79,7 @@ def decode_evidence(check: str, value: Mapping[str, Any]) -> Measurement | Unmea
         raise EvidenceError(f"the measurement of {check} is damaged ({said})", "", "Run the suite again.") from error
 
 
-def decode_limit(value: Mapping[str, Any]) -> Limit:
+def decode_limit(value: JsonObject) -> Limit:
     """The limit that `encode_outcome` wrote."""
     try:
         return Limit(
@@ -93,7 +93,7 @@ def decode_limit(value: Mapping[str, Any]) -> Limit:
         raise EvidenceError(f"a limit is damaged ({reduced(error)})", "", "Run the suite again.") from error
 
 
-def decode_outcome(value: Mapping[str, Any]) -> Outcome:
+def decode_outcome(value: JsonObject) -> Outcome:
     """The outcome as it was written; `decide` is not asked again."""
     evidence = decode_evidence(str(value["check"]), value["evidence"])
     return Outcome(

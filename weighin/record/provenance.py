@@ -7,14 +7,14 @@ the decision counts it only for the image whose id the suites' evidence carries.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from weighin.canonical import read_json, write_json
 from weighin.errors import ContractError, EvidenceError, RecordRefused
 from weighin.record.attestation import BUILT, Attestation, attests, bundle_digest
+from weighin.untrusted import JsonObject
 
 SCHEMA = "weighin/provenance/v1"
 FILE = "provenance.json"
@@ -54,7 +54,7 @@ class Provenance:
         return Provenance.of(value, str(path))
 
     @staticmethod
-    def of(value: Mapping[str, Any], place: str) -> Provenance:
+    def of(value: JsonObject, place: str) -> Provenance:
         """From its fields. Errors: `EvidenceError` where one is absent, empty, or too many."""
         try:
             found = Provenance(**value)

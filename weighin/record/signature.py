@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.serialization import (
 from weighin.canonical import canonical, digest
 from weighin.errors import ContractError, RecordRefused
 from weighin.record.form import ENVELOPE_BYTES, parsed
+from weighin.untrusted import JsonDict, JsonObject
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -146,7 +147,7 @@ def key_id(key: Ed25519PublicKey) -> str:
     return digest(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
-def statement(record: Mapping[str, Any], witness: Witness | None = None) -> dict[str, Any]:
+def statement(record: JsonObject, witness: Witness | None = None) -> JsonDict:
     """The in-toto statement about the candidate of a record, of a promotion with its place in the ledger."""
     candidate = record["candidate"]
     name = f"models:/{candidate['name']}/{candidate['version']}"
@@ -161,12 +162,12 @@ def statement(record: Mapping[str, Any], witness: Witness | None = None) -> dict
     }
 
 
-def envelope(record: Mapping[str, Any], by: Signer, witness: Witness | None = None) -> dict[str, Any]:
+def envelope(record: JsonObject, by: Signer, witness: Witness | None = None) -> JsonDict:
     """The record, signed."""
     return signed(statement(record, witness), by)
 
 
-def signed(said: Mapping[str, Any], by: Signer) -> dict[str, Any]:
+def signed(said: JsonObject, by: Signer) -> JsonDict:
     """An in-toto statement in an envelope."""
     payload = canonical(said)
     signature = {"keyid": by.key_id, "sig": base64.b64encode(by.sign(payload)).decode()}
@@ -202,7 +203,7 @@ def opened(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> Open
     return Opened(record, by, witness)
 
 
-def unsealed(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tuple[dict[str, Any], str]:
+def unsealed(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tuple[JsonDict, str]:
     """The statement in an envelope, and the id of the trusted key that signed it.
 
     Errors: `RecordRefused` with what does not hold: form, type, canonical bytes, or signature.

@@ -11,6 +11,7 @@ from weighin.canonical import canonical, plain, read_json, write_json
 from weighin.errors import EvidenceError
 from weighin.outcome import Outcome
 from weighin.record.outcomes import decode_outcome, encode_outcome
+from weighin.untrusted import JsonDict
 
 SCHEMA = "weighin/outcomes/v1"
 FILE = "outcomes.json"
@@ -49,7 +50,7 @@ class SuiteOutcomes:
         """Write `outcomes.json` into the suite's report folder."""
         write_json(folder / FILE, self._value())
 
-    def _value(self) -> dict[str, Any]:
+    def _value(self) -> JsonDict:
         return {
             "schema": SCHEMA,
             "suite": self.suite,

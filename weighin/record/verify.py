@@ -33,6 +33,7 @@ from weighin.record.form import ENVELOPE_BYTES, demand_form, parsed
 from weighin.record.outcomes import decode_evidence, decode_limit, encode_outcome
 from weighin.record.provenance import Provenance
 from weighin.record.signature import Witness, opened
+from weighin.untrusted import JsonObject
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,14 @@ def verify(
     return Verified(record, found, by, attestation.by.workflow, witness)
 
 
-def _bytes(record: Mapping[str, Any], place: str) -> bytes:
+def _bytes(record: JsonObject, place: str) -> bytes:
     try:
         return canonical(record)
     except (ValueError, TypeError) as error:
         raise RecordRefused(f"no canonical form ({type(error).__name__})", place) from error
 
 
-def _decide_again(record: Mapping[str, Any], place: str) -> None:
+def _decide_again(record: JsonObject, place: str) -> None:
     """Errors: `RecordRefused` naming the first check, suite or field that its own numbers contradict."""
     alpha = float(record["contract"]["alpha"])
     stored = [o for s in record["suites"] for o in s["outcomes"]]
@@ -140,7 +141,7 @@ def _decide_again(record: Mapping[str, Any], place: str) -> None:
     _risk_again(record, decision, place)
 
 
-def _risk_again(record: Mapping[str, Any], decision: Decision, place: str) -> None:
+def _risk_again(record: JsonObject, decision: Decision, place: str) -> None:
     """Errors: `RecordRefused` where the sentence about the risk is not that of the record, or does not hold for it."""
     sealed = record["sealed"]
     if record["risk"] != risk_sentence(record["contract"], sealed):
@@ -156,7 +157,7 @@ def _risk_again(record: Mapping[str, Any], decision: Decision, place: str) -> No
             raise RecordRefused(f"{outcome.check}: a weaker level than its sentence about the risk promises", place)
 
 
-def _image_proven(record: Mapping[str, Any], place: str) -> bool:
+def _image_proven(record: JsonObject, place: str) -> bool:
     provenance = record["provenance"]
     proven = image_proven(provenance, record["image"])
     if provenance is not None and (not proven or asdict(Provenance.of(provenance, place)) != provenance):

@@ -8,12 +8,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from weighin.canonical import canonical, digest
 from weighin.errors import PromotionError
 from weighin.registry.chain import Chain, summed
 from weighin.registry.mlflow import Registry
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 SCHEMA = "weighin/ledger/v1"
 EXPERIMENT = "weighin-ledger"
@@ -96,7 +99,7 @@ class Entry:
         return digest(canonical(own))
 
     @staticmethod
-    def of(version: Any) -> Entry:
+    def of(version: ModelVersion) -> Entry:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
         mirrored, served = tags.pop("mirrored", ""), tags.pop("served", "")

@@ -12,11 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from weighin.errors import ContractError, RegistryError, without_password
 from weighin.model.subject import ModelVersion, artifact_digest
 from weighin.registry.location import artifact_location, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion as Version
 
 BUSY_STORE: Mapping[str, Any] = {"attempts": 6, "timeout": None, "wait_initial": 0.2, "wait_max": 4.0}
 """How often, and after how many seconds, a store that is busy is asked again; see `stamina.retry_context`."""
@@ -178,9 +182,9 @@ class Registry:
         """Log a folder of files to the run of a version, under `place`."""
         self._call(lambda: self._client.log_artifacts(run_id, str(folder), place))
 
-    def entries(self, name: str) -> list[Any]:
+    def entries(self, name: str) -> list[Version]:
         """All versions of a companion model that serves as a ledger, in no order; empty before the first."""
-        found: list[Any] = []
+        found: list[Version] = []
         token = None
         while True:
             query = f"name = '{quoted(name)}'"
@@ -261,7 +265,7 @@ class Registry:
         run = self._call(lambda: self._client.create_run(found.experiment_id, run_name=name))
         return str(run.info.run_id)
 
-    def runs_of(self, experiment: str, query: str, *, newest: bool = False) -> list[Any]:
+    def runs_of(self, experiment: str, query: str, *, newest: bool = False) -> list[Run]:
         """A hundred runs of an experiment, the oldest (or the newest) first; none where there is no such experiment."""
         found = self._call(lambda: self._client.get_experiment_by_name(experiment))
         if found is None:

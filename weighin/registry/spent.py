@@ -7,22 +7,20 @@ it says of the run in which it was written does not make it another one.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from weighin.canonical import read_json
 from weighin.errors import EvidenceError, PromotionError, RegistryError
 from weighin.registry.champion import ChampionRegistry
 from weighin.registry.ledger import Entry
+from weighin.untrusted import JsonDict, JsonObject
 
 RECORD = "record.json"
 """The record, among the files that are kept for an entry."""
 
 
-def demand_unspent(
-    champions: ChampionRegistry, entries: Sequence[Entry], record: Mapping[str, Any], digest: str
-) -> None:
+def demand_unspent(champions: ChampionRegistry, entries: Sequence[Entry], record: JsonObject, digest: str) -> None:
     """Errors: `PromotionError` where the record moved the alias before, and a later entry ended that.
 
     `RegistryError` where an entry promoted the same files, and the record that was kept for it cannot be read.
@@ -51,7 +49,7 @@ def demand_unspent(
     )
 
 
-def _is_of(champions: ChampionRegistry, entry: Entry, record: Mapping[str, Any], digest: str) -> bool:
+def _is_of(champions: ChampionRegistry, entry: Entry, record: JsonObject, digest: str) -> bool:
     """Whether an entry was made with this record, or with one of the same evidence."""
     if entry.record == digest:
         return True
@@ -69,5 +67,5 @@ def _is_of(champions: ChampionRegistry, entry: Entry, record: Mapping[str, Any],
     return _evidence(kept) == _evidence(record)
 
 
-def _evidence(record: Mapping[str, Any]) -> dict[str, Any]:
+def _evidence(record: JsonObject) -> JsonDict:
     return {name: value for name, value in record.items() if name != "run"}

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -17,6 +16,7 @@ from weighin.errors import ContractError, EvidenceError, RecordRefused
 from weighin.github.reviews import SCHEMA as REVIEWS
 from weighin.record.signature import STATEMENT, Signer, key_id, signed, trusted_key, unsealed
 from weighin.record.verify import verify
+from weighin.untrusted import JsonDict, JsonObject
 
 PREDICATE = "https://weigh-in.dev/approval/v1"
 LARGEST = 2**20
@@ -57,7 +57,7 @@ def approve(record: Path, by: Signer, comment: str) -> Path:
     return path
 
 
-def statement(record: str, predicate: Mapping[str, str]) -> dict[str, Any]:
+def statement(record: str, predicate: Mapping[str, str]) -> JsonDict:
     """The in-toto statement about the record with a digest `sha256:<hex>`."""
     subject = {"name": "record.json", "digest": {"sha256": record.removeprefix("sha256:")}}
     return {"_type": STATEMENT, "subject": [subject], "predicateType": PREDICATE, "predicate": dict(predicate)}
@@ -88,7 +88,7 @@ def approvals(contract_file: ContractFile, reports: Path, record: str) -> list[A
     return [*found, *_reviews(reports / "reviews.json")]
 
 
-def _signed(said: Mapping[str, Any], name: str, record: str, place: str) -> Approval:
+def _signed(said: JsonObject, name: str, record: str, place: str) -> Approval:
     try:
         moment, comment = str(said["predicate"]["timestamp"]), str(said["predicate"]["comment"])
     except (KeyError, TypeError) as error:

@@ -10,17 +10,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from weighin.errors import ContractError, PromotionError
+from weighin.untrusted import JsonDict, JsonObject
 
 PACKAGE = "data.weighin.release"
 SECONDS = 60
 
 
-def demand(policy: Path, given: Mapping[str, Any], seconds: float = SECONDS) -> None:
+def demand(policy: Path, given: JsonObject, seconds: float = SECONDS) -> None:
     """Ask a policy.
 
     policy  a file in Rego v1, package `weighin.release`, with `allow`, a boolean, and `deny`, a set of sentences
@@ -54,7 +53,7 @@ def demand(policy: Path, given: Mapping[str, Any], seconds: float = SECONDS) -> 
         raise PromotionError("the policy does not allow it: `allow` is not true", place, "What is undefined denies.")
 
 
-def answer_from(question: Mapping[str, Any]) -> dict[str, Any]:
+def answer_from(question: JsonObject) -> JsonDict:
     """`allow` and `deny` of a policy for an input; None for what is undefined. Errors: `ValueError`, `RegoError`."""
     from regopy import Interpreter, LogLevel
 

@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
 
 from weighin.canonical import canonical, read_json, write_json
 from weighin.contract.reading import ContractFile
@@ -41,6 +40,7 @@ from weighin.release.approval import FOLDER, approvals, listed
 from weighin.release.policy import demand
 from weighin.suites.drift import stored_with_model
 from weighin.suites.evidence import Evidence
+from weighin.untrusted import JsonDict, JsonObject
 
 
 @dataclass(frozen=True)
@@ -322,7 +322,7 @@ def _record_tag(champions: ChampionRegistry, subject: Subject) -> str | None:
     return champions.registry.tags(subject.candidate.name, subject.candidate.version).get(RECORD)
 
 
-def read_promotion(path: Path, record: str) -> dict[str, Any]:
+def read_promotion(path: Path, record: str) -> JsonDict:
     """What `promotion.json` says. Errors: `EvidenceError` for a damaged one, or one of another record."""
     value = read_json(path, PROMOTION)
     names = {field.name for field in fields(Promotion)}
@@ -406,7 +406,7 @@ def _promoted_by(champions: ChampionRegistry, stands: Entry) -> Entry:
     return promoted[-1] if promoted else stands
 
 
-def since_anchor(record: Mapping[str, Any]) -> str:
+def since_anchor(record: JsonObject) -> str:
     """What has changed since the pinned anchor, one comparison after the other; empty where the contract has none.
 
     Each promotion compares with the same anchor, so that this is the whole change and not that of one step.

@@ -7,16 +7,16 @@ Source: GitHub's documentation of workflow commands; ten errors and ten warnings
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from weighin.github.escape import visible
 from weighin.report.view import CheckView, all_views
+from weighin.untrusted import JsonObject
 
 SHOWN = 10
 LETTERS = 400
 
 
-def commands(record: Mapping[str, Any], file: str, lines: Mapping[str, int]) -> list[str]:
+def commands(record: JsonObject, file: str, lines: Mapping[str, int]) -> list[str]:
     """Workflow commands, the last of each kind counting what is not shown.
 
     file   the contract, relative to the repository

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +11,10 @@ from markupsafe import Markup
 from weighin.github.escape import visible
 from weighin.report import plots
 from weighin.report.view import WORDS, CheckView, cell, check_view, in_order, seconds, versions
+from weighin.untrusted import JsonDict, JsonObject, JsonValue
 
 
-def report(record: Mapping[str, Any]) -> str:
+def report(record: JsonObject) -> str:
     """`report.html`: the verdict, then every suite with all of its checks, each with interval and limit."""
     candidate, champion = versions(record)
     # What blocks comes first, and a long list of counts does not stand before a short list of intervals.
@@ -31,7 +31,7 @@ def report(record: Mapping[str, Any]) -> str:
     )
 
 
-def suite_report(suite: Mapping[str, Any]) -> str:
+def suite_report(suite: JsonObject) -> str:
     """`<suite>/report.html`: one suite of a record."""
     one = _suite(suite)
     return template().render(
@@ -51,7 +51,7 @@ def no_decision(reason: str) -> str:
     )
 
 
-def _suite(suite: Mapping[str, Any]) -> dict[str, Any]:
+def _suite(suite: JsonObject) -> JsonDict:
     views = in_order(suite["outcomes"])
     in_contract_order = [check_view(o) for o in suite["outcomes"]]
     return {
@@ -78,7 +78,7 @@ def _curves(view: CheckView) -> list[tuple[str, Markup]]:
     return [(caption, plot) for caption, draw in found if (plot := draw(view.detail))]
 
 
-def _table(table: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+def _table(table: JsonObject) -> tuple[JsonDict, Any]:
     """A table that is shown for information, its cells as text, and its plot."""
     rows = [[cell(value) for value in row] for row in table["rows"]]
     return {**table, "rows": rows}, plots.information(table.get("plot") or {})
@@ -90,7 +90,7 @@ class Page:
 
     _template: Template
 
-    def render(self, **values: Any) -> str:
+    def render(self, **values: JsonValue) -> str:
         """The page. Texts in plots have no other place in which they all come by."""
         return visible(self._template.render(**values), "\n")
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weighin.contract.changes import Changes, FileChange
 from weighin.github.escape import text, visible
 from weighin.report.view import MARKS, WORDS, CheckView, all_views, in_order, seconds, versions
+from weighin.untrusted import JsonObject
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 COMMENT_BYTES = 60_000
 """A comment holds 65,536 characters."""
@@ -39,7 +42,7 @@ class Room:
 ROOMS = (Room(400, 20, 60), Room(160, 5, 12), Room(60, 0, 0), Room(0, 0, 0))
 
 
-def summary(record: Mapping[str, Any], changes: Changes | None = None, most: int = BYTES) -> str:
+def summary(record: JsonObject, changes: Changes | None = None, most: int = BYTES) -> str:
     """`summary.md`: the verdict, what blocks and why, what the pull request changes, the suites, what a pass means.
 
     most  bytes of UTF-8
@@ -59,7 +62,7 @@ def summary(record: Mapping[str, Any], changes: Changes | None = None, most: int
     return found + "\n"
 
 
-def comment(record: Mapping[str, Any], changes: Changes | None = None) -> str:
+def comment(record: JsonObject, changes: Changes | None = None) -> str:
     """The comment on a pull request: the summary, found again by its first line, with a way to the whole report."""
     url = str(record["run"]["url"])
     link = f"\n[The run, with the reports]({url})\n" if re.fullmatch(r"https://[A-Za-z0-9.:/_-]+", url) else ""
@@ -67,7 +70,7 @@ def comment(record: Mapping[str, Any], changes: Changes | None = None) -> str:
     return f"{MARKER}\n{said}{link}"
 
 
-def promoted(record: Mapping[str, Any], promotion: Mapping[str, Any]) -> str:
+def promoted(record: JsonObject, promotion: JsonObject) -> str:
     """The note of a promotion, as a comment and as the text of a release: who is champion, since when, on what."""
     before, after = text(promotion["before"]) or "none", text(promotion["after"])
     signed = f"signed by `{code(promotion['signed_by'])}`" if promotion["signed_by"] else "unsigned"
@@ -92,7 +95,7 @@ def no_decision(reason: str) -> str:
     return f"## {MARKS['not_evaluated']} {WORDS['not_evaluated']}\n\nThere is no decision: {text(reason, 2_000)}\n"
 
 
-def _head(record: Mapping[str, Any]) -> list[str]:
+def _head(record: JsonObject) -> list[str]:
     status = record["verdict"]["status"]
     candidate, champion = versions(record)
     lines = [f"## {MARKS[status]} {text(record['model'])}: {WORDS[status]}", ""]
@@ -102,7 +105,7 @@ def _head(record: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _summary(record: Mapping[str, Any], changes: Changes | None, room: Room) -> str:
+def _summary(record: JsonObject, changes: Changes | None, room: Room) -> str:
     lines = _head(record)
     lines += _changed_files(changes, room) if changes else []
     long = max(room.cell, 120)
@@ -247,7 +250,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def terminal(record: Mapping[str, Any]) -> Any:
+def terminal(record: JsonObject) -> RenderableType:
     """The verdict for a terminal, as something that rich prints."""
     from rich.console import Group
     from rich.table import Table

@@ -13,6 +13,7 @@ from weighin.monitor.history import History, Series
 from weighin.report.html import template
 from weighin.report.series import MARKS, Line, Mark, over_time
 from weighin.report.view import RANK, CheckView, check_view
+from weighin.untrusted import JsonDict, JsonObject
 
 ESTIMATE = "/estimate"
 EVENTS = 100
@@ -54,7 +55,7 @@ class Card:
         return not self.open, RANK.get(self.view.status, 0)
 
 
-def page(document: Mapping[str, Any], history: History) -> str:
+def page(document: JsonObject, history: History) -> str:
     """The page of a run.
 
     document  as `weighin.monitor.result.document` makes it
@@ -85,7 +86,7 @@ def page(document: Mapping[str, Any], history: History) -> str:
     )
 
 
-def _sentence(document: Mapping[str, Any], cards: Sequence[Card]) -> str:
+def _sentence(document: JsonObject, cards: Sequence[Card]) -> str:
     """The state, for somebody who has half a minute."""
     count = f"{len(cards)} {'check' if len(cards) == 1 else 'checks'}"
     match document["state"]:
@@ -112,15 +113,13 @@ def _sentence(document: Mapping[str, Any], cards: Sequence[Card]) -> str:
     return f"No alarm, and no all-clear: of {count} {', '.join(parts) or 'none was made'}."
 
 
-def _sentences(events: Sequence[Mapping[str, Any]]) -> list[str]:
+def _sentences(events: Sequence[JsonObject]) -> list[str]:
     """What was done at this run that leaves no alarm open."""
     message = {"rollback": "Rolled back", "needs_human": "People have to decide", "signal": "A mean has changed"}
     return [f"{message[e['kind']]}: {e['message']}." for e in events if e["kind"] in message]
 
 
-def _card(
-    check: Mapping[str, Any], document: Mapping[str, Any], history: History, events: Sequence[Mapping[str, Any]]
-) -> Card:
+def _card(check: JsonObject, document: JsonObject, history: History, events: Sequence[JsonObject]) -> Card:
     view = check_view(check)
     now = datetime.fromisoformat(document["timestamp"]).timestamp()
     lines = [_line(s) for s in history.series if s.check == view.check]
@@ -161,16 +160,14 @@ def _longer(line: Line, now: float, values: Sequence[float]) -> Line:
     return Line.of(line.version, [*line.moments, now], *([*o, v] for o, v in zip(old, values, strict=True)))
 
 
-def _events(document: Mapping[str, Any], history: History) -> list[Mapping[str, Any]]:
+def _events(document: JsonObject, history: History) -> list[JsonObject]:
     """All that are known, the newest first."""
     found: dict[int, Mapping[str, Any]] = {e.number: asdict(e) for e in history.events}
     found |= {int(e["number"]): e for e in (*document["recent"], *document["events"])}
     return [found[number] for number in sorted(found, reverse=True)]
 
 
-def _open(
-    document: Mapping[str, Any], events: Sequence[Mapping[str, Any]], cards: Sequence[Card]
-) -> list[dict[str, Any]]:
+def _open(document: JsonObject, events: Sequence[JsonObject], cards: Sequence[Card]) -> list[JsonDict]:
     """Open alarms with their event, and what the check says now."""
     now = {c.view.check: c.view for c in cards}
     rows = []
@@ -188,7 +185,7 @@ def _open(
     return rows
 
 
-def _waiting(document: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
+def _waiting(document: JsonObject, events: Sequence[JsonObject]) -> str:
     """A rollback that fresh traffic has not verified yet, in words; empty where there is none."""
     for event in events:
         if event["version"] != document["version"] or event["kind"] in ("verified", "needs_human"):
@@ -208,19 +205,19 @@ def _window(name: str) -> str:
     return f"of the last {int(size):,}" if size.isdecimal() else name
 
 
-def _versions(document: Mapping[str, Any], history: History) -> tuple[str, str]:
+def _versions(document: JsonObject, history: History) -> tuple[str, str]:
     """The version of now, and the one that was watched before it, if there was one."""
     before = [s.version for s in history.series if s.version != document["version"]]
     return str(document["version"]), before[-1] if before else ""
 
 
-def _level(checks: Sequence[Mapping[str, Any]]) -> str:
+def _level(checks: Sequence[JsonObject]) -> str:
     """One-sided level of the intervals."""
     levels = {c["evidence"]["level"] for c in checks if c["evidence"].get("kind") == "sample"}
     return f"{min(levels):.2%}" if levels else ""
 
 
-def _message(event: Mapping[str, Any]) -> str:
+def _message(event: JsonObject) -> str:
     return f"{KINDS.get(event['kind'], event['kind'])}, {_minute(event['created'])}: {event['message']}"[:400]
 
 

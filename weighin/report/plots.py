@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from weighin.report.svg import drawn
 from weighin.report.view import CheckView
+from weighin.untrusted import JsonObject
 
 WIDTH, HEIGHT = 240, 26
 BARS, FLOOR = 220, 70
@@ -34,7 +35,7 @@ def interval(view: CheckView) -> Markup:
     return drawn("interval", w=WIDTH, h=HEIGHT, title=title, start=start, width=width, **ends)
 
 
-def histogram(detail: Mapping[str, Any]) -> Markup:
+def histogram(detail: JsonObject) -> Markup:
     """Shares of the reference beside those of the current data, bin by bin. Empty where the record has none."""
     labels, before, after = (list(detail.get(k) or []) for k in ("labels", "reference", "current"))
     if not labels or not len(labels) == len(before) == len(after) or not _numbers([*before, *after]):
@@ -50,7 +51,7 @@ def histogram(detail: Mapping[str, Any]) -> Markup:
     return drawn("histogram", w=BARS, floor=FLOOR, bars=bars)
 
 
-def latency(detail: Mapping[str, Any]) -> Markup:
+def latency(detail: JsonObject) -> Markup:
     """Share of requests answered within a time (logarithmic), with the contract's limit."""
     pairs = list(zip(detail.get("latency_ms") or [], detail.get("share") or [], strict=False))
     points = [(t, s) for t, s in pairs if _numbers([t, s]) and t > 0]
@@ -78,7 +79,7 @@ def latency(detail: Mapping[str, Any]) -> Markup:
 PLOT_WIDTH, PLOT_HEIGHT = 460, 120
 
 
-def over_time(detail: Mapping[str, Any]) -> Markup:
+def over_time(detail: JsonObject) -> Markup:
     """Median and 99th percentile of each second of a start with its phases, failures at the top edge."""
     known = detail.get("over_time") or {}
     moments, medians, tails = (list(known.get(k) or []) for k in ("second", "p50_ms", "p99_ms"))
@@ -86,7 +87,7 @@ def over_time(detail: Mapping[str, Any]) -> Markup:
     return _by_second(detail, moments, series, "ms", "Latency by second: median and 99th percentile")
 
 
-def throughput(detail: Mapping[str, Any]) -> Markup:
+def throughput(detail: JsonObject) -> Markup:
     """Requests that were due and that were answered rightly in each second of a start."""
     known = detail.get("over_time") or {}
     moments, offered, answered = (list(known.get(k) or []) for k in ("second", "offered", "answered"))
@@ -95,7 +96,7 @@ def throughput(detail: Mapping[str, Any]) -> Markup:
 
 
 def _by_second(
-    detail: Mapping[str, Any], moments: list[Any], series: Mapping[str, list[Any]], unit: str, title: str
+    detail: JsonObject, moments: list[Any], series: Mapping[str, list[Any]], unit: str, title: str
 ) -> Markup:
     """Series over the seconds of a start, whose phases are marked. What is no number is drawn at the top."""
     finite = [v for part in series.values() for v in part if _numbers([v])]
@@ -124,7 +125,7 @@ def _by_second(
     return drawn("by_second", w=PLOT_WIDTH, h=PLOT_HEIGHT, title=title, phases=phases, lines=lines, **ends)
 
 
-def ramp(detail: Mapping[str, Any]) -> Markup:
+def ramp(detail: JsonObject) -> Markup:
     """Answers per second against requests per second, a point a step; the line is what is asked for."""
     steps = list(detail.get("steps") or [])
     rates, answered, shares = ([s.get(k) for s in steps] for k in ("rate", "answered_per_second", "share"))
@@ -152,7 +153,7 @@ def _numbers(values: Sequence[object]) -> bool:
     return all(isinstance(v, (int, float)) and math.isfinite(v) for v in values)
 
 
-def information(plot: Mapping[str, Any]) -> Markup:
+def information(plot: JsonObject) -> Markup:
     """The plot of a table that is shown for information. Empty where there is nothing that can be drawn."""
     match plot.get("kind"):
         case "calibration":
@@ -162,7 +163,7 @@ def information(plot: Mapping[str, Any]) -> Markup:
     return Markup("")
 
 
-def _calibration(series: Mapping[str, Any]) -> Markup:
+def _calibration(series: JsonObject) -> Markup:
     """Share of positives against mean probability; the dashed line is a model that keeps its word."""
     size = 180
     lines = []
@@ -174,7 +175,7 @@ def _calibration(series: Mapping[str, Any]) -> Markup:
     return drawn("calibration", size=size, lines=lines)
 
 
-def _bars(plot: Mapping[str, Any]) -> Markup:
+def _bars(plot: JsonObject) -> Markup:
     """Horizontal bars with whiskers, one row a label and one bar a series."""
     labels, series = list(plot.get("labels") or []), dict(plot.get("series") or {})
     lows, highs = plot.get("low") or {}, plot.get("high") or {}

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from weighin.report.svg import drawn
+from weighin.untrusted import JsonDict
 
 WIDTH, HEIGHT, LEFT, TOP, BELOW = 380, 120, 44, 16, 18
 """Of what is drawn in, and of the margins for numbers, marks and days."""
@@ -166,7 +167,7 @@ def _buckets(line: Line, frame: Frame, every: float) -> Iterator[list[tuple[floa
     yield part
 
 
-def _line(line: Line, frame: Frame, every: float, *, newest: bool) -> dict[str, Any]:
+def _line(line: Line, frame: Frame, every: float, *, newest: bool) -> JsonDict:
     """Bands, estimates, and points where a run stands alone; the newest run of all has a point."""
     parts = []
     for part in _buckets(line, frame, every):
@@ -183,7 +184,7 @@ def _line(line: Line, frame: Frame, every: float, *, newest: bool) -> dict[str, 
     return {"kind": "now" if newest else "before", "parts": parts}
 
 
-def _days(frame: Frame) -> list[dict[str, Any]]:
+def _days(frame: Frame) -> list[JsonDict]:
     places = ((frame.start, "start"), ((frame.start + frame.end) / 2, "middle"), (frame.end, "end"))
     span = frame.end - frame.start
     return [{"anchor": anchor, "x": frame.x(moment), "text": _day(moment, span)} for moment, anchor in places]
@@ -203,7 +204,7 @@ def _day(moment: float, span: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime(form)
 
 
-def _marks(marks: Sequence[Mark], frame: Frame) -> list[dict[str, Any]]:
+def _marks(marks: Sequence[Mark], frame: Frame) -> list[JsonDict]:
     """Those in the frame; several of a kind at one place are one mark that says how many."""
     places: dict[tuple[int, str], list[Mark]] = {}
     for mark in marks:

@@ -8,8 +8,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from weighin.untrusted import JsonValue
 
-def drawn(name: str, **values: Any) -> Markup:
+
+def drawn(name: str, **values: JsonValue) -> Markup:
     """Return what a macro makes of values. Numbers are formatted there; a name that is missing is an error."""
     made: Markup = getattr(_macros(), name)(**values)
     return made

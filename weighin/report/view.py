@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from weighin.untrusted import JsonObject
+
 WORDS = {
     "passed": "passed",
     "failed": "failed",
@@ -38,7 +40,7 @@ class CheckView:
     no_licence: str
 
 
-def check_view(outcome: Mapping[str, Any]) -> CheckView:
+def check_view(outcome: JsonObject) -> CheckView:
     """The view of one encoded outcome of a record."""
     evidence, limit = outcome["evidence"], outcome["limit"]
     status, blocks = str(outcome["status"]), bool(outcome["blocks"])
@@ -77,7 +79,7 @@ def check_view(outcome: Mapping[str, Any]) -> CheckView:
     )
 
 
-def _no_licence(status: str, detail: Mapping[str, Any]) -> str:
+def _no_licence(status: str, detail: JsonObject) -> str:
     """The smallest margin that these data would have let pass, with the warning that goes with it."""
     margin = detail.get("smallest_margin")
     if status not in ("failed", "inconclusive") or not isinstance(margin, (int, float)):
@@ -85,18 +87,18 @@ def _no_licence(status: str, detail: Mapping[str, Any]) -> str:
     return f"A margin of {margin:.4g} would have passed. That is not a licence: a changed margin is a new evaluation."
 
 
-def in_order(outcomes: list[Mapping[str, Any]]) -> list[CheckView]:
+def in_order(outcomes: list[JsonObject]) -> list[CheckView]:
     """What blocks first, then warnings, then what passed; within each the order of the contract."""
     views = [check_view(o) for o in outcomes]
     return sorted(views, key=lambda v: (not v.blocks, not v.warns, RANK.get(v.status, 0)))
 
 
-def all_views(record: Mapping[str, Any]) -> list[CheckView]:
+def all_views(record: JsonObject) -> list[CheckView]:
     """Every check of a record, in the same order."""
     return in_order([o for suite in record["suites"] for o in suite["outcomes"]])
 
 
-def versions(record: Mapping[str, Any]) -> tuple[str, str]:
+def versions(record: JsonObject) -> tuple[str, str]:
     """Candidate and champion in words."""
     candidate, champion = record["candidate"], record["champion"]
     said = f"version {candidate['version']}" if candidate["version"] else "from a folder, not registered"

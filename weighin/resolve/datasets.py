@@ -29,6 +29,7 @@ from weighin.data.relation import Relation
 from weighin.data.table import read_columns
 from weighin.errors import WeighinError
 from weighin.runner.problem import COLUMNS
+from weighin.untrusted import JsonDict, JsonObject
 
 Stored = Callable[[str], Profile]
 """The profile that is stored with the model in a role. Errors: `WeighinError` when there is none."""
@@ -48,7 +49,7 @@ def _span(file: ContractFile, dataset: str, moment: datetime) -> Span | None:
     return None if window is None else span(window, moment)
 
 
-def resolve_rows(file: ContractFile, work: Path, sealed: bool, moment: datetime) -> dict[str, dict[str, Any]]:
+def resolve_rows(file: ContractFile, work: Path, sealed: bool, moment: datetime) -> dict[str, JsonDict]:
     """Write the features of every dataset that has rows; say what they are and where they came from."""
     contract = file.contract
     (work / COLUMNS).parent.mkdir(parents=True, exist_ok=True)
@@ -155,9 +156,7 @@ def resolve_profiles(file: ContractFile, work: Path, moment: datetime, stored: S
     return found
 
 
-def merged(
-    rows: Mapping[str, Mapping[str, Any]], profiles: Mapping[str, Mapping[str, str]]
-) -> dict[str, Mapping[str, Any]]:
+def merged(rows: Mapping[str, JsonObject], profiles: Mapping[str, Mapping[str, str]]) -> dict[str, JsonObject]:
     """What the subject says of each dataset."""
     return {name: {**rows.get(name, {}), **profiles.get(name, {})} for name in (*rows, *profiles)}
 

@@ -22,13 +22,14 @@ from weighin.errors import NotEvaluated, WeighinError
 from weighin.prediction_log.reader import Log
 from weighin.prediction_log.requests import Requests
 from weighin.runner.plan import REQUESTS
+from weighin.untrusted import JsonDict
 
 ROWS_AT_MOST = 200_000
 """Rows of the log that are looked through for whole requests."""
 FIRST = "Without a champion there is nothing to compare with: add `gates.shadow` after the first release."
 
 
-def resolve_requests(file: ContractFile, work: Path, moment: datetime, champion: bool) -> dict[str, Any]:
+def resolve_requests(file: ContractFile, work: Path, moment: datetime, champion: bool) -> JsonDict:
     """Write the requests, and say what they are; a `problem` in words where nothing can be replayed.
 
     moment    up to which the log is read

@@ -23,6 +23,7 @@ from typing import Any
 
 from weighin.runner.artifact import manifest_digest
 from weighin.runner.plan import Plan
+from weighin.untrusted import JsonDict
 
 SCHEMA = "weighin/kept-predictions/v1"
 FOLDER, KEY = "kept", "key.json"
@@ -33,7 +34,7 @@ ASKED_ANEW = "candidate"
 ENGINE = ("model/predict.py", "model/shap.py", "runner/kept.py")
 
 
-def key_of(work: Path, role: str, plan: Plan) -> dict[str, Any]:
+def key_of(work: Path, role: str, plan: Plan) -> JsonDict:
     """Everything on which the predictions of a role depend. Errors: `OSError`, `ValueError`."""
     return {
         "schema": SCHEMA,
@@ -103,7 +104,7 @@ def keep(work: Path, role: str, plan: Plan, out: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _complete(key: dict[str, Any], files: Any) -> bool:
+def _complete(key: JsonDict, files: Any) -> bool:
     """Whether there is one file of answers for each file of features, and nothing else but SHAP values."""
     expected = {Path(name).stem + ".arrow" for name in key["features"]}
     return bool(expected) and isinstance(files, dict) and expected <= set(files) <= expected | {"shap.arrow"}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+from weighin.untrusted import JsonDict
 
 SCHEMA = "weighin/plan/v4"
 RECOVERED_SECONDS = 5.0
@@ -17,6 +19,10 @@ REQUESTS = "requests/logged.parquet"
 """Where in the work folder the requests lie that are asked again."""
 MARGIN_SECONDS = 5.0
 """What a generator may need besides the time that its plan gives: encoding, sending late, writing."""
+
+
+OfContract: TypeAlias = Any
+"""A contract, or a gate of it. This package runs where there is nothing but Python, and knows no contract."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Session:
         return f"{self.role}-{self.start}"
 
 
-def sessions(gate: Any, champion: bool) -> tuple[Session, ...]:
+def sessions(gate: OfContract, champion: bool) -> tuple[Session, ...]:
     """What a load gate (a `weighin.contract.load.Load`) asks for; candidate and champion take turns."""
     calm = [Phase("warm_up", gate.rate, gate.warm_up_seconds), Phase("load", gate.rate, gate.seconds)]
     found = []
@@ -93,7 +99,7 @@ def sessions(gate: Any, champion: bool) -> tuple[Session, ...]:
     return tuple(found)
 
 
-def replays(gate: Any) -> tuple[Session, ...]:
+def replays(gate: OfContract) -> tuple[Session, ...]:
     """What a shadow gate asks for: at each start both models, and the one that came second comes first at the next."""
     phases = (Phase("replay", 0.0, gate.seconds_at_most),)
     order = ("candidate", "champion")
@@ -168,10 +174,10 @@ class LoadPlan:
         return max(20 * self.lateness_ms / 1000, 1.0)
 
     @staticmethod
-    def of(value: dict[str, Any]) -> LoadPlan:
+    def of(value: JsonDict) -> LoadPlan:
         """From the JSON that `Plan.write` made."""
 
-        def phases(given: list[dict[str, Any]]) -> tuple[Phase, ...]:
+        def phases(given: list[JsonDict]) -> tuple[Phase, ...]:
             return tuple(Phase(**phase) for phase in given)
 
         nested = {
@@ -204,7 +210,7 @@ class Plan:
 
     @staticmethod
     def of(
-        contract: Any,
+        contract: OfContract,
         roles: tuple[str, ...],
         sealed: bool = False,
         own: tuple[str, ...] = (),

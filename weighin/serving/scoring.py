@@ -9,7 +9,7 @@ import os
 import sys
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weighin.errors import WeighinError
 from weighin.model.subject import artifact_digest
@@ -20,6 +20,9 @@ from weighin.prediction_log.writer import LogWriter
 from weighin.serving.identity import App, Identity
 from weighin.serving.logged import Logged
 from weighin.untrusted.redact import cause
+
+if TYPE_CHECKING:
+    from mlflow.pyfunc import PyFuncModel
 
 MODEL = "WEIGHIN_SERVE_MODEL"
 """Environment variable: the folder of the model's files."""
@@ -46,7 +49,7 @@ def app() -> App:
     return _logged(Identity(application, digest, version), digest, version)
 
 
-def reported(model: Any) -> Any:
+def reported(model: PyFuncModel) -> PyFuncModel:
     """Let a pyfunc model's own errors be answered with 500; returns the model.
 
     MLflow's scoring server answers 400 both where a request does not fit the signature and where the model raises. What

@@ -18,6 +18,7 @@ from weighin.outcome import Measurement, Unmeasured
 from weighin.record.suite import SuiteOutcomes
 from weighin.stats.intervals import Undefined
 from weighin.suites.evidence import Evidence
+from weighin.untrusted import JsonObject
 from weighin.untrusted.redact import reduced
 
 CHECKS = Path(__file__).with_name("contract_checks.py")
@@ -49,7 +50,7 @@ def _left(check: Check, own: SuiteOutcomes) -> Measurement | Unmeasured:
     return left or Unmeasured(check.id, "the judge of the repository's own code left no outcome for this check")
 
 
-def informed(suite: str, evidence: Evidence) -> Sequence[Mapping[str, Any]]:
+def informed(suite: str, evidence: Evidence) -> Sequence[JsonObject]:
     """What a suite has to show besides its outcomes; where that fails, the reason in its place."""
     if suite not in SUITES:
         return ()  # a team's own

@@ -24,6 +24,7 @@ from weighin.suites.expectations import FOLDER, SUITE, added_column, write_suite
 from weighin.suites.quality_columns import QualityColumns, quality_columns
 from weighin.suites.quality_docs import LOST, NOT_SHOWN, OBSERVED, Found, write_docs
 from weighin.suites.quality_engines import Configuration, Engine, choose, count, widest
+from weighin.untrusted import JsonDict, JsonObject
 from weighin.untrusted.bounded import content, json_value
 from weighin.untrusted.redact import reduced_text
 
@@ -109,12 +110,12 @@ def _validated(evidence: Evidence, dataset: str, gate: DataQuality, view: Qualit
     return Validated(view.rows, by_key, view.problems, engine, time.monotonic() - started)
 
 
-def _hidden(contract: Contract) -> Callable[[Mapping[str, Any]], bool]:
+def _hidden(contract: Contract) -> Callable[[JsonObject], bool]:
     """Whether an expectation is about a sensitive column, in whatever argument a hand-written one names it."""
     rules = {r.key for r in quality_rules(contract) if r.sensitive(contract)}
     names = {n for n, c in contract.data.columns.items() if c.sensitive}
 
-    def hidden(configuration: Mapping[str, Any]) -> bool:
+    def hidden(configuration: JsonObject) -> bool:
         texts = list(_texts(configuration["kwargs"]))
         return configuration["meta"].get("rule") in rules or any(n in text for n in names for text in texts)
 
@@ -165,7 +166,7 @@ def _found(configuration: Configuration, result: Any, hidden: bool, columns: Ite
     return Found(configuration, bool(result.success), shown, dict(result.result or {}))
 
 
-def _raised(info: Mapping[str, Any] | None, columns: Iterable[str]) -> str:
+def _raised(info: JsonObject | None, columns: Iterable[str]) -> str:
     """What an expectation crashed of; Great Expectations nests it by metric or leaves it flat."""
     info = info or {}
     for part in (info, *(v for v in info.values() if isinstance(v, Mapping))):
@@ -234,7 +235,7 @@ def _own(name: str, run: Validated, suite: str) -> Measurement | Unmeasured:
     return census(name, len(broken), n=len(results), unit="not met", sampling_unit="expectations", method=method)
 
 
-def information(evidence: Evidence) -> list[dict[str, Any]]:
+def information(evidence: Evidence) -> list[JsonDict]:
     """Which engine counted which dataset, and why: a table for the report."""
     gate = evidence.contract.gates.data_quality
     assert gate is not None

@@ -20,6 +20,7 @@ from weighin.stats.kolmogorov import kolmogorov_smirnov, single_valued
 from weighin.stats.shares import Counts
 from weighin.stats.shift import mean_shift, share_shift
 from weighin.suites.evidence import Evidence
+from weighin.untrusted import JsonDict
 
 WORDS = {
     "psi": ("PSI", "debiased PSI"),
@@ -128,7 +129,7 @@ def _columns(before: Profile, after: Profile, column: str) -> tuple[ColumnProfil
 
 def _found(
     rule: DriftRule, before: ColumnProfile, after: ColumnProfile, level: float, grouped: tuple[bool, bool]
-) -> tuple[Distance | Interval, dict[str, Any]]:
+) -> tuple[Distance | Interval, JsonDict]:
     match rule.kind:
         case "missing":
             return share_shift(
@@ -215,7 +216,7 @@ def _counts(table: Any, grouped: bool) -> Counts:
     return values if grouped else values.sum(axis=0)
 
 
-def _histogram(before: ColumnProfile, after: ColumnProfile) -> dict[str, Any]:
+def _histogram(before: ColumnProfile, after: ColumnProfile) -> JsonDict:
     """Shares of both tables by cell, with a name for each, for the report."""
     cells = before.cells
     if cells.kind == "number":

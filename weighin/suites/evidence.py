@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,7 @@ from weighin.runner.plan import Session, sessions
 from weighin.stats.intervals import Codes
 from weighin.stats.metrics import Scored
 from weighin.suites.rows import Rows, condition
+from weighin.untrusted import JsonDict
 from weighin.untrusted.bounded import json_value
 
 Floats = NDArray[np.float64]
@@ -241,7 +242,7 @@ class Evidence:
         return read_log([self.work / "load" / s.name / log_name(role, s.start) for s in starts])
 
     @cache  # noqa: B019
-    def load_facts(self, role: str, start: int, of: Literal["session", "server"]) -> dict[str, Any]:
+    def load_facts(self, role: str, start: int, of: Literal["session", "server"]) -> JsonDict:
         """What the generator (`session`) or the runner (`server`) noted at one start."""
         name = f"{role}-{start}"
         path = self.work / "load" / (f"{name}/session.json" if of == "session" else f"{name}.server.json")

@@ -13,6 +13,7 @@ from weighin.contract.columns import Column
 from weighin.contract.quality import Comparison
 from weighin.contract.rules import Kind, QualityRule, quality_rules
 from weighin.errors import ContractError
+from weighin.untrusted import JsonDict
 
 SUITE = "contract"
 FOLDER = "great_expectations"
@@ -88,7 +89,7 @@ def write_suite(contract: Contract, folder: Path, *, check: bool) -> bool:
     return same
 
 
-def _expectation(rule: QualityRule, added: str | None) -> dict[str, Any]:
+def _expectation(rule: QualityRule, added: str | None) -> JsonDict:
     kind, kwargs = _added(rule, added) if added else _own(rule)
     name = uuid.uuid5(uuid.NAMESPACE_URL, f"weighin:{rule.key}:{json.dumps(kwargs, sort_keys=True)}")
     meta: dict[str, Any] = {"rule": rule.key}
@@ -98,7 +99,7 @@ def _expectation(rule: QualityRule, added: str | None) -> dict[str, Any]:
     return {"id": str(name), "kwargs": kwargs, "meta": meta, "severity": severity, "type": kind}
 
 
-def _added(rule: QualityRule, column: str) -> tuple[str, dict[str, Any]]:
+def _added(rule: QualityRule, column: str) -> tuple[str, JsonDict]:
     """Expectation and arguments for a rule that has a column of its own. No date stands there: `as_of` may move."""
     match rule.kind:
         case "fresh":
@@ -115,7 +116,7 @@ def _mostly(rule: QualityRule) -> dict[str, float]:
     return {"mostly": 1 - rule.limit.value}
 
 
-def _own(rule: QualityRule) -> tuple[str, dict[str, Any]]:
+def _own(rule: QualityRule) -> tuple[str, JsonDict]:
     """Expectation and arguments for a rule about the data's own columns."""
     if rule.kind in ("rows", "rows_at_most"):
         bound = "min_value" if rule.kind == "rows" else "max_value"
@@ -151,7 +152,7 @@ def _own(rule: QualityRule) -> tuple[str, dict[str, Any]]:
             raise AssertionError(f"{rule.kind} has no expectation")
 
 
-def _compared(rule: QualityRule) -> tuple[str, dict[str, Any]]:
+def _compared(rule: QualityRule) -> tuple[str, JsonDict]:
     pair = rule.of
     assert isinstance(pair, Comparison)
     both = {"column_A": pair.column, "column_B": pair.other, "ignore_row_if": "either_value_is_missing"}

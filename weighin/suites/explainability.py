@@ -27,6 +27,7 @@ from weighin.suites.evidence import Evidence
 from weighin.suites.performance import FIRST_RELEASE
 from weighin.suites.rows import recoded
 from weighin.suites.sample import sample
+from weighin.untrusted import JsonDict
 
 DATASET = "permuted"
 SHAP = "shap.arrow"
@@ -126,7 +127,7 @@ def _gate(evidence: Evidence) -> Explainability:
     return gate
 
 
-def information(evidence: Evidence) -> list[dict[str, Any]]:
+def information(evidence: Evidence) -> list[JsonDict]:
     """Tables for the report, of plain JSON values: importances by role with intervals, and SHAP values where left.
 
     Errors: `NotEvaluated`.
@@ -142,7 +143,7 @@ def information(evidence: Evidence) -> list[dict[str, Any]]:
     return [*tables, shap] if shap else tables
 
 
-def _importances(evidence: Evidence) -> dict[str, Any]:
+def _importances(evidence: Evidence) -> JsonDict:
     features, level = evidence.contract.features, 1 - evidence.contract.alpha
     roles = evidence.subject.roles
     found = {}
@@ -179,7 +180,7 @@ def _bounds(values: Floats, group: Codes | None, level: float) -> tuple[float | 
     return found.low, found.high
 
 
-def _shap(evidence: Evidence) -> dict[str, Any] | None:
+def _shap(evidence: Evidence) -> JsonDict | None:
     """Mean absolute SHAP value of each feature by role, for the roles that left them."""
     features = evidence.contract.features
     mean: dict[str, list[float]] = {}

@@ -21,6 +21,7 @@ from weighin.stats.latency import Moments, failures, quantile, rate, ratio, shar
 from weighin.suites.evidence import Evidence
 from weighin.suites.performance import FIRST_RELEASE
 from weighin.suites.sample import sample
+from weighin.untrusted import JsonDict
 from weighin.untrusted.redact import reduced
 
 Floats = NDArray[np.float64]
@@ -190,7 +191,7 @@ def _kept(quick: NDArray[np.bool_], gate: Load) -> bool:
     return decide(counted, Limit(Direction.AT_LEAST, gate.within.share_at_least)).status is Status.PASSED
 
 
-def _steps(evidence: Evidence, gate: Load) -> list[dict[str, Any]]:
+def _steps(evidence: Evidence, gate: Load) -> list[JsonDict]:
     """Each step of the ramp: the rate asked for, the share in time and whether that was kept, answers per second."""
     log = evidence.load_log("candidate")
     steps: list[dict[str, Any]] = []
@@ -311,7 +312,7 @@ def _taken(kind: str, evidence: Evidence, start: int) -> float:
         ) from error
 
 
-def _drawn(log: LoadLog, evidence: Evidence, rule: LoadRule) -> dict[str, Any]:
+def _drawn(log: LoadLog, evidence: Evidence, rule: LoadRule) -> JsonDict:
     """Points for the report; failures count as slower than any limit."""
     latency = _milliseconds(log)
     whole = evidence.load_log("candidate")

@@ -15,13 +15,17 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weighin.stats.metrics import Scored
 from weighin.suites.evidence import Evidence
+from weighin.untrusted import JsonObject
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDER = "mlflow"
 METRICS = "metrics.json"
@@ -38,7 +42,7 @@ class Replay:
             self._answers = self.classes_[np.asarray(scored.decision, dtype=np.int64)]
             self.predict_proba = lambda rows: probability[np.asarray(rows, dtype=np.int64).ravel()]
 
-    def predict(self, rows: Any, params: Any = None) -> NDArray[Any]:
+    def predict(self, rows: pd.DataFrame, params: JsonObject | None = None) -> NDArray[np.int64]:
         """What was answered, decided at the contract's threshold."""
         return self._answers[np.asarray(rows, dtype=np.int64).ravel()]
 

@@ -208,7 +208,9 @@ class Judged:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Record what the tests of a suite did besides the measured checks: crashes, skips, a team's own tests."""
     report = yield
     run = item.config.stash.get(STATE, None)

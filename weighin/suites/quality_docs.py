@@ -17,6 +17,7 @@ from typing import Any
 
 from weighin.github.escape import visible
 from weighin.suites.expectations import SUITE
+from weighin.untrusted import JsonDict, JsonObject
 
 COUNTS = (
     "element_count",
@@ -44,7 +45,7 @@ class Found:
 
 
 def write_docs(
-    home: Path, dataset: str, found: Mapping[str, list[Found]], hidden: Callable[[Mapping[str, Any]], bool], out: Path
+    home: Path, dataset: str, found: Mapping[str, list[Found]], hidden: Callable[[JsonObject], bool], out: Path
 ) -> None:
     """Write the pages of a dataset.
 
@@ -124,7 +125,7 @@ def _store(home: Path, dataset: str, shown: Mapping[str, list[Found]]) -> None:
     context.build_data_docs()
 
 
-def _batch(dataset: str) -> dict[str, Any]:
+def _batch(dataset: str) -> JsonDict:
     return {
         "datasource_name": "weighin",
         "data_connector_name": "weighin",

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import psutil
@@ -24,6 +24,10 @@ from weighin.data.engines.spark import QUIET
 from weighin.errors import NotEvaluated
 from weighin.suites.quality_columns import NOTHING, QualityColumns
 from weighin.untrusted.redact import reduced
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationValidationResult
+    from pyspark.sql import SparkSession
 
 FACTOR = 8
 """Memory that Great Expectations takes on pandas, in sizes of the frame that it is given; 5 on 5 million flights."""
@@ -89,7 +93,7 @@ def count(
     view: QualityColumns,
     suites: Mapping[str, list[Configuration]],
     whole: Sequence[str],
-) -> dict[str, list[Any]]:
+) -> dict[str, list[ExpectationValidationResult]]:
     """What Great Expectations found: for each suite its results, in the order of the expectations.
 
     whole  suites that are given every column of the data, since nobody knows what they read
@@ -213,7 +217,7 @@ def _renamed(configuration: Configuration, aliases: Mapping[str, str]) -> Config
 
 
 @contextlib.contextmanager
-def spark_session(gate: DataQuality, scratch: Path) -> Iterator[Any]:
+def spark_session(gate: DataQuality, scratch: Path) -> Iterator[SparkSession]:
     """A session that listens on loopback only; one that is there already is used, and left to whoever started it.
 
     Errors: `NotEvaluated` where Spark or Java is missing, or does not start.

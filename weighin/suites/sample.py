@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from weighin.contract import Check
 from weighin.outcome import Direction, Measurement
 from weighin.stats.intervals import Interval
+from weighin.untrusted import JsonObject
 
 
-def sample(check: Check, found: Interval, unit: str, sampling_unit: str, detail: Mapping[str, Any]) -> Measurement:
+def sample(check: Check, found: Interval, unit: str, sampling_unit: str, detail: JsonObject) -> Measurement:
     """The interval as evidence for a check, with the p-value of the side that its limit forbids."""
     value = check.limit.value
     p = found.p_below(value) if check.limit.direction is Direction.AT_LEAST else found.p_above(value)

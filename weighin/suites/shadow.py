@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from weighin.stats.intervals import Interval, clopper_pearson, from_influence, u
 from weighin.stats.latency import Moments, quantile, ratio
 from weighin.suites.evidence import Evidence
 from weighin.suites.sample import sample
+from weighin.untrusted import JsonDict
 
 Floats = NDArray[np.float64]
 
@@ -166,7 +166,7 @@ def _share(differs: NDArray[np.bool_], codes: NDArray[np.int64], level: float) -
     return Interval(mean, *wider, level, units, grouped.standard_error, "widest of rows and requests", tests)
 
 
-def _as_logged(evidence: Evidence, requests: Requests, champion: Replayed) -> dict[str, Any]:
+def _as_logged(evidence: Evidence, requests: Requests, champion: Replayed) -> JsonDict:
     """Rows that this very champion answered when they were logged, and how many of them it answers otherwise now:
     what a log cannot hold, such as texts that are too long, was asked as missing."""
     assert evidence.subject.champion is not None
@@ -176,7 +176,7 @@ def _as_logged(evidence: Evidence, requests: Requests, champion: Replayed) -> di
     return {"logged_by_this_champion": int(mine.sum()), "not_as_logged": int(off.sum())}
 
 
-def information(evidence: Evidence) -> list[dict[str, Any]]:
+def information(evidence: Evidence) -> list[JsonDict]:
     """What was replayed, and what of the log could not be."""
     known = evidence.subject.data.get("requests", {})
     rows = [["requests", known.get("requests", 0)], ["rows", known.get("rows", 0)]]

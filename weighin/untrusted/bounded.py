@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from weighin.untrusted import JsonValue
+
 BYTES = 2**20
 DEPTH = 40
 NODES = 100_000
@@ -47,13 +49,13 @@ def yaml_nodes(raw: bytes) -> yaml.Node | None:
     return node
 
 
-def yaml_value(raw: bytes) -> Any:
+def yaml_value(raw: bytes) -> JsonValue:
     """The value of a YAML document, of plain types only. Errors: `Unreadable`."""
     _must_be_bounded(raw)
     return _read(raw, lambda loader: loader.get_single_data())
 
 
-def json_value(raw: bytes | str) -> Any:
+def json_value(raw: bytes | str) -> JsonValue:
     """The value of a JSON text. Errors: `Unreadable`."""
     try:
         return json.loads(raw)

@@ -8,14 +8,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from weighin.contract.sources import Files, Query
 from weighin.errors import NotEvaluated, without_password
 from weighin.untrusted.redact import reduced
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 BATCH = 100_000
 """Rows that are held at once while a table is copied."""
+
+
+Expression: TypeAlias = Any
+"""An expression of Ibis, or a table of it. Ibis brings no types that mypy reads."""
 
 
 class Engine(ABC):
@@ -33,18 +40,18 @@ class Engine(ABC):
         return f"weighin_{next(self._views)}"
 
     @abstractmethod
-    def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
+    def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
         """Files as an Ibis table. `types`: column -> type name, for formats that do not say themselves."""
 
     @abstractmethod
-    def query(self, given: Query) -> Any:
+    def query(self, given: Query) -> Expression:
         """A table or query of a database as an Ibis table."""
 
     @abstractmethod
-    def sample(self, expression: Any, share: float) -> Any:
+    def sample(self, expression: Expression, share: float) -> Expression:
         """About a share of the rows, drawn at random, the same ones at every call on the same data."""
 
-    def batches(self, expression: Any) -> Iterator[Any]:
+    def batches(self, expression: Expression) -> Iterator[pa.RecordBatch]:
         """The rows of a query, a part at a time."""
         yield from expression.to_pyarrow_batches(chunk_size=BATCH)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+
+import pyarrow as pa
 
 from weighin.contract.sources import Files, Query
-from weighin.data.engines import Engine
+from weighin.data.engines import Engine, Expression
 from weighin.errors import NotEvaluated
 
 
@@ -50,7 +51,7 @@ class Database(Engine):
             return False
         return True
 
-    def batches(self, expression: Any) -> Iterator[Any]:
+    def batches(self, expression: Expression) -> Iterator[pa.RecordBatch]:
         """A part at a time where that is known to work, else at once."""
         if self._connection.name == "postgres":
             yield from super().batches(expression)
@@ -61,11 +62,11 @@ class Database(Engine):
         """Let go of the connection."""
         self._connection.disconnect()
 
-    def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
+    def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
         """Files are read by DuckDB or Spark."""
         raise NotEvaluated("a database reads no files", paths, "Leave `connection` out.")
 
-    def query(self, given: Query) -> Any:
+    def query(self, given: Query) -> Expression:
         """A table, in a schema where the name has a dot, or a SELECT."""
         if given.query is not None:
             if self._connection.name != "postgres":
@@ -77,7 +78,7 @@ class Database(Engine):
         schema, _, name = str(given.table).rpartition(".")
         return self._connection.table(name, database=schema or None)
 
-    def sample(self, expression: Any, share: float) -> Any:
+    def sample(self, expression: Expression, share: float) -> Expression:
         """By a hash of the row's number in the order of the scan, which a table that is not written to keeps."""
         import ibis
 

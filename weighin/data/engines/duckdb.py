@@ -6,13 +6,16 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from weighin.contract.sources import Files, Query
 from weighin.data.arrow import Unsound, must_be_sound
-from weighin.data.engines import BATCH, Engine
+from weighin.data.engines import BATCH, Engine, Expression
 from weighin.errors import NotEvaluated
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MEMORY = "600MB"
 """What DuckDB may hold unless WEIGHIN_MEMORY says otherwise. Counts need a fraction; more is spilled to disk."""
@@ -44,7 +47,7 @@ class DuckDB(Engine):
         # Else a bar is in the output of whatever takes longer than two seconds.
         self._connection.raw_sql("SET enable_progress_bar = false")
 
-    def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
+    def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
         """Parquet and CSV by DuckDB's own readers; Arrow files and object stores through Arrow's."""
         if given.remote or given.kind == "arrow":
             return self._arrow(paths, given, types)
@@ -55,7 +58,7 @@ class DuckDB(Engine):
             return self._connection.read_csv(pattern, types={c: TYPES[types[c]] for c in sorted(known)})
         return self._known(self._connection.read_parquet(pattern, hive_partitioning=found.is_dir()))
 
-    def parquet(self, paths: Sequence[str]) -> Any:
+    def parquet(self, paths: Sequence[str]) -> Expression:
         """Some Parquet files, whose columns need not be the same: what one of them has not is missing there."""
         return self._known(self._connection.read_parquet(list(paths), union_by_name=True, hive_partitioning=False))
 
@@ -74,11 +77,11 @@ class DuckDB(Engine):
         self._connection.con.execute(f"CREATE TEMP VIEW {name} AS {select}")
         return self._connection.table(name)
 
-    def batches(self, expression: Any) -> Iterator[Any]:
+    def batches(self, expression: Expression) -> Iterator[pa.RecordBatch]:
         """Ibis asks DuckDB for batches by a name that it no longer has."""
         yield from self._connection.con.sql(self._connection.compile(expression)).to_arrow_reader(BATCH)
 
-    def _arrow(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
+    def _arrow(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
         import pyarrow as pa
         import pyarrow.dataset as ds
         from pyarrow import csv, fs
@@ -100,7 +103,7 @@ class DuckDB(Engine):
                     raise NotEvaluated(f"not a sound Arrow file: {error}", paths, "Write it again.") from error
         return self._typed(dataset, types) if given.kind == "csv" else self.registered(dataset)
 
-    def _typed(self, texts: Any, types: Mapping[str, str]) -> Any:
+    def _typed(self, texts: Any, types: Mapping[str, str]) -> Expression:
         """Texts in the contract's types, as DuckDB's own CSV reader would have them."""
         name = self.view()
         self._connection.con.register(name, texts)
@@ -110,17 +113,17 @@ class DuckDB(Engine):
         casts = ", ".join(f"CAST({_quoted(c)} AS {TYPES[types[c]]}) AS {_quoted(c)}" for c in known)
         return self._view(f"SELECT * REPLACE ({casts}) FROM {name}")  # noqa: S608 - names, quoted
 
-    def registered(self, rows: Any) -> Any:
+    def registered(self, rows: pa.Table) -> Expression:
         """An Arrow dataset or table as an Ibis table, without a copy."""
         name = self.view()
         self._connection.con.register(name, rows)
         return self._known(self._connection.table(name))
 
-    def query(self, given: Query) -> Any:
+    def query(self, given: Query) -> Expression:
         """DuckDB has no tables of its own here."""
         raise NotEvaluated("a table needs a `connection`", str(given.table or given.query), "Name one.")
 
-    def sample(self, expression: Any, share: float) -> Any:
+    def sample(self, expression: Expression, share: float) -> Expression:
         """By a hash of the row's number, in the order of the files: a hash of its values would favour none or all
         copies of a row that repeats."""
         # Ibis writes a frame into the window, and DuckDB then holds the whole table instead of streaming it.

@@ -8,13 +8,17 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from weighin.contract.sources import Files, Query
-from weighin.data.engines import BATCH, Engine, told
+from weighin.data.engines import BATCH, Engine, Expression, told
 from weighin.errors import NotEvaluated
 from weighin.untrusted.redact import reduced
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
 
 ADDRESS = "WEIGHIN_SPARK"
 """Environment variable: local[*] (default), spark://host:7077, yarn, k8s://..., or sc://host:15002 for Connect."""
@@ -69,7 +73,7 @@ class Spark(Engine):
             remedy = f"It needs Java 17, and {ADDRESS} the address of a cluster that is there."
             raise NotEvaluated(f"Spark does not start: {told(error)}", shown(address()), remedy) from error
 
-    def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
+    def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
         """Parquet, CSV (a line that does not fit is an error), ORC-free: what the contract's formats allow."""
         if given.kind == "arrow":
             raise NotEvaluated("Spark reads no Arrow files", paths, "Write Parquet, or use `engine: duckdb`.")
@@ -84,7 +88,7 @@ class Spark(Engine):
             frame = reader.parquet(paths)
         return self._named(frame)
 
-    def query(self, given: Query) -> Any:
+    def query(self, given: Query) -> Expression:
         """A table of Spark's catalogue, or a SELECT over it."""
         return self._named(self._session.table(given.table) if given.table else self._session.sql(str(given.query)))
 
@@ -93,11 +97,11 @@ class Spark(Engine):
         frame.createOrReplaceTempView(name)
         return self._connection.table(name)
 
-    def sample(self, expression: Any, share: float) -> Any:
+    def sample(self, expression: Expression, share: float) -> Expression:
         """Spark's own sample with a fixed seed: the same rows as long as the files are split alike."""
         return self._named(self._session.sql(self._connection.compile(expression)).sample(fraction=share, seed=7))
 
-    def batches(self, expression: Any) -> Iterator[Any]:
+    def batches(self, expression: Expression) -> Iterator[pa.RecordBatch]:
         """A partition at a time, in order: all that Ibis and Spark's own Arrow know is everything at once."""
         import pyarrow as pa
 
@@ -137,7 +141,7 @@ def shown(master: str) -> str:
 
 
 @cache
-def session() -> Any:
+def session() -> SparkSession:
     """The process's one session: UTC, no user interface."""
     from pyspark.sql import SparkSession
 
