@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,3 +160,28 @@ def test_a_training_that_fails_ends_the_validation_without_its_words(
     (log,) = (tmp_path / "logs").iterdir()
     assert "Jane Doe" in log.read_text()
     assert json.loads((out / "verdict.json").read_text())["status"] == "not_evaluated"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("words", [["--help"], ["step", "--help"], ["contract", "check"]])
+def test_a_light_command_imports_no_large_library(words: list[str]) -> None:
+    large = ("mlflow", "pandas", "scipy", "pyarrow", "ibis", "duckdb", "great_expectations", "evidently", "sklearn")
+    code = (
+        "import contextlib, sys\n"
+        "from weighin.cli import main\n"
+        "with contextlib.suppress(SystemExit):\n"
+        f"    main({words!r})\n"
+        f"print('imported:', [m for m in {large!r} if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.splitlines()[-1] == "imported: []"
+
+
+@pytest.mark.parametrize("command", [[], ["contract"], ["step"], ["log"], ["validate"], ["promote"], ["history"]])
+def test_help_fits_a_screen(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--help"])
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 40
+    assert not command or "example:" in lines

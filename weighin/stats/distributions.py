@@ -7,58 +7,64 @@ process of its own. tests/stats/test_distributions.py compares the two.
 from __future__ import annotations
 
 import math
+from types import ModuleType
 
-from scipy import special
+
+def _special() -> ModuleType:
+    """Return `scipy.special`, imported when it is used first: reading a contract needs none of it."""
+    from scipy import special
+
+    return special  # type: ignore[no-any-return]
 
 
 def normal_cdf(x: float) -> float:
     """Return P(Z <= x) of the standard normal distribution."""
-    return float(special.ndtr(x))
+    return float(_special().ndtr(x))
 
 
 def normal_sf(x: float) -> float:
     """Return P(Z > x) of the standard normal distribution."""
-    return float(special.ndtr(-x))
+    return float(_special().ndtr(-x))
 
 
 def normal_quantile(level: float) -> float:
     """Return the x with P(Z <= x) = level."""
-    return float(special.ndtri(level))
+    return float(_special().ndtri(level))
 
 
 def t_cdf(x: float, df: float) -> float:
     """Return P(T <= x) of Student's t distribution with `df` degrees of freedom."""
-    return float(special.stdtr(df, x))
+    return float(_special().stdtr(df, x))
 
 
 def t_sf(x: float, df: float) -> float:
     """Return P(T > x) of Student's t distribution with `df` degrees of freedom."""
-    return float(special.stdtr(df, -x))
+    return float(_special().stdtr(df, -x))
 
 
 def t_quantile(level: float, df: float) -> float:
     """Return the x with P(T <= x) = level."""
-    return float(special.stdtrit(df, level))
+    return float(_special().stdtrit(df, level))
 
 
 def beta_quantile(level: float, a: float, b: float) -> float:
     """Return the x with P(B <= x) = level, of the beta distribution."""
-    return float(special.betaincinv(a, b, level))
+    return float(_special().betaincinv(a, b, level))
 
 
 def binomial_cdf(k: float, n: int, p: float) -> float:
     """Return P(X <= k) of `n` trials that succeed with probability `p`."""
-    return 0.0 if k < 0 else 1.0 if k >= n else float(special.betainc(n - k, k + 1, 1 - p))
+    return 0.0 if k < 0 else 1.0 if k >= n else float(_special().betainc(n - k, k + 1, 1 - p))
 
 
 def binomial_sf(k: float, n: int, p: float) -> float:
     """Return P(X > k) of `n` trials that succeed with probability `p`."""
-    return 1.0 if k < 0 else 0.0 if k >= n else float(special.betainc(k + 1, n - k, p))
+    return 1.0 if k < 0 else 0.0 if k >= n else float(_special().betainc(k + 1, n - k, p))
 
 
 def binomial_quantile(level: float, n: int, p: float) -> int:
     """Return the smallest k with P(X <= k) >= level."""
-    k = max(0, math.floor(float(special.bdtrik(level, n, p))) - 1)
+    k = max(0, math.floor(float(_special().bdtrik(level, n, p))) - 1)
     while binomial_cdf(k, n, p) < level:
         k += 1
     while k > 0 and binomial_cdf(k - 1, n, p) >= level:
@@ -68,4 +74,4 @@ def binomial_quantile(level: float, n: int, p: float) -> int:
 
 def chi2_sf(x: float, df: float) -> float:
     """Return P(X > x) of the chi-squared distribution with `df` degrees of freedom."""
-    return float(special.chdtrc(df, x))
+    return float(_special().chdtrc(df, x))

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from weighin.stats.distributions import normal_cdf, normal_quantile, normal_sf
 from weighin.stats.intervals import Floats, Interval, Undefined
@@ -47,6 +46,8 @@ def tango(gained: int, lost: int, n: int, level: float) -> Interval:
     z = normal_quantile(level)
     estimate = (gained - lost) / n
     edge = 1 - 1e-12
+
+    from scipy import optimize  # reading a contract needs none of it
 
     def bound(wanted: float, start: float, end: float) -> float:
         return float(optimize.brentq(lambda d: max(-1e9, min(1e9, score(d))) - wanted, start, end, xtol=1e-12))
