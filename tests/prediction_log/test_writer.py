@@ -220,9 +220,13 @@ def test_a_fork_has_a_thread_of_its_own(tmp_path: Path) -> None:
         until(lambda: writer.state.stored == 1)
         child = os.fork()
         if child == 0:
-            writer.enqueue(exchange("child"))
-            writer.close(5)
-            os._exit(0)
+            status = 1
+            try:
+                writer.enqueue(exchange("child"))
+                writer.close(5)
+                status = 0
+            finally:
+                os._exit(status)  # an error must not go on into a second pytest
         assert os.waitpid(child, 0)[1] == 0
     found = Log(tables).last_rows(5, datetime.now(UTC)).rows["request"].to_pylist()
     assert sorted(found) == ["child", "parent"]
