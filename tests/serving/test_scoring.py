@@ -18,6 +18,7 @@ from weighin.serving.scoring import reported
 
 SECRET = 41.125
 MODEL = """
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
@@ -26,6 +27,8 @@ class Touchy(PythonModel):
     def predict(self, context, model_input, params=None):
         if (model_input["age"] > 40).any():
             raise KeyError(f"nobody is {model_input['age'].max()}")
+        if (model_input["age"] < 0).any():
+            raise MlflowException.invalid_parameter_value(f"nobody is {model_input['age'].min()}")
         return model_input["age"].tolist()
 
 
@@ -67,8 +70,9 @@ def rows(**columns: list[Any]) -> str:
         (rows(height=[1.0]), 400),
         (rows(age=["old"]), 400),
         (rows(age=[SECRET]), 500),
+        (rows(age=[-SECRET]), 500),
     ],
-    ids=["fits", "no JSON", "no rows", "another column", "another type", "the model raises"],
+    ids=["fits", "no JSON", "no rows", "another column", "another type", "the model raises", "as MLflow does"],
 )
 def test_what_the_model_fails_is_no_fault_of_the_client(model: Any, body: str, expected: int) -> None:
     code, answer = status(model, body)
@@ -76,7 +80,8 @@ def test_what_the_model_fails_is_no_fault_of_the_client(model: Any, body: str, e
     assert (code >= FAILED) == (expected == 500)
 
 
-def test_the_answer_holds_nothing_of_the_data(model: Any) -> None:
-    _, answer = status(model, rows(age=[SECRET]))
-    assert "KeyError" in answer
+@pytest.mark.parametrize(("age", "error"), [(SECRET, "KeyError"), (-SECRET, "MlflowException")])
+def test_the_answer_holds_nothing_of_the_data(model: Any, age: float, error: str) -> None:
+    _, answer = status(model, rows(age=[age]))
+    assert error in answer
     assert str(SECRET) not in answer

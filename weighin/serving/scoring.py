@@ -53,7 +53,8 @@ def reported(model: PyFuncModel) -> PyFuncModel:
     """Let a pyfunc model's own errors be answered with 500; returns the model.
 
     MLflow's scoring server answers 400 both where a request does not fit the signature and where the model raises. What
-    does not fit is refused with an `MlflowException`, before the model is called; every other error is the model's.
+    does not fit is refused before the model's own function is called, so every error of that function is the model's:
+    also an `MlflowException`, which a model raises that asks another one, or that wants its errors to be the client's.
     The answer says the type of the error, and nothing of the data that its text may hold.
     """
     from mlflow.exceptions import INTERNAL_ERROR, MlflowException
@@ -65,18 +66,16 @@ def reported(model: PyFuncModel) -> PyFuncModel:
             if name != "message" or "message" not in self.__dict__:
                 super().__setattr__(name, value)
 
-    own = model.predict
+    own = model._predict_fn  # what `predict` calls once the request fits; no public name leads there
 
     @wraps(own)
     def predict(*given: Any, **named: Any) -> Any:
         try:
             return own(*given, **named)
-        except MlflowException:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever a model raises
             raise ModelFailed(f"the model failed ({cause(error)})", error_code=INTERNAL_ERROR) from None
 
-    model.predict = predict
+    model._predict_fn = predict
     return model
 
 
