@@ -11,7 +11,7 @@ import pytest
 
 from support.evidence_files import Case
 from weighin.canonical import write_json
-from weighin.cli import main
+from weighin.cli import COMMANDS, main
 from weighin.record.signature import KEY, envelope, signer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,7 +177,7 @@ def test_a_light_command_imports_no_large_library(words: list[str]) -> None:
     assert ran.stdout.splitlines()[-1] == "imported: []"
 
 
-@pytest.mark.parametrize("command", [[], ["contract"], ["step"], ["log"], ["validate"], ["promote"], ["history"]])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_help_fits_a_screen(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*command, "--help"])

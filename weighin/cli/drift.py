@@ -57,6 +57,7 @@ def add_profile(command: argparse.ArgumentParser) -> None:
     contract_argument(command)
     command.add_argument("--out", type=Path, metavar="FILE", help="write the profile")
     command.add_argument("--store", metavar="MODEL", help="store it with models:/NAME/VERSION")
+    example(command, "weighin profile --store models:/flight-delay/7")
     command.set_defaults(run=run_profile)
 
 

@@ -65,6 +65,7 @@ def add_approve(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin approve`."""
     command.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="(%(default)s)")
     command.add_argument("--comment", default="", help="why")
+    example(command, 'WEIGHIN_SIGNING_KEY=mine.key weighin approve reports/record.json --comment "reviewed"')
     command.set_defaults(run=run_approve)
 
 
@@ -83,6 +84,7 @@ def add_deploy(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin deploy`."""
     contract_argument(command)
     command.add_argument("--check", action="store_true", help="only ask the servers what they serve")
+    example(command, "weighin deploy --check")
     command.set_defaults(run=run_deploy)
 
 

@@ -27,6 +27,7 @@ def add_verify(command: argparse.ArgumentParser) -> None:
 def add_keygen(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin keygen`."""
     command.add_argument("file", type=Path, help="where the private key goes; the public one goes to FILE.pub")
+    example(command, "weighin keygen release.key")
     command.set_defaults(run=run_keygen)
 
 
