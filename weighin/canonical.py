@@ -16,7 +16,7 @@ from weighin.untrusted.bounded import json_value
 
 
 def canonical(value: JsonValue) -> bytes:
-    """The RFC 8785 bytes of a JSON value. Numbers that JSON does not have are written as strings by `number`.
+    """Return the RFC 8785 bytes of a JSON value. Numbers that JSON does not have are written as strings by `number`.
 
     Half of a pair of surrogates, which has no bytes in UTF-8, becomes its escape: a text of a stranger must not undo
     the evidence that it stands in.
@@ -73,7 +73,7 @@ def file_digest(path: Path) -> str:
 
 
 def number(value: float) -> float | str:
-    """A float as JSON: `NaN` and the infinities as strings."""
+    """Return a float as JSON: `NaN` and the infinities as strings."""
     return value if math.isfinite(value) else str(value)
 
 

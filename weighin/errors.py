@@ -74,7 +74,7 @@ class NotEvaluated(WeighinError):
 
 
 def without_password(text: str) -> str:
-    """An address, or a message that holds one, as it may be shown: what stands before `@` of a host is a secret.
+    """Return an address, or a message that holds one, as it may be shown: what stands before `@` of a host is a secret.
 
     >>> without_password("GET http://user:secret@host/x failed")
     'GET http://host/x failed'

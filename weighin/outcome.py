@@ -65,7 +65,7 @@ class Measurement:
 def census(
     check: str, value: float, *, n: int, unit: str, method: str, sampling_unit: str = "rows", **detail: object
 ) -> Measurement:
-    """A measurement of everything there is: no interval.
+    """Return a measurement of everything there is: no interval.
 
     >>> census("rows", 3, n=3, unit="rows", method="count").low
     3.0
@@ -103,7 +103,7 @@ class Limit:
 
 
 def stricter(one: Limit, other: Limit) -> Limit:
-    """The limit that lets pass only what both let pass. Errors: `ValueError` for limits on different sides.
+    """Return the limit that lets pass only what both let pass. Errors: `ValueError` for limits on different sides.
 
     >>> print(stricter(Limit(Direction.AT_LEAST, 0.7), Limit(Direction.AT_LEAST, 0.8, severity="warn")))
     ≥ 0.8
@@ -236,7 +236,7 @@ def _improper(m: Measurement, limit: Limit) -> str:
 
 
 def _needed(m: Measurement, limit: Limit) -> int | None:
-    """Sampling units at which the interval would clear the limit: half-widths shrink with the root of n."""
+    """Return at how many sampling units the interval would clear the limit; half-widths shrink with the root of n."""
     distance = m.estimate - limit.value
     if limit.direction is Direction.AT_MOST:
         distance = -distance

@@ -116,7 +116,7 @@ def _named(given: argparse.Namespace) -> Comparison:
 
 
 def _contracted(given: argparse.Namespace) -> Comparison:
-    """The contract's reference and current data, with its limits."""
+    """Return the contract's reference and current data, with its limits."""
     file = read_contract(given.contract)
     contract = file.contract
     if contract.gates.drift is None:
@@ -137,7 +137,7 @@ def _contracted(given: argparse.Namespace) -> Comparison:
 
 
 def counted(file: ContractFile, dataset: str, moment: datetime, like: Profile | None = None) -> Profile:
-    """The profile of one of the contract's datasets. Errors: `WeighinError`."""
+    """Return the profile of one of the contract's datasets. Errors: `WeighinError`."""
     contract = file.contract
     gate_ = contract.gates.drift
     if gate_ is None:

@@ -94,7 +94,7 @@ class WarmProcess:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def _step(self, request: JsonDict, mask: set[Any]) -> int:
-        """What a fork does: one command of `weighin`."""
+        """Return what a fork does: one command of `weighin`."""
         self.channel.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.chdir(request["cwd"])

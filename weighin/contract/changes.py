@@ -124,7 +124,7 @@ class Changes:
 
     @staticmethod
     def read(path: Path) -> Changes | None:
-        """What was left, or None for nothing. Errors: `EvidenceError` for a damaged file."""
+        """Return what was left, or None for nothing. Errors: `EvidenceError` for a damaged file."""
         if not path.exists() and not path.is_symlink():
             return None
         value = read_json(path, SCHEMA)
@@ -143,7 +143,7 @@ class Changes:
 def changes(
     file: ContractFile, base: Path, *, head: Path | None = None, review: Review | None = None
 ) -> tuple[Changes, Compared | None]:
-    """What a pull request changes, and both contracts together, where the stricter of them decides.
+    """Return what a pull request changes, and both contracts together, where the stricter of them decides.
 
     file    the contract of the pull request, in a repository that is the current folder
     base    a checkout of the branch that it wants to join

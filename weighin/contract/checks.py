@@ -259,7 +259,9 @@ def _compared(
     slice_: SliceRule | None = None,
     name: str = "",
 ) -> Check:
-    """A comparison as a limit on `candidate - factor * baseline`; for a metric that improves downwards, mirrored."""
+    """Return a comparison as a limit on `candidate - factor * baseline`; for a metric that improves downwards,
+    mirrored.
+    """
     sign = 1 if lower_is_better(item.metric, gate) else -1
     direction = Direction.AT_MOST if sign > 0 else Direction.AT_LEAST
     factor, kind, value = 1.0, "", sign * (item.margin or 0.0)
@@ -370,7 +372,7 @@ def _drift(contract: Contract) -> Iterator[Check]:
 
 
 def drift_columns(contract: Contract) -> tuple[str, ...]:
-    """The columns that the drift gate looks at, `prediction` last."""
+    """Return the columns that the drift gate looks at, `prediction` last."""
     gate = contract.gates.drift
     assert gate is not None
     names = [*contract.features, *([contract.model.target] if gate.target else [])]

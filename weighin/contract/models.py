@@ -62,7 +62,7 @@ class Model(Part):
     @model_validator(mode="before")
     @classmethod
     def _kind(cls, values: object) -> object:
-        """The task says what is predicted, unless the contract does."""
+        """Take what is predicted from the task, unless the contract says it."""
         kind = {"multiclass": "probabilities", "regression": "value"}
         if isinstance(values, dict) and "prediction" not in values and values.get("task") in kind:
             return {**values, "prediction": {"kind": kind[values["task"]], "column": 0}}
@@ -129,7 +129,7 @@ class Data(Part):
 
 
 def _quality_fits(gate: DataQuality, data: Data) -> Iterator[str]:
-    """What the rules of the data quality gate need of the data."""
+    """Return what the rules of the data quality gate need of the data."""
     looked_at = gate.datasets or data.named
     for fresh in gate.fresh:
         if data.columns[fresh.column].type not in ("timestamp", "date"):
@@ -240,7 +240,7 @@ class Contract(Part):
 
     @model_validator(mode="after")
     def _gates_fit(self) -> Contract:
-        """What a gate needs of the other parts of the contract."""
+        """Return what a gate needs of the other parts of the contract."""
         gates, data, task = self.gates, self.data, self.model.task
         problems: list[str] = []
         if gates.drift and (data.reference is None or data.current is None):

@@ -44,7 +44,7 @@ def own_suites(folder: Path) -> tuple[str, ...]:
 
 
 def suite_file(folder: Path, suite: str) -> Path:
-    """The file of a suite in the repository; that of a gate need not exist."""
+    """Return the file of a suite in the repository; that of a gate need not exist."""
     return folder / FOLDER / f"test_{suite}.py"
 
 

@@ -12,7 +12,7 @@ _TOKENS = re.compile(r"\\.|\(\?:?|\[\^?\]?|&&|.", re.DOTALL)
 
 
 def portable(pattern: str) -> str:
-    """The pattern itself. Errors: `ValueError` with what to write instead.
+    """Return the pattern itself. Errors: `ValueError` with what to write instead.
 
     >>> portable("[A-Z]{3}(-[0-9]+)?")
     '[A-Z]{3}(-[0-9]+)?'

@@ -53,7 +53,7 @@ class ContractFile:
         return self.path.resolve().parent
 
     def data_path(self, dataset: str) -> Path:
-        """The one local file of a dataset (or `sealed_holdout`) that is read in place.
+        """Return the one local file of a dataset (or `sealed_holdout`) that is read in place.
 
         Errors: `ContractError` for a dataset that has none.
         """
@@ -154,7 +154,7 @@ def _sentence(detail: ErrorDetails, root: yaml.Node, path: Path) -> str:
 
 
 def _quoted(given: object) -> str:
-    """What stands in the contract, which somebody wrote by hand; of a long text its beginning."""
+    """Return what stands in the contract, which somebody wrote by hand; of a long text its beginning."""
     text = repr(given[: SHOWN + 1] if isinstance(given, str) else given)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
@@ -176,7 +176,7 @@ def _walk(node: yaml.Node, loc: tuple[str | int, ...]) -> tuple[yaml.Node, yaml.
 
 
 def _fields_at(walked: list[str]) -> list[str]:
-    """The keys that a place of the contract may hold."""
+    """Return the keys that a place of the contract may hold."""
     models: list[type[BaseModel]] = [Contract]
     for part in walked:
         found: list[type[BaseModel]] = []

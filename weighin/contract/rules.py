@@ -72,7 +72,7 @@ class ColumnRule:
 
 
 def quality_rules(contract: Contract) -> list[QualityRule]:
-    """The rules of a contract's data quality gate, hand-written suites last."""
+    """Return the rules of a contract's data quality gate, hand-written suites last."""
     gate = contract.gates.data_quality
     if gate is None:
         return []
@@ -143,6 +143,6 @@ def _composite(contract: Contract, zero: Limit) -> Iterator[QualityRule]:
 
 
 def told_apart_by(contract: Contract) -> tuple[str, ...]:
-    """The columns in which a row of the holdout must differ from every row of the training data."""
+    """Return the columns in which a row of the holdout must differ from every row of the training data."""
     by = contract.gates.data_quality.training_rows.by if contract.gates.data_quality else ()
     return by or tuple(n for n, c in contract.data.columns.items() if c.role not in ("key", "time"))

@@ -43,7 +43,9 @@ class Shadow(Graded):
         return self
 
     def problems_with(self, alpha: float, task: str) -> list[str]:
-        """What this gate asks of a model that cannot be asked, or of so few requests that they can never prove it."""
+        """Return what this gate asks of a model that cannot be asked, or of so few requests that they can never prove
+        it.
+        """
         found = []
         if (self.tolerance is None) == (task == "regression" and self.disagreement_at_most is not None):
             found.append("`tolerance` goes with `disagreement_at_most` of a regression, and with nothing else")

@@ -59,7 +59,7 @@ class Span:
 
 
 def span(window: Window, as_of: datetime) -> Span:
-    """The stretch of time that a window means at a moment.
+    """Return the stretch of time that a window means at a moment.
 
     `last 7 days` ends at `as_of`. `same season last year` is a quarter of a year (91 days) with the moment that lies
     one calendar year before `as_of` in its middle.
@@ -169,7 +169,7 @@ Source = Files | Query | StoredProfile
 
 
 def source(given: Source | str) -> Source:
-    """A path is short for files."""
+    """Take a path as short for files."""
     return Files.model_validate({"path": given}) if isinstance(given, str) else given
 
 

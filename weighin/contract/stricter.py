@@ -79,7 +79,7 @@ class Compared:
 
 
 def compare(head: Contract, base: Contract, now: datetime | None = None) -> Compared:
-    """The contract of a pull request with that of the branch that it wants to join."""
+    """Return the contract of a pull request with that of the branch that it wants to join."""
     ours = {c.id: c for c in checks(head, now=now)}
     theirs = {c.id: c for c in checks(base, now=now)}
     found, changes = dict(ours), []
@@ -110,7 +110,7 @@ def _said(check: Check) -> str:
 
 
 def content_hash(check: Check) -> object:
-    """What a check measures, its limits left out."""
+    """Return what a check measures, its limits left out."""
     rule = check.rule
     if isinstance(rule, ColumnRule):
         of = rule.rule.of.model_dump() if rule.rule.of is not None else {}
@@ -128,7 +128,9 @@ def content_hash(check: Check) -> object:
 
 
 def basis(contract: Contract) -> JsonDict:
-    """What is measured, and on what: everything of a contract that is neither a limit nor about what comes after."""
+    """Return what is measured, and on what: everything of a contract that is neither a limit nor about what comes
+    after.
+    """
     whole = contract.model_dump(mode="json", exclude={"waivers", "alpha", "promotion", "deploy", "monitor", "version"})
     if contract.gates.shadow and contract.monitor:
         # The requests that are asked again are data, too.

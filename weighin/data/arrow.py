@@ -36,7 +36,7 @@ class Unsound(ValueError):
 
 
 def read_table(path: Path, most: int) -> pa.Table:
-    """A table from a file that this package's own writers could have left, however it came to be.
+    """Return a table from a file that this package's own writers could have left, however it came to be.
 
     most  largest size in bytes
     Refused are compressed buffers, dictionaries, types other than numbers, text and lists of numbers, and every layout
@@ -87,7 +87,7 @@ def must_be_sound(file: pa.NativeFile) -> None:
 
 
 def _content(path: Path, most: int) -> bytes:
-    """A regular file, opened once and without following a link."""
+    """Return a regular file, opened once and without following a link."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
         known = os.fstat(descriptor)
@@ -126,7 +126,7 @@ class _Table:
         return self._place + away if away else 0
 
     def number(self, field: int, form: str) -> int:
-        """A number; 0, as FlatBuffers has it, for one that is absent."""
+        """Return a number; 0, as FlatBuffers has it, for one that is absent."""
         place = self.place(field)
         return _number(self.data, form, place) if place else 0
 
@@ -137,7 +137,7 @@ class _Table:
         return _Table(self.data, place + _number(self.data, "<I", place))
 
     def structs(self, field: int, form: str, most: int) -> list[tuple[int, ...]]:
-        """A vector of structures; empty for one that is absent."""
+        """Return a vector of structures; empty for one that is absent."""
         place = self.place(field)
         if not place:
             return []
@@ -160,7 +160,7 @@ Block = tuple[int, int, int]
 
 
 def _blocks(read: Read, size: int) -> list[Block]:
-    """The record batches that a file's footer lists, in order and apart from each other. Errors: `Unsound`."""
+    """Return the record batches that a file's footer lists, in order and apart from each other. Errors: `Unsound`."""
     if read(0, 6) != MAGIC or read(size - 6, 6) != MAGIC:
         raise Unsound("it does not begin and end as an Arrow file does")
     (length,) = struct.unpack("<i", read(size - 10, 4))

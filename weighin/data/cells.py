@@ -66,7 +66,9 @@ class Counted:
 
 
 def code_of(value: Expression, cells: Cells, *, apart: bool = False) -> Expression:
-    """The number of the cell that a value falls into; with `apart` strangers are counted with the rest for now."""
+    """Return the number of the cell that a value falls into; with `apart` strangers are counted with the rest for
+    now.
+    """
     import ibis
 
     last = cells.count - 1
@@ -80,7 +82,7 @@ def code_of(value: Expression, cells: Cells, *, apart: bool = False) -> Expressi
 
 
 def _cell(value: Any, edges: Sequence[float], first: int) -> Any:
-    """A search tree of comparisons: as deep as the logarithm of the number of edges."""
+    """Return a search tree of comparisons: as deep as the logarithm of the number of edges."""
     import ibis
 
     if not edges:
@@ -91,7 +93,7 @@ def _cell(value: Any, edges: Sequence[float], first: int) -> Any:
 
 
 def sums_of(value: Expression, times: Expression | None, cells: Cells) -> JsonDict:
-    """Aggregates of the finite values, each counted so many `times` (None: once).
+    """Return aggregates of the finite values, each counted so many `times` (None: once).
 
     Databases differ in what they do with a product that is too large or too small for a double, so none is formed.
     """
@@ -117,7 +119,7 @@ def sums_of(value: Expression, times: Expression | None, cells: Cells) -> JsonDi
 
 
 def _double(value: float) -> Any:
-    """A literal that every engine reads as exactly this double: a bare 0.1 is a decimal to some of them."""
+    """Return a literal that every engine reads as exactly this double: a bare 0.1 is a decimal to some of them."""
     import ibis
 
     return ibis.literal(repr(float(value))).cast("float64")

@@ -148,7 +148,7 @@ def _all_moments(relation: Relation, key: Any, cells: Mapping[str, Cells]) -> di
 
 
 def _grouped(relation: Relation, group: str | TimeBlock | None) -> tuple[Any, int]:
-    """The key that rows of one sampling unit share, and about how many there are.
+    """Return the key that rows of one sampling unit share, and about how many there are.
 
     Errors: `NotEvaluated` when a row has none.
     """
@@ -181,7 +181,7 @@ def _how_many(relation: Relation, key: Any) -> tuple[int, int]:
 
 
 def _groups(answer: pa.Table) -> tuple[NDArray[np.int64], Labels]:
-    """The group of each row of an answer, as a number, and the groups' labels, sorted."""
+    """Return the group of each row of an answer, as a number, and the groups' labels, sorted."""
     labels, groups = np.unique(np.array(answer["key"].to_pylist(), dtype=str), return_inverse=True)
     return groups.astype(np.int64), labels
 

@@ -37,7 +37,7 @@ def donors(n: int, feature: int, repeat: int) -> Rows:
 
 
 def permuted(features: pa.Table, rows: int, repeats: int) -> pa.Table:
-    """Copies of a sample of the rows, each with the values of one column moved to other rows; the same schema.
+    """Yield copies of a sample of the rows, each with the values of one column moved to other rows; the same schema.
 
     Layout: for each feature in order, for each repeat, the sampled rows in ascending order; (features x repeats x
     sample) rows. `sample(features.num_rows, rows)` says which rows, `donors` where their values come from.

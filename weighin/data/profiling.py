@@ -99,7 +99,9 @@ def _cells(values: pa.ChunkedArray, bins: int, *, number: bool) -> Cells:
 
 
 def _completed(table: Relation, column: str, cells: Cells, counts: Counts) -> tuple[Cells, bool]:
-    """The cells with all categories that the sample has missed, if they are not too many; counts become theirs."""
+    """Return the cells with all categories that the sample has missed, if they are not too many; counts become
+    theirs.
+    """
     if not counts[:, cells.own + 1].any():
         return cells, True
     room = KNOWN - len(cells.categories)

@@ -81,12 +81,12 @@ class Relation:
         return int(self.run(self.expression.aggregate(n=self.expression.count()))["n"][0].as_py())
 
     def run(self, expression: Expression) -> pa.Table:
-        """The answer to a query. Errors: `NotEvaluated`."""
+        """Return the answer to a query. Errors: `NotEvaluated`."""
         with self.engine.reading(self.place):
             return expression.to_pyarrow()
 
     def value(self, column: str) -> Expression:
-        """What of a column is counted: a double for numbers and times, text for the rest; NaN is missing."""
+        """Return what of a column is counted: a double for numbers and times, text for the rest; NaN is missing."""
         import ibis
 
         found = self.expression[column]
@@ -120,7 +120,7 @@ class Relation:
         return pa.table({}) if taken is None else drawn.run(taken)
 
     def rows_sampled(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """The columns as they are, of all rows or of about so many."""
+        """Yield the columns as they are, of all rows or of about so many."""
         drawn = self._drawn(rows)
         with self.engine.reading(self.place):
             yield from self.engine.batches(drawn.expression.select(*columns))
@@ -202,6 +202,6 @@ def _within(expression: Any, column: str, span: Span, place: str) -> Any:
 
 
 def _moment(moment: datetime, *, zoned: bool) -> datetime:
-    """A column without a zone is taken to be UTC."""
+    """Take a column without a zone to be UTC."""
     utc = moment.astimezone(UTC)
     return utc if zoned else utc.replace(tzinfo=None)

@@ -16,7 +16,7 @@ from weighin.untrusted.redact import reduced
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a Parquet file, in file order.
+    """Return some columns of a Parquet file, in file order.
 
     Errors: `NotEvaluated` when the file is missing or unreadable, lacks a column, or has no rows.
     """
@@ -37,7 +37,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
 
 
 def read_arrow(path: Path, place: str, most: int) -> pa.Table:
-    """An Arrow file that a step left, perhaps under a model's hands: nothing about it is trusted.
+    """Return an Arrow file that a step left, perhaps under a model's hands: nothing about it is trusted.
 
     most  largest size in bytes
     Errors: `NotEvaluated` with what went wrong in that step, or with what is wrong with the file.

@@ -66,7 +66,7 @@ class Call:
         return self.job.get("permissions", self.workflow.value.get("permissions"))
 
     def check(self, job: str) -> str:
-        """The name under which a job of the called workflow stands on a pull request."""
+        """Return the name under which a job of the called workflow stands on a pull request."""
         return f"{self.job.get('name', self.id)} / {job}"
 
 

@@ -54,7 +54,7 @@ def check_files(root: Path, contract: Path, workflows: Sequence[Workflow]) -> li
 
 
 def asks(workflows: Iterable[Workflow]) -> list[Call]:
-    """The calls of validate.yml that pull requests run."""
+    """Return the calls of validate.yml that pull requests run."""
     return [c for w in workflows if "pull_request" in w.triggers for c in w.calls if c.file == "validate.yml"]
 
 
@@ -194,7 +194,7 @@ def _runs_always(call: Call) -> bool:
 
 
 def _review(calls: Sequence[Call]) -> Finding:
-    """A pull request's own files decide only where review.yml says that this very commit was reviewed."""
+    """Check that a pull request's own files decide only where review.yml says that this commit was reviewed."""
     for call in calls:
         given = str(call.given.get("reviewed-commit", ""))
         reviews = [c.id for c in call.workflow.calls if c.file == "review.yml"]

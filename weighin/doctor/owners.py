@@ -29,7 +29,7 @@ class Owners:
 
 
 def read_owners(folder: Path) -> Owners | None:
-    """The CODEOWNERS that counts, or None. A line that GitHub does not accept is left out, as GitHub does."""
+    """Return the CODEOWNERS that counts, or None. A line that GitHub does not accept is left out, as GitHub does."""
     for place in PLACES:
         path = folder / place
         if not path.is_file():

@@ -114,7 +114,7 @@ class Settings:
             return error
 
     def protection(self, branch: str) -> JsonObject | Unanswered | None:
-        """The classic protection of a branch that exists; None where GitHub says that there is none."""
+        """Return the classic protection of a branch that exists; None where GitHub says that there is none."""
         try:
             found: Mapping[str, Any] = self.github.get(f"{self.path}/branches/{quoted(branch)}/protection")
             return found
@@ -250,7 +250,7 @@ class Settings:
     # --- variables and secrets
 
     def _both(self, what: str) -> list[JsonObject]:
-        """The repository's own, and the organisation's that reach it."""
+        """Return the repository's own, and the organisation's that reach it."""
         found = self.github.listed(f"{self.path}/actions/{what}", what)
         if self.about["owner"]["type"] == "Organization":
             found = self.github.listed(f"{self.path}/actions/organization-{what}", what) + found
@@ -265,7 +265,7 @@ class Settings:
         return {str(s["name"]) for s in self._both("secrets")}
 
     def value(self, text: str) -> str:
-        """An input with the variable that it names in its place. Errors: `Unread` for another expression."""
+        """Return an input with the variable that it names in its place. Errors: `Unread` for another expression."""
         found = _VARIABLE.fullmatch(text.strip())
         if found:
             return self.variables.get(found[1], "")

@@ -67,7 +67,7 @@ class GitHub:
         return cls(address, token)
 
     def get(self, path: str, **query: str | int) -> JsonValue:
-        """The JSON of an answer. Errors: `Unanswered`.
+        """Return the JSON of an answer. Errors: `Unanswered`.
 
         path  below the address, each part quoted by the caller
         """

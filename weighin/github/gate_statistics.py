@@ -140,7 +140,7 @@ def _seconds(job: JsonObject) -> float | None:
 
 
 def summarized(found: Sequence[Run], repository: str, workflows: Sequence[str], days: Sequence[date]) -> JsonDict:
-    """The statistics as plain values.
+    """Return the statistics as plain values.
 
     Times are seconds; `median_seconds` and `slowest_seconds` are of jobs that ended, whatever they said.
     `billed_minutes` counts each job of GitHub's own machines, in every attempt, up to a full minute, at the rate of
@@ -180,7 +180,7 @@ def summarized(found: Sequence[Run], repository: str, workflows: Sequence[str], 
 
 
 def page(of: JsonObject, server: str = "https://github.com") -> str:
-    """The statistics as Markdown. Names of branches, workflows and jobs are strangers' texts."""
+    """Return the statistics as Markdown. Names of branches, workflows and jobs are strangers' texts."""
     lines = [f"## The gate from {of['first']} to {of['last']}", ""]
     lines.append(f"{text(of['repository'])}: {', '.join(text(w) for w in of['workflows'])}; days are UTC.")
     if not of["runs"]:

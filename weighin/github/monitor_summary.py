@@ -53,7 +53,7 @@ def summary(value: JsonObject | None, said: str, code: int) -> str:
 
 
 def read(path: Path) -> JsonObject | None:
-    """The document of the run, if there is one in which all that is shown stands."""
+    """Return the document of the run, if there is one in which all that is shown stands."""
     try:
         value = json.loads(_text(path))
         if value["schema"] == SCHEMA:
@@ -65,7 +65,7 @@ def read(path: Path) -> JsonObject | None:
 
 
 def last_line(path: Path) -> str:
-    """That the command printed."""
+    """Return what the command printed."""
     lines = [line for line in _text(path).splitlines() if line.strip()]
     return lines[-1] if lines else "It said nothing here; the log of the step has its error."
 

@@ -14,7 +14,7 @@ ERROR_LETTERS = 200
 
 
 def read_answer(content: bytes, rows: int, pointer: str, columns: tuple[int, ...]) -> tuple[str, list[float] | None]:
-    """The error (empty for none) and the predictions of one answer, row by row. Never an exception.
+    """Return the error (empty for none) and the predictions of one answer, row by row. Never an exception.
 
     rows     how many were asked for
     pointer  where in the answer the predictions are: a JSON pointer (RFC 6901)
@@ -43,7 +43,7 @@ def read_answer(content: bytes, rows: int, pointer: str, columns: tuple[int, ...
 
 
 def at(document: JsonValue, pointer: str) -> JsonValue:
-    """What a JSON pointer (RFC 6901) refers to. Errors: `LookupError` when there is no such place.
+    """Return what a JSON pointer (RFC 6901) refers to. Errors: `LookupError` when there is no such place.
 
     >>> at({"a/b": [{"c": 7}]}, "/a~1b/0/c")
     7

@@ -54,7 +54,7 @@ class Client:
         self._idle: list[_Connection] = []
 
     def head(self, method: str, path: str) -> bytes:
-        """The head of a request, but for the length of its body."""
+        """Return the head of a request, but for the length of its body."""
         lines = (f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._netloc}", "Accept: */*")
         return "\r\n".join([*lines, "Content-Type: application/json", "Content-Length: "]).encode()
 

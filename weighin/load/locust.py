@@ -61,7 +61,7 @@ def run(url: str, plan: LoadPlan, seed: Sequence[int], workers: Workers | None =
 
 
 def _failed(exception: object) -> str:
-    """What a request met: a status, or the type of an error. Its text may be the server's, with rows in it."""
+    """Return what a request met: a status, or the type of an error. Its text may be the server's, with rows in it."""
     status = getattr(getattr(exception, "response", None), "status_code", None) or getattr(exception, "code", None)
     said = type_of(exception) if isinstance(exception, BaseException) else "an error"
     return f"{said}: status {status}" if isinstance(status, int) and status else said
@@ -151,7 +151,7 @@ class _Tasks:
             self.seen.append(Response(phase, intended, started, self.now(), error))
 
     def _user(self) -> Any:
-        """A free user of a class drawn by weight, or a new one, whose `on_start` is part of the arrival."""
+        """Return a free user of a class drawn by weight, or a new one, whose `on_start` is part of the arrival."""
         classes = list(self.free)
         each = random.choices(classes, [c.weight for c in classes])[0]  # type: ignore[attr-defined]  # noqa: S311
         if self.free[each]:

@@ -86,11 +86,11 @@ class LoadLog:
         return np.unique(second, axis=0, return_inverse=True)[1].astype(np.int64).ravel()
 
     def of(self, *phases: str) -> LoadLog:
-        """The requests of these phases; none when the phases did not happen."""
+        """Return the requests of these phases; none when the phases did not happen."""
         return self._only(np.isin(self.phase, phases))
 
     def at(self, start: int) -> LoadLog:
-        """The requests of one start of the server."""
+        """Return the requests of one start of the server."""
         return self._only(self.start == start)
 
     def _only(self, which: NDArray[np.bool_]) -> LoadLog:

@@ -22,7 +22,7 @@ NO_COLUMN = "weighin_no_such_column"
 def probe(
     url: str, features: Path, interface: Interface, columns: tuple[int, ...], seconds: float
 ) -> dict[str, list[JsonDict]]:
-    """What became of each request: its name, what was answered in words, and whether that is as it should be.
+    """Return what became of each request: its name, what was answered in words, and whether that is as it should be.
 
     A malformed request is to get a 4xx and to leave the server healthy; after all of them a right request is to be
     answered rightly. `unavailable` says why there is no input example to be sent.
@@ -76,7 +76,7 @@ def _malformed(one: Any, interface: Interface) -> dict[str, bytes]:
 
 
 async def _example(path: Path, interface: Interface, answered: Any) -> list[JsonDict]:
-    """The example that is logged with the model, in the form that the server takes."""
+    """Return the example that is logged with the model, in the form that the server takes."""
     import pandas as pd
 
     name = "input example"

@@ -62,7 +62,7 @@ class Bodies:
     after: bytes
 
     def of(self, rows: Sequence[int]) -> bytes:
-        """The body that asks for these rows."""
+        """Return the body that asks for these rows."""
         return self.before + b",".join([self.rows[row] for row in rows]) + self.after
 
 
@@ -115,7 +115,7 @@ def bodies(frame: pd.DataFrame, interface: Interface, numbers: Sequence[int] | N
 
 
 def rows_as_json(table: pa.Table, interface: Interface, numbers: Sequence[int]) -> Bodies:
-    """The same of a table: its types are kept, so that an integer that is missing makes no others floats."""
+    """Return the same of a table: its types are kept, so that an integer that is missing makes no others floats."""
     names = table.column_names
     columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
     rows = zip(*columns, strict=True)
@@ -132,7 +132,7 @@ def rows_as_json(table: pa.Table, interface: Interface, numbers: Sequence[int]) 
 
 
 def _around(interface: Interface) -> tuple[bytes, bytes]:
-    """What stands before and after the list of row objects."""
+    """Return what stands before and after the list of row objects."""
     if interface.form == "instances":
         return b'{"instances": ', b"}"
     parts = interface.template.split(ROWS)
@@ -147,7 +147,7 @@ def _around(interface: Interface) -> tuple[bytes, bytes]:
 
 
 def _plain(value: object) -> object:
-    """A cell as JSON has it."""
+    """Return a cell as JSON has it."""
     match value:
         case float():
             return value if np.isfinite(value) else None

@@ -105,7 +105,7 @@ def breaks(step: Sequence[Response], plan: LoadPlan) -> bool:
 
 
 def hopeless(late: float, phase: Phase) -> NotEvaluated:
-    """The generator cannot do what it is asked."""
+    """Return the error for a generator that cannot do what it is asked."""
     return NotEvaluated(
         f"the generator fell {late:.1f} s behind {phase.rate:g} requests per second and gave up",
         f"load, phase {phase.name}",
@@ -170,5 +170,5 @@ if sys.platform == "linux":
 
 
 def precise_loop() -> asyncio.AbstractEventLoop:
-    """An event loop whose timers are exact to about a tenth of a millisecond."""
+    """Return an event loop whose timers are exact to about a tenth of a millisecond."""
     return asyncio.SelectorEventLoop(_PreciseSelector() if sys.platform == "linux" else None)

@@ -112,7 +112,7 @@ def prediction_columns(columns: tuple[int, ...]) -> list[str]:
 
 
 def _missing(error: BaseException) -> str:
-    """The module that a model needs and that is not there, if that is why it does not load."""
+    """Return the module that a model needs and that is not there, if that is why it does not load."""
     if isinstance(error, ModuleNotFoundError) and re.fullmatch(r"[A-Za-z_][\w.]{0,59}", error.name or "", re.ASCII):
         return f"no module {error.name} is installed"
     return ""
@@ -147,7 +147,8 @@ def _type_name(dtype: Any) -> str:
 
 
 def answers_in(answers: object, columns: tuple[int, ...]) -> Floats:
-    """The predictions among a model's answers: shape (n, columns) from (n,) or (n, k): an array, list or data frame.
+    """Return the predictions among a model's answers: shape (n, columns) from (n,) or (n, k): an array, list or data
+    frame.
 
     Errors: `NotEvaluated` when they are not numbers, or have no such columns.
 
@@ -197,7 +198,7 @@ def read_predictions(path: Path, rows: int, columns: tuple[int, ...], features: 
 
 
 def must_be_probabilities(values: Floats, place: str) -> Floats:
-    """The values, if each lies in [0, 1], and those of several classes sum to one. Errors: `NotEvaluated`."""
+    """Return the values, if each lies in [0, 1], and those of several classes sum to one. Errors: `NotEvaluated`."""
     outside = int(((values < 0) | (values > 1)).reshape(len(values), -1).any(axis=1).sum())
     if outside:
         raise NotEvaluated(f"{outside} of {len(values)} predictions lie outside [0, 1]", place, "Return probabilities.")

@@ -65,7 +65,7 @@ class Subject:
     sealed: ReservedUse | None = None
 
     def role(self, name: str) -> ModelVersion | None:
-        """The model in a role, one of `ROLES`."""
+        """Return the model in a role, one of `ROLES`."""
         found: ModelVersion | None = {"candidate": self.candidate, "champion": self.champion, "anchor": self.anchor}[
             name
         ]

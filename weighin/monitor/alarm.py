@@ -30,7 +30,7 @@ MINUTES = 30 * 24 * 60
 
 
 def window_alpha(evidence: Evidence, checks: int) -> float:
-    """The one-sided error of each check in each window; never above 0.05.
+    """Return the one-sided error of each check in each window; never above 0.05.
 
     checks  how many can raise an alarm
 

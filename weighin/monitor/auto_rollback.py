@@ -15,7 +15,7 @@ OWNER = "weighin monitor"
 
 
 def target(entries: Sequence[Entry], champion: str) -> str:
-    """The version to go back to from `champion`, or nothing where people have to decide.
+    """Return the version to go back to from `champion`, or nothing where people have to decide.
 
     The one that was champion before it was promoted; not one that was itself rolled back from since its own promotion,
     or the monitor would go from one faulty version to another and back. And from a version that came by a rollback

@@ -83,7 +83,7 @@ class Canaried:
 
 
 def point(n: int, rows_at_least: int) -> int | None:
-    """The number k of the last point that n requests complete; None before the first.
+    """Return the number k of the last point that n requests complete; None before the first.
 
     >>> [point(n, 100) for n in (99, 100, 199, 200, 799, 10**9)]
     [None, 0, 0, 1, 2, 8]
@@ -148,7 +148,7 @@ class Asked:
 
 
 def asked(spec: Canary) -> list[Asked]:
-    """The limits of a canary."""
+    """Return the limits of a canary."""
     name = f"canary/p{100 * spec.quantile:g}"
     listed = (
         ("canary/errors", "errors", spec.error_rate_increase_at_most),
@@ -183,7 +183,7 @@ class _Seen:
             )
 
     def decided(self) -> tuple[list[Outcome], str]:
-        """The outcomes of the last point that is complete, none before the first; and where the step stands."""
+        """Return the outcomes of the last point that is complete, none before the first; and where the step stands."""
         least = self._spec.rows_at_least
         counted = {"requests": self.requests}
         labels = None
@@ -217,7 +217,7 @@ class _Seen:
         return outcomes, message
 
     def failed(self) -> list[Outcome]:
-        """The newest windows of the first limit that is broken in each of them; none otherwise."""
+        """Return the newest windows of the first limit that is broken in each of them; none otherwise."""
         evidence = self._contract.monitor.evidence  # type: ignore[union-attr]
         alpha = window_alpha(evidence, len(self._asked))
         size = max(WINDOW_AT_LEAST, self._spec.rows_at_least // evidence.consecutive_windows)
@@ -254,12 +254,12 @@ class _Seen:
     # What is read
 
     def _first(self, wanted: int) -> pa.Table:
-        """The first requests of the canary in the step."""
+        """Return the first requests of the canary in the step."""
         until = self._reached(wanted)
         return self._rows("canary", self._version, self._since, until)
 
     def _newest(self, wanted: int) -> pa.Table:
-        """The newest requests of the canary in the step, or fewer. A request may have several rows."""
+        """Return the newest requests of the canary in the step, or fewer. A request may have several rows."""
         limit = wanted + 1
         while True:
             found = self._log.last_rows(limit, self._until, version=self._version, role="canary").rows
@@ -269,7 +269,7 @@ class _Seen:
             limit = min(4 * limit, ROWS_AT_MOST)
 
     def _reached(self, wanted: int) -> datetime:
-        """A moment, to the second, by which the canary had so many requests."""
+        """Return a moment, to the second, by which the canary had so many requests."""
         low, high = 0, int((self._until - self._since) / timedelta(seconds=1))
         if self.requests <= 2 * wanted:
             return self._until
@@ -282,7 +282,7 @@ class _Seen:
         return min(self._until, self._since + timedelta(seconds=low + 1 + low // 20))
 
     def _rows(self, role: str, version: str | None, first: datetime, until: datetime) -> pa.Table:
-        """Requests of a role between two moments of the step, oldest first, each with its first row."""
+        """Return the requests of a role between two moments of the step, oldest first, each with its first row."""
         hours = (until - first) / timedelta(hours=1)
         found = self._log.last_hours(hours, until, ROWS_AT_MOST, version=version, role=role)
         return self._within(self._all(found, role), until, role)
@@ -370,7 +370,7 @@ def _errors(rows: pa.Table) -> int:
 
 
 def _latency(rows: pa.Table, q: float, level: float) -> Interval:
-    """A quantile in milliseconds, over blocks of requests; a request that failed is slower than any."""
+    """Return a quantile in milliseconds, over blocks of requests; a request that failed is slower than any."""
     answered = pc.fill_null(pc.less(rows["status"], FAILED), False).to_numpy()
     took = np.where(answered, rows["latency_ms"].to_numpy(), np.inf)
     if np.isnan(took).any():

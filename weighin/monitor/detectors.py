@@ -103,7 +103,7 @@ def signals(
     labelled: pa.Table,
     notified: Mapping[str, Position] | None = None,
 ) -> tuple[Signal, ...]:
-    """The changes alone that `followed` finds."""
+    """Return the changes alone that `followed` finds."""
     return tuple(s for stream in followed(contract, tables, rows, labelled, notified) for s in stream.signals)
 
 
@@ -200,7 +200,7 @@ def _numbers(values: pa.ChunkedArray) -> Floats:
 
 
 def _after(notified: Position | None, rows: pa.Table, by: str) -> int:
-    """Number of the first row after one that was told; by its moment where it is not among the rows."""
+    """Return the number of the first row after one that was told; by its moment where it is not among the rows."""
     if notified is None:
         return 0
     same = pc.and_(pc.equal(rows["request"], notified.request), pc.equal(rows["row"], notified.row))

@@ -46,7 +46,8 @@ class Windows(Protocol):
     """The prediction log, cut as a run needs it."""
 
     def window(self, window: Window, now: datetime, back: int, *, labelled: bool) -> pa.Table:
-        """The rows of a window that ends at `now`, or of the one `back` places before it, without a row in common.
+        """Return the rows of a window that ends at `now`, or of the one `back` places before it, without a row in
+        common.
 
         labelled  those whose labels came last, or came in these hours: labels come late, and not for all rows
         Columns: features by name, and
@@ -61,7 +62,7 @@ class Windows(Protocol):
         """
 
     def last(self, now: datetime) -> datetime | None:
-        """The moment of the last request; None where there is none."""
+        """Return the moment of the last request; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,9 @@ class Seen:
         self._profile: Profile | None = None
 
     def measured(self, item: Watched) -> Measurement | Unmeasured:
-        """What a check finds here. Never an error: a window that cannot be read is no pass, and no alarm either."""
+        """Return what a check finds here. Never an error: a window that cannot be read is no pass, and no alarm
+        either.
+        """
         if self.problem:
             return Unmeasured(item.id, self.problem)
         in_reply_to = {"errors": STATUS, "latency": MILLISECONDS}.get(item.kind)
@@ -195,7 +198,7 @@ class Seen:
         return sample(check, interval, measured_in, unit, detail)
 
     def estimated(self, item: Watched) -> Measurement | Unmeasured:
-        """What a metric will be, from the predictions alone. Never an error."""
+        """Return what a metric will be, from the predictions alone. Never an error."""
         name, task = f"{item.id}/estimate", self._contract.model.task
         if task != "binary":
             return Unmeasured(name, f"no estimate: a {task} model gives no probability of one class")

@@ -21,12 +21,12 @@ class Health:
         self._succeeded: datetime | None = None
 
     def begin(self) -> datetime:
-        """A run begins; returns the moment."""
+        """Note that a run begins; returns the moment."""
         self._begun = datetime.now(UTC)
         return self._begun
 
     def succeeded(self) -> None:
-        """It succeeded."""
+        """Note that it succeeded."""
         self._succeeded = datetime.now(UTC)
 
     def answer(self, path: str) -> tuple[int, str]:

@@ -99,7 +99,7 @@ class Event:
         return {"schema": SCHEMA, **own}
 
     def tags(self) -> dict[str, str]:
-        """What is written."""
+        """Return what is written."""
         return summed(self._values(), PREFIX)
 
     @staticmethod
@@ -196,7 +196,7 @@ class State:
         return [e for e in self.events if e.kind in FACTS and e.number > notified and e.action != "nothing"]
 
     def root(self, event: Event) -> Event:
-        """The first of the events that an event follows from."""
+        """Return the first of the events that an event follows from."""
         by_number = {e.number: e for e in self.events}
         while event.in_reply_to in by_number and by_number[event.in_reply_to].number < event.number:
             event = by_number[event.in_reply_to]

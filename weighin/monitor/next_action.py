@@ -69,7 +69,7 @@ class Now:
 
 
 def due(now: Now) -> Step | None:
-    """The next step, the most urgent first; None when there is nothing to do."""
+    """Return the next step, the most urgent first; None when there is nothing to do."""
     for find in RULES:
         step = find(now)
         if step is not None:
@@ -78,7 +78,9 @@ def due(now: Now) -> Step | None:
 
 
 def _rolled_back(now: Now) -> Step | None:
-    """A rollback of ours that is in the ledger, and in no event yet: also when whoever did it was killed since."""
+    """Return a rollback of ours that is in the ledger, and in no event yet: also when whoever did it was killed
+    since.
+    """
     head = now.head
     if head.action != "rollback" or head.owner != OWNER or now.state.of_now("rollback"):
         return None
@@ -111,7 +113,9 @@ def _alarmed(now: Now) -> Step | None:
 
 
 def _signalled(now: Now) -> Step | None:
-    """The last of the signals of a stream: those before it are told with it, and it says from where on to look next."""
+    """Return the last of the signals of a stream: those before it are told with it, and it says from where on to look
+    next.
+    """
     if not now.same:
         return None
     noted = {e.place for e in now.state.of_now("signal")}

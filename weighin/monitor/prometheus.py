@@ -31,7 +31,7 @@ SECONDS = 10
 
 
 def exposition(document: JsonObject) -> str:
-    """The metrics of a run, in the text format.
+    """Return the metrics of a run, in the text format.
 
     document  as `weighin.monitor.result.document` makes it
     What was not measured has no value, which is not the same as zero; an end of an interval may be infinite.
@@ -94,7 +94,7 @@ class _Collected:
         yield from (*values.values(), limits, statuses, alarms)
 
     def _events(self, own: Mapping[str, str]) -> Iterator[Metric]:
-        """The journal is the model's, so its number has no version; each event has that of its champion."""
+        """Yield the events. The journal is the model's, so its number has no version; each event has its champion's."""
         events = sorted((*self._document["recent"], *self._document["events"]), key=lambda e: int(e["number"]))
         total = CounterMetricFamily(PREFIX + "events", "Events of the model so far.", labels=["model"])
         total.add_metric([own["model"]], float(events[-1]["number"]) if events else 0.0)

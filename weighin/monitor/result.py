@@ -44,7 +44,7 @@ class Run:
 
 
 def document(run: Run) -> JsonDict:
-    """The whole run.
+    """Return the whole run.
 
     estimates  as `checks`, of metrics whose labels have not come: shown, and never acted on
     checks    one for each, as in a decision record, with `window`, `action`, `baseline` and `open` (is its alarm open)
@@ -86,7 +86,7 @@ def document(run: Run) -> JsonDict:
 
 
 def state_of(found: Evaluation, journal: State, new: Sequence[Event], away: str) -> str:
-    """What a run and what followed say in one word; the worst."""
+    """Return what a run and what followed say in one word; the worst."""
     if away:
         return NO_DATA
     if journal.open or any(e.kind in ("alarm", "signal", "rollback", "needs_human") for e in new):

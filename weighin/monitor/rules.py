@@ -107,7 +107,7 @@ def _of(
 
 
 def _metric_limit(watch: Watch, metric: str, baseline: Mapping[str, float]) -> tuple[float, bool, str]:
-    """The limit of a metric, whether it is one from below, and what it was made from."""
+    """Return the limit of a metric, whether it is one from below, and what it was made from."""
     if watch.at_least is not None:
         return watch.at_least, True, ""
     if watch.at_most is not None:
@@ -142,7 +142,9 @@ def baseline_of(record: JsonObject) -> dict[str, float]:
 
 
 def columns_of(contract: Contract, profiled: JsonObject) -> tuple[str, ...]:
-    """The columns that can be watched: features that may be logged, and the predictions, where they are profiled."""
+    """Return the columns that can be watched: features that may be logged, and the predictions, where they are
+    profiled.
+    """
     monitor: Monitor | None = contract.monitor
     assert monitor is not None
     known = contract.data.columns
@@ -151,6 +153,6 @@ def columns_of(contract: Contract, profiled: JsonObject) -> tuple[str, ...]:
 
 
 def threshold(contract: Contract) -> float:
-    """A binary prediction counts as positive at or above it."""
+    """Return the score at or above which a binary prediction counts as positive."""
     gate = contract.gates.performance
     return gate.threshold if gate else 0.5

@@ -120,7 +120,7 @@ class Watcher:
         return head, version
 
     def _champion(self, head: Entry) -> Champion:
-        """The champion by an entry, with what its promotion left."""
+        """Return the champion by an entry, with what its promotion left."""
         if head.number not in self._known:
             self._known = {head.number: self._read(head)}
         return self._known[head.number]
@@ -151,7 +151,7 @@ class Watcher:
         return Champion(head.after, head.artifact, profile, baseline, since)
 
     def _streams(self, champion: Champion, now: datetime, state: State) -> tuple[tuple[Followed, ...], list[str]]:
-        """What the streams say, and what was left out."""
+        """Return what the streams say, and what was left out."""
         if not self.monitor.streams:
             return (), []
         log = Log.of(self.file)

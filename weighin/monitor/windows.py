@@ -138,7 +138,7 @@ class LoggedWindows:
         return pa.table(columns)
 
     def _predictions(self, rows: pa.Table) -> pa.ChunkedArray | pa.Array:
-        """The prediction; of several classes the name of the most probable one, of equal ones the first."""
+        """Return the prediction; of several classes the name of the most probable one, of equal ones the first."""
         outputs = self._log.tables.outputs
         if len(outputs) == 1:
             return _finite(rows[outputs[0]])
@@ -149,7 +149,7 @@ class LoggedWindows:
         return pa.array(names[best], type=pa.string(), mask=~known)
 
     def _beside(self, rows: pa.Table, now: datetime) -> pa.ChunkedArray | pa.Array:
-        """What the shadow predicted for the same request and row; missing where it did not."""
+        """Return what the shadow predicted for the same request and row; missing where it did not."""
         found = self._log.beside(rows, now, version=self._version)
         self._faults.append(found.faults)
         values = self._predictions(found.rows)
@@ -160,7 +160,7 @@ class LoggedWindows:
 
 
 def _finite(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What is no number is no prediction."""
+    """Take what is no number for no prediction."""
     return pc.if_else(pc.is_finite(values), values, None)
 
 

@@ -75,7 +75,7 @@ class Read:
 
 
 def read(exchange: Exchange, tables: LogTables) -> Read:
-    """The rows of an exchange; one without features and prediction where it failed or cannot be read."""
+    """Return the rows of an exchange; one without features and prediction where it failed or cannot be read."""
     unread, rows, problems_with = "", 1, 0
     answers: dict[str, list[Any]] = {}
     features: dict[str, list[Any]] = {}
@@ -136,7 +136,7 @@ def _finite(value: float) -> float | None:
 
 
 def fit(value: JsonValue, kind: str) -> JsonValue:
-    """A value of JSON in the type of its column; nothing where it is of another.
+    """Return a value of JSON in the type of its column; nothing where it is of another.
 
     >>> fit(3.0, "integer"), fit("3", "integer"), fit(True, "float"), fit("2026-11-27", "date")
     (3, None, None, datetime.date(2026, 11, 27))

@@ -94,7 +94,7 @@ class _Wanted:
     since: datetime | None = None
 
     def after(self, first: datetime | None, early: timedelta = timedelta()) -> datetime | None:
-        """The later of `first` and `since` less `early`; None where neither is given."""
+        """Return the later of `first` and `since` less `early`; None where neither is given."""
         given = [m for m in (first, None if self.since is None else self.since - early) if m is not None]
         return max(given, default=None)
 
@@ -121,7 +121,7 @@ class Log:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Found:
-        """The newest n rows, or fewer where there are no more.
+        """Return the newest n rows, or fewer where there are no more.
 
         kind   `all`: failed requests too; `predicted`: rows with a prediction; `labelled`: the n rows with a prediction
                whose labels came last, in the order in which they came
@@ -143,7 +143,7 @@ class Log:
         since: datetime | None = None,
         back: int = 0,
     ) -> Found:
-        """The rows of the last hours (`labelled`: whose labels came in them), at most the newest `most_rows`.
+        """Return the rows of the last hours (`labelled`: whose labels came in them), at most the newest `most_rows`.
 
         since  as `last_rows`
         back   so many times these hours earlier, up to where the hours after them begin
@@ -172,7 +172,7 @@ class Log:
     def beside(
         self, rows: pa.Table, now: datetime, *, version: str | None, role: str = "champion", other: str = "shadow"
     ) -> Found:
-        """What another role answered to the rows that were found of a version and a role.
+        """Return what another role answered to the rows that were found of a version and a role.
 
         A shadow answers a copy of a request, under the request's id, at about the same time. Searched are the stretch
         of time in which the rows lie, and a little around it.
@@ -413,7 +413,7 @@ def _newest_first(rows: Any, version: str | None = None) -> Any:
 
 
 def _moment(column: Any, moment: datetime) -> Any:
-    """A moment as a column says it: with a zone, without one (UTC), or as text."""
+    """Return a moment as a column says it: with a zone, without one (UTC), or as text."""
     import ibis
 
     dtype, utc = column.type(), moment.astimezone(UTC)

@@ -47,7 +47,7 @@ class Requests:
 
     @staticmethod
     def read(path: Path) -> Requests:
-        """What `write` wrote. Errors: `NotEvaluated` when there is no such file."""
+        """Return what `write` wrote. Errors: `NotEvaluated` when there is no such file."""
         try:
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:

@@ -49,7 +49,8 @@ class Store(ABC):
     def part(
         self, table: str, first: datetime | None = None, until: datetime | None = None, newest: int | None = None
     ) -> Part:
-        """A part that holds all rows of a span, perhaps others too; with `newest` at least so many of the newest.
+        """Return a part that holds all rows of a span, perhaps others too; with `newest` at least so many of the
+        newest.
 
         Errors: `NotEvaluated` when the store is away.
         """
@@ -92,7 +93,7 @@ class Tables(Store):
     def part(
         self, table: str, first: datetime | None = None, until: datetime | None = None, newest: int | None = None
     ) -> Part:
-        """The table itself."""
+        """Return the table itself."""
         from weighin.contract.sources import Query
 
         with self.engine.reading(self.place):

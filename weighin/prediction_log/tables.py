@@ -151,7 +151,7 @@ class LogTables:
 
     @staticmethod
     def from_json(text: str) -> LogTables:
-        """What `to_json` wrote.
+        """Return what `to_json` wrote.
 
         >>> LogTables.from_json(LogTables.sketch(["a"]).to_json()) == LogTables.sketch(["a"])
         True

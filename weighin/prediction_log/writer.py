@@ -131,7 +131,7 @@ class LogWriter:
         return self.state
 
     def _running(self) -> bool:
-        """A thread of this process: a fork has none."""
+        """Return a thread of this process: a fork has none."""
         if self._process == os.getpid():
             return True
         self._queue = queue.SimpleQueue()
@@ -220,7 +220,7 @@ class LogWriter:
                 return
 
     def _write(self, table: str, rows: pa.Table) -> None:
-        """The rows, or, where the log refuses some of them, the others."""
+        """Write the rows, or, where the log refuses some of them, the others."""
         try:
             self._sink.write(table, rows)
             self._count(stored=rows.num_rows)
@@ -254,7 +254,7 @@ class LogWriter:
             self._state = replace(self._state, error=without_password(error))
 
     def _say(self, *, always: bool = False) -> None:
-        """What went wrong since it was last said, once a minute."""
+        """Print what went wrong since it was last said, once a minute."""
         state, now = self.state, time.monotonic()
         counted = ("dropped", "refused", "unread", "failures")
         news = any(getattr(state, k) > getattr(self._said, k) for k in counted)

@@ -120,7 +120,7 @@ class Attestation:
 
 
 def predicate(record: JsonObject) -> JsonDict:
-    """The head of a record, for who looks at attestations; its digest, the subject, holds everything else."""
+    """Return the head of a record, for who looks at attestations; its digest, the subject, holds everything else."""
     return {
         "schema": record["schema"],
         "model": record["model"],
@@ -133,7 +133,7 @@ def predicate(record: JsonObject) -> JsonDict:
 
 
 def statement(bundle: Path, by: Identity, trusted_root: Path | None = None) -> JsonObject:
-    """The in-toto statement in a bundle, after every signature, time and identity was verified.
+    """Return the in-toto statement in a bundle, after every signature, time and identity was verified.
 
     bundle        a Sigstore bundle, or several, one a line, as `gh attestation download` leaves them; one must hold
     trusted_root  as `gh attestation trusted-root` prints it; default: the root of public Sigstore, in the library
@@ -154,7 +154,7 @@ def statement(bundle: Path, by: Identity, trusted_root: Path | None = None) -> J
 
 
 def attests(bundle: Path, subject: str, kind: str, by: Identity, trusted_root: Path | None = None) -> JsonObject:
-    """The predicate of an attestation about `subject`, a digest `sha256:<hex>`. Errors: as for `statement`."""
+    """Return the predicate of an attestation about `subject`, a digest `sha256:<hex>`. Errors: as for `statement`."""
     said, place = statement(bundle, by, trusted_root), str(bundle)
     if said["predicateType"] != kind:
         raise RecordRefused(f"attests {said['predicateType']}, expected {kind}", place)
@@ -166,7 +166,7 @@ def attests(bundle: Path, subject: str, kind: str, by: Identity, trusted_root: P
 
 
 def trusted_roots(path: Path | None = None) -> list[TrustedRoot]:
-    """The roots in a file, one a line; without a file that of public Sigstore, as the library brought it.
+    """Return the roots in a file, one a line; without a file that of public Sigstore, as the library brought it.
 
     Errors: `ContractError`.
     """
@@ -237,7 +237,7 @@ def _read(path: Path) -> bytes:
 
 
 def _values(data: bytes, place: str) -> Iterator[bytes]:
-    """The JSON objects of a file that holds one, or one a line."""
+    """Yield the JSON objects of a file that holds one, or one a line."""
     try:
         json.loads(data)
     except (ValueError, RecursionError):

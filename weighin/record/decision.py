@@ -52,7 +52,7 @@ class SuiteVerdict:
         seconds: float,
         information: tuple[JsonObject, ...] = (),
     ) -> SuiteVerdict:
-        """What outcomes (after `confirm_failures`) and problems with their evidence come to."""
+        """Return what outcomes (after `confirm_failures`) and problems with their evidence come to."""
         status = gate(outcomes)
         if problems and status is not Status.FAILED:
             status = Status.NOT_EVALUATED
@@ -86,7 +86,7 @@ class Decision:
         return found + [f"{o.check}: {o.status.value}: {o.reason}" for o in self.outcomes if o.blocks]
 
     def messages_without(self, suite: str) -> list[str]:
-        """The same, as if the verdict did not wait for one suite."""
+        """Return the same, as if the verdict did not wait for one suite."""
         left_out = f"suite {suite} was left out: no verdict without it"
         return [s for s in self.messages if s != left_out]
 
@@ -134,7 +134,7 @@ def judge_evidence(
 def concluded(
     suites: tuple[SuiteVerdict, ...], problems: tuple[str, ...], waivers: Mapping[str, str] | None = None
 ) -> Decision:
-    """The decision that suites, and problems that concern them all, come to."""
+    """Return the decision that suites, and problems that concern them all, come to."""
     return Decision(_worst([s.status for s in suites], bool(problems)), suites, problems, waivers or {})
 
 
@@ -148,7 +148,7 @@ def _worst(statuses: list[Status], problem: bool) -> Status:
 def _read(
     suite: str, listed: Mapping[str, Check], own: Mapping[str, Check], binding: Binding, reports: Path
 ) -> SuiteVerdict:
-    """A suite's evidence under the limits of `listed`. The suite itself judged by those of `own`."""
+    """Return a suite's evidence under the limits of `listed`. The suite itself judged by those of `own`."""
     try:
         left = SuiteOutcomes.read(reports / suite)
     except EvidenceError as error:
@@ -191,7 +191,7 @@ def _foreign(left: SuiteOutcomes, suite: str, binding: Binding) -> list[str]:
 
 
 def _again(left: Outcome, listed: Mapping[str, Check], own: Mapping[str, Check], problems: list[str]) -> Outcome | None:
-    """The outcome by the contract's own limit. A suite that came to another answer is a problem."""
+    """Return the outcome by the contract's own limit. A suite that came to another answer is a problem."""
     check = listed.get(left.check)
     if check is None and not left.check.startswith(CUSTOM):
         problems.append(f"{left.check} is no check of the contract")
@@ -218,7 +218,7 @@ def _finish(suite: SuiteVerdict, confirmed: Mapping[str, Outcome]) -> SuiteVerdi
 
 
 def risk_sentence(contract: JsonObject, sealed: JsonObject | None) -> str:
-    """What a pass means, in the terms of the rule, with everything it depends on.
+    """Return what a pass means, in the terms of the rule, with everything it depends on.
 
     contract, sealed  these parts of the record, and nothing else: verification derives the sentence again from them
     """
@@ -321,7 +321,7 @@ def verdict_part(decision: Decision) -> JsonDict:
 
 
 def policy_inputs(decision: Decision, subject: Subject, *, image_provenance: bool) -> JsonDict:
-    """What a policy may ask for, beyond the verdict: each is true only where evidence says so."""
+    """Return what a policy may ask for, beyond the verdict: each is true only where evidence says so."""
     first, sealed = subject.champion is None, subject.sealed is not None
     return derived_policy_inputs(decision, first_release=first, sealed=sealed, image_provenance=image_provenance)
 
@@ -339,7 +339,7 @@ def verdict_file(record: JsonObject) -> JsonDict:
 def derived_policy_inputs(
     decision: Decision, *, first_release: bool, sealed: bool, image_provenance: bool | None
 ) -> JsonDict:
-    """The same, from a record's own parts. `image_provenance` is None for records that do not speak of it."""
+    """Return the same, from a record's own parts. `image_provenance` is None for records that do not speak of it."""
     evaluated = [o for o in decision.outcomes if o.status is not Status.NOT_EVALUATED]
     found = {
         "explainability_done": any(o.check.startswith("explainability/") for o in evaluated),

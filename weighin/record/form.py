@@ -31,7 +31,7 @@ COMMAS = 2_000_000
 
 
 def parsed(data: bytes, place: str, limit: int = RECORD_BYTES) -> JsonValue:
-    """The JSON value in some bytes.
+    """Return the JSON value in some bytes.
 
     Errors: `RecordRefused` where it is none, or too large, too deep, or of too many values.
     """
@@ -72,14 +72,14 @@ def _bounded(value: Any, place: str) -> None:
 
 @cache
 def schema() -> JsonDict:
-    """The published schema of a decision record."""
+    """Return the published schema of a decision record."""
     found: dict[str, Any] = json.loads((files("weighin.record") / FILE).read_text(encoding="utf-8"))
     return found
 
 
 @cache
 def validator() -> Validator:
-    """What compares a record with that schema."""
+    """Return what compares a record with that schema."""
     from jsonschema_rs import Draft202012Validator
 
     return Draft202012Validator(schema())

@@ -67,7 +67,7 @@ def check_history(
 
 
 def check_witness(path: Path, champions: ChampionRegistry, trusted: Sequence[Ed25519PublicKey] = ()) -> Entry:
-    """The entry that a kept record names.
+    """Return the entry that a kept record names.
 
     path  record.dsse.json, signed by a trusted key, or record.json, which names its entry by its digest only
     Errors: `RecordRefused` where the record does not hold, or the ledger has no such entry any more.
@@ -77,7 +77,9 @@ def check_witness(path: Path, champions: ChampionRegistry, trusted: Sequence[Ed2
 
 
 def named_entry(found: Verified, ledger: str, entries: Sequence[Entry], place: str) -> Entry:
-    """The entry that a record and its witness name. Errors: `RecordRefused` where it is not there, or is another."""
+    """Return the entry that a record and its witness name. Errors: `RecordRefused` where it is not there, or is
+    another.
+    """
     same = [e for e in entries if e.action == "promote" and e.record == found.digest]
     if not same:
         raise RecordRefused(
@@ -99,7 +101,7 @@ def named_entry(found: Verified, ledger: str, entries: Sequence[Entry], place: s
 
 
 def _chained(entry: Entry, before: Sequence[Entry]) -> list[str]:
-    """What contradicts the entries before it."""
+    """Return what contradicts the entries before it."""
     champion = before[-1].after if before else ""
     problems = []
     if entry.before != champion:
@@ -118,7 +120,7 @@ def _chained(entry: Entry, before: Sequence[Entry]) -> list[str]:
 
 
 def _tagged(entry: Entry, entries: Sequence[Entry], versions: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """What contradicts the tags of its version. A version that was deleted since says nothing."""
+    """Return what contradicts the tags of its version. A version that was deleted since says nothing."""
     tags = versions.get(entry.after)
     if tags is None:
         return []
@@ -141,7 +143,7 @@ def _kept(
     attestation: Attestation | None,
     folder: Path,
 ) -> tuple[list[str], str]:
-    """What contradicts the files that are kept for a promotion, and who signed its record."""
+    """Return what contradicts the files that are kept for a promotion, and who signed its record."""
     try:
         if entry.evidence != NOTHING:
             champions.registry.fetch(entry.run_id, "", folder)
@@ -168,7 +170,7 @@ def _kept(
 
 
 def _recorded(champions: ChampionRegistry, entry: Entry, previous: Entry | None, found: Verified) -> list[str]:
-    """What of the entry contradicts its record."""
+    """Return what of the entry contradicts its record."""
     record, champion = found.record, found.record["champion"]
     pairs = {
         "the record": (found.digest, entry.record),
@@ -195,7 +197,7 @@ def _name(version: Mapping[str, str] | None) -> str:
 def _signed(
     champions: ChampionRegistry, entry: Entry, found: Verified, trusted: tuple[Ed25519PublicKey, ...], folder: Path
 ) -> str:
-    """The id of the key that signed; empty for an unsigned record where nobody is trusted.
+    """Return the id of the key that signed; empty for an unsigned record where nobody is trusted.
 
     Errors: `RecordRefused` where the signature does not hold, or is about another place in the ledger; `ContractError`
     for a kept key that cannot be read.

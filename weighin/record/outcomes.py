@@ -50,7 +50,7 @@ def encode_outcome(outcome: Outcome, waiver: str = "") -> JsonDict:
 
 
 def decode_evidence(check: str, value: JsonObject) -> Measurement | Unmeasured:
-    """The measurement (or the reason for none) that `encode_outcome` wrote.
+    """Return the measurement (or the reason for none) that `encode_outcome` wrote.
 
     Errors: `EvidenceError` when a field is missing or of another kind.
     """
@@ -80,7 +80,7 @@ def decode_evidence(check: str, value: JsonObject) -> Measurement | Unmeasured:
 
 
 def decode_limit(value: JsonObject) -> Limit:
-    """The limit that `encode_outcome` wrote."""
+    """Return the limit that `encode_outcome` wrote."""
     try:
         return Limit(
             Direction(value["direction"]),
@@ -94,7 +94,7 @@ def decode_limit(value: JsonObject) -> Limit:
 
 
 def decode_outcome(value: JsonObject) -> Outcome:
-    """The outcome as it was written; `decide` is not asked again."""
+    """Return the outcome as it was written; `decide` is not asked again."""
     evidence = decode_evidence(str(value["check"]), value["evidence"])
     return Outcome(
         str(value["check"]),

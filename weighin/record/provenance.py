@@ -45,7 +45,7 @@ class Provenance:
 
     @staticmethod
     def read(work: Path) -> Provenance | None:
-        """What was left, or None for nothing. Errors: `EvidenceError` for a damaged file."""
+        """Return what was left, or None for nothing. Errors: `EvidenceError` for a damaged file."""
         path = work / FILE
         if not path.exists() and not path.is_symlink():
             return None
@@ -86,6 +86,6 @@ def verify_image(name: str, image: str, known_as: Iterable[str], attestation: At
 
 
 def proven(work: Path, image: str) -> dict[str, str] | None:
-    """What stands in the record: the provenance of this very image, or None. Errors: `EvidenceError`."""
+    """Return what stands in the record: the provenance of this very image, or None. Errors: `EvidenceError`."""
     found = Provenance.read(work)
     return asdict(found) if found is not None and image and found.image == image else None

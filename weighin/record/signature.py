@@ -90,12 +90,14 @@ class Signer:
         return self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def sign(self, payload: bytes) -> bytes:
-        """The signature over a payload of our type."""
+        """Return the signature over a payload of our type."""
         return self.key.sign(pre_authentication(PAYLOAD_TYPE, payload))
 
 
 def signer(environment: Mapping[str, str] = os.environ) -> Signer | None:
-    """The signer of this environment, or None where there is no key. Errors: `ContractError` for an unusable one."""
+    """Return the signer of this environment, or None where there is no key. Errors: `ContractError` for an unusable
+    one.
+    """
     given = environment.get(KEY, "")
     if not given.strip():
         return None
@@ -131,7 +133,9 @@ def make_key(path: Path) -> str:
 
 
 def trusted_key(path: Path) -> Ed25519PublicKey:
-    """A public key to be trusted. Errors: `ContractError` for anything else than an ed25519 public key in PEM."""
+    """Return a public key to be trusted. Errors: `ContractError` for anything else than an ed25519 public key in
+    PEM.
+    """
     try:
         key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
@@ -148,7 +152,7 @@ def key_id(key: Ed25519PublicKey) -> str:
 
 
 def statement(record: JsonObject, witness: Witness | None = None) -> JsonDict:
-    """The in-toto statement about the candidate of a record, of a promotion with its place in the ledger."""
+    """Return the in-toto statement about the candidate of a record, of a promotion with its place in the ledger."""
     candidate = record["candidate"]
     name = f"models:/{candidate['name']}/{candidate['version']}"
     kind, predicate = f"https://weigh-in.dev/{record['schema'].removeprefix('weighin/')}", record
@@ -163,19 +167,19 @@ def statement(record: JsonObject, witness: Witness | None = None) -> JsonDict:
 
 
 def envelope(record: JsonObject, by: Signer, witness: Witness | None = None) -> JsonDict:
-    """The record, signed."""
+    """Return the record, signed."""
     return signed(statement(record, witness), by)
 
 
 def signed(said: JsonObject, by: Signer) -> JsonDict:
-    """An in-toto statement in an envelope."""
+    """Return an in-toto statement in an envelope."""
     payload = canonical(said)
     signature = {"keyid": by.key_id, "sig": base64.b64encode(by.sign(payload)).decode()}
     return {"payloadType": PAYLOAD_TYPE, "payload": base64.b64encode(payload).decode(), "signatures": [signature]}
 
 
 def pre_authentication(kind: str, payload: bytes) -> bytes:
-    """What DSSE signs: the type and the payload, each with its length.
+    """Return what DSSE signs: the type and the payload, each with its length.
 
     >>> pre_authentication("http://example.com/HelloWorld", b"hello world")
     b'DSSEv1 29 http://example.com/HelloWorld 11 hello world'
@@ -185,7 +189,7 @@ def pre_authentication(kind: str, payload: bytes) -> bytes:
 
 
 def opened(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> Opened:
-    """What is in the envelope of a record.
+    """Return what is in the envelope of a record.
 
     Errors: `RecordRefused` with what does not hold: what `unsealed` says, or that the statement's subject is not the
     record's candidate.
@@ -204,7 +208,7 @@ def opened(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> Open
 
 
 def unsealed(data: bytes, trusted: Iterable[Ed25519PublicKey], place: str) -> tuple[JsonDict, str]:
-    """The statement in an envelope, and the id of the trusted key that signed it.
+    """Return the statement in an envelope, and the id of the trusted key that signed it.
 
     Errors: `RecordRefused` with what does not hold: form, type, canonical bytes, or signature.
     """

@@ -32,7 +32,7 @@ class NotProven(ValueError):
 
 
 def verified_payload(text: bytes, root: TrustedRoot, by: Policy) -> tuple[str, bytes]:
-    """The type and the payload of a bundle's envelope. Errors: `NotProven`, and whatever the libraries raise."""
+    """Return the type and the payload of a bundle's envelope. Errors: `NotProven`, and whatever the libraries raise."""
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.x509 import load_der_x509_certificate

@@ -42,7 +42,7 @@ class Link(Protocol):
         """`sha256:<hex>` of all but who wrote it and when: the same wish again has the same."""
 
     def tags(self) -> dict[str, str]:
-        """What is written."""
+        """Return what is written."""
 
 
 DESCRIPTION = 4000
@@ -69,7 +69,7 @@ class Chain(Generic[L]):
         return self._replayed(self._all())
 
     def head(self) -> L | None:
-        """The last that counts."""
+        """Return the last that counts."""
         entries = self.entries()
         return entries[-1] if entries else None
 
@@ -99,14 +99,14 @@ class Chain(Generic[L]):
         return written
 
     def kept(self, entry: L, name: str, folder: Path) -> Path:
-        """A file that is kept for a link, copied into `folder`. Errors: `RegistryError`."""
+        """Return a file that is kept for a link, copied into `folder`. Errors: `RegistryError`."""
         return self._registry.fetch(entry.run_id, name, folder)
 
     def _lost(self, first: L) -> PromotionError:
         return PromotionError(f"another came first: entry {first.number}", self.name)
 
     def _find(self, candidate_entry: L) -> tuple[L | None, list[L]]:
-        """The link of a wish, and those that count."""
+        """Return the link of a wish, and those that count."""
         every = self._all()
         chain = self._replayed(every)
         counted = {e.number for e in chain}

@@ -57,7 +57,8 @@ class ChampionRegistry:
         return Ledger(self.registry, self.model)
 
     def reconcile(self, *, restore: bool = False, look_only: bool = False) -> tuple[Entry | None, str]:
-        """The last entry, and the version that is champion by it (or by the alias, where there is no ledger yet).
+        """Return the last entry, and the version that is champion by it (or by the alias, where there is no ledger
+        yet).
 
         What a killed or stopped process left undone, or did too late, is put right, unless this is to `look_only`.
         Aliases that somebody else moved are an error, or with `restore` moved back.
@@ -210,7 +211,7 @@ class ChampionRegistry:
         return self.ledger.append(entry, evidence)
 
     def adoption(self, version: str, artifact: str) -> Entry:
-        """The entry with which a ledger begins where there was a champion before it."""
+        """Return the entry with which a ledger begins where there was a champion before it."""
         return replace(self.planned("adopt", None, "", version, artifact), reason=ADOPTED)
 
     def adopt(self, version: str, artifact: str) -> Entry:
@@ -276,7 +277,7 @@ class ChampionRegistry:
 
 
 def claim_tag(entry: Entry) -> str:
-    """The tag with which a version claims that it is to become champion by an entry."""
+    """Return the tag with which a version claims that it is to become champion by an entry."""
     return CLAIM + entry.content_hash.removeprefix("sha256:")
 
 
@@ -289,7 +290,7 @@ def _now() -> str:
 
 
 def actor(environment: Mapping[str, str]) -> str:
-    """The person or account that runs this; what the platform says of it, where there is one."""
+    """Return the person or account that runs this; what the platform says of it, where there is one."""
     actor = environment.get("GITHUB_ACTOR") or environment.get("WEIGHIN_ACTOR")
     if actor:
         return actor

@@ -194,7 +194,9 @@ class HoldoutUses:
         return f"epoch {epoch} of {self._name}"
 
     def _held(self, entries: list[_Entry]) -> list[_Entry]:
-        """The ledger replayed: the entries that hold a use, also one whose epoch was closed in the same moment."""
+        """Return the ledger replayed: the entries that hold a use, also one whose epoch was closed in the same
+        moment.
+        """
         held: list[_Entry] = []
         for entry in entries:
             if self._objection(held, entry) is None:
@@ -237,7 +239,7 @@ class HoldoutUses:
         return None
 
     def _entries(self) -> list[_Entry]:
-        """The ledger in order. Errors: `RegistryError` when an entry is missing or damaged."""
+        """Return the ledger in order. Errors: `RegistryError` when an entry is missing or damaged."""
         where = without_password(self._registry.uri)
         remedy = "Somebody changed it. Go on under a new model name, with fresh rows."
         found: dict[int, _Entry] = {}  # pages that are read while others write repeat an entry
@@ -266,7 +268,9 @@ class HoldoutUses:
             return self._registry.log_run(EXPERIMENT, location, Path(folder), {"epoch": epoch, "model": self._name})
 
     def _rows(self, entry: _Entry) -> Hashes:
-        """The rows of an entry, from its run where they are not known. Errors: `RegistryError` for damaged ones."""
+        """Return the rows of an entry, from its run where they are not known. Errors: `RegistryError` for damaged
+        ones.
+        """
         if entry.rows in self._known:
             return self._known[entry.rows]
         place = f"{FILE} of entry {entry.number} of {self._name}"

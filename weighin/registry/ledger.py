@@ -89,7 +89,7 @@ class Entry:
         return {"schema": SCHEMA, **own, "emergency": "yes" if self.emergency else "no"}
 
     def tags(self) -> dict[str, str]:
-        """What is written."""
+        """Return what is written."""
         return summed(self._values(), PREFIX)
 
     @property

@@ -9,7 +9,8 @@ EMBEDDED = Path(".weighin/registry")
 
 
 def tracking_uri(root: Path | None = None) -> str:
-    """The MLflow tracking address: `MLFLOW_TRACKING_URI`, or the embedded SQLite store below `root` (default: here).
+    """Return the MLflow tracking address: `MLFLOW_TRACKING_URI`, or the embedded SQLite store below `root` (default:
+    here).
 
     The embedded store is created on first use. MLflow keeps absolute artifact paths in it, so it must not be moved.
     """
@@ -30,5 +31,5 @@ def artifact_location(uri: str) -> str | None:
 
 
 def is_embedded(uri: str) -> bool:
-    """True where the registry is a file of this machine, so that an alias in it moves nothing anywhere else."""
+    """Return whether the registry is a file of this machine, so that an alias in it moves nothing anywhere else."""
     return uri.startswith("sqlite:")

@@ -111,7 +111,7 @@ class Registry:
         return {alias: str(version) for alias, version in dict(models[0].aliases).items()} if models else {}
 
     def aliased(self, name: str, alias: str) -> str | None:
-        """The version that an alias names now, or None when the model or the alias does not exist."""
+        """Return the version that an alias names now, or None when the model or the alias does not exist."""
         return self.aliases(name).get(alias)
 
     def resolve(self, uri: str, destination: Path) -> ModelVersion:
@@ -132,7 +132,7 @@ class Registry:
         return ModelVersion(address.name, version, found.run_id or "", artifact_digest(destination), uri)
 
     def digest(self, name: str, version: str, scratch: Path) -> str:
-        """The digest of what the registry holds for a version at this moment, through a copy in `scratch`."""
+        """Return the digest of what the registry holds for a version at this moment, through a copy in `scratch`."""
         self._download(name, version, scratch)
         return artifact_digest(scratch)
 
@@ -156,7 +156,7 @@ class Registry:
         self._call(lambda: self._client.set_registered_model_alias(name, alias, version))
 
     def tags(self, name: str, version: str) -> dict[str, str]:
-        """The tags of a version."""
+        """Return the tags of a version."""
         return dict(self._call(lambda: self._client.get_model_version(name, version)).tags)
 
     def tag(self, name: str, version: str, tags: dict[str, str]) -> None:
@@ -233,7 +233,7 @@ class Registry:
         _again(add, busy)
 
     def log_run(self, experiment: str, location: str | None, folder: Path, tags: dict[str, str]) -> str:
-        """A finished run that holds the files of a folder; returns its id."""
+        """Make a finished run that holds the files of a folder; returns its id."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -249,7 +249,7 @@ class Registry:
         return run_id
 
     def run_named(self, experiment: str, name: str) -> str:
-        """The oldest run of that name in an experiment, which is made where there is none; returns its id."""
+        """Return the id of the oldest run of that name in an experiment; one is made where there is none."""
         location = artifact_location(self.uri)
         found = self._call(lambda: self._client.get_experiment_by_name(experiment))
         if found is None:
@@ -266,7 +266,9 @@ class Registry:
         return str(run.info.run_id)
 
     def runs_of(self, experiment: str, query: str, *, newest: bool = False) -> list[Run]:
-        """A hundred runs of an experiment, the oldest (or the newest) first; none where there is no such experiment."""
+        """Return a hundred runs of an experiment, the oldest (or the newest) first; none where there is no such
+        experiment.
+        """
         found = self._call(lambda: self._client.get_experiment_by_name(experiment))
         if found is None:
             return []
@@ -282,7 +284,7 @@ class Registry:
             self._set(partial(self._client.log_batch, run_id, metrics=every[start : start + 500]))
 
     def points(self, run_id: str, metric: str) -> list[tuple[float, float]]:
-        """The points of one series, (seconds since 1970, value), the oldest first."""
+        """Return the points of one series, (seconds since 1970, value), the oldest first."""
         found = self._call(lambda: self._client.get_metric_history(run_id, metric_name(metric)))
         return sorted((m.timestamp / 1000, float(m.value)) for m in found)
 
@@ -306,7 +308,7 @@ class Registry:
         return str(copied.version)
 
     def run_of(self, address: Address) -> str:
-        """The run that a version came from; empty where there is none."""
+        """Return the run that a version came from; empty where there is none."""
         found = self._call(lambda: self._client.get_model_version(address.name, address.version))
         return str(found.run_id or "")
 
@@ -345,7 +347,7 @@ def _again(what: Callable[[], T], when: Callable[[Exception], bool]) -> T:
 
 
 def metric_name(name: str) -> str:
-    """A name that MLflow allows.
+    """Return a name that MLflow allows.
 
     >>> metric_name("monitor/last-1000/roc_auc@origin=JFK")
     'monitor/last-1000/roc_auc_origin_JFK'
@@ -354,13 +356,13 @@ def metric_name(name: str) -> str:
 
 
 def _shown(error: Exception) -> Exception | None:
-    """An error as the cause of another, or None where a traceback of it would show a password."""
+    """Return an error as the cause of another, or None where a traceback of it would show a password."""
     text = "".join(traceback.format_exception(error))
     return error if without_password(text) == text else None
 
 
 def _unnest(folder: Path) -> None:
-    """Some stores put a model into a folder of its own below the destination."""
+    """Move a model up that a store has put into a folder of its own below the destination."""
     inner = [p for p in folder.iterdir() if p.is_dir() and (p / "MLmodel").is_file()]
     if len(inner) == 1:
         aside = folder.with_name(folder.name + ".unnested")
@@ -370,5 +372,5 @@ def _unnest(folder: Path) -> None:
 
 
 def quoted(name: str) -> str:
-    """A text within the quotes of a query."""
+    """Return a text within the quotes of a query."""
     return name.replace("'", "\\'")

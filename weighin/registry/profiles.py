@@ -15,7 +15,7 @@ STORED = "weighin/profile/reference.json"
 
 
 def stored_profile(model: ModelVersion | None, role: str) -> Profile:
-    """The reference profile that is stored with a model version. Errors: `WeighinError` when there is none."""
+    """Return the reference profile that is stored with a model version. Errors: `WeighinError` when there is none."""
     if model is None or not model.run_id:
         raise NotEvaluated(f"there is no {role} in the registry whose profile could be used", "data.reference")
     with tempfile.TemporaryDirectory() as scratch:

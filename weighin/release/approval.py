@@ -58,7 +58,7 @@ def approve(record: Path, by: Signer, comment: str) -> Path:
 
 
 def statement(record: str, predicate: Mapping[str, str]) -> JsonDict:
-    """The in-toto statement about the record with a digest `sha256:<hex>`."""
+    """Return the in-toto statement about the record with a digest `sha256:<hex>`."""
     subject = {"name": "record.json", "digest": {"sha256": record.removeprefix("sha256:")}}
     return {"_type": STATEMENT, "subject": [subject], "predicateType": PREDICATE, "predicate": dict(predicate)}
 

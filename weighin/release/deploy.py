@@ -80,7 +80,7 @@ def verify_served_model(spec: Deploy, digest: str, started: float | None = None)
 
 
 def served(identity: Identity) -> str:
-    """The digest that a server names, or in words why there is none. Each time over a connection of its own."""
+    """Return the digest that a server names, or in words why there is none. Each time over a connection of its own."""
     request = urllib.request.Request(identity.url, headers={"Connection": "close"})  # noqa: S310 - the contract's pattern allows http(s) only
     try:
         with urllib.request.urlopen(request, timeout=ASK_SECONDS) as answer:  # noqa: S310

@@ -141,7 +141,9 @@ def _manifest(folder: Path, place: str) -> str:
 
 
 def _promoted_there(entries: Sequence[Entry], version: str, place: str) -> Entry:
-    """The entry there that promoted a version. Errors: `PromotionError` for none, or where it was rolled back since."""
+    """Return the entry there that promoted a version. Errors: `PromotionError` for none, or where it was rolled back
+    since.
+    """
     promoted = [e for e in entries if e.after == version and e.record and e.action == "promote"]
     if not promoted:
         raise PromotionError("no entry of the ledger there has a record for it", place, "Promote it there first.")
@@ -152,7 +154,7 @@ def _promoted_there(entries: Sequence[Entry], version: str, place: str) -> Entry
 
 
 def _carries(champions: ChampionRegistry, head: Entry | None, found: Verified) -> Entry:
-    """The last entry here, if it made this version champion with this record.
+    """Return the last entry here, if it made this version champion with this record.
 
     Errors: `PromotionError`: the alias was moved by hand, or by another record.
     """
@@ -206,7 +208,7 @@ def _same_champion(
 
 
 def _received(champions: ChampionRegistry, source: Registry, wanted: Address, digest: str, scratch: Path) -> str:
-    """The version here that was copied from there before, if its files are still the same; otherwise empty."""
+    """Return the version here that was copied from there before, if its files are still the same; otherwise empty."""
     said = _source(source, wanted, digest)
     for version in champions.registry.entries(champions.model):
         number = str(version.version)

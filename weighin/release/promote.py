@@ -323,7 +323,7 @@ def _record_tag(champions: ChampionRegistry, subject: Subject) -> str | None:
 
 
 def read_promotion(path: Path, record: str) -> JsonDict:
-    """What `promotion.json` says. Errors: `EvidenceError` for a damaged one, or one of another record."""
+    """Return what `promotion.json` says. Errors: `EvidenceError` for a damaged one, or one of another record."""
     value = read_json(path, PROMOTION)
     names = {field.name for field in fields(Promotion)}
     if set(value) != {"schema", "signed", *names} or value["record"] != record:
@@ -332,7 +332,8 @@ def read_promotion(path: Path, record: str) -> JsonDict:
 
 
 def allowed(contract_file: ContractFile, place: str, record: Verified, reports: Path) -> dict[str, bytes]:
-    """The files that speak for the promotion, by name: the record, approvals, policy and what the policy was shown.
+    """Return the files that speak for the promotion, by name: the record, approvals, policy and what the policy was
+    shown.
 
     Errors: `PromotionError` where the image's provenance is demanded and not verified, or the policy denies it.
     """
@@ -366,7 +367,7 @@ def allowed(contract_file: ContractFile, place: str, record: Verified, reports: 
 
 
 def _carries(champions: ChampionRegistry, head: Entry | None, record: Verified, judged_against: str) -> Entry:
-    """The last entry, which made the candidate champion, if it carries the record.
+    """Return the last entry, which made the candidate champion, if it carries the record.
 
     Errors: `PromotionError` where there is none, or it carries another.
     """
@@ -388,7 +389,7 @@ def _carries(champions: ChampionRegistry, head: Entry | None, record: Verified, 
 
 
 def _first(champions: ChampionRegistry, subject: Subject, record: Verified) -> Entry:
-    """The entry with which the ledger is to begin."""
+    """Return the entry with which the ledger is to begin."""
     if subject.champion is not None:
         return champions.adoption(subject.champion.version, subject.champion.digest)
     return _planned(champions, None, subject, record)
@@ -401,13 +402,14 @@ def _planned(champions: ChampionRegistry, head: Entry | None, subject: Subject, 
 
 
 def _promoted_by(champions: ChampionRegistry, stands: Entry) -> Entry:
-    """The entry that moved the alias with the record of the last, which may be a rollback to its version."""
+    """Return the entry that moved the alias with the record of the last, which may be a rollback to its version."""
     promoted = [e for e in champions.ledger.entries() if e.record == stands.record and e.action == "promote"]
     return promoted[-1] if promoted else stands
 
 
 def since_anchor(record: JsonObject) -> str:
-    """What has changed since the pinned anchor, one comparison after the other; empty where the contract has none.
+    """Return what has changed since the pinned anchor, one comparison after the other; empty where the contract has
+    none.
 
     Each promotion compares with the same anchor, so that this is the whole change and not that of one step.
     """
@@ -421,7 +423,7 @@ def since_anchor(record: JsonObject) -> str:
 
 
 def _suites(decision: Decision) -> dict[str, str]:
-    """A tag for each suite, for people who live in MLflow's pages."""
+    """Return a tag for each suite, for people who live in MLflow's pages."""
     return {
         f"weighin.suite.{s.suite}": f"{s.status.value}: {len(s.outcomes)} checks, "
         f"{sum(o.status is not Status.PASSED for o in s.outcomes)} warnings"
@@ -457,7 +459,7 @@ def _publish(
 
 
 def _profile(contract_file: ContractFile, subject: Subject, work: Path | None) -> Profile | None:
-    """The reference's profile, which is stored with the candidate so that later drift checks need no row of it.
+    """Return the reference's profile, which is stored with the candidate so that later drift checks need no row of it.
 
     Errors: `EvidenceError` where drift was judged, and the profile it was judged with is not there.
     """
@@ -509,7 +511,7 @@ def checked_record(
     attestation: Attestation | None = None,
     image: str = "",
 ) -> Verified:
-    """The record, after the checks that it holds by itself and says what the evidence says."""
+    """Return the record, after the checks that it holds by itself and says what the evidence says."""
     if decision.status is not Status.PASSED:
         first = decision.messages[0] if decision.messages else "no reason was recorded"
         raise PromotionError(f"the verdict is {decision.status.value}: {first}", str(reports), "Nothing was moved.")

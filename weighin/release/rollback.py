@@ -103,7 +103,9 @@ def _gated(champions: ChampionRegistry, target: str, *, emergency: bool) -> tupl
 
 
 def _target(to: str, head: Entry, place: str) -> str:
-    """The version to go to. Errors: `PromotionError` where none was named and the last entry does not say which."""
+    """Return the version to go to. Errors: `PromotionError` where none was named and the last entry does not say
+    which.
+    """
     if not to and head.action == "rollback":
         raise PromotionError(
             f"the last entry is a rollback from version {head.before} already ({head.described})",

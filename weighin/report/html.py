@@ -68,7 +68,7 @@ def _suite(suite: JsonObject) -> JsonDict:
 
 
 def _curves(view: CheckView) -> list[tuple[str, Markup]]:
-    """What a load check has to show, each with what it shows; nothing where there is nothing to draw."""
+    """Return what a load check has to show, each with what it shows; nothing where there is nothing to draw."""
     found = (
         (f"Requests answered within a time; the red line is the limit of {view.check}", plots.latency),
         ("Latency by second of the last start: median (blue) and 99th percentile (amber)", plots.over_time),
@@ -79,7 +79,7 @@ def _curves(view: CheckView) -> list[tuple[str, Markup]]:
 
 
 def _table(table: JsonObject) -> tuple[JsonDict, Any]:
-    """A table that is shown for information, its cells as text, and its plot."""
+    """Return a table that is shown for information, its cells as text, and its plot."""
     rows = [[cell(value) for value in row] for row in table["rows"]]
     return {**table, "rows": rows}, plots.information(table.get("plot") or {})
 
@@ -91,12 +91,12 @@ class Page:
     _template: Template
 
     def render(self, **values: JsonValue) -> str:
-        """The page. Texts in plots have no other place in which they all come by."""
+        """Return the page. Texts in plots have no other place in which they all come by."""
         return visible(self._template.render(**values), "\n")
 
 
 def template(name: str = "report.html.j2") -> Page:
-    """A template in which every text is escaped, and a name that is missing is an error."""
+    """Return a template in which every text is escaped, and a name that is missing is an error."""
     environment = Environment(
         loader=PackageLoader("weighin.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

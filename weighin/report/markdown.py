@@ -63,7 +63,9 @@ def summary(record: JsonObject, changes: Changes | None = None, most: int = BYTE
 
 
 def comment(record: JsonObject, changes: Changes | None = None) -> str:
-    """The comment on a pull request: the summary, found again by its first line, with a way to the whole report."""
+    """Return the comment on a pull request: the summary, found again by its first line, with a way to the whole
+    report.
+    """
     url = str(record["run"]["url"])
     link = f"\n[The run, with the reports]({url})\n" if re.fullmatch(r"https://[A-Za-z0-9.:/_-]+", url) else ""
     said = summary(record, changes, COMMENT_BYTES - len(link) - len(MARKER))
@@ -71,7 +73,9 @@ def comment(record: JsonObject, changes: Changes | None = None) -> str:
 
 
 def promoted(record: JsonObject, promotion: JsonObject) -> str:
-    """The note of a promotion, as a comment and as the text of a release: who is champion, since when, on what."""
+    """Return the note of a promotion, as a comment and as the text of a release: who is champion, since when, on
+    what.
+    """
     before, after = text(promotion["before"]) or "none", text(promotion["after"])
     signed = f"signed by `{code(promotion['signed_by'])}`" if promotion["signed_by"] else "unsigned"
     signed += f", attested by `{code(promotion['attested_by'])}`" if promotion.get("attested_by") else ""
@@ -147,7 +151,7 @@ def _summary(record: JsonObject, changes: Changes | None, room: Room) -> str:
 
 
 def _changed_files(changes: Changes, room: Room) -> list[str]:
-    """What a pull request changes, told first: what decides, and by whose files it was then decided."""
+    """Return what a pull request changes, told first: what decides, and by whose files it was then decided."""
     lines = []
     deciding = changes.deciding
     if deciding:
@@ -178,7 +182,7 @@ def _files(files: tuple[FileChange, ...], room: Room) -> str:
 
 
 def _changed_limits(changes: Changes, room: Room) -> list[str]:
-    """What the pull request changes in the limits, the lenient ones first."""
+    """Return what the pull request changes in the limits, the lenient ones first."""
     limits = sorted(changes.limits, key=lambda c: not c.lenient)
     if not (limits or changes.measured or changes.note):
         return []
@@ -219,7 +223,7 @@ def _table(views: list[CheckView], cell: int) -> list[str]:
 
 
 def picture(numbers: tuple[float, float, float, float] | None) -> str:
-    """An interval against its limit, as text.
+    """Return an interval against its limit, as text.
 
     numbers  low, estimate, high, limit
 
@@ -239,7 +243,7 @@ def picture(numbers: tuple[float, float, float, float] | None) -> str:
 
 
 def code(value: str) -> str:
-    """A name inside a code span of a table."""
+    """Return a name inside a code span of a table."""
     plain = (
         visible(value).replace("`", "ˋ").replace("|", "¦").replace("::", ":\u200b:").replace("<", "‹").replace(">", "›")
     )
@@ -251,7 +255,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def terminal(record: JsonObject) -> RenderableType:
-    """The verdict for a terminal, as something that rich prints."""
+    """Return the verdict for a terminal, as something that rich prints."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text

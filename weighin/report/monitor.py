@@ -56,7 +56,7 @@ class Card:
 
 
 def page(document: JsonObject, history: History) -> str:
-    """The page of a run.
+    """Return the page of a run.
 
     document  as `weighin.monitor.result.document` makes it
     history   what earlier runs saw; it may be empty
@@ -87,7 +87,7 @@ def page(document: JsonObject, history: History) -> str:
 
 
 def _sentence(document: JsonObject, cards: Sequence[Card]) -> str:
-    """The state, for somebody who has half a minute."""
+    """Return the state, for somebody who has half a minute."""
     count = f"{len(cards)} {'check' if len(cards) == 1 else 'checks'}"
     match document["state"]:
         case "ok":
@@ -114,7 +114,7 @@ def _sentence(document: JsonObject, cards: Sequence[Card]) -> str:
 
 
 def _sentences(events: Sequence[JsonObject]) -> list[str]:
-    """What was done at this run that leaves no alarm open."""
+    """Return what was done at this run that leaves no alarm open."""
     message = {"rollback": "Rolled back", "needs_human": "People have to decide", "signal": "A mean has changed"}
     return [f"{message[e['kind']]}: {e['message']}." for e in events if e["kind"] in message]
 
@@ -186,7 +186,7 @@ def _open(document: JsonObject, events: Sequence[JsonObject], cards: Sequence[Ca
 
 
 def _waiting(document: JsonObject, events: Sequence[JsonObject]) -> str:
-    """A rollback that fresh traffic has not verified yet, in words; empty where there is none."""
+    """Return a rollback that fresh traffic has not verified yet, in words; empty where there is none."""
     for event in events:
         if event["version"] != document["version"] or event["kind"] in ("verified", "needs_human"):
             return ""
@@ -206,7 +206,7 @@ def _window(name: str) -> str:
 
 
 def _versions(document: JsonObject, history: History) -> tuple[str, str]:
-    """The version of now, and the one that was watched before it, if there was one."""
+    """Return the version of now, and the one that was watched before it, if there was one."""
     before = [s.version for s in history.series if s.version != document["version"]]
     return str(document["version"]), before[-1] if before else ""
 

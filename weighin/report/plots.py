@@ -18,7 +18,7 @@ BARS, FLOOR = 220, 70
 
 
 def interval(view: CheckView) -> Markup:
-    """The interval against its limit; the forbidden side is shaded. Empty where there are no numbers to draw."""
+    """Return the interval against its limit; the forbidden side is shaded. Empty where there are no numbers to draw."""
     if view.numbers is None:
         return Markup("")
     low, estimate, high, limit = (max(min(v, 1e300), -1e300) for v in view.numbers)
@@ -88,7 +88,7 @@ def over_time(detail: JsonObject) -> Markup:
 
 
 def throughput(detail: JsonObject) -> Markup:
-    """Requests that were due and that were answered rightly in each second of a start."""
+    """Return the requests that were due and those that were answered rightly in each second of a start."""
     known = detail.get("over_time") or {}
     moments, offered, answered = (list(known.get(k) or []) for k in ("second", "offered", "answered"))
     series = {"offered": offered, "curve": answered}
@@ -154,7 +154,7 @@ def _numbers(values: Sequence[object]) -> bool:
 
 
 def information(plot: JsonObject) -> Markup:
-    """The plot of a table that is shown for information. Empty where there is nothing that can be drawn."""
+    """Return the plot of a table that is shown for information. Empty where there is nothing that can be drawn."""
     match plot.get("kind"):
         case "calibration":
             return _calibration(plot.get("series") or {})

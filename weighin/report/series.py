@@ -89,7 +89,7 @@ def over_time(
     now: float,
     every: float,
 ) -> Markup:
-    """The chart of one check. Empty where there is nothing to draw.
+    """Return the chart of one check. Empty where there is nothing to draw.
 
     lines    the oldest first
     version  that is champion now; lines of others are drawn paler

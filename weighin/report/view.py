@@ -41,7 +41,7 @@ class CheckView:
 
 
 def check_view(outcome: JsonObject) -> CheckView:
-    """The view of one encoded outcome of a record."""
+    """Return the view of one encoded outcome of a record."""
     evidence, limit = outcome["evidence"], outcome["limit"]
     status, blocks = str(outcome["status"]), bool(outcome["blocks"])
     at_least = limit["direction"] == "at_least"
@@ -80,7 +80,7 @@ def check_view(outcome: JsonObject) -> CheckView:
 
 
 def _no_licence(status: str, detail: JsonObject) -> str:
-    """The smallest margin that these data would have let pass, with the warning that goes with it."""
+    """Return the smallest margin that these data would have let pass, with the warning that goes with it."""
     margin = detail.get("smallest_margin")
     if status not in ("failed", "inconclusive") or not isinstance(margin, (int, float)):
         return ""
@@ -88,7 +88,7 @@ def _no_licence(status: str, detail: JsonObject) -> str:
 
 
 def in_order(outcomes: list[JsonObject]) -> list[CheckView]:
-    """What blocks first, then warnings, then what passed; within each the order of the contract."""
+    """Return what blocks first, then warnings, then what passed; within each the order of the contract."""
     views = [check_view(o) for o in outcomes]
     return sorted(views, key=lambda v: (not v.blocks, not v.warns, RANK.get(v.status, 0)))
 
@@ -107,12 +107,12 @@ def versions(record: JsonObject) -> tuple[str, str]:
 
 
 def seconds(value: float) -> str:
-    """A duration for people."""
+    """Return a duration for people."""
     return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
 def cell(value: object) -> str:
-    """A value of a table as text: a pair is an interval, nothing is a dash."""
+    """Return a value of a table as text: a pair is an interval, nothing is a dash."""
     if isinstance(value, (list, tuple)):
         return " to ".join(cell(v) for v in value) if any(v is not None for v in value) else "–"
     return "–" if value is None else _short(value)

@@ -36,7 +36,7 @@ Stored = Callable[[str], Profile]
 
 
 def relation(file: ContractFile, dataset: str, moment: datetime) -> Relation:
-    """A dataset where it lives, cut to its window as of a moment. Errors: `NotEvaluated`."""
+    """Return a dataset where it lives, cut to its window as of a moment. Errors: `NotEvaluated`."""
     data = file.contract.data
     given = data.source(dataset)
     assert isinstance(given, Files | Query)
@@ -79,7 +79,8 @@ def resolve_rows(file: ContractFile, work: Path, sealed: bool, moment: datetime)
 
 
 def _placed(file: ContractFile, dataset: str, work: Path, moment: datetime) -> tuple[Path, Path | None, int]:
-    """The Parquet file that suites read, the one with all rows where that is another, and how many rows those are.
+    """Return the Parquet file that suites read, the one with all rows where that is another, and how many rows those
+    are.
 
     Errors: `WeighinError`.
     """
@@ -108,7 +109,9 @@ def _placed(file: ContractFile, dataset: str, work: Path, moment: datetime) -> t
 
 
 def _judged(contract: Contract) -> set[str]:
-    """The datasets of which the data quality gate looks at every row, its own and those that its rules refer to."""
+    """Return the datasets of which the data quality gate looks at every row, its own and those that its rules refer
+    to.
+    """
     gate = contract.gates.data_quality
     if gate is None:
         return set()
@@ -157,7 +160,7 @@ def resolve_profiles(file: ContractFile, work: Path, moment: datetime, stored: S
 
 
 def merged(rows: Mapping[str, JsonObject], profiles: Mapping[str, Mapping[str, str]]) -> dict[str, JsonObject]:
-    """What the subject says of each dataset."""
+    """Return what the subject says of each dataset."""
     return {name: {**rows.get(name, {}), **profiles.get(name, {})} for name in (*rows, *profiles)}
 
 

@@ -51,7 +51,7 @@ def resolve_requests(file: ContractFile, work: Path, moment: datetime, champion:
 
 
 def logged_requests(file: ContractFile, wanted: int, moment: datetime) -> tuple[Requests, list[str]]:
-    """The newest whole requests, at most `wanted`, oldest first; and in sentences what of the log was left out.
+    """Return the newest whole requests, at most `wanted`, oldest first; and in sentences what of the log was left out.
 
     Errors: `NotEvaluated` when the log is away or empty, or cannot hold what the model was asked.
     """
@@ -103,7 +103,7 @@ def _count(rows: pa.Table) -> int:
 
 
 def _whole(rows: pa.Table, *, cut: bool) -> tuple[pa.Table, int]:
-    """Requests all of whose rows are here, and how many others there are.
+    """Return the requests all of whose rows are here, and how many others there are.
 
     cut  whether there may be more rows of the oldest moment than these; its requests are left out then
     """
@@ -120,7 +120,7 @@ def _whole(rows: pa.Table, *, cut: bool) -> tuple[pa.Table, int]:
 
 
 def _with_features(rows: pa.Table, columns: list[str]) -> tuple[pa.Table, int]:
-    """Requests of which at least one feature was logged, and how many have none: theirs could not be read."""
+    """Return the requests with at least one logged feature, and how many have none: theirs could not be read."""
     if not rows.num_rows:
         return rows, 0
     some = np.zeros(rows.num_rows, dtype=bool)

@@ -97,7 +97,7 @@ def surplus(folder: Path, allowed: Allowed) -> str:
 
 @contextlib.contextmanager
 def raw_folder(name: str) -> Iterator[Path]:
-    """A new folder for a container to write to; removed at the end, whatever happens.
+    """Yield a new folder for a container to write to; removed at the end, whatever happens.
 
     Errors: `Refused` where the repository itself holds a link in its place.
     """

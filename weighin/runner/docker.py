@@ -98,7 +98,7 @@ HEAD, BASE = "/weighin/head", "/weighin/base"
 
 
 def _lent(raw: Path) -> Path:
-    """A raw folder, open to the container's user."""
+    """Return a raw folder, open to the container's user."""
     if os.getuid() == 0:
         os.chown(raw, USER, USER)
     return raw
@@ -256,7 +256,9 @@ def _environment(image: str, work: Path, folder: Path) -> str:
 
 
 def _peak_memory(name: str) -> float | None:
-    """The kernel's count for the container, in MB; read through the engine, from a root that nobody can write to."""
+    """Return the kernel's count for the container, in MB; read through the engine, from a root that nobody can write
+    to.
+    """
     for path in ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes"):
         found = docker("exec", name, "cat", path)
         if found.returncode == 0 and found.stdout.strip().isdigit():
@@ -291,7 +293,7 @@ class Checkout:
 
 
 def _regular(folder: Path, name: Path) -> Path:
-    """A file below a folder, no part of whose path is a link. Errors: `Refused`."""
+    """Return a file below a folder, no part of whose path is a link. Errors: `Refused`."""
     path = folder.resolve() / name
     if name.is_absolute() or ".." in name.parts or path.resolve() != path or not path.is_file():
         raise Refused(f"{name} of the pull request is no regular file of its repository")
@@ -386,7 +388,7 @@ def run_program(
 
 @contextlib.contextmanager
 def _written(folder: Path) -> Iterator[Path]:
-    """A raw folder with what is in `folder`, which holds at the end what was left, and is empty until then.
+    """Yield a raw folder with what is in `folder`, which holds at the end what was left, and is empty until then.
 
     An upload that runs whatever happened finds nothing where this process was ended.
     """

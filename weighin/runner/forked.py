@@ -59,7 +59,7 @@ def fork(call: Callable[[], int], log: int, *, session: bool = False) -> int:
 
 
 def wait(pid: int, seconds: float) -> int:
-    """The exit code of a fork, negative for a signal. Errors: `TimeoutError` when it had to be ended."""
+    """Return the exit code of a fork, negative for a signal. Errors: `TimeoutError` when it had to be ended."""
     deadline = time.monotonic() + seconds
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)

@@ -10,7 +10,8 @@ KEPT = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONUTF8", "PYTHONHASH
 
 
 def isolated(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables without those that name code to load, for a Python that does not look into its current folder.
+    """Return the variables without those that name code to load, for a Python that does not look into its current
+    folder.
 
     Source: Python's documentation, `PYTHONSAFEPATH` (3.11); pytest's, `PYTEST_DISABLE_PLUGIN_AUTOLOAD`.
 

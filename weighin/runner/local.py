@@ -225,7 +225,7 @@ class Family:
         self._seconds: dict[int, float] = {}
 
     def sample(self) -> Sample | None:
-        """What they hold and have used by now; nothing when they are gone."""
+        """Return what they hold and have used by now; nothing when they are gone."""
         try:
             family = [self._process, *self._process.children(recursive=True)]
         except psutil.Error:
@@ -241,7 +241,7 @@ class Family:
 
 
 def needs_of(suite: str) -> str:
-    """The group of imports that a suite is forked after: its own, or those that every suite needs."""
+    """Return the group of imports that a suite is forked after: its own, or those that every suite needs."""
     return suite if suite in GATES else "judge"
 
 
@@ -268,7 +268,7 @@ def _scratch() -> Iterator[Path]:
 def _group(
     command: list[str], folder: Path, forks: Warm | None = None, needs: str = "", cwd: Path | None = None
 ) -> Iterator[Process]:
-    """A process in a session of its own, which is ended with all its children, also when this process is killed.
+    """Yield a process in a session of its own, which is ended with all its children, also when this process is killed.
 
     folder  where it logs; removed with it
     forks   a warm process that may run it in a fork, once it has imported what `needs` names

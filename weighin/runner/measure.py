@@ -54,12 +54,14 @@ def sampled(look: Callable[[], Sample | None], every: float = EVERY_SECONDS) -> 
 
 
 def peak(samples: list[Sample]) -> float | None:
-    """The largest memory that was seen, in MB."""
+    """Return the largest memory that was seen, in MB."""
     return round(max(s["memory_mb"] for s in samples), 1) if samples else None
 
 
 def engine_sample(name: str) -> Sample | None:
-    """A container's memory (without the page cache) and processor time, asked of the engine, not in the container."""
+    """Return a container's memory (without the page cache) and processor time, asked of the engine, not in the
+    container.
+    """
     connection = _engine()
     if connection is None:
         return None

@@ -79,7 +79,7 @@ class Session:
 
 
 def sessions(gate: OfContract, champion: bool) -> tuple[Session, ...]:
-    """What a load gate (a `weighin.contract.load.Load`) asks for; candidate and champion take turns."""
+    """Return what a load gate (a `weighin.contract.load.Load`) asks for; candidate and champion take turns."""
     calm = [Phase("warm_up", gate.rate, gate.warm_up_seconds), Phase("load", gate.rate, gate.seconds)]
     found = []
     for start in range(gate.starts):
@@ -100,7 +100,9 @@ def sessions(gate: OfContract, champion: bool) -> tuple[Session, ...]:
 
 
 def replays(gate: OfContract) -> tuple[Session, ...]:
-    """What a shadow gate asks for: at each start both models, and the one that came second comes first at the next."""
+    """Return what a shadow gate asks for: at each start both models, and the one that came second comes first at the
+    next.
+    """
     phases = (Phase("replay", 0.0, gate.seconds_at_most),)
     order = ("candidate", "champion")
     return tuple(Session(r, s, phases) for s in range(gate.starts) for r in (order if s % 2 == 0 else order[::-1]))
@@ -153,7 +155,7 @@ class LoadPlan:
     sessions: tuple[Session, ...] = ()
 
     def at(self, session: Session) -> LoadPlan:
-        """The plan of one start."""
+        """Return the plan of one start."""
         return replace(self, phases=session.phases)
 
     @property
@@ -216,7 +218,7 @@ class Plan:
         own: tuple[str, ...] = (),
         own_code: tuple[str, ...] = (),
     ) -> Plan:
-        """The plan of a contract (a `weighin.contract.Contract`, which this module does not import).
+        """Return the plan of a contract (a `weighin.contract.Contract`, which this module does not import).
 
         own       the team's own suites, which run like those of the contract's gates
         own_code  suites that run code of the repository
@@ -231,7 +233,7 @@ class Plan:
         return Plan(suites, roles, model.columns, *limits, load, shap_rows, shadow, own_code)
 
     def predict_arguments(self) -> list[str]:
-        """What `weighin step predict` is told of the model's answers."""
+        """Return what `weighin step predict` is told of the model's answers."""
         columns = [a for c in self.columns for a in ("--column", str(c))]
         return [*columns, "--shap", str(self.shap_rows)] if self.shap_rows else columns
 
@@ -265,7 +267,7 @@ class Plan:
         )
 
     def of_step(self, step: str) -> LoadPlan | None:
-        """What the step `load` or `shadow` asks of servers, if anything."""
+        """Return what the step `load` or `shadow` asks of servers, if anything."""
         return self.shadow if step == "shadow" else self.load
 
 
@@ -282,7 +284,7 @@ def _load_plan(gate: Any, champion: bool) -> LoadPlan:
 
 
 def _shadow_plan(contract: Any) -> LoadPlan:
-    """Served as the load gate serves, or by MLflow's scoring server."""
+    """Return how a start is served: as the load gate serves, or by MLflow's scoring server."""
     served = _served(contract.server, contract.gates.shadow.timeout_seconds)
     return replace(served, requests=REQUESTS, sessions=replays(contract.gates.shadow))
 

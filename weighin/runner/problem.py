@@ -62,7 +62,8 @@ def note_problem(out: Path, problem: str) -> None:
 
 
 def last_line(log: bytes, columns: Collection[str] = ()) -> str:
-    """What a step of ours said last, of the things that it can say; of everything else only that it is kept here.
+    """Return what a step of ours said last, of the things that it can say; of everything else only that it is kept
+    here.
 
     columns  names that may be shown: what a model takes for one may be a value
     """
@@ -78,7 +79,7 @@ def last_line(log: bytes, columns: Collection[str] = ()) -> str:
 
 
 def _shown(found: re.Match[str], columns: Collection[str]) -> str:
-    """A fact with those names in it that may be shown; empty where it holds something that it cannot hold."""
+    """Return a fact with those names in it that may be shown; empty where it holds something that it cannot hold."""
     parts = found.groupdict()
     if parts.get("why") and parts["why"] not in {os.strerror(n) for n in range(1, 140)}:
         return ""
@@ -98,13 +99,13 @@ def _shown(found: re.Match[str], columns: Collection[str]) -> str:
 
 
 def tool_line(log: bytes) -> str:
-    """The last line of what a tool printed that saw no data and ran no model: the container engine, pip."""
+    """Return the last line of what a tool printed that saw no data and ran no model: the container engine, pip."""
     lines = [line for line in log[-TAIL:].decode("utf-8", "replace").splitlines() if line.strip()]
     return plain_line(lines[-1], 300) if lines else "it said nothing"
 
 
 def known_columns(work: Path) -> tuple[str, ...]:
-    """The names of the features, as `weighin step resolve` left them; none where they are not there."""
+    """Return the names of the features, as `weighin step resolve` left them; none where they are not there."""
     try:
         with (work / COLUMNS).open("rb") as file:
             names = json.loads(file.read(2**20))

@@ -68,7 +68,7 @@ def docker(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[
 
 @contextlib.contextmanager
 def container(kind: str) -> Iterator[str]:
-    """A container's name; whatever runs under it at the end is removed, also when this process is killed."""
+    """Yield a container's name; whatever runs under it at the end is removed, also when this process is killed."""
     name = f"weighin-{kind}-{uuid.uuid4().hex[:12]}"
     with reaped("container", name):
         yield name
@@ -179,7 +179,7 @@ def attached(command: list[str], seconds: float) -> tuple[int, str]:
 
 
 def shown(data: bytes) -> str:
-    """What a container printed, as it may be shown: what steers a terminal becomes visible.
+    """Return what a container printed, as it may be shown: what steers a terminal becomes visible.
 
     >>> shown(b"a\\x1b[31mb\\xff\\n")
     'a\\\\x1b[31mb\\\\xff\\n'
@@ -188,7 +188,9 @@ def shown(data: bytes) -> str:
 
 
 def identity(image: str) -> str:
-    """The image's id, `sha256:<hex>`. Errors: `NoEngineError` when there is no engine, or it has no such image."""
+    """Return the image's id, `sha256:<hex>`. Errors: `NoEngineError` when there is no engine, or it has no such
+    image.
+    """
     try:
         found = docker("image", "inspect", "--format", "{{.Id}}", image)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -199,13 +201,13 @@ def identity(image: str) -> str:
 
 
 def digests(image: str) -> list[str]:
-    """The digests, `sha256:<hex>`, under which registries have the image; none for one that was built here."""
+    """Return the digests, `sha256:<hex>`, under which registries have the image; none for one that was built here."""
     found = docker("image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", image)
     return [line.rpartition("@")[2] for line in found.stdout.decode().split()]
 
 
 def readable(folder: Path) -> Path:
-    """The folder, if the container's user can read it. Errors: `NoEngineError` with the remedy."""
+    """Return the folder, if the container's user can read it. Errors: `NoEngineError` with the remedy."""
     if os.getuid() == 0 and folder.stat().st_mode & 0o005 != 0o005:
         raise NoEngineError(
             f"{folder.resolve()} is open to its owner only, and containers run as user {USER}. "

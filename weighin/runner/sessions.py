@@ -28,7 +28,7 @@ class Turn:
     """The place of one start among those that start side by side: they start together, and send one after the other."""
 
     def __init__(self, before: Sequence[Turn] = (), together: Sequence[Turn] = ()) -> None:
-        """The turn comes when all of `together` are ready or over, and all of `before` are over."""
+        """Let the turn come when all of `together` are ready or over, and all of `before` are over."""
         self._before, self._together = before, together
         self._ready, self.over, self._stopped = threading.Event(), threading.Event(), threading.Event()
         self.came = False
@@ -87,7 +87,7 @@ def side_by_side(plan: LoadPlan, cores: float, memory_mb: float) -> int:
 
 
 def batches(sessions: Sequence[Session], number: int) -> list[tuple[Session, ...]]:
-    """The starts in their order, so many at a time, and only those of one role.
+    """Return the starts in their order, so many at a time, and only those of one role.
 
     A model that waits for its turn must not slow the one that it is compared with. The clean environment, which is
     built first, is alone.
@@ -161,7 +161,7 @@ def model_of(session: Session, work: Path) -> Path:
 def server_command(
     plan: LoadPlan, session: Session, model: str, port: int, weighin: list[str], python: str
 ) -> list[str]:
-    """What starts the server.
+    """Return what starts the server.
 
     model    where its files are, as the server sees them
     weighin  the command itself, as the server's machine or image has it

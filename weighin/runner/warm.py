@@ -30,10 +30,10 @@ class Process(Protocol):
     pid: int
 
     def poll(self) -> int | None:
-        """The exit code, negative for a signal; nothing while it runs."""
+        """Return the exit code, negative for a signal; nothing while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code, once there is one. Errors: `subprocess.TimeoutExpired`."""
+        """Return the exit code, once there is one. Errors: `subprocess.TimeoutExpired`."""
 
 
 class Forked:
@@ -45,11 +45,11 @@ class Forked:
         self.begun, self.ended = threading.Event(), threading.Event()
 
     def poll(self) -> int | None:
-        """The exit code, negative for a signal; nothing while it runs."""
+        """Return the exit code, negative for a signal; nothing while it runs."""
         return self.code if self.ended.is_set() else None
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code, once there is one. Errors: `subprocess.TimeoutExpired`."""
+        """Return the exit code, once there is one. Errors: `subprocess.TimeoutExpired`."""
         if not self.ended.wait(timeout):
             raise subprocess.TimeoutExpired("fork", timeout or 0.0)
         assert self.code is not None
@@ -128,7 +128,7 @@ class Warm:
 
 @contextlib.contextmanager
 def warm(groups: Sequence[str], environment: Mapping[str, str]) -> Iterator[Warm | None]:
-    """A warm process for the block; nothing where forks are not safe.
+    """Yield a warm process for the block; nothing where forks are not safe.
 
     groups  what is imported, in this order: names of `weighin.cli.warm.GROUPS`
     """
@@ -157,7 +157,7 @@ def warm(groups: Sequence[str], environment: Mapping[str, str]) -> Iterator[Warm
 
 
 def error_of(log: Path) -> dict[str, str] | None:
-    """The error with which a fork ended: `fact`, `place` and `remedy`; nothing where it left none."""
+    """Return the error with which a fork ended: `fact`, `place` and `remedy`; nothing where it left none."""
     try:
         found = json.loads(Path(f"{os.fspath(log)}.error").read_bytes())
         return {key: str(found[key]) for key in ("fact", "place", "remedy")}

@@ -138,7 +138,7 @@ class _Supervisor:
         return 0
 
     def _wait(self) -> None:
-        """A pause, in which the workers that left are buried."""
+        """Wait a moment, in which the workers that left are buried."""
         time.sleep(PAUSE_SECONDS)
         self._leaving = [one for one in self._leaving if not one.gone()]
 
@@ -159,7 +159,9 @@ class _Supervisor:
         return new
 
     def _started(self) -> Worker:
-        """A worker that has loaded the champion and accepts. Errors: `WeighinError`; nothing of it is then left."""
+        """Return a worker that has loaded the champion and accepts. Errors: `WeighinError`; nothing of it is then
+        left.
+        """
         champions = self._titles
         head, version = champions.reconcile(look_only=True)
         if not version:

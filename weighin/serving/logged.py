@@ -41,7 +41,8 @@ class Logged:
         predictions: ReadPredictions = mlflow_predictions,
         body_bytes: int = BODY_BYTES,
     ) -> None:
-        """
+        """Log what `app` answers.
+
         served       model, version, digest and role that stand in every row
         features     called by the writer's thread with the request's body and content type
         predictions  called by it with the answer's body, and the numbers of an answer that count
@@ -59,7 +60,7 @@ class Logged:
             await self._app(scope, receive, send)
 
     def _closing(self, send: Send) -> Send:
-        """What waits is stored before the server ends."""
+        """Store what waits before the server ends."""
 
         async def send_logged(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown."):
@@ -164,6 +165,6 @@ class _Body:
 
 
 def _request(scope: Message) -> str:
-    """The client's own id, where it has the form of one."""
+    """Return the client's own id, where it has the form of one."""
     given = next((value for name, value in scope.get("headers", []) if name == HEADER), b"").decode("latin-1")
     return given if REQUEST.fullmatch(given) else uuid.uuid4().hex

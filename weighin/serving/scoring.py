@@ -35,7 +35,7 @@ ROLE = "WEIGHIN_SERVE_ROLE"
 
 
 def app() -> App:
-    """The application. Errors: `RuntimeError` where the files changed while they were loaded."""
+    """Return the application. Errors: `RuntimeError` where the files changed while they were loaded."""
     from mlflow.pyfunc.scoring_server import init, load_model_with_mlflow_config
 
     folder = Path(os.environ[MODEL])
@@ -80,7 +80,7 @@ def reported(model: PyFuncModel) -> PyFuncModel:
 
 
 def _logged(application: App, digest: str, version: str) -> App:
-    """The same with a log, where one is wanted. One that cannot be written is no reason not to answer."""
+    """Return the same with a log, where one is wanted. One that cannot be written is no reason not to answer."""
     if not os.environ.get(LOG):
         return application
     try:

@@ -107,7 +107,7 @@ def _from_counts(
 
 
 def _table(classes: int, *codes: NDArray[np.bool_ | np.int64 | np.float64]) -> NDArray[np.int64]:
-    """Counts of all combinations of class codes, shape (classes,) * len(codes)."""
+    """Return the counts of all combinations of class codes, shape (classes,) * len(codes)."""
     flat = np.zeros(len(codes[0]), dtype=np.int64)
     for code in codes:
         flat = flat * classes + np.asarray(code, dtype=np.int64)

@@ -72,7 +72,7 @@ def edges(quantiles: Floats) -> Floats:
 def psi(
     reference: Counts, current: Counts, level: float, reference_groups: bool = False, current_groups: bool = False
 ) -> Distance:
-    """Population stability index: the sum over bins of (q - p) ln(q / p), with p the reference's shares.
+    """Return the population stability index: the sum over bins of (q - p) ln(q / p), with p the reference's shares.
 
     reference, current  (bins,) counts; or (groups, bins) with `..._groups`, one row per day or customer
     level               one-sided confidence of each bound

@@ -72,7 +72,7 @@ def reliance(values: Floats, group: Codes | None, level: float) -> Interval:
 
 
 def share(increase: Floats, feature: int, group: Codes | None, level: float) -> Interval:
-    """Importance of one feature as a share of the sum of all; the shares of all features sum to one.
+    """Return the importance of one feature as a share of the sum of all; the shares of all features sum to one.
 
     increase  (features, n) from `per_row`, one row for each feature
     feature   which of them

@@ -104,6 +104,6 @@ def _worth(shares: Shares, variance: Floats) -> float:
 
 
 def _reach(level: float, one: Shares, other: Shares) -> float:
-    """Normal quantile, or Student's t with the degrees of freedom of the table with fewest groups."""
+    """Return the normal quantile, or Student's t with the degrees of freedom of the table with fewest groups."""
     groups = [s.units for s in (one, other) if s.residual is not None]
     return float(special.stdtrit(min(groups) - 1, level)) if groups else float(special.ndtri(level))

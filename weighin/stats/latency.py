@@ -120,7 +120,7 @@ def failures(failed: NDArray[np.bool_], moments: Moments, level: float) -> Inter
 
 
 def quantile(latency: Floats, p: float, moments: Moments, level: float) -> Interval:
-    """The p-quantile of latency, by asking `share` within which time p of the requests are answered.
+    """Return the p-quantile of latency, by asking `share` within which time p of the requests are answered.
 
     latency  (n,) in any unit; infinite for a request without a right answer
 
@@ -226,7 +226,9 @@ def _between(success: NDArray[np.bool_], moments: Moments, codes: Codes, level: 
 
 
 def _first(times: Floats, holds: Callable[[float], bool]) -> float:
-    """The smallest time for which something holds that, once it holds, holds for every longer one; else infinity."""
+    """Return the smallest time for which something holds that, once it holds, holds for every longer one; else
+    infinity.
+    """
     low, high = 0, len(times)
     while low < high:
         middle = (low + high) // 2

@@ -60,7 +60,7 @@ class Scored:
         return np.asarray(self.score - self.truth, dtype=np.float64)
 
     def rows(self, keep: Bools) -> Scored:
-        """Some of the rows."""
+        """Return some of the rows."""
         weight = None if self.weight is None else self.weight[keep]
         return Scored(self.truth[keep], self.score[keep], weight, self.threshold)
 
@@ -73,7 +73,7 @@ class Influence:
     values: Floats
 
     def minus(self, other: Influence, factor: float = 1.0) -> Influence:
-        """The paired contrast `self - factor * other`: the same rows, in the same order, judged for both."""
+        """Return the paired contrast `self - factor * other`: the same rows, in the same order, judged for both."""
         return Influence(self.estimate - factor * other.estimate, self.values - factor * other.values)
 
 

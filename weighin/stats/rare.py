@@ -37,11 +37,11 @@ class RareBins:
     empty: float
 
     def highest(self, level: float) -> float:
-        """The largest distance that drift into or out of a single rare bin may have."""
+        """Return the largest distance that drift into or out of a single rare bin may have."""
         return float(np.max(self._moved(level, away=True), initial=0.0))
 
     def fall(self, level: float) -> float:
-        """The most by which a single rare bin may have raised the estimate."""
+        """Return the most by which a single rare bin may have raised the estimate."""
         return float(np.max(self._moved(level, away=False), initial=0.0))
 
     def _split(self, p: Floats, q: Floats) -> Floats:

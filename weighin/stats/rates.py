@@ -47,7 +47,7 @@ def rate(name: str, rows: Scored) -> tuple[Floats, Bools]:
 
 
 def difference(name: str, rows: Scored, one: Bools, other: Bools, group: Codes | None, level: float) -> Interval:
-    """A rate among the rows of `one` minus the same among those of `other` (masks without a common row).
+    """Return a rate among the rows of `one` minus the same among those of `other` (masks without a common row).
 
     Independent rows with equal weights: MOVER over Clopper-Pearson limits for shares. All else: influence values,
     which know that both sides of a difference may share a day.

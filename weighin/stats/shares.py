@@ -182,7 +182,8 @@ def between(sums: Floats) -> Error:
 
 
 def solve(probability: float, statistic: float, freedom: float) -> float:
-    """The noncentrality at which a chi-square with `freedom` degrees lies below `statistic` with this probability.
+    """Return the noncentrality at which a chi-square with `freedom` degrees lies below `statistic` with this
+    probability.
 
     `probability` = level gives a lower bound, 1 - level an upper one, 0.5 an estimate without bias in the median; 0
     where even no noncentrality makes the statistic that small so seldom.

@@ -45,13 +45,13 @@ def measured(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
 
 
 def _left(check: Check, own: SuiteOutcomes) -> Measurement | Unmeasured:
-    """What the judge of the repository's own code measured."""
+    """Return what the judge of the repository's own code measured."""
     left = next((o.evidence for o in own.outcomes if o.check == check.id), None)
     return left or Unmeasured(check.id, "the judge of the repository's own code left no outcome for this check")
 
 
 def informed(suite: str, evidence: Evidence) -> Sequence[JsonObject]:
-    """What a suite has to show besides its outcomes; where that fails, the reason in its place."""
+    """Return what a suite has to show besides its outcomes; where that fails, the reason in its place."""
     if suite not in SUITES:
         return ()  # a team's own
     module = import_module(f"weighin.suites.{'information' if suite == 'performance' else suite}")

@@ -24,7 +24,7 @@ from weighin.untrusted.redact import cause, reduced
 def measure_custom(
     metric: CustomMetric, folder: Path, rows: Rows, baseline: str | None, factor: float, level: float
 ) -> tuple[Interval, float]:
-    """The interval of a custom metric, and the candidate's own value.
+    """Return the interval of a custom metric, and the candidate's own value.
 
     A function that answers with one number per row is a mean, with influence values; any other number is
     bootstrapped. Errors: `NotEvaluated` when the function cannot be found, raises, or answers with something else;
@@ -76,7 +76,7 @@ def _function(name: str, folder: Path) -> Callable[..., Any]:
 
 
 def _loaded(module: str, path: Path) -> ModuleType:
-    """The module in a file, whatever else is called like it."""
+    """Return the module in a file, whatever else is called like it."""
     spec = importlib.util.spec_from_file_location("metric_" + module.replace(".", "_"), path)
     assert spec is not None
     assert spec.loader is not None

@@ -34,7 +34,7 @@ SMALL = 10
 
 
 def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
-    """What Great Expectations counted for one rule. Errors: `NotEvaluated`."""
+    """Return what Great Expectations counted for one rule. Errors: `NotEvaluated`."""
     if not isinstance(check.rule, ColumnRule):
         raise TypeError(f"{check.id} is no data quality check")
     dataset, rule = check.rule.dataset, check.rule.rule
@@ -134,7 +134,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _suite(folder: Path, name: str, dataset: str) -> list[Configuration]:
-    """The expectations of a suite that hold in this dataset. Errors: `NotEvaluated` when there are none."""
+    """Return the expectations of a suite that hold in this dataset. Errors: `NotEvaluated` when there are none."""
     place = f"{FOLDER}/expectations/{name}.json"
     try:
         listed = json_value(content(folder / "expectations" / f"{name}.json", SUITE_BYTES))["expectations"]
@@ -167,7 +167,7 @@ def _found(configuration: Configuration, result: Any, hidden: bool, columns: Ite
 
 
 def _raised(info: JsonObject | None, columns: Iterable[str]) -> str:
-    """What an expectation crashed of; Great Expectations nests it by metric or leaves it flat."""
+    """Return what an expectation crashed of; Great Expectations nests it by metric or leaves it flat."""
     info = info or {}
     for part in (info, *(v for v in info.values() if isinstance(v, Mapping))):
         if part.get("raised_exception"):
@@ -177,7 +177,7 @@ def _raised(info: JsonObject | None, columns: Iterable[str]) -> str:
 
 
 def as_measurement(name: str, rule: QualityRule, found: Found, rows: int) -> Measurement | Unmeasured:
-    """The number that a result holds, in the unit of the limit: a share, rows, hours, or broken or not."""
+    """Return the number that a result holds, in the unit of the limit: a share, rows, hours, or broken or not."""
     if found.raised:
         return Unmeasured(name, f"Great Expectations could not evaluate it: {found.raised}")
     kind, result = found.configuration["type"], found.result
@@ -202,7 +202,8 @@ def as_measurement(name: str, rule: QualityRule, found: Found, rows: int) -> Mea
 
 
 def _coarse(m: Measurement, rows: int) -> Measurement | Unmeasured:
-    """A count of few rows as an interval that says no more than that they are few: 1 to 9 of them, or all but as many.
+    """Return a count of few rows as an interval that says no more than that they are few: 1 to 9 of them, or all but
+    as many.
 
     A limit within the interval is then not settled; a limit of none still is. How many values are missing is not said
     either: the interval is one over all rows.

@@ -46,7 +46,7 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
 
 
 def stored_with_model(evidence: Evidence) -> Profile:
-    """The reference's profile as it is stored with a model version: with the predictions of that model.
+    """Return the reference's profile as it is stored with a model version: with the predictions of that model.
 
     Errors: `NotEvaluated`.
     """
@@ -69,7 +69,7 @@ def _measured(check: Check, rule: DriftRule, evidence: Evidence, level: float) -
 
 
 def compared(check: Check, before: Profile, after: Profile, level: float, unit: str, *, hidden: bool) -> Measurement:
-    """What one drift check measures between two profiles.
+    """Return what one drift check measures between two profiles.
 
     unit    of sampling, in words
     hidden  leave out everything that names a value
@@ -110,7 +110,7 @@ def _profiles(evidence: Evidence, column: str) -> tuple[Profile, Profile]:
 
 
 def _columns(before: Profile, after: Profile, column: str) -> tuple[ColumnProfile, ColumnProfile]:
-    """The column's part of both. Errors: `NotEvaluated` with which of the two lacks it, and why."""
+    """Return the column's part of both. Errors: `NotEvaluated` with which of the two lacks it, and why."""
     for name, profile in (("reference", before), ("current", after)):
         if column in profile.columns:
             continue

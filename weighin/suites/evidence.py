@@ -72,13 +72,13 @@ class Evidence:
 
     @cache  # noqa: B019
     def path(self, dataset: str) -> Path:
-        """A dataset's file, which must still be the one that was resolved: predictions are about its rows."""
+        """Return a dataset's file, which must still be the one that was resolved: predictions are about its rows."""
         known = self.subject.data.get(dataset, {})
         return self._unchanged(dataset, known.get("place", ""), known.get("sha256"))
 
     @cache  # noqa: B019
     def whole(self, dataset: str) -> Path:
-        """A file that holds all rows of a dataset, not only those that models were asked about."""
+        """Return a file that holds all rows of a dataset, not only those that models were asked about."""
         known = self.subject.data.get(dataset, {})
         if known.get("total", 0) <= known.get("rows", 0):
             return self.path(dataset)
@@ -91,7 +91,7 @@ class Evidence:
         return self._unchanged(dataset, known["whole"], known["whole_sha256"])
 
     def _unchanged(self, dataset: str, place: str, digest: str | None) -> Path:
-        """A file of the work folder, or the dataset's own where no place in it is given."""
+        """Return a file of the work folder, or the dataset's own where no place in it is given."""
         path = self.work / place if place else self.file.data_path(dataset)
         if digest and path.is_file() and file_digest(path) != digest:
             raise NotEvaluated("the file has changed since it was resolved", str(path), "Validate again.")
@@ -157,7 +157,9 @@ class Evidence:
         return weights
 
     def raw_predictions(self, role: str, dataset: str, rows: int) -> Floats:
-        """What a role's model answered to a file of features, shape (rows,) or (rows, k), each a usable number."""
+        """Return what a role's model answered to a file of features, shape (rows,) or (rows, k), each a usable
+        number.
+        """
         known = self.subject.data.get(dataset, {})
         if known.get("problem"):
             raise NotEvaluated(f"no model was asked: {known['problem']}", dataset)
@@ -196,7 +198,7 @@ class Evidence:
 
     @cache  # noqa: B019
     def profile(self, dataset: str) -> Profile:
-        """The profile of the reference or of the current data, as `resolve` counted it."""
+        """Return the profile of the reference or of the current data, as `resolve` counted it."""
         known = self.subject.data.get(dataset, {})
         if known.get("uncounted"):
             raise NotEvaluated(str(known["uncounted"]), f"data.{dataset}")
@@ -228,14 +230,14 @@ class Evidence:
 
     @cache  # noqa: B019
     def sessions(self, role: str) -> tuple[Session, ...]:
-        """The starts of a server that the contract asks for."""
+        """Return the starts of a server that the contract asks for."""
         gate = self.contract.gates.load
         every = sessions(gate, self.subject.champion is not None) if gate else ()
         return tuple(s for s in every if s.role == role)
 
     @cache  # noqa: B019
     def load_log(self, role: str) -> LoadLog:
-        """What the load generator saw of a role's server, at all of its starts."""
+        """Return what the load generator saw of a role's server, at all of its starts."""
         starts = self.sessions(role)
         if not starts:
             raise NotEvaluated(f"no server of the {role} was asked", "gates.load")
@@ -243,7 +245,7 @@ class Evidence:
 
     @cache  # noqa: B019
     def load_facts(self, role: str, start: int, of: Literal["session", "server"]) -> JsonDict:
-        """What the generator (`session`) or the runner (`server`) noted at one start."""
+        """Return what the generator (`session`) or the runner (`server`) noted at one start."""
         name = f"{role}-{start}"
         path = self.work / "load" / (f"{name}/session.json" if of == "session" else f"{name}.server.json")
         problem = self.work / "load" / f"{name}.problem"

@@ -62,7 +62,7 @@ def draw(evidence: Evidence, folder: Path) -> str:
 
 
 def _told(outcome: Outcome) -> Callable[..., tuple[float, bool]]:
-    """A test for Evidently that says what the gate found."""
+    """Return a test for Evidently that says what the gate found."""
     assert isinstance(outcome.evidence, Measurement)
     estimate, drifted = outcome.evidence.estimate, outcome.status is Status.FAILED
 
@@ -78,7 +78,7 @@ def _hidden(evidence: Evidence, outcome: Outcome) -> bool:
 
 
 def _frame(evidence: Evidence, dataset: str, shown: list[Outcome]) -> pd.DataFrame:
-    """A sample of the columns that are shown; the same rows at every run."""
+    """Return a sample of the columns that are shown; the same rows at every run."""
     names = [o.check.removeprefix("drift/") for o in shown]
     target = evidence.contract.model.target
     held = [n for n in names if n in evidence.contract.data.columns and n != target]

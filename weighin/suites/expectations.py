@@ -48,13 +48,13 @@ HIDDEN: Mapping[Kind, str] = {
 
 
 def added_column(rule: QualityRule, contract: Contract) -> str | None:
-    """The column that is added for a rule, or None where Great Expectations reads the data's own."""
+    """Return the column that is added for a rule, or None where Great Expectations reads the data's own."""
     name = ADDED.get(rule.kind) or (HIDDEN.get(rule.kind) if rule.sensitive(contract) else None)
     return name.format(rule.columns[0]) if name else None
 
 
 def suite_json(contract: Contract) -> bytes:
-    """The file `expectations/contract.json`: ids derive from what an expectation says, so that nothing moves.
+    """Return the file `expectations/contract.json`: ids derive from what an expectation says, so that nothing moves.
 
     Errors: `ContractError` when a column is called like one that would be added.
     """
@@ -100,7 +100,7 @@ def _expectation(rule: QualityRule, added: str | None) -> JsonDict:
 
 
 def _added(rule: QualityRule, column: str) -> tuple[str, JsonDict]:
-    """Expectation and arguments for a rule that has a column of its own. No date stands there: `as_of` may move."""
+    """Return the expectation and arguments of a rule with its own column. No date stands there: `as_of` may move."""
     match rule.kind:
         case "fresh":
             return "expect_column_min_to_be_between", {"column": column, "max_value": rule.limit.value}
@@ -117,7 +117,7 @@ def _mostly(rule: QualityRule) -> dict[str, float]:
 
 
 def _own(rule: QualityRule) -> tuple[str, JsonDict]:
-    """Expectation and arguments for a rule about the data's own columns."""
+    """Return the expectation and arguments for a rule about the data's own columns."""
     if rule.kind in ("rows", "rows_at_most"):
         bound = "min_value" if rule.kind == "rows" else "max_value"
         return "expect_table_row_count_to_be_between", {bound: int(rule.limit.value)}

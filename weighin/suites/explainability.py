@@ -85,7 +85,7 @@ def _agreement(check: Check, evidence: Evidence) -> Measurement:
 
 @cache
 def relied_on(evidence: Evidence, role: str) -> Reliance:
-    """What permuting each feature did to one role's model, computed once.
+    """Return what permuting each feature did to one role's model, computed once.
 
     Errors: `NotEvaluated` when its predictions cannot be had, `Undefined` when the sample holds too few of a class.
     """

@@ -74,7 +74,7 @@ def _calibration(rows: Rows) -> Table:
 
 
 def _least_favourable(evidence: Evidence, rows: Rows) -> Table | None:
-    """The slices in the order of how far each lies on the wrong side of no difference, the worst first."""
+    """Return the slices in the order of how far each lies on the wrong side of no difference, the worst first."""
     gate = evidence.contract.gates.performance
     assert gate is not None
     found = []

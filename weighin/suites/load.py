@@ -61,7 +61,9 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
 
 
 def _phase(evidence: Evidence, gate: Load, role: str, phase: str) -> LoadLog:
-    """The requests of one phase at all starts. Errors: `NotEvaluated` if there are none, or the generator was late."""
+    """Return the requests of one phase at all starts. Errors: `NotEvaluated` if there are none, or the generator was
+    late.
+    """
     log = evidence.load_log(role).of(phase)
     if not len(log.ok):
         raise NotEvaluated(f"no request of the phase `{phase}` was sent", "load", "Raise its rate or its duration.")
@@ -158,7 +160,7 @@ def _wrong(check: Check, evidence: Evidence, gate: Load, role: str) -> Measureme
 
 
 def _probed(check: Check, kind: str, evidence: Evidence) -> Measurement:
-    """Requests that were sent one by one: how many were answered otherwise than they should be."""
+    """Judge the requests that were sent one by one: how many were answered otherwise than they should be."""
     found = evidence.load_facts("candidate", 0, "session").get("probes", {}).get(kind)
     if not isinstance(found, list) or not found:
         raise NotEvaluated(f"no `{kind}` request was sent", "load", "Run the load step again.")
@@ -170,7 +172,7 @@ def _probed(check: Check, kind: str, evidence: Evidence) -> Measurement:
 
 
 def _max_sustainable_rate(check: Check, evidence: Evidence, gate: Load) -> Measurement:
-    """The highest rate of the ramp that was carried within the limit, before the first that was not."""
+    """Return the highest rate of the ramp that was carried within the limit, before the first that was not."""
     steps = _steps(evidence, gate)
     carried = [s["rate"] for s in takewhile(lambda s: s["kept"], steps)]
     method = "the ramp ended before it broke" if steps[-1]["kept"] else "ramp until it broke"
@@ -277,7 +279,9 @@ RESOURCES = {
 
 
 def _resource(check: Check, kind: str, evidence: Evidence) -> Measurement:
-    """What the candidate's server took, over all of its starts. Errors: `NotEvaluated` when one was not recorded."""
+    """Return what the candidate's server took, over all of its starts. Errors: `NotEvaluated` when one was not
+    recorded.
+    """
     unit, method = RESOURCES[kind]
     starts = [s.start for s in evidence.sessions("candidate")]
     values = [_taken(kind, evidence, start) for start in starts]

@@ -43,7 +43,7 @@ class Replay:
             self.predict_proba = lambda rows: probability[np.asarray(rows, dtype=np.int64).ravel()]
 
     def predict(self, rows: pd.DataFrame, params: JsonObject | None = None) -> NDArray[np.int64]:
-        """What was answered, decided at the contract's threshold."""
+        """Return what was answered, decided at the contract's threshold."""
         return self._answers[np.asarray(rows, dtype=np.int64).ravel()]
 
 
@@ -93,7 +93,7 @@ def draw(evidence: Evidence, out: Path) -> None:
 
 
 def _store(work: Path, folder: Path) -> Path:
-    """An MLflow store in a folder: a copy of an empty one, since making one takes seconds; or none yet.
+    """Return an MLflow store in a folder: a copy of an empty one, since making one takes seconds; or none yet.
 
     The empty one is kept in the work folder, by the version of MLflow. Where that folder cannot be written to, as in a
     container, what lies there is not of this process and is not read.

@@ -70,7 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def suite_run(config: pytest.Config, suite: str) -> SuiteRun:
-    """The one suite that this process runs. Errors: `pytest.UsageError` when a second one is asked for."""
+    """Return the one suite that this process runs. Errors: `pytest.UsageError` when a second one is asked for."""
     run = config.stash.get(STATE, None)
     if run is None:
         try:
@@ -129,14 +129,16 @@ def _is_ours(item: pytest.Function) -> bool:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """A team's own suite may hold nothing but plain tests; their outcomes are recorded like any others."""
+    """Refuse anything but plain tests in a team's own suite; their outcomes are recorded like any others."""
     named = session.config.getoption("--weighin-suite")
     if named and (session.items or session.config.getoption("--weighin-own-only")):
         suite_run(session.config, named)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that takes `check` (or `outcome`, which takes it) runs once for every check of its module's `SUITE`."""
+    """Run a test that takes `check` (or `outcome`, which takes it) once for every check of its module's
+    `SUITE`.
+    """
     suite = getattr(metafunc.module, "SUITE", None) or metafunc.config.getoption("--weighin-suite")
     if {"check", "own_outcome"} & set(metafunc.fixturenames) and not suite:
         raise pytest.UsageError(f"{metafunc.module.__name__} names no SUITE")
@@ -155,7 +157,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def own_outcome(own_name: str, request: pytest.FixtureRequest) -> Judged:
-    """What a test of the repository came to, decided again here. Errors: `NotEvaluated`."""
+    """Return what a test of the repository came to, decided again here. Errors: `NotEvaluated`."""
     run = suite_run(request.config, request.config.getoption("--weighin-suite"))
     assert run.evidence.own is not None
     request.node.stash[CHECK] = own_name
@@ -230,7 +232,7 @@ def pytest_runtest_makereport(
 
 
 def _reduced(run: SuiteRun, info: pytest.ExceptionInfo[BaseException]) -> str:
-    """An error of a test or a library without its text, in which rows of the data may stand."""
+    """Return an error of a test or a library without its text, in which rows of the data may stand."""
     return reduced(info.value, run.evidence.contract.data.columns)
 
 
@@ -250,7 +252,7 @@ def _listed(item: pytest.Item) -> str | None:
 
 
 def _custom(run: SuiteRun, item: pytest.Item, call: pytest.CallInfo[Any], report: Any) -> None:
-    """A team's own test: passed or failed is a census of one; anything else was not evaluated."""
+    """Record a team's own test: passed or failed is a census of one; anything else was not evaluated."""
     name = CUSTOM + item.nodeid
     limit = Limit(Direction.AT_MOST, 0.0, run.evidence.contract.alpha)
     before = run.outcomes.get(name)

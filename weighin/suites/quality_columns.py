@@ -58,18 +58,18 @@ class QualityColumns:
     problems: dict[str, str] = field(default_factory=dict)
 
     def select(self, names: Sequence[str], aliases: Sequence[str]) -> str:
-        """SQL for some columns, called by aliases that need no quotes."""
+        """Return SQL for some columns, called by aliases that need no quotes."""
         listed = [f"{self.columns[n]} AS {a}" for n, a in zip(names, aliases, strict=True)]
         return f"SELECT {', '.join(listed)} FROM {self.table}"  # noqa: S608 - positions and literals, see `Own`
 
     def arrow(self, names: Sequence[str]) -> pa.Table:
-        """Some columns in memory, by name. Errors: `NotEvaluated` for values that their type cannot hold."""
+        """Return some columns in memory, by name. Errors: `NotEvaluated` for values that their type cannot hold."""
         aliases = [f"x{i}" for i in range(len(names))]
         with _translated("the dataset"):
             return self.connection.sql(self.select(names, aliases)).to_arrow_table().rename_columns(list(names))
 
     def write(self, path: Path, names: Sequence[str], aliases: Sequence[str]) -> None:
-        """Some columns as a Parquet file, called by aliases. Errors: as `arrow`."""
+        """Write some columns as a Parquet file, called by aliases. Errors: as `arrow`."""
         # Parquet's whole numbers without a sign are decimals to Spark.
         signed = {n: f"({sql})::BIGINT" if self.families[n] == "integer" else sql for n, sql in self.columns.items()}
         listed = ", ".join(f"{signed[n]} AS {a}" for n, a in zip(names, aliases, strict=True))
@@ -77,7 +77,7 @@ class QualityColumns:
             self.connection.execute(f"COPY (SELECT {listed} FROM {self.table}) TO {_text(str(path))} (FORMAT parquet)")  # noqa: S608
 
     def megabytes(self, names: Sequence[str]) -> float:
-        """What pandas needs for some columns, in 2**20 bytes; texts are measured, the rest has a known width."""
+        """Return what pandas needs for some columns, in 2**20 bytes; texts are measured, the rest has a known width."""
         texts = [self.columns[n] for n in names if self.families[n] in ("string", "other")]
         width = sum(1 if self.families[n] == "boolean" else 8 for n in names)
         total = float(width * self.rows)
@@ -91,7 +91,7 @@ class QualityColumns:
 
 @contextlib.contextmanager
 def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: datetime) -> Iterator[QualityColumns]:
-    """A dataset's listed columns, and those of its rules.
+    """Yield a dataset's listed columns, and those of its rules.
 
     scratch  a folder for what does not fit in memory
     moment   at which dates are judged
@@ -134,7 +134,7 @@ def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: dat
 
 
 def _schema(path: Path) -> dict[str, Own]:
-    """The columns of a file by name, as SQL over their places. What cannot be read has none."""
+    """Return the columns of a file by name, as SQL over their places. What cannot be read has none."""
     try:
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException):
@@ -166,7 +166,9 @@ def _column(place: str, kind: pa.DataType) -> Own:
 
 
 def _as_promised(rule: QualityRule, own: dict[str, Own]) -> None:
-    """A rule about values needs their type: SQL would compare a text with a number by turning one into the other."""
+    """Refuse a rule about values of another type: SQL would compare a text with a number by turning one into the
+    other.
+    """
     types = {"pattern": ("string",), "fresh": ("timestamp", "date"), "future": ("timestamp", "date")}
     number = ("integer", "float")
     for name in rule.columns:
@@ -179,7 +181,7 @@ def _as_promised(rule: QualityRule, own: dict[str, Own]) -> None:
 
 
 def _added(rule: QualityRule, own: list[Own], evidence: Evidence, moment: datetime) -> str:
-    """SQL for the column of a rule: true where it holds, NULL where it is not judged."""
+    """Return SQL for the column of a rule: true where it holds, NULL where it is not judged."""
     one, of = own[0].sql, rule.of
     match rule.kind:
         case "time_zone":

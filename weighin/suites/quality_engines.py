@@ -62,7 +62,7 @@ class Engine:
 
 
 def choose(gate: DataQuality, frame_mb: float) -> Engine:
-    """The engine for a frame of so many 2**20 bytes."""
+    """Return the engine for a frame of so many 2**20 bytes."""
     needed = FACTOR * frame_mb
     at_most = gate.pandas_mb_at_most or SHARE * _free_mb()
     if gate.engine != "auto":
@@ -81,7 +81,7 @@ def _free_mb() -> float:
 
 
 def columns_of(configuration: Configuration) -> list[str]:
-    """The columns that an expectation names."""
+    """Return the columns that an expectation names."""
     kwargs = configuration["kwargs"]
     found = [kwargs[k] for k in ("column", "column_A", "column_B") if isinstance(kwargs.get(k), str)]
     return found + [c for k in ("column_list", "column_set") for c in kwargs.get(k) or () if isinstance(c, str)]
@@ -94,7 +94,7 @@ def count(
     suites: Mapping[str, list[Configuration]],
     whole: Sequence[str],
 ) -> dict[str, list[ExpectationValidationResult]]:
-    """What Great Expectations found: for each suite its results, in the order of the expectations.
+    """Return what Great Expectations found: for each suite its results, in the order of the expectations.
 
     whole  suites that are given every column of the data, since nobody knows what they read
     Errors: `NotEvaluated`.
@@ -147,7 +147,7 @@ def _parts(configurations: list[Configuration], view: QualityColumns, whole: boo
 
 
 def widest(suites: Mapping[str, list[Configuration]], view: QualityColumns, whole: Sequence[str]) -> float:
-    """The largest frame that pandas would be given, in 2**20 bytes."""
+    """Return the largest frame that pandas would be given, in 2**20 bytes."""
     parts = {p for name, found in suites.items() for p in _parts(found, view, name in whole)}
     return max(view.megabytes(p) for p in parts)
 
@@ -158,7 +158,7 @@ def _frame(view: QualityColumns, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _series(values: pa.ChunkedArray) -> pd.Series[Any]:
-    """A column in a type that keeps what is missing apart: a whole number must not become a float for a gap."""
+    """Return a column in a type that keeps what is missing apart: a whole number must not become a float for a gap."""
     mapped = {pa.string(): pd.StringDtype()}
     if values.null_count:
         mapped |= {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype(), pa.bool_(): pd.BooleanDtype()}
@@ -218,7 +218,8 @@ def _renamed(configuration: Configuration, aliases: Mapping[str, str]) -> Config
 
 @contextlib.contextmanager
 def spark_session(gate: DataQuality, scratch: Path) -> Iterator[SparkSession]:
-    """A session that listens on loopback only; one that is there already is used, and left to whoever started it.
+    """Yield a session that listens on loopback only; one that is there already is used, and left to whoever started
+    it.
 
     Errors: `NotEvaluated` where Spark or Java is missing, or does not start.
     """

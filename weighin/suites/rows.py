@@ -40,7 +40,7 @@ class Rows:
         return len(self.scored["candidate"].truth)
 
     def part(self, rule: SliceRule | None) -> Rows:
-        """The rows of a slice; one that is too small stands for all that are, with the rows that no part lists.
+        """Return the rows of a slice; one that is too small stands for all that are, with the rows that no part lists.
 
         Errors: `Undefined` when there are none, `NotEvaluated` for a condition that cannot be asked.
         """
@@ -97,7 +97,7 @@ class Rows:
         return np.asarray(values == part)
 
     def contrast(self, metric: str, baseline: str | None, factor: float, level: float) -> Contrast:
-        """A metric of the catalogue, alone or against a baseline. Errors: `Undefined`."""
+        """Return a metric of the catalogue, alone or against a baseline. Errors: `Undefined`."""
         other = None if baseline is None else self.scored[baseline]
         return contrast(metric, self.scored["candidate"], other, self.group, level, factor)
 

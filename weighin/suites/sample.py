@@ -9,7 +9,7 @@ from weighin.untrusted import JsonObject
 
 
 def sample(check: Check, found: Interval, unit: str, sampling_unit: str, detail: JsonObject) -> Measurement:
-    """The interval as evidence for a check, with the p-value of the side that its limit forbids."""
+    """Return the interval as evidence for a check, with the p-value of the side that its limit forbids."""
     value = check.limit.value
     p = found.p_below(value) if check.limit.direction is Direction.AT_LEAST else found.p_above(value)
     ends = (found.estimate, found.low, found.high, found.level)

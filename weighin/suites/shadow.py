@@ -55,7 +55,7 @@ _UNIT = f"blocks of {BLOCK} requests"
 
 
 def _requests(evidence: Evidence) -> Requests:
-    """What was asked. Errors: `NotEvaluated` with the reason where nothing could be."""
+    """Return what was asked. Errors: `NotEvaluated` with the reason where nothing could be."""
     problem = evidence.subject.data.get("requests", {}).get("problem", "the requests were not resolved")
     if problem:
         raise NotEvaluated(str(problem))
@@ -177,7 +177,7 @@ def _as_logged(evidence: Evidence, requests: Requests, champion: Replayed) -> Js
 
 
 def information(evidence: Evidence) -> list[JsonDict]:
-    """What was replayed, and what of the log could not be."""
+    """Return what was replayed, and what of the log could not be."""
     known = evidence.subject.data.get("requests", {})
     rows = [["requests", known.get("requests", 0)], ["rows", known.get("rows", 0)]]
     rows += [["left out", said] for said in known.get("left_out", ())]

@@ -34,7 +34,7 @@ class Unreadable(ValueError):
 
 
 def content(path: Path, most: int = BYTES) -> bytes:
-    """The bytes of a file, of which no more are read than it may have. Errors: `Unreadable`; `OSError`."""
+    """Return the bytes of a file, of which no more are read than it may have. Errors: `Unreadable`; `OSError`."""
     with path.open("rb") as file:
         raw = file.read(most + 1)
     if len(raw) > most:
@@ -43,20 +43,20 @@ def content(path: Path, most: int = BYTES) -> bytes:
 
 
 def yaml_nodes(raw: bytes) -> yaml.Node | None:
-    """The nodes of a YAML document; None for an empty one. Errors: `Unreadable`."""
+    """Return the nodes of a YAML document; None for an empty one. Errors: `Unreadable`."""
     _must_be_bounded(raw)
     node: yaml.Node | None = _read(raw, lambda loader: loader.get_single_node())
     return node
 
 
 def yaml_value(raw: bytes) -> JsonValue:
-    """The value of a YAML document, of plain types only. Errors: `Unreadable`."""
+    """Return the value of a YAML document, of plain types only. Errors: `Unreadable`."""
     _must_be_bounded(raw)
     return _read(raw, lambda loader: loader.get_single_data())
 
 
 def json_value(raw: bytes | str) -> JsonValue:
-    """The value of a JSON text. Errors: `Unreadable`."""
+    """Return the value of a JSON text. Errors: `Unreadable`."""
     try:
         return json.loads(raw)
     except RecursionError:

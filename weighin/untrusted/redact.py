@@ -32,7 +32,7 @@ _FRAME = re.compile(r'^\s*File "[^"\n]*?([^"/\n]+)", line (\d+), in (\w+)', re.M
 
 
 def reduced(error: BaseException, columns: Iterable[object] = ()) -> str:
-    """An error that was raised over data, in a form that holds none; its text is kept on this machine.
+    """Return an error that was raised over data, in a form that holds none; its text is kept on this machine.
 
     columns  names that may be shown, where they occur in the text
     The code is the same for the same cause: it is made of types and of places in programs, and of no text.
@@ -55,7 +55,7 @@ def cause(error: BaseException) -> str:
 
 
 def reduced_text(text: str, trace: str = "", columns: Iterable[object] = ()) -> str:
-    """The same for an error of which another tool left only the text and the traceback."""
+    """Return the same for an error of which another tool left only the text and the traceback."""
     keep(f"{trace}\n{text}")
     last = next((line for line in reversed(trace.splitlines()) if line.strip()), "")
     kind = last.partition(":")[0].strip().rpartition(".")[2]
@@ -65,7 +65,7 @@ def reduced_text(text: str, trace: str = "", columns: Iterable[object] = ()) -> 
 
 
 def type_of(error: BaseException) -> str:
-    """The name of the error's type."""
+    """Return the name of the error's type."""
     name = type(error).__name__
     return name if _NAME.fullmatch(name) and name.isascii() else "an exception"
 
@@ -103,7 +103,7 @@ def keep(text: str | bytes) -> Path | None:
 
 
 def _folder() -> Path:
-    """A folder that belongs to this user and is closed to others. Errors: `OSError`."""
+    """Return a folder that belongs to this user and is closed to others. Errors: `OSError`."""
     named = os.environ.get(LOGS)
     folder = Path(named) if named else Path(tempfile.gettempdir()) / f"weighin-logs-{os.getuid()}"
     folder.mkdir(mode=0o700, parents=bool(named), exist_ok=True)
@@ -118,7 +118,7 @@ def _code(text: str) -> str:
 
 
 def _about(text: str, columns: Iterable[object]) -> str:
-    """The columns whose names occur in a text, each as a word of its own."""
+    """Return the columns whose names occur in a text, each as a word of its own."""
     text = text[:READ]
     names = [str(c) for c in columns if str(c) in text]
     found = [n for n in names if re.search(rf"(?<!\w){re.escape(n)}(?!\w)", text)]

@@ -130,7 +130,7 @@ def conclude(
 
 
 def _commit(folder: Path) -> str:
-    """The commit of the working tree, with `-dirty` where it has changes; empty outside git."""
+    """Return the commit of the working tree, with `-dirty` where it has changes; empty outside git."""
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*"],

@@ -94,7 +94,9 @@ def _note_absent(suite: str, file: ContractFile, work: Path, left: Path) -> None
 
 
 def binding_of(file: ContractFile, work: Path) -> Binding:
-    """What evidence must be about. Environment: WEIGHIN_IMAGE and WEIGHIN_ATTEMPT say of which image and attempt."""
+    """Return what evidence must be about. Environment: WEIGHIN_IMAGE and WEIGHIN_ATTEMPT say of which image and
+    attempt.
+    """
     image, attempt = os.environ.get("WEIGHIN_IMAGE", ""), os.environ.get("WEIGHIN_ATTEMPT", "1")
     return Binding(file.digest, Subject.read(work / "subject.json").digest, image, attempt)
 

@@ -164,7 +164,9 @@ class _Steps:
                 local.judge(suite, file.path, given.work, given.reports, self.forks)
 
     def _before_models(self) -> tuple[str, ...]:
-        """The suites that need nothing of a model, and run while the models predict: data quality without own tests."""
+        """Return the suites that need nothing of a model, and run while the models predict: data quality without own
+        tests.
+        """
         free = "data_quality" in self.suites
         free = free and not runs_own_code(self.file.folder, self.file.contract, "data_quality")
         return ("data_quality",) if free else ()

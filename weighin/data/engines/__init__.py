@@ -36,7 +36,7 @@ class Engine(ABC):
     """Columns that the contract names, which a message may name as well."""
 
     def view(self) -> str:
-        """A name for a temporary view that no other has."""
+        """Return a name for a temporary view that no other has."""
         return f"weighin_{next(self._views)}"
 
     @abstractmethod
@@ -45,14 +45,14 @@ class Engine(ABC):
 
     @abstractmethod
     def query(self, given: Query) -> Expression:
-        """A table or query of a database as an Ibis table."""
+        """Return a table or query of a database as an Ibis table."""
 
     @abstractmethod
     def sample(self, expression: Expression, share: float) -> Expression:
         """About a share of the rows, drawn at random, the same ones at every call on the same data."""
 
     def batches(self, expression: Expression) -> Iterator[pa.RecordBatch]:
-        """The rows of a query, a part at a time."""
+        """Yield the rows of a query, a part at a time."""
         yield from expression.to_pyarrow_batches(chunk_size=BATCH)
 
     def close(self) -> None:  # noqa: B027 - not every engine holds something
@@ -60,7 +60,7 @@ class Engine(ABC):
 
     @abstractmethod
     def failures(self) -> tuple[type[BaseException], ...]:
-        """What this engine raises when a query or a source is at fault."""
+        """Return what this engine raises when a query or a source is at fault."""
 
     @contextlib.contextmanager
     def reading(self, place: str) -> Iterator[None]:
@@ -93,7 +93,7 @@ _BRIDGE = "An error occurred while calling "
 
 
 def told(error: BaseException, columns: Iterable[str] = ()) -> str:
-    """What an engine says: its first line where that is about a file or a query, else a type and a code.
+    """Return what an engine says: its first line where that is about a file or a query, else a type and a code.
 
     Engines quote the rows that they stumble over, each in its own way; a report must not.
 
@@ -124,7 +124,9 @@ def _is_safe(error: BaseException) -> bool:
 
 
 def engine_for(given: Files | Query, engine: str) -> Engine:
-    """The engine that reads a source; `engine` is the contract's choice for files and for tables without address."""
+    """Return the engine that reads a source; `engine` is the contract's choice for files and for tables without
+    address.
+    """
     if isinstance(given, Query) and given.connection is not None:
         from weighin.data.engines.database import Database
 
@@ -139,5 +141,5 @@ def engine_for(given: Files | Query, engine: str) -> Engine:
 
 
 def located(given: Files, folder: Path) -> str:
-    """The path or address of files; relative ones start at the contract's folder."""
+    """Return the path or address of files; relative ones start at the contract's folder."""
     return given.path if given.remote else str(folder / given.path)

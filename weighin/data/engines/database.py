@@ -31,7 +31,7 @@ class Database(Engine):
 
     @staticmethod
     def sqlite(path: Path) -> Database:
-        """A file of SQLite. Errors: `FileNotFoundError`; `NotEvaluated` for a file of something else."""
+        """Return a file of SQLite. Errors: `FileNotFoundError`; `NotEvaluated` for a file of something else."""
         import ibis
 
         if not path.is_file():
@@ -52,7 +52,7 @@ class Database(Engine):
         return True
 
     def batches(self, expression: Expression) -> Iterator[pa.RecordBatch]:
-        """A part at a time where that is known to work, else at once."""
+        """Yield the rows a part at a time where that is known to work, else at once."""
         if self._connection.name == "postgres":
             yield from super().batches(expression)
         else:
@@ -67,7 +67,7 @@ class Database(Engine):
         raise NotEvaluated("a database reads no files", paths, "Leave `connection` out.")
 
     def query(self, given: Query) -> Expression:
-        """A table, in a schema where the name has a dot, or a SELECT."""
+        """Return a table, in a schema where the name has a dot, or a SELECT."""
         if given.query is not None:
             if self._connection.name != "postgres":
                 return self._connection.sql(given.query)

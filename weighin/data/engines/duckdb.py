@@ -59,11 +59,13 @@ class DuckDB(Engine):
         return self._known(self._connection.read_parquet(pattern, hive_partitioning=found.is_dir()))
 
     def parquet(self, paths: Sequence[str]) -> Expression:
-        """Some Parquet files, whose columns need not be the same: what one of them has not is missing there."""
+        """Return some Parquet files, whose columns need not be the same: what one of them has not is missing there."""
         return self._known(self._connection.read_parquet(list(paths), union_by_name=True, hive_partitioning=False))
 
     def _known(self, table: Any) -> Any:
-        """The same with nanoseconds cut to microseconds: Ibis does not know DuckDB's type for those with a zone."""
+        """Return the same with nanoseconds cut to microseconds: Ibis does not know DuckDB's type for those with a
+        zone.
+        """
         name = table.get_name()
         described = self._connection.con.sql(f"DESCRIBE {name}").fetchall()
         fine = [column for column, kind, *_ in described if kind == "TIMESTAMPTZ_NS"]
@@ -114,7 +116,7 @@ class DuckDB(Engine):
         return self._view(f"SELECT * REPLACE ({casts}) FROM {name}")  # noqa: S608 - names, quoted
 
     def registered(self, rows: pa.Table) -> Expression:
-        """An Arrow dataset or table as an Ibis table, without a copy."""
+        """Return an Arrow dataset or table as an Ibis table, without a copy."""
         name = self.view()
         self._connection.con.register(name, rows)
         return self._known(self._connection.table(name))
@@ -146,7 +148,7 @@ class DuckDB(Engine):
 
 
 def _store(address: str) -> tuple[Any, str]:
-    """The object store that an address leads to, and the place in it; the environment says the rest."""
+    """Return the object store that an address leads to, and the place in it; the environment says the rest."""
     from pyarrow import fs
 
     if not address.startswith("s3://"):

@@ -89,7 +89,7 @@ class Spark(Engine):
         return self._named(frame)
 
     def query(self, given: Query) -> Expression:
-        """A table of Spark's catalogue, or a SELECT over it."""
+        """Return a table of Spark's catalogue, or a SELECT over it."""
         return self._named(self._session.table(given.table) if given.table else self._session.sql(str(given.query)))
 
     def _named(self, frame: Any) -> Any:
@@ -102,7 +102,7 @@ class Spark(Engine):
         return self._named(self._session.sql(self._connection.compile(expression)).sample(fraction=share, seed=7))
 
     def batches(self, expression: Expression) -> Iterator[pa.RecordBatch]:
-        """A partition at a time, in order: all that Ibis and Spark's own Arrow know is everything at once."""
+        """Yield a partition at a time, in order: all that Ibis and Spark's own Arrow know is everything at once."""
         import pyarrow as pa
 
         frame = self._session.sql(self._connection.compile(expression))
@@ -136,13 +136,13 @@ def address() -> str:
 
 
 def shown(master: str) -> str:
-    """An address without its parameters: Connect's may hold a token."""
+    """Return an address without its parameters: Connect's may hold a token."""
     return master.partition("/;")[0]
 
 
 @cache
 def session() -> SparkSession:
-    """The process's one session: UTC, no user interface."""
+    """Return the process's one session: UTC, no user interface."""
     from pyspark.sql import SparkSession
 
     master = address()

@@ -76,7 +76,7 @@ class TableSink(Sink):
 
 
 def sink_for(tables: LogTables) -> Sink:
-    """The sink that the contract names. Errors: `NotEvaluated` when nothing here can write there."""
+    """Return the sink that the contract names. Errors: `NotEvaluated` when nothing here can write there."""
     if tables.path is not None:
         if tables.path.endswith(".sqlite"):
             from weighin.prediction_log.sinks.sqlite import SQLite
@@ -102,5 +102,5 @@ def sink_for(tables: LogTables) -> Sink:
 
 
 def said(error: BaseException) -> str:
-    """What a driver says, without secrets; of an error over rows, which quotes them, a type and a code."""
+    """Return what a driver says, without secrets; of an error over rows, which quotes them, a type and a code."""
     return told(error)

@@ -132,7 +132,7 @@ class Postgres(TableSink):
 
 
 def ddl(table: str, kind: str, schema: pa.Schema) -> list[str]:
-    """The statements that make a table, of `kind` predictions or labels."""
+    """Return the statements that make a table, of `kind` predictions or labels."""
     needed = ("at", "request", "row")
     columns = [f"{_quoted(f.name)} {TYPES[f.type]}{' NOT NULL' * (f.name in needed)}" for f in schema]
     made = [f"CREATE TABLE IF NOT EXISTS {_quoted(table)} ({', '.join(columns)})"]
