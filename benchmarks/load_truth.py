@@ -50,7 +50,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from support import load_servers as servers
 from weighin.load import LoadLog, read_log
-from weighin.runner.plan import Interface, LoadPlan, Phase, Plan, Session
+from weighin.runner.plan import Answers, Interface, LoadPlan, Phase, Plan, Session
 
 SHARE, MILLISECONDS = 0.02, 2.0
 LATENESS_MS = 3
@@ -168,7 +168,7 @@ def ask(url: str, phases: Sequence[Phase], folder: Path, locustfile: str = "", w
         lateness_ms=1000,
         sessions=(Session("candidate", 0, tuple(phases)),),
     )
-    Plan(("load",), ("candidate",), (0,), 60, 1000, plan).write(work / "plan.json")
+    Plan(("load",), ("candidate",), Answers((0,)), 60, 1000, plan).write(work / "plan.json")
     command = [sys.executable, "-m", "weighin", "step", "load", "--work", str(work), "--url", url]
     port = str(free_port())
     worker = [*command[:4], "--worker", "127.0.0.1", "--port", port, "--locustfile", locustfile]

@@ -28,7 +28,7 @@ import pandas as pd
 
 from weighin.load import generate, read_log
 from weighin.registry.mlflow import Registry
-from weighin.runner.plan import Interface, LoadPlan, Phase
+from weighin.runner.plan import Answers, Interface, LoadPlan, Phase
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT_MS, SHARE = 300.0, 0.9
@@ -114,7 +114,7 @@ def max_sustainable_rate(url: str, variant: Variant, features: Path, seconds: fl
         break_share=SHARE,
         lateness_ms=50,
     )
-    generate(url, features, plan, (1,), out)
+    generate(url, features, plan, Answers(), out)
     log = read_log([out / "responses-candidate-0.arrow"])
     kept = {"requests_per_second": 0.0, "rows_per_second": 0.0, "p95_ms": float("nan")}
     for number, rate in enumerate(rates):

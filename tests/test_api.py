@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import weighin
-from support.evidence_files import ROOT, Case
+from support.evidence_files import ROOT, SOUND, Case
 from support.registry_versions import NAME, SAYS, make
 from weighin.canonical import write_json
 from weighin.contract import read_contract
@@ -55,7 +55,7 @@ def test_the_documented_functions_do_what_the_page_says(
     profile = Profile(1, None, "none", True, {}, {})
     profile.write(Path(".weighin/work/profiles/reference.json"))
     data = {"reference": {"profile": profile.digest}}
-    case.subject = Subject(models[1], models[0], case.file.digest, data, True)
+    case.subject = Subject(models[1], models[0], case.file.digest, data, True, models=SOUND)
     case.binding = Binding(case.file.digest, case.subject.digest, "", "1")
     case.subject.write(Path(".weighin/work/subject.json"))
     write_json(Path("reports/record.json"), case.write().record())

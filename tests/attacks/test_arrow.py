@@ -21,7 +21,7 @@ from weighin.data.engines.duckdb import DuckDB
 from weighin.data.table import read_arrow
 from weighin.errors import NotEvaluated
 from weighin.load.log import Response, read_log, write_log
-from weighin.model.predict import FEATURES, prediction_columns, read_predictions
+from weighin.model.answers import FEATURES, prediction_columns, read_predictions
 
 ROWS = 40
 DIGEST = "sha256:" + "5" * 64
@@ -29,7 +29,7 @@ DIGEST = "sha256:" + "5" * 64
 
 def left(path: Path, values: np.ndarray, batches: int = 1, **options: Any) -> Path:
     """A file of predictions as `weighin step predict` leaves it, from (rows, columns) values; or otherwise."""
-    names = prediction_columns(tuple(range(values.shape[1])))
+    names = prediction_columns(values.shape[1])
     schema = pa.schema([(n, pa.float64()) for n in names], metadata={FEATURES: DIGEST.encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -103,7 +103,7 @@ def predictions_read(path: Path, rows: int) -> Result:
     def read() -> Result:
         held = path.stat().st_size // 8
         try:
-            return Result.OUT_OF_BOUNDS if len(read_predictions(path, rows, (1,), DIGEST)) > held else Result.BLOCKED
+            return Result.OUT_OF_BOUNDS if len(read_predictions(path, rows, 1, DIGEST)) > held else Result.BLOCKED
         except NotEvaluated as error:
             # Bytes of a heap are seldom finite numbers all of them; that they were looked at is the harm.
             return Result.OUT_OF_BOUNDS if "NaN" in str(error) or "infinite" in str(error) else Result.BLOCKED
@@ -300,7 +300,7 @@ def _one(folder: Path, rng: np.random.Generator) -> int:
     layout.save()
     data = bytes(layout.data)
     try:
-        found = read_predictions(layout.path, rows, tuple(range(columns)), DIGEST).reshape(rows, columns)
+        found = read_predictions(layout.path, rows, columns, DIGEST).reshape(rows, columns)
     except NotEvaluated:
         return REFUSED
     except BaseException:  # noqa: BLE001 - whatever else it is, it was not refused

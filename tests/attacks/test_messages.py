@@ -25,6 +25,7 @@ from weighin.data.relation import Relation
 from weighin.errors import NotEvaluated
 from weighin.load.answer import read_answer
 from weighin.model.predict import predict
+from weighin.runner.plan import Answers
 from weighin.runner.problem import NOTHING, last_line
 from weighin.suites import informed
 from weighin.suites.data_quality import _raised, as_measurement
@@ -68,7 +69,7 @@ def model(answer: Callable[[pd.DataFrame], Any], place: Path) -> Iterator[Callab
         mock.patch.dict(sys.modules, {"mlflow": mlflow, "mlflow.pyfunc": pyfunc}),
         mock.patch("resource.setrlimit"),
     ):
-        yield lambda: predict(place / "model", place / "features", place / "out", (0,))
+        yield lambda: predict(place / "model", place / "features", place / "out", Answers((0,)))
 
 
 def raises_with_its_rows(place: Path, wall: bool) -> Result:
@@ -83,14 +84,14 @@ def raises_with_its_rows(place: Path, wall: bool) -> Result:
 
 def answers_with_text(place: Path, wall: bool) -> Result:
     """numpy quotes what it cannot read as a number."""
-    with model(lambda rows: rows["name"], place) as run, replaced(wall, "weighin.model.predict.cause", quoted):
+    with model(lambda rows: rows["name"], place) as run, replaced(wall, "weighin.model.answers.cause", quoted):
         return leaks(said(run))
 
 
 def server_answers_with_rows(place: Path, wall: bool) -> Result:
     """The words of an answer stand in the load log, and of that in reasons."""
-    with replaced(wall, "weighin.model.predict.cause", quoted):
-        return leaks(read_answer(b'{"predictions": ["Jane Doe"]}', 1, "/predictions", (0,))[0])
+    with replaced(wall, "weighin.model.answers.cause", quoted):
+        return leaks(read_answer(b'{"predictions": ["Jane Doe"]}', 1, "/predictions", Answers((0,)))[0])
 
 
 def prints_rows_last(place: Path, wall: bool) -> Result:
@@ -286,23 +287,3 @@ def test_a_step_says_its_own_sentences_and_no_others() -> None:
 def test_a_name_that_nobody_knows_is_counted() -> None:
     line = b'weighin: the columns ["age", "Jane"] hold double, and the model\'s signature wants long.'
     assert last_line(line) == "2 columns hold double, and the model's signature wants long"
-
-
-def test_a_broken_signature_is_said_by_column_and_type(tmp_path: Path) -> None:
-    from mlflow.models.signature import ModelSignature
-    from mlflow.types import ColSpec, Schema
-
-    from weighin.model.predict import unlike_signature
-
-    def with_inputs(*columns: tuple[str, str]) -> Any:
-        schema = Schema([ColSpec(kind, name) for name, kind in columns])
-        return SimpleNamespace(metadata=SimpleNamespace(get_input_schema=lambda: ModelSignature(schema).inputs))
-
-    wanted = with_inputs(("name", "string"), ("age", "string"), ("income", "double"))
-    assert unlike_signature(wanted, FRAME) == 'the columns ["age"] hold long, and the model\'s signature wants string'
-    absent = with_inputs(("name", "string"), ("height", "double"))
-    assert unlike_signature(absent, FRAME) == (
-        'the model\'s signature wants the columns ["height"], which the features lack'
-    )
-    assert unlike_signature(with_inputs(("name", "string")), FRAME) == ""
-    assert unlike_signature(object(), FRAME) == ""

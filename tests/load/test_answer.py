@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weighin.load.answer import at, read_answer
+from weighin.runner.plan import Answers
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -21,7 +22,7 @@ JSON = st.recursive(
 @settings(deadline=None)
 @given(st.binary(max_size=40) | JSON.map(lambda v: json.dumps({"predictions": v}).encode()))
 def test_every_answer_is_numbers_or_an_error_never_both(content: bytes) -> None:
-    error, answers = read_answer(content, 2, "/predictions", (0,))
+    error, answers = read_answer(content, 2, "/predictions", Answers((0,)))
     assert bool(error) == (answers is None)
     assert answers is None or len(answers) == 2
 
@@ -29,19 +30,19 @@ def test_every_answer_is_numbers_or_an_error_never_both(content: bytes) -> None:
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=9))
 def test_numbers_come_back_in_every_digit(numbers: list[float]) -> None:
     content = json.dumps({"predictions": numbers}).encode()
-    assert read_answer(content, len(numbers), "/predictions", (0,)) == ("", numbers)
+    assert read_answer(content, len(numbers), "/predictions", Answers((0,))) == ("", numbers)
 
 
 def test_of_several_classes_those_come_back_that_count() -> None:
     content = b'{"predictions": [[0.1, 0.9], [0.3, 0.7]]}'
-    assert read_answer(content, 2, "/predictions", (1,)) == ("", [0.9, 0.7])
-    assert read_answer(content, 2, "/predictions", (0, 1)) == ("", [0.1, 0.9, 0.3, 0.7])
+    assert read_answer(content, 2, "/predictions", Answers()) == ("", [0.9, 0.7])
+    assert read_answer(content, 2, "/predictions", Answers((0, 1), "probabilities")) == ("", [0.1, 0.9, 0.3, 0.7])
 
 
 def test_numbers_beyond_numbers_and_long_words_are_errors() -> None:
-    assert read_answer(b"[1" + b"0" * 400 + b"]", 1, "", (0,))[0] == "the answers are too large to be numbers"
-    said = read_answer(b'["' + b"x" * 10_000 + b'"]', 1, "", (0,))[0]
-    assert said.startswith("the answers are not numbers (ValueError, code ")
+    assert read_answer(b"[1" + b"0" * 400 + b"]", 1, "", Answers((0,)))[0] == "the answers are too large to be numbers"
+    said = read_answer(b'["' + b"x" * 10_000 + b'"]', 1, "", Answers((0,)))[0]
+    assert said.startswith("the answers are not numbers, text among them (ValueError, code ")
     assert "xx" not in said
 
 

@@ -18,7 +18,7 @@ from support.load_servers import latency, running
 from weighin.load import LoadLog, read_log
 from weighin.load.schedule import arrivals
 from weighin.runner.local import _free_port
-from weighin.runner.plan import Phase, Plan, Session
+from weighin.runner.plan import Answers, Phase, Plan, Session
 
 LOCUSTFILE = """
     import gevent
@@ -54,7 +54,7 @@ def planned(folder: Path, locustfile: str = LOCUSTFILE, **changes: object) -> Pa
     path.write_text(textwrap.dedent(locustfile))
     plan = replace(PLAN, **changes)
     plan = replace(plan, sessions=(Session("candidate", 0, plan.phases),))
-    Plan(("load",), ("candidate",), (0,), 60, 1000, plan).write(folder / "plan.json")
+    Plan(("load",), ("candidate",), Answers((0,)), 60, 1000, plan).write(folder / "plan.json")
     return path
 
 

@@ -35,7 +35,7 @@ def features(tmp_path: Path) -> Path:
         },
         index=[7, 8, 9, 10],
     )
-    frame.to_parquet(tmp_path / "features.parquet")
+    frame.to_parquet(tmp_path / "features.parquet", index=False)
     return tmp_path / "features.parquet"
 
 

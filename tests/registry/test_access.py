@@ -15,7 +15,7 @@ import yaml
 from mlflow.exceptions import MlflowException
 
 from support import quick_python
-from support.evidence_files import Case
+from support.evidence_files import SOUND, Case
 from support.forked import in_child
 from support.mlflow_server import ADMIN, Server, mlflow_server
 from support.promotion_trials import CALM, Stock, Trial, warmed_up
@@ -219,7 +219,7 @@ def case_of(trial: Trial, contract: Path, folder: Path) -> Case:
     """Green evidence under the contract of a file: version 3 against the first."""
     file = read_contract(contract)
     case = Case(folder / "reports", file)
-    case.subject = Subject(trial.version(3), trial.version(1), file.digest, {}, True)
+    case.subject = Subject(trial.version(3), trial.version(1), file.digest, {}, True, models=SOUND)
     case.binding = Binding(file.digest, case.subject.digest, "", "1")
     case.write()
     write_json(case.reports / "record.json", case.record())

@@ -10,7 +10,7 @@ import mlflow
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from support.evidence_files import Case
+from support.evidence_files import SOUND, Case
 from support.registry_versions import NAME, SAYS, make
 from weighin.canonical import write_json
 from weighin.cli import main
@@ -38,7 +38,7 @@ class Chain:
         self.source = Registry(self.uri)
         self.case = Case(folder / "reports")
         models = [self.source.resolve(f"models:/{NAME}/{v}", folder / f"dev-{v}") for v in (1, 2)]
-        self.case.subject = Subject(models[1], models[0], self.case.file.digest, {}, False)
+        self.case.subject = Subject(models[1], models[0], self.case.file.digest, {}, False, models=SOUND)
         self.case.binding = Binding(self.case.file.digest, self.case.subject.digest, "", "1")
         write_json(self.case.reports / "record.json", self.case.write().record())
         make_key(folder / "key")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support.empty_store import empty_store
-from support.evidence_files import ROOT, RUN, Case, interval
+from support.evidence_files import ROOT, RUN, SOUND, Case, interval
 from support.private_sigstore import OWN, WORKFLOW, Sigstore, write
 from weighin.canonical import file_digest, write_json
 from weighin.cli import main
@@ -94,7 +94,7 @@ def case(registry: Registry, tmp_path: Path) -> Case:
     case = Case(tmp_path / "reports")
     candidate = registry.resolve(f"models:/{NAME}@challenger", tmp_path / "candidate")
     champion = registry.resolve(f"models:/{NAME}@champion", tmp_path / "champion")
-    about(case, Subject(candidate, champion, case.file.digest, {}, True))
+    about(case, Subject(candidate, champion, case.file.digest, {}, True, models=SOUND))
     return recorded(case)
 
 
@@ -325,7 +325,7 @@ def test_a_record_that_was_replaced_is_spent(case: Case, registry: Registry, tmp
     go(case, registry)
     later = Case(tmp_path / "later")
     models = [registry.resolve(f"models:/{NAME}/{v}", tmp_path / f"later-{v}") for v in ("3", "2")]
-    about(later, Subject(models[0], models[1], later.file.digest, {}, True))
+    about(later, Subject(models[0], models[1], later.file.digest, {}, True, models=SOUND))
     go(recorded(later), registry)
     with pytest.raises(PromotionError, match=r"ended by entry 3, promote to version 3 by .+"):
         go(case, registry)

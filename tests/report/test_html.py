@@ -47,7 +47,7 @@ def test_a_distribution_stands_beside_its_interval_and_limit(case: Case) -> None
 
 
 def test_a_suite_has_a_page_of_its_own(case: Case) -> None:
-    suite = case.write().record()["suites"][2]
+    suite = case.write().record()["suites"][3]
     page = html.suite_report(suite)
     assert "drift: passed" in page
     assert len(re.findall("data-check=", page)) == len(suite["outcomes"])

@@ -12,9 +12,9 @@ import pytest
 
 from weighin.runner import kept, local
 from weighin.runner.artifact import manifest_digest
-from weighin.runner.plan import Plan
+from weighin.runner.plan import Answers, Plan
 
-PLAN = Plan(("performance",), ("candidate", "champion"), (1,), 60, 1000, None)
+PLAN = Plan(("performance",), ("candidate", "champion"), Answers(), 60, 1000, None)
 ANSWER = b"answers of the champion"
 
 
@@ -90,7 +90,7 @@ def test_nothing_is_used_after_a_change(change: Callable[[Path], object], work: 
 
 
 def test_other_columns_and_other_explained_rows_are_other_predictions(work: Path) -> None:
-    assert not used(work, replace(PLAN, columns=(0,)))
+    assert not used(work, replace(PLAN, answers=Answers((0,))))
     assert not used(work, replace(PLAN, shap_rows=5))
 
 

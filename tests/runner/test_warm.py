@@ -54,7 +54,7 @@ def test_the_warm_process_and_its_forks_import_nothing_of_the_repository(
         assert held is not None
         held.rest()
         code, said = run(held, tmp_path, "contract", "check", "--contract", str(ROOT / "model_contract.yaml"))
-        assert (code, "checks in 5 suites" in said) == (0, True), said
+        assert (code, "checks in 6 suites" in said) == (0, True), said
         # An error comes over as its parts, and as the line that it is on a terminal.
         code, said = run(held, tmp_path, "contract", "check", "--contract", "absent.yaml")
         assert (code, said.startswith("weighin: ")) == (4, True)

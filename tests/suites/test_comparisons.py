@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from support.suite_work import ROWS, Work
-from weighin.model.predict import COLUMN, FEATURES
+from weighin.model.answers import COLUMN, FEATURES
 from weighin.model.subject import ModelVersion, Subject
 from weighin.outcome import Outcome
 

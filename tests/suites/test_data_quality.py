@@ -74,7 +74,6 @@ def label(frame: pd.DataFrame) -> None:
         (gaps, {"temp/missing"}),
         (one_gap, {"carrier/missing"}),
         (twice, {"id/unique"}),
-        (naive, {"at/time_zone"}),
         (new_york, {"at/time_zone"}),
         (label, {"late/allowed"}),
         (text_time, {"at/type", "at/time_zone"}),
@@ -86,6 +85,11 @@ def test_one_broken_thing_makes_its_check_red(
 ) -> None:
     change(work.frames["holdout"])
     assert {name.removeprefix(PREFIX) for name in work.write().red("data_quality")} == red
+
+
+def test_a_time_without_a_zone_is_utc(work: Work) -> None:
+    naive(work.frames["holdout"])
+    assert work.write().red("data_quality") == {}
 
 
 def test_a_few_missing_values_are_allowed_where_the_contract_says_so(work: Work) -> None:

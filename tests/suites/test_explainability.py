@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from support.evidence_files import SOUND
 from weighin.canonical import file_digest
 from weighin.contract import Check, checks, read_contract
 from weighin.contract.checks import ImportanceRule
 from weighin.data import permute
 from weighin.errors import NotEvaluated
-from weighin.model.predict import FEATURES, prediction_columns
+from weighin.model.answers import FEATURES, prediction_columns
 from weighin.model.shap import write_shap
 from weighin.model.subject import ModelVersion, Subject
 from weighin.outcome import Direction, Limit, Outcome, decide
@@ -104,14 +105,16 @@ class Work:
                 self.answer(role, name, model(table.to_pandas()), data[name]["features"])
         models = {role: ModelVersion("m", role, "r", f"sha256:{role}", "x") for role in self.models}
         file = read_contract(self.folder / "model_contract.yaml")
-        Subject(models["candidate"], models.get("champion"), file.digest, data, True).write(
+        Subject(models["candidate"], models.get("champion"), file.digest, data, True, models=SOUND).write(
             self.folder / "work/subject.json"
         )
         return self
 
     def answer(self, role: str, name: str, values: np.ndarray, features: str) -> None:
         values = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
-        schema = pa.schema([(c, pa.float64()) for c in prediction_columns(self.columns)], {FEATURES: features.encode()})
+        schema = pa.schema(
+            [(c, pa.float64()) for c in prediction_columns(len(self.columns))], {FEATURES: features.encode()}
+        )
         table = pa.table(list(values.T), schema=schema)
         path = self.folder / "work/predictions" / role / f"{name}.arrow"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -116,7 +116,20 @@ def test_a_missing_label_is_not_evaluated(work: Work) -> None:
     work.frames["holdout"]["late"] = work.frames["holdout"]["late"].astype("Int64")
     work.frames["holdout"].loc[3, "late"] = None
     found = work.write().outcomes("performance")
-    assert "1 rows have no label" in found["performance/roc_auc"].reason
+    assert "1 of 2,000 rows have no label, and a share of 0 may lack one" in found["performance/roc_auc"].reason
+
+
+def test_a_target_that_may_be_missing_is_left_out_of_metrics(work: Work) -> None:
+    whole = work.write().outcomes("performance")
+    work.contract = work.contract.replace("role: target", "role: target, missing_at_most: 0.001")
+    work.frames["holdout"]["late"] = work.frames["holdout"]["late"].astype("Int64")
+    work.frames["holdout"].loc[[3, 1999], "late"] = None
+    found = work.write().outcomes("performance")
+    assert {n: o.status for n, o in found.items()} == {n: o.status for n, o in whole.items()}
+    assert found["performance/roc_auc"].evidence.detail["rows"] == 1998
+    work.frames["holdout"].loc[4, "late"] = None
+    red = work.write().outcomes("performance")["performance/roc_auc"]
+    assert "3 of 2,000 rows have no label, and a share of 0.001 may lack one" in red.reason
 
 
 def test_a_slice_without_rows_is_not_evaluated(work: Work) -> None:

@@ -9,12 +9,16 @@ from typing import Any
 from weighin.contract import Check, checks, read_contract
 from weighin.contract.checks import ChangedRule, ColumnRule
 from weighin.contract.reading import ContractFile
+from weighin.model.examined import Examined
 from weighin.model.subject import ModelVersion, Subject
 from weighin.outcome import Direction, Measurement, Unmeasured, census, decide
 from weighin.record.decision import Decision, decision_record, judge_evidence
 from weighin.record.suite import Binding, SuiteOutcomes
+from weighin.suites.model import model_outcomes
 
 ROOT = Path(__file__).resolve().parents[2]
+SOUND = {"candidate": Examined(flavours={"sklearn": "1.9.1"}, signature="3 columns", inputs=3)}
+"""What `resolve` says of a model that fits its contract."""
 RUN = {"commit": "c" * 40, "url": "https://example.org/runs/1", "created": "2013-11-16T00:00:00+00:00"}
 
 
@@ -30,7 +34,7 @@ class Case:
         candidate = ModelVersion("flight-delay", "2", "r2", "sha256:" + "2" * 64, "models:/flight-delay@challenger")
         champion = ModelVersion("flight-delay", "1", "r1", "sha256:" + "1" * 64, "models:/flight-delay@champion")
         data = {name: {"sha256": "sha256:" + "d" * 64, "rows": 100, "problem": ""} for name in ("holdout", "current")}
-        self.subject = Subject(candidate, champion, self.file.digest, data, True)
+        self.subject = Subject(candidate, champion, self.file.digest, data, True, models=SOUND)
         self.binding = Binding(self.file.digest, self.subject.digest, "", "1")
 
     def write(self, *suites: str) -> Case:
@@ -42,6 +46,7 @@ class Case:
 
     def decision(self, **more: Any) -> Decision:
         """The decision on what is written."""
+        more.setdefault("model", model_outcomes(self.file.contract, self.subject))
         return judge_evidence(self.file, self.binding, self.reports, **more)
 
     def record(self, **more: Any) -> dict[str, Any]:

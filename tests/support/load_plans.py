@@ -11,7 +11,7 @@ import pandas as pd
 
 from support.load_servers import running
 from weighin.load import LoadLog, generate, read_log
-from weighin.runner.plan import Interface, LoadPlan, Phase
+from weighin.runner.plan import Answers, Interface, LoadPlan, Phase
 
 PLAN = LoadPlan(
     phases=(Phase("warm_up", 40, 0.25), Phase("load", 40, 0.75)),
@@ -39,5 +39,5 @@ def features(folder: Path) -> Path:
 def loaded(server: str, folder: Path, service: float = 0.005, **changes: Any) -> LoadLog:
     """What the generator sees of a server."""
     with running(server, service=service) as url:
-        generate(url, features(folder), replace(PLAN, **changes), (0,), folder / "load")
+        generate(url, features(folder), replace(PLAN, **changes), Answers((0,)), folder / "load")
     return read_log([folder / "load/responses-candidate-0.arrow"])

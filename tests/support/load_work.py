@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from weighin.runner.artifact import manifest_digest
-from weighin.runner.plan import Interface, LoadPlan, Phase, Plan, Session
+from weighin.runner.plan import Answers, Interface, LoadPlan, Phase, Plan, Session
 
 SERVER = Path(__file__).with_name("own_server.py")
 INTERFACE = Interface("/health", "/predict", "template", '{"inputs": {"rows": {{rows}}}}', "/data/0/outputs")
@@ -47,7 +47,7 @@ def write(folder: Path, mode: str = "right", **changes: Any) -> Path:
     (work / "features/input_example.json").write_text(json.dumps(example))
     command = (*PLAN.command[:-1], mode)
     plan = replace(PLAN, **{"command": command, **changes})
-    Plan(("load",), ("candidate",), (0,), 60, 1000, plan).write(work / "plan.json")
+    Plan(("load",), ("candidate",), Answers((0,)), 60, 1000, plan).write(work / "plan.json")
     return work
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from support.evidence_files import Case
+from support.evidence_files import SOUND, Case
 from support.forked import in_child
 from weighin.canonical import write_json
 from weighin.model.subject import ModelVersion, Subject, artifact_digest
@@ -115,7 +115,7 @@ class Trial:
         case = Case(self.stock.folder / f"{self.name}-{number}-{champion}")
         model = case.file.contract.model.model_copy(update={"name": self.name})
         case.file = replace(case.file, contract=case.file.contract.model_copy(update={"model": model}))
-        case.subject = Subject(self.version(number), self.version(champion), case.file.digest, {}, True)
+        case.subject = Subject(self.version(number), self.version(champion), case.file.digest, {}, True, models=SOUND)
         case.binding = Binding(case.file.digest, case.subject.digest, "", "1")
         if not (case.reports / "record.json").exists():
             case.write()

@@ -180,7 +180,6 @@ BROKEN: dict[str, tuple[Callable[[QualityWork], None], set[str]]] = {
     "infinity": (_set("temp", 3, np.inf), {"temp/range"}),
     "minus infinity": (_set("temp", 3, -np.inf), {"temp/range"}),
     "twice": (_set("id", 3, 4), {"id/unique"}),
-    "no zone": (_zone(None), {"at/time_zone"}),
     "another zone": (_zone("America/New_York"), {"at/time_zone"}),
     "text for a number": (_as_text("distance"), {"distance/type", "distance/range", "training_rows"}),
     "text for a truth": (_as_text("direct"), {"direct/type", "training_rows"}),

@@ -153,7 +153,7 @@ class Work:
         for role, says in (("candidate", self.candidate), ("champion", self.champion)):
             model = self.folder / role
             model.mkdir(exist_ok=True)
-            (model / "MLmodel").write_text("flavors: {}\n")
+            (model / "MLmodel").write_text("flavors: {python_function: {loader_module: mlflow.sklearn}}\n")
             (model / "model.json").write_text(json.dumps(says))
         before = str(self.folder / "champion") if champion else None
         resolve(self.file, self.work, str(self.folder / "candidate"), before)

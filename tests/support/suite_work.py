@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from support.evidence_files import SOUND
 from weighin.canonical import file_digest
 from weighin.contract import checks, read_contract
 from weighin.contract.reading import ContractFile
 from weighin.contract.sources import Files
 from weighin.data.profile import Profile
 from weighin.load import SCHEMA
-from weighin.model.predict import COLUMN
+from weighin.model.answers import COLUMN
 from weighin.model.subject import ModelVersion, Subject
 from weighin.outcome import Outcome, decide
 from weighin.resolve.datasets import merged, resolve_profiles
@@ -117,7 +118,7 @@ class Work:
             with pa.OSFile(str(out / f"{name}.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
         models = {role: ModelVersion("m", role, "r", self.digests[role], "x") for role in self.digests}
-        Subject(models["candidate"], models.get("champion"), file.digest, data, True).write(
+        Subject(models["candidate"], models.get("champion"), file.digest, data, True, models=SOUND).write(
             self.folder / "work/subject.json"
         )
         self.write_load("candidate", self.log)

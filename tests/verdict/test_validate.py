@@ -171,7 +171,7 @@ BLOCKED = {
     "raises": ("performance/roc_auc", "not_evaluated", "the model raised RuntimeError, code "),
     "hangs": ("performance/roc_auc", "not_evaluated", "was stopped after"),
     "nan": ("performance/roc_auc", "not_evaluated", "predictions are NaN"),
-    "too-few": ("performance/roc_auc", "not_evaluated", "predictions for"),
+    "too-few": ("performance/roc_auc", "not_evaluated", "answers for"),
 }
 
 

@@ -41,7 +41,7 @@ def run_check(given: argparse.Namespace) -> int:
         say_power(file, given.work)
     else:
         print("power: not known yet: `weighin validate` leaves the predictions that it is computed from.")
-    print(f"{given.contract}: {len(listed)} checks in {len(file.contract.gates.names)} suites, {file.digest}")
+    print(f"{given.contract}: {len(listed)} checks in {len({c.suite for c in listed})} suites, {file.digest}")
     if expired:
         raise ContractError("; ".join(expired), str(given.contract), "An expired waiver blocks.")
     return 0

@@ -48,7 +48,7 @@ def add_predict(step: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin step predict`."""
     for name in ("model", "features", "out"):
         step.add_argument(f"--{name}", type=Path, required=True)
-    step.add_argument("--column", type=int, action="append", help="number of an answer that is the prediction (1)")
+    step.add_argument("--answers", default="{}", metavar="JSON", help="what of an answer is the prediction")
     step.add_argument("--shap", type=int, default=0, metavar="ROWS", help="leave SHAP values of this many rows")
 
 
@@ -134,8 +134,13 @@ def run_resolve(given: argparse.Namespace) -> int:
 def run_predict(given: argparse.Namespace) -> int:
     """Load one model and predict."""
     from weighin.model.predict import predict as predict_all
+    from weighin.runner.plan import Answers
 
-    predict_all(given.model, given.features, given.out, tuple(given.column or [1]), given.shap)
+    try:
+        meant = Answers.from_json(given.answers)
+    except (ValueError, TypeError) as error:
+        raise ContractError("not what `weighin step resolve` plans", "--answers", "Leave it out.") from error
+    predict_all(given.model, given.features, given.out, meant, given.shap)
     return 0
 
 
@@ -182,7 +187,7 @@ def run_load(given: argparse.Namespace) -> int:
         given.url,
         features,
         asked,
-        plan.columns,
+        plan.answers,
         out,
         session.role,
         session.start,

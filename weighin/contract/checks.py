@@ -109,14 +109,16 @@ class LoadRule:
     """One property of the served model.
 
     phase         under which load
-    latency_ms  within which an answer is in time
+    latency_ms    within which an answer is in time
     quantile      of latency
+    tolerance     within which served and offline answer are the same; None follows the answer's precision
     """
 
     kind: LoadKind
     phase: Literal["load", "peak"] = "load"
     latency_ms: float = 0.0
     quantile: float = 0.0
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,23 @@ class ShadowRule:
     quantile: float = 0.0
 
 
+@dataclass(frozen=True)
+class ModelRule:
+    """One thing that the candidate's files say, before it is asked.
+
+    signature        inputs that the contract's features do not fit
+    unsigned         what is not promised, since there is no signature
+    unused           features that the model is never given
+    callers          inputs that clients of the champion do not send
+    fitted_versions  libraries of another version than the model was fitted with
+    """
+
+    kind: Literal["signature", "unsigned", "unused", "callers", "fitted_versions"]
+
+
 Rule = (
     ColumnRule
+    | ModelRule
     | MetricRule
     | FairnessRule
     | ChangedRule
@@ -185,6 +202,7 @@ def checks(contract: Contract, suite: str | None = None, now: datetime | None = 
     """
     gates = contract.gates
     parts = {
+        "model": _model(contract),
         "data_quality": _data_quality(contract) if gates.data_quality else (),
         "performance": _performance(contract) if gates.performance else (),
         "drift": _drift(contract) if gates.drift else (),
@@ -194,7 +212,7 @@ def checks(contract: Contract, suite: str | None = None, now: datetime | None = 
         "shadow": _shadow(contract) if gates.shadow else (),
     }
     moment = contract.as_of or now or datetime.now(UTC)
-    wanted = [suite] if suite else list(gates.names)
+    wanted = [suite] if suite else ["model", *gates.names]
     return [_waived(check, contract, moment) for name in wanted for check in parts[name]]
 
 
@@ -210,6 +228,18 @@ def _waived(check: Check, contract: Contract, moment: datetime) -> Check:
             return replace(check, expired=expired, path=("waivers", number))
         return replace(check, limit=replace(check.limit, value=waiver.limit), waiver=text, path=("waivers", number))
     return check
+
+
+def _model(contract: Contract) -> Iterator[Check]:
+    """Yield the checks that every contract has."""
+    limit, at = Limit(Direction.AT_MOST, 0.0, contract.alpha), ("model",)
+    yield Check("model/signature", "model", limit, ModelRule("signature"), at)
+    warn = replace(limit, severity="warn")
+    yield Check("model/no-signature", "model", warn, ModelRule("unsigned"), at)
+    yield Check("model/unused-features", "model", warn, ModelRule("unused"), at)
+    yield Check("model/champion-callers", "model", warn, ModelRule("callers"), at)
+    graded = replace(limit, severity=contract.model.fitted_versions)
+    yield Check("model/fitted-versions", "model", graded, ModelRule("fitted_versions"), (*at, "fitted_versions"))
 
 
 def _data_quality(contract: Contract) -> Iterator[Check]:
@@ -443,7 +473,7 @@ def _load(contract: Contract) -> Iterator[Check]:
         yield check("throughput", rule, gate.throughput_at_least, ("throughput_at_least",), at_least=True)
     yield check("errors", LoadRule("errors"), gate.error_rate_at_most, ("error_rate_at_most",))
     if gate.locustfile is None:
-        yield check("wrong-answers", LoadRule("wrong_answers"), 0, ("tolerance",))
+        yield check("wrong-answers", LoadRule("wrong_answers", tolerance=gate.tolerance), 0, ("tolerance",))
     if gate.against_champion:
         of = gate.against_champion
         rule, name = LoadRule("against_champion", quantile=of.quantile), f"p{100 * of.quantile:g}/vs-champion"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
-from weighin.contract.parts import Part, Severity, Share
+from weighin.contract.parts import YAML_WORDS, Count, Label, Part, Severity, Share
 from weighin.contract.pattern import portable
 
 _RULES_OF = {
@@ -16,17 +16,22 @@ _RULES_OF = {
     "pattern": ("string",),
     "order": ("integer", "float", "timestamp", "date"),
     "time_zone": ("timestamp",),
+    "length": ("array",),
 }
 
 
 class Column(Part):
     """What must hold for one column, in every dataset that the data quality gate looks at."""
 
-    type: Literal["integer", "float", "string", "boolean", "timestamp", "date"]
+    type: Literal["integer", "float", "string", "boolean", "timestamp", "date", "array"]
     role: Literal["feature", "target", "key", "time", "group", "weight", "other"] = "feature"
     minimum: FiniteFloat | None = None
     maximum: FiniteFloat | None = None
-    allowed: tuple[str | int, ...] | None = None
+    allowed: tuple[Label, ...] | None = None
+    categorical: bool = Field(
+        False, description="Models are given a pandas category over `allowed`, in its order: for LightGBM and XGBoost."
+    )
+    length: Count | None = Field(None, description="Numbers in each list of an array, such as an embedding.")
     missing_at_most: Share = 0.0
     pattern: Annotated[str, AfterValidator(portable)] | None = Field(
         None,
@@ -54,7 +59,13 @@ class Column(Part):
         for key, types in _RULES_OF.items():
             if getattr(self, key) is not None and self.type not in types:
                 raise ValueError(f"`{key}` is a rule for columns of type {' or '.join(types)}, not {self.type}")
+        if any(isinstance(value, bool) for value in self.allowed or ()):
+            raise ValueError(f"`allowed` of a {self.type} column lists a boolean: {YAML_WORDS}")
         wrong = {"string": int, "integer": str, "float": str}.get(self.type)
         if wrong and any(isinstance(value, wrong) for value in self.allowed or ()):
             raise ValueError(f"`allowed` of a {self.type} column lists a value of another type")
+        if self.categorical and (self.type not in ("string", "integer") or self.allowed is None):
+            raise ValueError("`categorical` needs `allowed`, whose order the model knows, and `type` string or integer")
+        if self.type == "array" and (self.role not in ("feature", "other") or self.unique):
+            raise ValueError("an array is a feature (or `role: other`), and `unique` is no rule for it")
         return self

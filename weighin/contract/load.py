@@ -126,7 +126,12 @@ class Load(Part):
         None, description="Right answers per second, during the peak, or the expected load where there is none."
     )
     error_rate_at_most: Share
-    tolerance: FiniteFloat = Field(1e-9, ge=0, description="Largest difference between served and offline answer.")
+    tolerance: FiniteFloat | None = Field(
+        None,
+        ge=0,
+        description="Largest difference between served and offline answer. Default: 1e-9, or eight units in the last "
+        "place of the type in which the model answers (9.5e-07 for float32), times the answer where that is above 1.",
+    )
     refuses_malformed: bool = Field(True, description="Requests that break the signature get a 4xx and do no harm.")
     input_example: bool = Field(True, description="The example that is logged with the model is answered.")
     start_up_seconds_at_most: Positive | None = None

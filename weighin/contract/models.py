@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
@@ -13,21 +13,48 @@ from weighin.contract.columns import Column
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
 from weighin.contract.load import Server
 from weighin.contract.monitor import Monitor
-from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive
+from weighin.contract.parts import CUSTOM_METRIC, YAML_WORDS, Count, Dataset, Label, Name, Part, Positive, Severity
 from weighin.contract.quality import DataQuality, TrainingRows
 from weighin.contract.release import Deploy, Promotion
 from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, source
-from weighin.stats.metrics import METRICS
+from weighin.runner.plan import Answers
+from weighin.stats.metrics import METRICS, Uses
 
 _PINNED = re.compile(r"models:/[^@]+/[0-9]+$")
 
 
-class Prediction(Part):
-    """What the model answers for one row: one probability, one for each class, or a value."""
+Kind = Literal["probability", "probabilities", "label", "value", "score"]
+KINDS: dict[str, tuple[Kind, ...]] = {
+    "binary": ("probability", "label", "score"),
+    "multiclass": ("probabilities", "label"),
+    "regression": ("value",),
+}
+"""Task -> what its models may answer, the usual first."""
+MEASURED: dict[Kind, tuple[Uses, ...]] = {
+    "probability": ("decision", "rank", "probability"),
+    "probabilities": ("decision", "rank", "probability"),
+    "label": ("decision",),
+    "score": ("rank",),
+    "value": ("value",),
+}
+"""What a model answers -> what can be measured of it."""
 
-    kind: Literal["probability", "probabilities", "value"] = "probability"
-    column: int = Field(
-        default=1, ge=0, description="Which number of several is the probability or value, counted from 0."
+
+class Prediction(Part):
+    """What the model answers for one row.
+
+    probability    of the positive class
+    probabilities  one for each class, in the order of `classes`
+    label          the class itself
+    score          any number that grows with the probability of the positive class: for AUC and ranks only
+    value          of a regression
+    """
+
+    kind: Kind = "probability"
+    column: Annotated[int, Field(ge=0)] | Name | None = Field(
+        default=None,
+        description="Which column of several: its number, counted from 0, or its name. Default: 1 for a probability, "
+        "which is that of the second class, and 0 for anything else.",
     )
 
 
@@ -44,8 +71,12 @@ class Model(Part):
 
     name: Name
     task: Literal["binary", "multiclass", "regression"]
-    target: Name = Field(description="The column that holds the truth; for a binary task 1 is the positive class.")
-    classes: tuple[str | int, ...] = Field(
+    target: Name = Field(description="The column that holds the truth.")
+    positive: Label | None = Field(
+        None,
+        description='The positive label of a binary task, such as "yes"; default: labels are 0 and 1, or booleans.',
+    )
+    classes: tuple[Label, ...] = Field(
         (), description="Labels of a multiclass task, in the order of the model's probabilities."
     )
     prediction: Prediction = Prediction()
@@ -56,6 +87,9 @@ class Model(Part):
     registry: Literal["any", "server"] = Field(
         "any", description="`server` refuses the embedded registry, as a run without access to yours would use it."
     )
+    fitted_versions: Severity = Field(
+        "warn", description="Whether libraries of another version than the model was fitted with block, or warn."
+    )
     predict_seconds: Positive = Field(300, description="A model that takes longer over the data is stopped.")
     memory_mb: Count = Field(2000, description="Memory that the model's container may use.")
 
@@ -63,28 +97,40 @@ class Model(Part):
     @classmethod
     def _kind(cls, values: object) -> object:
         """Take what is predicted from the task, unless the contract says it."""
-        kind = {"multiclass": "probabilities", "regression": "value"}
-        if isinstance(values, dict) and "prediction" not in values and values.get("task") in kind:
-            return {**values, "prediction": {"kind": kind[values["task"]], "column": 0}}
-        return values
+        if not isinstance(values, dict) or values.get("task") not in KINDS:
+            return values
+        given = values.get("prediction", {})
+        if not isinstance(given, dict) or "kind" in given:
+            return values
+        return {**values, "prediction": {**given, "kind": KINDS[values["task"]][0]}}
 
     @model_validator(mode="after")
     def _consistent(self) -> Model:
-        kind = {"binary": "probability", "multiclass": "probabilities", "regression": "value"}[self.task]
-        if self.prediction.kind != kind:
-            raise ValueError(f"a {self.task} task needs `prediction: {{kind: {kind}}}`")
+        kinds = KINDS[self.task]
+        if self.prediction.kind not in kinds:
+            raise ValueError(f"a {self.task} task needs `prediction: {{kind: {' or '.join(kinds)}}}`")
         if (self.task == "multiclass") != bool(self.classes):
             raise ValueError("`classes` lists the labels of a multiclass task, and of no other")
+        if any(isinstance(c, bool) for c in self.classes):
+            raise ValueError(f"`classes` lists a boolean: {YAML_WORDS}")
         if self.classes and (len(self.classes) < 3 or len(set(self.classes)) < len(self.classes)):
             raise ValueError("`classes` needs three labels or more, all different; two classes are a binary task")
+        if self.positive is not None and self.task != "binary":
+            raise ValueError("`positive` names the positive label of a binary task, and of no other")
+        if self.prediction.kind == "probabilities" and isinstance(self.prediction.column, str):
+            raise ValueError("the columns of probabilities are those of `classes`: leave `column` out")
         if self.anchor is not None and not _PINNED.match(self.anchor):
             raise ValueError("`anchor` is pinned: write models:/NAME/VERSION, not an alias")
         return self
 
     @property
-    def columns(self) -> tuple[int, ...]:
-        """Which numbers of a model's answer are its prediction."""
-        return tuple(range(len(self.classes))) if self.classes else (self.prediction.column,)
+    def answers(self) -> Answers:
+        """What of a model's answer is its prediction."""
+        column, kind = self.prediction.column, self.prediction.kind
+        if column is None:
+            column = 1 if kind == "probability" else 0
+        columns = tuple(range(len(self.classes))) if kind == "probabilities" else (column,)
+        return Answers(columns, kind, self.classes, self.positive)
 
 
 class Data(Part):
@@ -151,6 +197,47 @@ def _quality_fits(gate: DataQuality, data: Data) -> Iterator[str]:
         yield "gates.data_quality.training_rows needs data.training"
     if data.training is not None and "holdout" not in looked_at:
         yield "data.training is compared with the holdout, which gates.data_quality.datasets leaves out"
+
+
+def _labels_fit(model: Model, target: Column) -> Iterator[str]:
+    """Return what does not fit between the labels that the contract names and the target's column."""
+    place = "model.classes" if model.classes else "model.positive"
+    named = model.classes if model.classes else () if model.positive is None else (model.positive,)
+    if model.task == "binary" and target.type == "string" and model.positive is None:
+        yield f"the target `{model.target}` is a string: name its positive label, model.positive"
+    if model.task != "regression" and target.type not in ("string", "integer", "boolean", "float"):
+        yield f"the target `{model.target}` is a {target.type}, which holds no labels"
+    wanted = {"string": (str,), "integer": (int,), "float": (int,), "boolean": (bool, int)}.get(target.type, ())
+    for label in named:
+        if isinstance(label, bool) and target.type == "string":
+            yield f"{place} lists a boolean, and the target `{model.target}` is a string: {YAML_WORDS}"
+        elif wanted and not isinstance(label, wanted):
+            yield f"{place} names a label that is no {target.type}, which the target `{model.target}` is"
+        elif target.allowed is not None and label not in target.allowed:
+            yield f"{place} names `{label}`, which is not in `allowed` of the target `{model.target}`"
+    if model.task == "binary" and target.allowed is not None and len(set(target.allowed)) > 2:
+        yield f"`allowed` of the target `{model.target}` lists {len(target.allowed)} labels, and a binary task has two"
+
+
+def _answers_fit(model: Model, gates: Gates) -> Iterator[str]:
+    """Return what the gates measure and cannot be measured of what the model answers."""
+    kind, uses = model.prediction.kind, MEASURED[model.prediction.kind]
+    for metric, place in gates.performance.metrics.items() if gates.performance else ():
+        known = METRICS.get(metric)
+        if known and model.task in known.tasks and known.uses not in uses:
+            fit = ", ".join(n for n, m in METRICS.items() if model.task in m.tasks and m.uses in uses)
+            yield f"gates.performance.{place}: `{metric}` cannot be measured of a {kind}; there are: {fit}"
+    if kind == "score" and gates.performance and gates.performance.fairness:
+        yield "gates.performance.fairness needs decisions, and a score gives none: write `kind: probability` or `label`"
+    explain = gates.explainability
+    if explain and kind == "score":
+        yield "gates.explainability needs a loss, and a score has none: write `kind: probability` or `label`"
+    if (
+        explain
+        and kind == "label"
+        and (explain.share_at_most is not None or explain.rank_agreement_at_least is not None)
+    ):
+        yield "gates.explainability: only `forbidden` can be measured of a label: importances need probabilities"
 
 
 class TimeBlock(Part):
@@ -280,7 +367,8 @@ class Contract(Part):
         canary = self.monitor.canary if self.monitor else None
         if canary and canary.metric is not None:
             known = METRICS.get(canary.metric)
-            if known is None or task not in known.tasks or task == "multiclass":
+            uses = MEASURED[self.model.prediction.kind]
+            if known is None or task not in known.tasks or task == "multiclass" or known.uses not in uses:
                 problems.append(f"monitor.canary.metric: `{canary.metric}` of a {task} task is not made from the log")
             if data.columns[self.model.target].sensitive:
                 problems.append("monitor.canary.metric needs labels, and those of a sensitive target are never logged")
@@ -306,6 +394,15 @@ class Contract(Part):
             if task not in FAIRNESS_TASKS[fairness.measure]:
                 fit = ", ".join(n for n, tasks in FAIRNESS_TASKS.items() if task in tasks)
                 problems.append(f"`{fairness.measure}` is no measure of a {task} task; there are: {fit}")
+        problems += [*_labels_fit(self.model, self.data.columns[self.model.target]), *_answers_fit(self.model, gates)]
+        arrays = [n for n, c in self.data.columns.items() if c.type == "array"]
+        for name in arrays if gates.drift else ():
+            own = gates.drift.columns.get(name) if gates.drift else None
+            if name in self.features and not (own and own.ignore):
+                problems.append(
+                    f"gates.drift: no distance is known for the array `{name}`: "
+                    f"write `columns: {{{name}: {{ignore: true, reason: ...}}}}`"
+                )
         compared = [*gates.performance.checks, *gates.performance.slices] if gates.performance else []
         if self.model.anchor is None and any(getattr(c, "against", "") == "anchor" for c in compared):
             problems.append("a check is against the anchor: pin one, model.anchor: models:/NAME/VERSION")

@@ -18,6 +18,13 @@ Dataset = Literal["reference", "holdout", "current"]
 CUSTOM_METRIC = "custom."
 
 
+Label = Annotated[bool | str | int, Field(union_mode="smart")]
+"""A label or category, kept in the type in which the contract writes it."""
+YAML_WORDS = (
+    "YAML reads yes, no, on, off, true and false without quotation marks as booleans: put them in quotation marks"
+)
+
+
 def _metric(name: str) -> str:
     if name in METRICS or name.startswith(CUSTOM_METRIC):
         return name

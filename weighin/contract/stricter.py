@@ -136,7 +136,11 @@ def basis(contract: Contract) -> JsonDict:
         # The requests that are asked again are data, too.
         whole["log"] = contract.monitor.log.model_dump(mode="json", exclude={"retain_days"})
     whole["data"].pop("public_data")
-    whole["data"]["columns"] = {n: (c["role"], c["sensitive"]) for n, c in whole["data"]["columns"].items()}
+    target = contract.model.target
+    whole["data"]["columns"] = {
+        n: (c["role"], c["sensitive"], c["categorical"], c["length"], c["missing_at_most"] if n == target else None)
+        for n, c in whole["data"]["columns"].items()
+    }
     for name, own in _CHECKS.items():
         gate = whole["gates"].get(name)
         if gate is not None:

@@ -6,23 +6,24 @@ import json
 import re
 
 from weighin.errors import NotEvaluated
-from weighin.model.predict import answers_in
+from weighin.model.answers import answers_in
+from weighin.runner.plan import Answers
 from weighin.untrusted import JsonValue
 
 ERROR_LETTERS = 200
 """A server's own words may be long, and there may be many of them."""
 
 
-def read_answer(content: bytes, rows: int, pointer: str, columns: tuple[int, ...]) -> tuple[str, list[float] | None]:
+def read_answer(content: bytes, rows: int, pointer: str, meant: Answers) -> tuple[str, list[float] | None]:
     """Return the error (empty for none) and the predictions of one answer, row by row. Never an exception.
 
     rows     how many were asked for
     pointer  where in the answer the predictions are: a JSON pointer (RFC 6901)
-    columns  the numbers of a prediction that count
+    meant    what of it is the prediction
 
-    >>> read_answer(b'{"predictions": [0.5, 1]}', 2, "/predictions", (1,))
+    >>> read_answer(b'{"predictions": [0.5, 1]}', 2, "/predictions", Answers((1,)))
     ('', [0.5, 1.0])
-    >>> read_answer(b"<html>", 2, "/predictions", (1,))
+    >>> read_answer(b"<html>", 2, "/predictions", Answers((1,)))
     ('HTML instead of JSON', None)
     """
     try:
@@ -32,7 +33,7 @@ def read_answer(content: bytes, rows: int, pointer: str, columns: tuple[int, ...
     except (ValueError, RecursionError):
         return "HTML instead of JSON" if content.lstrip()[:1] == b"<" else "broken JSON", None
     try:
-        answers = answers_in(found, columns)
+        answers = answers_in(found, meant)
     except NotEvaluated as error:
         return error.fact[:ERROR_LETTERS], None
     except OverflowError:

@@ -12,7 +12,7 @@ from weighin.load.probes import probe
 from weighin.load.replay import replay
 from weighin.load.schedule import Workers, schedule
 from weighin.load.send import send, wait_until_healthy
-from weighin.runner.plan import LoadPlan
+from weighin.runner.plan import Answers, LoadPlan
 from weighin.runner.sessions import READY
 
 FACTS = "session.json"
@@ -24,7 +24,7 @@ def generate(
     url: str,
     features: Path,
     plan: LoadPlan,
-    columns: tuple[int, ...],
+    meant: Answers,
     out: Path,
     role: str = "candidate",
     start: int = 0,
@@ -41,7 +41,7 @@ def generate(
 
     features  Parquet file whose rows are sent; beside it lies the model's input example, if it has one. For a plan of
               logged requests the file of these
-    columns   the numbers of a prediction that count
+    meant     what of an answer is the prediction
     start     which start of the server, counted from 0: each draws requests of its own, for every role the same
     workers   other processes that run the locustfile of the plan; by default this one does
     probes    whether the input example and malformed requests are sent as well, when the load is over
@@ -61,14 +61,14 @@ def generate(
     elif plan.requests:
         _wait_for(turn, out)
         facts["began_at"] = time.time()
-        responses = replay(url, features, plan, columns, start)
+        responses = replay(url, features, plan, meant, start)
     else:
         made = schedule(features, plan, (seed, start))
         _wait_for(turn, out)
         facts["began_at"] = time.time()
-        responses = send(url, made, plan, columns)
-    probed = probe(url, features, plan.interface, columns, plan.timeout_seconds) if probes else {}
-    predictions = sum(len(r.answers or ()) // max(len(columns), 1) for r in responses)
+        responses = send(url, made, plan, meant)
+    probed = probe(url, features, plan.interface, meant, plan.timeout_seconds) if probes else {}
+    predictions = sum(len(r.answers or ()) // meant.width for r in responses)
     facts |= {"phases": [p.seconds for p in plan.phases], "predictions": predictions, "probes": probed}
     path = out / log_name(role, start)
     write_log(path, start, responses)

@@ -6,10 +6,13 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from weighin.load.answer import read_answer
 from weighin.load.client import Client
-from weighin.load.schedule import bodies
-from weighin.runner.plan import Interface
+from weighin.load.schedule import bodies, rows_as_json
+from weighin.runner.plan import Answers, Interface
 from weighin.untrusted import JsonDict
 from weighin.untrusted.bounded import json_value
 from weighin.untrusted.redact import reduced
@@ -19,29 +22,25 @@ EXAMPLE_BYTES = 2**20
 NO_COLUMN = "weighin_no_such_column"
 
 
-def probe(
-    url: str, features: Path, interface: Interface, columns: tuple[int, ...], seconds: float
-) -> dict[str, list[JsonDict]]:
+def probe(url: str, features: Path, interface: Interface, meant: Answers, seconds: float) -> dict[str, list[JsonDict]]:
     """Return what became of each request: its name, what was answered in words, and whether that is as it should be.
 
     A malformed request is to get a 4xx and to leave the server healthy; after all of them a right request is to be
     answered rightly. `unavailable` says why there is no input example to be sent.
     """
-    return asyncio.run(_probe(url, features, interface, columns, seconds))
+    return asyncio.run(_probe(url, features, interface, meant, seconds))
 
 
 async def _probe(
-    url: str, features: Path, interface: Interface, columns: tuple[int, ...], seconds: float
+    url: str, features: Path, interface: Interface, meant: Answers, seconds: float
 ) -> dict[str, list[JsonDict]]:
-    import pandas as pd
-
     client = Client(url)
     ask, health = client.head("POST", interface.path), client.head("GET", interface.health)
-    one = pd.read_parquet(features).head(1)
+    one = pq.read_table(features).slice(0, 1)
 
     async def answered(body: bytes, rows: int) -> str:
         answer = await client.ask(ask, body, seconds)
-        return answer.error or read_answer(answer.content, rows, interface.predictions, columns)[0]
+        return answer.error or read_answer(answer.content, rows, interface.predictions, meant)[0]
 
     try:
         example = await _example(features.with_name(EXAMPLE), interface, answered)
@@ -51,27 +50,24 @@ async def _probe(
             alive = (await client.ask(health, b"", seconds)).error
             kept = said.startswith("status 4") and not alive
             malformed.append({"name": name, "said": f"{said}, then {alive}" if alive else said, "kept": kept})
-        said = await answered(bodies(one, interface).of([0]), 1)
+        said = await answered(rows_as_json(one, interface, [0]).of([0]), 1)
         malformed.append({"name": "a right request after these", "said": said or "answered", "kept": not said})
     finally:
         await client.close()
     return {"input_example": example, "malformed": malformed}
 
 
-def _malformed(one: Any, interface: Interface) -> dict[str, bytes]:
+def _malformed(one: pa.Table, interface: Interface) -> dict[str, bytes]:
     """Bodies that no server may answer with predictions."""
-    import pandas as pd
-
     found = {
         "broken JSON": b'{"dataframe_split": ',
         "an empty object": b"{}",
-        "no known column": bodies(pd.DataFrame({NO_COLUMN: [1]}), interface).of([0]),
+        "no known column": rows_as_json(pa.table({NO_COLUMN: [1]}), interface, [0]).of([0]),
     }
-    numbers = [c for c in one.columns if pd.api.types.is_numeric_dtype(one[c])]
+    numbers = [i for i, f in enumerate(one.schema) if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
     if numbers:
-        text = one.astype({numbers[0]: object})
-        text[numbers[0]] = "weighin"
-        found["text for a number"] = bodies(text, interface).of([0])
+        text = one.set_column(numbers[0], one.column_names[numbers[0]], [["weighin"]])
+        found["text for a number"] = rows_as_json(text, interface, [0]).of([0])
     return found
 
 

@@ -13,14 +13,14 @@ from weighin.load.log import WARM_UP, Response
 from weighin.load.schedule import Bodies, rows_as_json
 from weighin.load.send import precise_loop, undisturbed
 from weighin.prediction_log.requests import Requests
-from weighin.runner.plan import LoadPlan
+from weighin.runner.plan import Answers, LoadPlan
 
 WARM_UP_REQUESTS = 20
 """Asked first, and not counted: what a server does once it does here."""
 PHASE = "replay"
 
 
-def replay(url: str, logged: Path, plan: LoadPlan, columns: tuple[int, ...], start: int) -> list[Response]:
+def replay(url: str, logged: Path, plan: LoadPlan, meant: Answers, start: int) -> list[Response]:
     """Ask the requests of one start, and return what was seen. `intended` of a response is when it was sent.
 
     logged  what `Requests.write` left
@@ -33,11 +33,11 @@ def replay(url: str, logged: Path, plan: LoadPlan, columns: tuple[int, ...], sta
         raise NotEvaluated(f"no request is left for start {start}", "shadow", "Replay more requests, or start less.")
     bodies = rows_as_json(requests.features, plan.interface, range(len(requests.request)))
     with undisturbed(), asyncio.Runner(loop_factory=precise_loop) as runner:
-        return runner.run(_ask(Client(url), mine, bodies, plan, columns))
+        return runner.run(_ask(Client(url), mine, bodies, plan, meant))
 
 
 async def _ask(
-    client: Client, mine: list[tuple[int, ...]], bodies: Bodies, plan: LoadPlan, columns: tuple[int, ...]
+    client: Client, mine: list[tuple[int, ...]], bodies: Bodies, plan: LoadPlan, meant: Answers
 ) -> list[Response]:
     began, seconds = time.perf_counter(), sum(phase.seconds for phase in plan.phases)
     head = client.head("POST", plan.interface.path)
@@ -55,7 +55,7 @@ async def _ask(
             answer = await client.ask(head, bodies.of(rows), plan.timeout_seconds)
             error, answers = answer.error, None
             if not error:
-                error, answers = read_answer(answer.content, len(rows), plan.interface.predictions, columns)
+                error, answers = read_answer(answer.content, len(rows), plan.interface.predictions, meant)
             found.append(Response(phase, sent, sent, answer.done - began, error, rows, answers))
     finally:
         await client.close()

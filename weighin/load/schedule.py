@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,26 +85,26 @@ def schedule(features: Path, plan: LoadPlan, seed: Sequence[int]) -> Schedule:
     Equal seeds give equal schedules, so that two models can be asked the same.
     Errors: `NotEvaluated` when the features have no rows, or the template is not JSON around {{rows}}.
     """
-    import pandas as pd
+    import pyarrow.parquet as pq
 
-    frame = pd.read_parquet(features)
-    if frame.empty:
+    table = pq.read_table(features)
+    if not table.num_rows:
         raise NotEvaluated("the features have no rows", features.name, "Requests are drawn from them.")
     due = arrivals(plan, seed)
     rng = np.random.default_rng([*seed, 1])
     drawn = tuple(
         tuple(
-            tuple(sorted(rng.choice(len(frame), size=min(int(size), len(frame)), replace=False).tolist()))
+            tuple(sorted(rng.choice(table.num_rows, size=min(int(size), table.num_rows), replace=False).tolist()))
             for size in rng.choice(plan.batch_rows, size=len(phase))
         )
         for phase in due
     )
     used = sorted({row for phase in drawn for request in phase for row in request})
-    return Schedule(due, drawn, bodies(frame.iloc[used], plan.interface, used))
+    return Schedule(due, drawn, rows_as_json(table.take(used), plan.interface, used))
 
 
 def bodies(frame: pd.DataFrame, interface: Interface, numbers: Sequence[int] | None = None) -> Bodies:
-    """Rows of a frame as JSON; numbers keep every digit, moments are ISO 8601, what is missing is null.
+    """Rows of a frame as JSON, see `rows_as_json`.
 
     numbers  by which the rows are known; default 0, 1, ...
     """
@@ -115,9 +115,13 @@ def bodies(frame: pd.DataFrame, interface: Interface, numbers: Sequence[int] | N
 
 
 def rows_as_json(table: pa.Table, interface: Interface, numbers: Sequence[int]) -> Bodies:
-    """Return the same of a table: its types are kept, so that an integer that is missing makes no others floats."""
-    names = table.column_names
-    columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
+    """Return rows of a table as JSON: numbers keep every digit, what is missing is null, moments are ISO 8601 in UTC.
+
+    An integer that is missing makes no others floats. MLflow's server takes moments without a zone only, so its forms
+    have none; a template of another server has it.
+    """
+    names, zoned = table.column_names, interface.form == "template"
+    columns = [[_plain(value, zoned=zoned) for value in column.to_pylist()] for column in table.columns]
     rows = zip(*columns, strict=True)
     if interface.form == "dataframe_split":
         encoded = [json.dumps(row, allow_nan=False).encode() for row in rows]
@@ -146,11 +150,14 @@ def _around(interface: Interface) -> tuple[bytes, bytes]:
     return parts[0].encode(), parts[1].encode()
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, *, zoned: bool = True) -> object:
     """Return a cell as JSON has it."""
     match value:
         case float():
             return value if np.isfinite(value) else None
+        case datetime() if value.tzinfo is not None:
+            utc = value.astimezone(UTC)
+            return utc.isoformat() if zoned else utc.replace(tzinfo=None).isoformat()
         case datetime() | date() | time():
             return value.isoformat()
         case Decimal():
@@ -158,7 +165,7 @@ def _plain(value: object) -> object:
         case bytes():
             raise NotEvaluated("a column of bytes has no form in JSON", "load", "Leave it out of the features.")
         case list():
-            return [_plain(inner) for inner in value]
+            return [_plain(inner, zoned=zoned) for inner in value]
         case dict():
-            return {key: _plain(inner) for key, inner in value.items()}
+            return {key: _plain(inner, zoned=zoned) for key, inner in value.items()}
     return value

@@ -17,10 +17,10 @@ from weighin.load.answer import read_answer
 from weighin.load.client import Client
 from weighin.load.log import Response
 from weighin.load.schedule import Schedule
-from weighin.runner.plan import LoadPlan, Phase
+from weighin.runner.plan import Answers, LoadPlan, Phase
 
 
-def send(url: str, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...]) -> list[Response]:
+def send(url: str, schedule: Schedule, plan: LoadPlan, meant: Answers) -> list[Response]:
     """Ask the server at `url`, wait for what is still unanswered, and return what was seen, in order of sending.
 
     Neighbouring phases of stress are a ramp: after each step its requests end or time out, and when fewer
@@ -30,11 +30,11 @@ def send(url: str, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...])
     behind its schedule outside of stress; within stress that ends the ramp as well.
     """
     with undisturbed(), asyncio.Runner(loop_factory=precise_loop) as runner:
-        return runner.run(_send(Client(url), schedule, plan, columns))
+        return runner.run(_send(Client(url), schedule, plan, meant))
 
 
-async def _send(client: Client, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...]) -> list[Response]:
-    sender = _Sender(client, schedule, plan, columns)
+async def _send(client: Client, schedule: Schedule, plan: LoadPlan, meant: Answers) -> list[Response]:
+    sender = _Sender(client, schedule, plan, meant)
     try:
         await _healthy(client, plan.interface.health, plan.start_seconds)
         return await sender.all_phases()
@@ -48,8 +48,8 @@ async def _send(client: Client, schedule: Schedule, plan: LoadPlan, columns: tup
 class _Sender:
     """One run of a schedule. `tasks` are all requests so far."""
 
-    def __init__(self, client: Client, schedule: Schedule, plan: LoadPlan, columns: tuple[int, ...]) -> None:
-        self.client, self.schedule, self.plan, self.columns = client, schedule, plan, columns
+    def __init__(self, client: Client, schedule: Schedule, plan: LoadPlan, meant: Answers) -> None:
+        self.client, self.schedule, self.plan, self.meant = client, schedule, plan, meant
         self.head = client.head("POST", plan.interface.path)
         self.began = 0.0
         self.tasks: list[asyncio.Task[Response]] = []
@@ -94,7 +94,7 @@ class _Sender:
         answer = await self.client.ask(self.head, self.schedule.bodies.of(rows), self.plan.timeout_seconds)
         error, answers = answer.error, None
         if not error:
-            error, answers = read_answer(answer.content, len(rows), self.plan.interface.predictions, self.columns)
+            error, answers = read_answer(answer.content, len(rows), self.plan.interface.predictions, self.meant)
         return Response(phase, intended, sent, answer.done - self.began, error, rows, answers)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from weighin.canonical import canonical, digest, read_json, write_json
 from weighin.errors import ContractError, EvidenceError
+from weighin.model.examined import Examined
 from weighin.runner.artifact import manifest_digest
 from weighin.untrusted import JsonDict
 
@@ -54,6 +55,7 @@ class Subject:
     ephemeral_registry whether the registry is a file of this machine, so that a moved alias moves nothing anywhere else
     anchor        the pinned second baseline, where the contract has one
     sealed        the reserved look, where this is a release
+    models        role -> what was found out about its model before it was asked
     """
 
     candidate: ModelVersion
@@ -63,6 +65,7 @@ class Subject:
     ephemeral_registry: bool
     anchor: ModelVersion | None = None
     sealed: ReservedUse | None = None
+    models: Mapping[str, Examined] = field(default_factory=dict)
 
     def role(self, name: str) -> ModelVersion | None:
         """Return the model in a role, one of `ROLES`."""
@@ -102,8 +105,9 @@ class Subject:
                 value["ephemeral_registry"],
                 None if anchor is None else ModelVersion(**anchor),
                 None if sealed is None else ReservedUse(**sealed),
+                {role: Examined.from_json(known) for role, known in value["models"].items()},
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"damaged ({type(error).__name__})", str(path), "Resolve again.") from error
 
 

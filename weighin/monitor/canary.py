@@ -34,7 +34,7 @@ from weighin.contract.models import Contract
 from weighin.contract.shadow import BLOCK
 from weighin.contract.sources import Span
 from weighin.errors import ContractError, NotEvaluated
-from weighin.model.predict import COLUMN
+from weighin.model.answers import COLUMN
 from weighin.monitor.alarm import alarm, window_alpha
 from weighin.outcome import Direction, Limit, Measurement, Outcome, Status, Unmeasured, decide
 from weighin.prediction_log.reader import Found, Log

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from weighin.contract.models import Contract
 from weighin.contract.stream import PARAMETERS, Adwin, Stream
 from weighin.errors import ContractError
-from weighin.model.predict import COLUMN, Floats
+from weighin.model.answers import COLUMN, Floats
 from weighin.monitor.rules import threshold
 from weighin.prediction_log.reader import Faults, Log
 from weighin.prediction_log.tables import LogTables

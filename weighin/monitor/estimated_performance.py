@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from weighin.model.predict import Floats
+from weighin.model.answers import Floats
 from weighin.stats.distributions import normal_cdf, normal_quantile, normal_sf
 from weighin.stats.intervals import Interval, Undefined
 from weighin.stats.metrics import CLIP, METRICS, MIN_RARER, table_value

@@ -23,8 +23,9 @@ from weighin.contract.monitor import Window
 from weighin.data.profile import Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.errors import WeighinError
-from weighin.model.predict import COLUMN, prediction_columns
+from weighin.errors import NotEvaluated, WeighinError
+from weighin.model.answers import COLUMN, prediction_columns
+from weighin.model.labels import scored, truth_of
 from weighin.monitor.alarm import Alarm, alarm
 from weighin.monitor.estimated_performance import estimate
 from weighin.monitor.rules import Watched, columns_of, threshold, watched
@@ -200,8 +201,10 @@ class Seen:
     def estimated(self, item: Watched) -> Measurement | Unmeasured:
         """Return what a metric will be, from the predictions alone. Never an error."""
         name, task = f"{item.id}/estimate", self._contract.model.task
-        if task != "binary":
-            return Unmeasured(name, f"no estimate: a {task} model gives no probability of one class")
+        if task != "binary" or self._contract.model.prediction.kind != "probability":
+            return Unmeasured(
+                name, f"no estimate: a {task} model that answers a {self._contract.model.prediction.kind} gives none"
+            )
         if self.problem:
             return Unmeasured(name, f"no estimate: {self.problem}")
         rows, least = self._answered, self._window.rows_at_least
@@ -278,15 +281,11 @@ class Seen:
         return np.asarray(values >= threshold(self._contract)) if self._contract.model.task == "binary" else values
 
     def _scored(self, rows: pa.Table) -> Scored:
-        model, label = self._contract.model, rows[LABEL].to_pylist()
-        score = np.column_stack([rows[name].to_numpy() for name in prediction_columns(model.columns)])
-        if model.task == "regression":
-            return Scored(np.array(label, dtype=np.float64), score[:, 0])
-        classes = model.classes or (0, 1)
-        unknown = sum(value not in classes for value in label)
-        if unknown:
-            raise Undefined(f"{unknown} labels are none of {'`model.classes`' if model.classes else '0 and 1'}")
-        codes = np.array([classes.index(value) for value in label], dtype=np.int64)
-        return (
-            Scored(codes, score) if model.classes else Scored(codes == 1, score[:, 0], None, threshold(self._contract))
-        )
+        model = self._contract.model
+        names = prediction_columns(model.answers.width)
+        score = np.column_stack([rows[name].to_numpy() for name in names])
+        try:
+            truth = truth_of(rows[LABEL], model, LABEL)
+        except NotEvaluated as error:
+            raise Undefined(error.fact) from error
+        return scored(truth, score[:, 0] if len(names) == 1 else score, None, model, threshold(self._contract))

@@ -11,7 +11,7 @@ from weighin.contract.gates import Drift
 from weighin.contract.models import Contract
 from weighin.contract.monitor import Action, Monitor, Watch, Window
 from weighin.errors import ContractError
-from weighin.model.predict import COLUMN
+from weighin.model.answers import COLUMN
 from weighin.monitor.alarm import window_alpha
 from weighin.outcome import Direction, Limit
 from weighin.stats.metrics import METRICS

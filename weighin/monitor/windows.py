@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from weighin.contract.models import Contract
 from weighin.contract.monitor import Window
-from weighin.model.predict import COLUMN, Floats
+from weighin.model.answers import COLUMN, Floats
 from weighin.monitor.evaluate import ABOUT, OTHER, OWN
 from weighin.prediction_log.reader import Faults, Found, Kind, Log
 from weighin.stats.metrics import Bools

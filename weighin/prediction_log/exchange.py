@@ -11,14 +11,15 @@ from typing import Any
 
 from weighin.errors import NotEvaluated
 from weighin.prediction_log.tables import LogTables
+from weighin.runner.plan import Answers
 from weighin.untrusted import JsonObject, JsonValue
 from weighin.untrusted.bounded import json_value
 
 Features = Mapping[str, Sequence[Any]]
 ReadFeatures = Callable[[bytes, str], Features]
 """(body of the request, its content type) -> name -> values, row by row; raises what it likes where there are none."""
-ReadPredictions = Callable[[bytes, tuple[int, ...]], Sequence[Sequence[float]]]
-"""(body of the answer, numbers of an answer that are the prediction) -> one or several numbers for each row."""
+ReadPredictions = Callable[[bytes, Answers], Sequence[Sequence[float]]]
+"""(body of the answer, what of it is the prediction) -> one or several numbers for each row."""
 
 ROWS_AT_MOST = 10_000
 """Of a request with more rows neither features nor predictions are logged."""
@@ -233,20 +234,16 @@ def _from_csv(text: str) -> Features:
     return {name: [Cell(row[name]) if row[name] else None for row in rows] for name in rows[0]}
 
 
-def mlflow_predictions(body: bytes, answers: tuple[int, ...]) -> Sequence[Sequence[float]]:
+def mlflow_predictions(body: bytes, answers: Answers) -> Sequence[Sequence[float]]:
     """Of an answer of MLflow's `/invocations`. Errors: `NotEvaluated` where there are none.
 
-    >>> mlflow_predictions(b'{"predictions": [[0.2, 0.8], [0.6, 0.4]]}', (1,))
+    >>> mlflow_predictions(b'{"predictions": [[0.2, 0.8], [0.6, 0.4]]}', Answers((1,)))
     [[0.8], [0.4]]
     """
-    from weighin.model.predict import answers_in
+    from weighin.model.answers import answers_in
 
     found = json_value(body)
     if not isinstance(found, dict) or "predictions" not in found:
         raise NotEvaluated("no predictions in the answer")
-    given = found["predictions"]
-    if isinstance(given, list) and given and isinstance(given[0], dict):
-        # A model that returns a data frame: its columns in order.
-        given = [list(row.values()) for row in given]
-    values: list[list[float]] = answers_in(given, answers).tolist()
+    values: list[list[float]] = answers_in(found["predictions"], answers).tolist()
     return values

@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from weighin.contract.reading import ContractFile
 from weighin.errors import ContractError
+from weighin.model.answers import prediction_columns
+from weighin.runner.plan import Answers
 
 TYPES: dict[str, pa.DataType] = {
     "integer": pa.int64(),
@@ -53,8 +55,8 @@ class LogTables:
 
     path         a folder (Parquet) or a file ending in .sqlite
     predictions  name of the table of predictions, or of its folder below `path`
-    answers      which numbers of a model's answer are its prediction
-    features     (name, type of the contract) of each feature that is not sensitive
+    answers      what of a model's answer is its prediction
+    features     (name, type of the contract) of each feature that is neither sensitive nor an array
     label        type of the target; empty where it is sensitive, and no label is stored
     """
 
@@ -64,7 +66,7 @@ class LogTables:
     predictions: str
     labels: str
     retain_days: float
-    answers: tuple[int, ...]
+    answers: Answers
     features: tuple[tuple[str, str], ...]
     label: str
 
@@ -83,8 +85,10 @@ class LogTables:
             predictions=log.predictions,
             labels=log.labels,
             retain_days=log.retain_days,
-            answers=contract.model.columns,
-            features=tuple((n, columns[n].type) for n in contract.features if not columns[n].sensitive),
+            answers=contract.model.answers,
+            features=tuple(
+                (n, columns[n].type) for n in contract.features if not columns[n].sensitive and columns[n].type in TYPES
+            ),
             label="" if target.sensitive else target.type,
         )
 
@@ -96,7 +100,7 @@ class LogTables:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the columns of a prediction: one, or one for each class."""
-        return ("prediction",) if len(self.answers) == 1 else tuple(f"prediction_{i}" for i in range(len(self.answers)))
+        return tuple(prediction_columns(self.answers.width))
 
     @cached_property
     def columns(self) -> dict[str, str]:
@@ -141,7 +145,7 @@ class LogTables:
     def sketch(features: Iterable[str], kind: str = "float", **given: object) -> LogTables:
         """Tables for features of one type, in a folder `log`, for trials and examples."""
         own = {"model": "m", "path": "log", "connection": None, "predictions": "weighin_predictions"}
-        rest = {"labels": "weighin_labels", "retain_days": 90.0, "answers": (1,), "label": "integer"}
+        rest = {"labels": "weighin_labels", "retain_days": 90.0, "answers": Answers(), "label": "integer"}
         listed = tuple((name, kind) for name in features)
         return LogTables(**{**own, **rest, "features": listed, **given})  # type: ignore[arg-type]
 
@@ -157,7 +161,7 @@ class LogTables:
         True
         """
         given = json.loads(text)
-        given["answers"] = tuple(given["answers"])
+        given["answers"] = Answers.of(given["answers"])
         given["features"] = tuple((name, kind) for name, kind in given["features"])
         return LogTables(**given)
 

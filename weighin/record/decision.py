@@ -6,7 +6,7 @@ itself. A suite that is absent, empty, about something else, or that disagrees w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,8 @@ SCHEMA = "weighin/decision/v1"
 VERDICT = "weighin/verdict/v1"
 EXIT = {Status.PASSED: 0, Status.FAILED: 1, Status.INCONCLUSIVE: 6, Status.NOT_EVALUATED: 7}
 NOTHING_EVALUATED = 5
+MODEL = "model"
+"""The suite of checks on the candidate's files."""
 CUSTOM = "custom/"
 """Prefix of checks that a team's own tests add; the contract does not list them."""
 
@@ -76,7 +78,8 @@ class Decision:
     @property
     def exit_code(self) -> int:
         """Exit code of the command line for this verdict."""
-        evaluated = any(o.status is not Status.NOT_EVALUATED for o in self.outcomes)
+        measured = [o for suite in self.suites if suite.suite != MODEL for o in suite.outcomes]
+        evaluated = any(o.status is not Status.NOT_EVALUATED for o in measured)
         return EXIT[self.status] if evaluated else NOTHING_EVALUATED
 
     @property
@@ -100,6 +103,7 @@ def judge_evidence(
     now: datetime | None = None,
     sealed: bool = False,
     base: Compared | None = None,
+    model: Sequence[Outcome] = (),
 ) -> Decision:
     """Judge everything that the suites left below `reports`.
 
@@ -108,10 +112,11 @@ def judge_evidence(
              Fewer can never be a pass.
     needs    job -> result as the workflow reports it; anything but `success` blocks
     base     both contracts of a pull request, the stricter of which decides
+    model    outcomes of the suite `model`, which looks at the candidate's files and is no process of its own
     sealed   whether a look at the sealed holdout was reserved: its suite is then demanded as well
     """
     contract = contract_file.contract
-    gates = (*contract.gates.names, "sealed") if sealed else contract.gates.names
+    gates = (MODEL, *contract.gates.names, *(["sealed"] if sealed else []))
     listed: dict[str, dict[str, Check]] = {name: {c.id: c for c in checks(contract, name, now)} for name in gates}
     own = {c.id: c for part in listed.values() for c in part.values()}
     listed |= {name: {} for name in (*own_suites(contract_file.folder), *(base.own if base else ()))}
@@ -119,10 +124,15 @@ def judge_evidence(
         for check in base.checks.values():
             listed.setdefault(check.suite, {})[check.id] = check
     demanded = tuple(listed)
-    read = [_read(name, listed[name], own, binding, reports) for name in wanted or demanded]
+    asked = (MODEL, *wanted) if wanted else demanded
+    left = SuiteOutcomes(MODEL, binding, tuple(model), 0.0)
+    read = [
+        _judged(left, listed[n], own, binding) if n == MODEL else _read(n, listed[n], own, binding, reports)
+        for n in asked
+    ]
     confirmed = {o.check: o for o in confirm_failures([o for s in read for o in s.outcomes], contract.alpha)}
     suites = tuple(_finish(s, confirmed) for s in read)
-    problems = [f"suite {n} was left out: no verdict without it" for n in demanded if wanted and n not in wanted]
+    problems = [f"suite {n} was left out: no verdict without it" for n in demanded if n not in asked]
     problems += [f"job {job} ended as {result}" for job, result in (needs or {}).items() if result != "success"]
     if base is not None and base.measured:
         shown = ", ".join(base.measured[:10])
@@ -155,7 +165,19 @@ def _read(
         missing = f"the suite left no evidence: {error.fact}"
         outcomes = [_absent(check, check.expired or missing) for check in listed.values()]
         return SuiteVerdict(suite, Status.NOT_EVALUATED, tuple(outcomes), (f"suite {suite}: {error}",), 0.0)
-    problems = [f"suite {suite}: {p}" for p in _foreign(left, suite, binding)]
+    foreign = [f"suite {suite}: {p}" for p in _foreign(left, suite, binding)]
+    return _judged(left, listed, own, binding, foreign)
+
+
+def _judged(
+    left: SuiteOutcomes,
+    listed: Mapping[str, Check],
+    own: Mapping[str, Check],
+    binding: Binding,
+    foreign: Sequence[str] = (),
+) -> SuiteVerdict:
+    """Return outcomes under the limits of `listed`. `foreign`: what is wrong with where they come from."""
+    suite, problems = left.suite, list(foreign)
     found: dict[str, Outcome] = {}
     for outcome in left.outcomes:
         if outcome.check in found:

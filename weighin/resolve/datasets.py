@@ -27,6 +27,7 @@ from weighin.data.profile import Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.data.table import read_columns
+from weighin.data.typed import typed
 from weighin.errors import WeighinError
 from weighin.runner.problem import COLUMNS
 from weighin.untrusted import JsonDict, JsonObject
@@ -53,7 +54,11 @@ def resolve_rows(file: ContractFile, work: Path, sealed: bool, moment: datetime)
     """Write the features of every dataset that has rows; say what they are and where they came from."""
     contract = file.contract
     (work / COLUMNS).parent.mkdir(parents=True, exist_ok=True)
-    (work / COLUMNS).write_text(json.dumps(list(contract.features)))
+    # What messages of the models' processes may name: all of it stands in the contract.
+    meant = contract.model.answers
+    labels = [str(label) for label in (*meant.classes, *([] if meant.positive is None else [meant.positive]))]
+    named = [*contract.features, *labels, *(c for c in meant.columns if isinstance(c, str))]
+    (work / COLUMNS).write_text(json.dumps(named))
     found: dict[str, dict[str, Any]] = {}
     for dataset in (*contract.data.named, *(["sealed_holdout"] if sealed else [])):
         found[dataset] = known = {"sha256": "", "rows": 0, "total": 0, "problem": "", "features": "", "place": ""}
@@ -63,6 +68,8 @@ def resolve_rows(file: ContractFile, work: Path, sealed: bool, moment: datetime)
             path, whole, total = _placed(file, dataset, work, moment)
             known["place"] = _place(path, work)
             table = read_columns(path, contract.features)
+            table = typed(table, contract.data.columns, f"data.{dataset}")
+            known["missing"] = {name: n for name in table.column_names if (n := table[name].null_count)}
             known |= {"sha256": file_digest(path), "rows": table.num_rows, "total": total}
             if whole is not None:
                 known |= {"whole": _place(whole, work), "whole_sha256": file_digest(whole)}

@@ -28,6 +28,7 @@ from weighin.registry.location import is_embedded, tracking_uri
 from weighin.registry.mlflow import Registry
 from weighin.registry.profiles import stored_profile
 from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows
+from weighin.resolve.examine import examine
 from weighin.resolve.logged_requests import resolve_requests
 from weighin.runner.plan import LOCUSTFILE, Plan
 
@@ -70,7 +71,8 @@ def resolve(
     if contract.gates.shadow:
         # By the clock and not `as_of`: the log is what was asked until now.
         rows["requests"] = resolve_requests(contract_file, work, datetime.now(UTC), subject.champion is not None)
-    subject = replace(subject, data=merged(rows, profiles))
+    examined = examine(contract, work / "models", subject.roles, rows)
+    subject = replace(subject, data=merged(rows, profiles), models=examined)
     _input_example(work)
     _locustfile(contract_file, work)
     if sealed:
@@ -79,7 +81,8 @@ def resolve(
     subject.write(work / "subject.json")
     run_here = (*contract.gates.names, *(["sealed"] if sealed else []), *own)
     own_code = tuple(s for s in run_here if runs_own_code(contract_file.folder, contract, s))
-    Plan.of(contract, subject.roles, sealed, own, own_code).write(work / "plan.json")
+    refused = {role: said for role, known in examined.items() if (said := known.refused)}
+    Plan.of(contract, subject.roles, sealed, own, own_code, refused).write(work / "plan.json")
     return subject
 
 

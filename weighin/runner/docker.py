@@ -128,8 +128,10 @@ def predict(image: str, work: Path) -> None:
                 (_lent(raw), "/out", True),
             )
             sandbox = Sandbox(image, mounts, plan.memory_mb)
-            problem = changed(work, role) or run(
-                sandbox, "model", command, plan.predict_seconds, raw, allowed=PREDICTIONS, columns=columns
+            problem = (
+                plan.refused.get(role)
+                or changed(work, role)
+                or run(sandbox, "model", command, plan.predict_seconds, raw, allowed=PREDICTIONS, columns=columns)
             )
             problem = _taken(problem, raw, out, PREDICTIONS)
         note_problem(out, problem)

@@ -31,7 +31,10 @@ MODELS = 4
 """Of so many models, or sets of features, the predictions are kept; the oldest make room."""
 ASKED_ANEW = "candidate"
 """The role that is judged: its model is asked in every run."""
-ENGINE = ("model/predict.py", "model/shap.py", "runner/kept.py")
+ENGINE = (
+    *("model/predict.py", "model/answers.py", "model/frame.py", "model/handover.py", "model/shap.py"),
+    "runner/kept.py",
+)
 
 
 def key_of(work: Path, role: str, plan: Plan) -> JsonDict:
@@ -40,7 +43,7 @@ def key_of(work: Path, role: str, plan: Plan) -> JsonDict:
         "schema": SCHEMA,
         "model": manifest_digest(work / "models" / role),
         "features": {p.name: _digest(p) for p in sorted((work / "features").glob("*.parquet"))},
-        "columns": list(plan.columns),
+        "answers": plan.answers.to_json(),
         "shap_rows": plan.shap_rows,
         "engine": engine(),
     }

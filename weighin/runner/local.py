@@ -63,7 +63,7 @@ def predict(work: Path, forks: Warm | None = None) -> tuple[str, ...]:
         out = _emptied(work / "predictions" / role)
         arguments = ["step", "predict", "--model", str((work / "models" / role).resolve()), "--out", str(out.resolve())]
         arguments += ["--features", str((work / "features").resolve()), *plan.predict_arguments()]
-        problem = changed(work, role)
+        problem = plan.refused.get(role) or changed(work, role)
         if not problem and kept.use(work, role, plan, out):
             used.append(role)
         elif not problem:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from weighin.untrusted import JsonDict
 
-SCHEMA = "weighin/plan/v4"
+SCHEMA = "weighin/plan/v5"
 RECOVERED_SECONDS = 5.0
 """How long a server is watched after the time in which it must have recovered."""
 CLEAN_SECONDS = 5.0
@@ -23,6 +23,45 @@ MARGIN_SECONDS = 5.0
 
 OfContract: TypeAlias = Any
 """A contract, or a gate of it. This package runs where there is nothing but Python, and knows no contract."""
+
+
+Label: TypeAlias = "str | int | float | bool | None"
+"""A label of a classification, as the contract writes it."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What of a model's answer is its prediction.
+
+    columns   numbers, counted from 0, or names of the columns that count: one, or one for each class
+    kind      probability, probabilities, label, value or score
+    classes   labels of a multiclass task, in order
+    positive  the positive label of a binary task; None where the contract names none
+    """
+
+    columns: tuple[int | str, ...] = (1,)
+    kind: str = "probability"
+    classes: tuple[Label, ...] = ()
+    positive: Label = None
+
+    @property
+    def width(self) -> int:
+        """How many numbers a prediction has: labels are one, by their code."""
+        return len(self.columns)
+
+    def to_json(self) -> str:
+        """For a command line."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Answers:
+        """Return what `to_json` wrote; what is absent has its default. Errors: `ValueError`, `TypeError`."""
+        return Answers.of({**asdict(Answers()), **json.loads(text)})
+
+    @staticmethod
+    def of(value: JsonDict) -> Answers:
+        """Return what `asdict` made. Errors: `TypeError`, `KeyError`."""
+        return Answers(**{**value, "columns": tuple(value["columns"]), "classes": tuple(value["classes"])})
 
 
 @dataclass(frozen=True)
@@ -195,20 +234,22 @@ class LoadPlan:
 class Plan:
     """Limits of the containers; memory in 2**20 bytes.
 
-    columns    the numbers of an answer that are the prediction
+    answers    what of a model's answer is its prediction
+    refused    role -> why its model does not fit the contract, and is not asked
     shap_rows  rows for which the model's container computes SHAP values
     own_code   suites that run code of the repository, in a judge of its own before ours
     """
 
     suites: tuple[str, ...]
     roles: tuple[str, ...]
-    columns: tuple[int, ...]
+    answers: Answers
     predict_seconds: float
     memory_mb: int
     load: LoadPlan | None
     shap_rows: int = 0
     shadow: LoadPlan | None = None
     own_code: tuple[str, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(
@@ -217,11 +258,13 @@ class Plan:
         sealed: bool = False,
         own: tuple[str, ...] = (),
         own_code: tuple[str, ...] = (),
+        refused: dict[str, str] | None = None,
     ) -> Plan:
         """Return the plan of a contract (a `weighin.contract.Contract`, which this module does not import).
 
         own       the team's own suites, which run like those of the contract's gates
         own_code  suites that run code of the repository
+        refused   role -> why its model is not asked
         """
         model, gate = contract.model, contract.gates.load
         load = gate and _load_plan(gate, "champion" in roles)
@@ -230,12 +273,12 @@ class Plan:
         shap_rows = explain.shap if explain else 0
         shadow = _shadow_plan(contract) if contract.gates.shadow else None
         limits = (model.predict_seconds, model.memory_mb)
-        return Plan(suites, roles, model.columns, *limits, load, shap_rows, shadow, own_code)
+        return Plan(suites, roles, model.answers, *limits, load, shap_rows, shadow, own_code, refused or {})
 
     def predict_arguments(self) -> list[str]:
         """Return what `weighin step predict` is told of the model's answers."""
-        columns = [a for c in self.columns for a in ("--column", str(c))]
-        return [*columns, "--shap", str(self.shap_rows)] if self.shap_rows else columns
+        told = ["--answers", self.answers.to_json()]
+        return [*told, "--shap", str(self.shap_rows)] if self.shap_rows else told
 
     def write(self, path: Path) -> None:
         """Write `plan.json`."""
@@ -257,13 +300,14 @@ class Plan:
         return Plan(
             tuple(value["suites"]),
             tuple(value["roles"]),
-            tuple(value["columns"]),
+            Answers.of(value["answers"]),
             value["predict_seconds"],
             value["memory_mb"],
             load,
             value["shap_rows"],
             shadow,
             tuple(value["own_code"]),
+            value["refused"],
         )
 
     def of_step(self, step: str) -> LoadPlan | None:

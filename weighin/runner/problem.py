@@ -17,7 +17,10 @@ NOTHING = "no reason that may be shown; its log is kept where it ran"
 COLUMNS = "features/columns.json"
 """Where in the work folder the names of the features stand."""
 TAIL = 20_000
-_TYPES = "integer|long|float|double|string|boolean|datetime|binary|another type"
+_TYPES = (
+    "(?:integer|long|float|double|string|boolean|datetime|binary|category|timestamp|date|array|object|another type)"
+    "(?: with missing values)?"
+)
 _CODE = r"[A-Za-z_]\w{0,59}(?: \((?P<why>[\w ,/'-]+)\))?, code [0-9a-f]{6}"
 _NAMES = r"(?P<names>\[[^\n]{0,2000}?\])(?P<more> and \d{1,5} more)?"
 _ABOUT = rf"(?:, about the columns {_NAMES})?"
@@ -31,10 +34,26 @@ FACTS = tuple(
     for fact in (
         rf"the model (?:does not load,|raised) {_CODE}{_ABOUT}",
         r"the model does not load, no module [A-Za-z_][\w.]{0,59} is installed",
-        rf"the model's signature wants the columns {_NAMES}, which the features lack",
-        rf"the columns {_NAMES} hold (?:{_TYPES}), and the model's signature wants (?:{_TYPES})",
-        rf"the answers are not numbers \({_CODE}\)",
+        r"the model does not load, it holds types that skops does not trust: [A-Za-z_][\w., ]{0,200}",
+        rf"the model's signature wants the tensors {_NAMES}, which the features lack",
+        rf"the columns {_NAMES} hold {_TYPES}, and the model's signature wants {_TYPES}",
+        rf"the columns {_NAMES} (?:hold no numbers|hold numbers beyond 32 bits|have missing values), and the model's "
+        "signature wants (?:a tensor|integer)",
+        rf"the columns {_NAMES} cannot be handed over as the model's signature wants them, {_CODE}",
+        rf"the answers are (?:not numbers(?:, text among them)?|no table) \({_CODE}\)",
         r"answers of shape \([\d, ]{0,60}\) have no column \d{1,6}",
+        rf"the answers have no column {_NAMES}",
+        r"the answers have \d{1,6} columns, and none of number \d{1,6}",
+        r"column \d{1,6} of the answers holds no single value for a row",
+        "(?:the answers are no single label|a column of the answers holds no single value) for a row",
+        "the rows of the answers have not the same columns",
+        r"one number per row, and not one for each of \d{1,6} classes",
+        r"the answers hold \d{1,9} different labels(?: that are none of `model\.classes`|, and a binary task has two)",
+        r"\d{1,12} answers for \d{1,12} rows",
+        r"the model has \d{1,6} classes, and the contract \d{1,6}",
+        r"not all classes of the model are in `model\.classes`",
+        rf"the model answers the classes in the order {_NAMES}, which is not that of `model\.classes`",
+        rf"the probability of {_NAMES} is number \d{{1,6}} of an answer, and the contract reads number \d{{1,6}}",
         rf"internal error, {_CODE}{_ABOUT}",
         rf"the server did not get healthy in [\d.e+]+ s \((?:{_ANSWER})\)",
         r"the generator fell [\d.]+ s behind [\d.e+]+ requests per second and gave up",

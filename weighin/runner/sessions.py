@@ -127,7 +127,8 @@ def every_start(
         problem = f"the {step} step was interrupted"
         try:
             other = "" if asked.url else changed(work, model_of(session, work).name)
-            found = refused or other or start(asked.at(session), session, folder, record, turn)
+            unfit = "" if asked.url else plan.refused.get(model_of(session, work).name, "")
+            found = refused or unfit or other or start(asked.at(session), session, folder, record, turn)
             problem = problem if turn.stopped else found
         finally:
             note_problem(folder, problem)

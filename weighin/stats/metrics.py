@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from weighin.stats.intervals import Floats, Undefined
 
 Task = Literal["binary", "multiclass", "regression"]
+Uses = Literal["decision", "rank", "probability", "value"]
+"""What of a prediction a metric takes: what it decides, how it ranks, that it is a probability, or its value."""
 Bools = NDArray[np.bool_]
 
 MIN_RARER = 20
@@ -90,6 +92,7 @@ class Metric:
     tasks: tuple[Task, ...]
     lower_is_better: bool = False
     kind: Literal["sum", "share", "table", "median"] = "sum"
+    uses: Uses = "value"
 
 
 def roc_auc(rows: Scored) -> Influence:
@@ -271,17 +274,17 @@ def mape(rows: Scored) -> Influence:
 
 _CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 METRICS: dict[str, Metric] = {
-    "roc_auc": Metric(roc_auc, "AUC", _CLASSES),
-    "average_precision": Metric(average_precision, "AP", ("binary",)),
-    "accuracy": Metric(accuracy, "share", _CLASSES, kind="share"),
-    "balanced_accuracy": Metric(balanced_accuracy, "share", _CLASSES, kind="table"),
-    "precision": Metric(precision, "share", ("binary",), kind="share"),
-    "recall": Metric(recall, "share", ("binary",), kind="share"),
-    "f1": Metric(f1, "F1", ("binary",), kind="table"),
-    "f1_macro": Metric(f1_macro, "F1", _CLASSES, kind="table"),
-    "f1_weighted": Metric(f1_weighted, "F1", _CLASSES, kind="table"),
-    "log_loss": Metric(log_loss, "nats", _CLASSES, lower_is_better=True),
-    "brier": Metric(brier, "Brier", _CLASSES, lower_is_better=True),
+    "roc_auc": Metric(roc_auc, "AUC", _CLASSES, uses="rank"),
+    "average_precision": Metric(average_precision, "AP", ("binary",), uses="rank"),
+    "accuracy": Metric(accuracy, "share", _CLASSES, kind="share", uses="decision"),
+    "balanced_accuracy": Metric(balanced_accuracy, "share", _CLASSES, kind="table", uses="decision"),
+    "precision": Metric(precision, "share", ("binary",), kind="share", uses="decision"),
+    "recall": Metric(recall, "share", ("binary",), kind="share", uses="decision"),
+    "f1": Metric(f1, "F1", ("binary",), kind="table", uses="decision"),
+    "f1_macro": Metric(f1_macro, "F1", _CLASSES, kind="table", uses="decision"),
+    "f1_weighted": Metric(f1_weighted, "F1", _CLASSES, kind="table", uses="decision"),
+    "log_loss": Metric(log_loss, "nats", _CLASSES, lower_is_better=True, uses="probability"),
+    "brier": Metric(brier, "Brier", _CLASSES, lower_is_better=True, uses="probability"),
     "mae": Metric(mae, "", ("regression",), lower_is_better=True),
     "rmse": Metric(rmse, "", ("regression",), lower_is_better=True),
     "median_absolute_error": Metric(median_absolute_error, "", ("regression",), lower_is_better=True, kind="median"),

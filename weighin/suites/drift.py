@@ -12,7 +12,7 @@ from weighin.contract import Check
 from weighin.contract.checks import DriftRule, checks
 from weighin.data.profile import ColumnProfile, Profile
 from weighin.errors import NotEvaluated
-from weighin.model.predict import COLUMN
+from weighin.model.answers import COLUMN
 from weighin.outcome import Measurement, Status, Unmeasured, census, decide
 from weighin.stats.drift import Distance, jensen_shannon, psi, total_variation
 from weighin.stats.intervals import Interval, Undefined, clopper_pearson

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from weighin.canonical import file_digest
@@ -24,13 +25,15 @@ from weighin.data.table import group_codes, read_columns
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog, read_log
 from weighin.load.log import log_name
-from weighin.model.predict import COLUMN, must_be_probabilities, read_predictions
+from weighin.model.answers import COLUMN, must_be_probabilities, must_not_be_labels, read_predictions
+from weighin.model.labels import Truth, scored, truth_of
 from weighin.model.subject import Subject
+from weighin.outcome import Direction, Limit, Status, census, decide
 from weighin.record.suite import SuiteOutcomes
 from weighin.runner.plan import Session, sessions
 from weighin.stats.intervals import Codes
 from weighin.stats.metrics import Scored
-from weighin.suites.rows import Rows, condition
+from weighin.suites.rows import Rows, condition, recoded
 from weighin.untrusted import JsonDict
 from weighin.untrusted.bounded import json_value
 
@@ -98,36 +101,34 @@ class Evidence:
         return path
 
     @cache  # noqa: B019
-    def truth(self, dataset: str) -> NDArray[np.bool_ | np.int64 | np.float64]:
-        """Labels, shape (rows,): booleans, class codes or numbers, as the task has it."""
-        model = self.contract.model
+    def labelled(self, dataset: str) -> NDArray[np.bool_] | None:
+        """Which rows have a label, shape (rows,); None where all have. Errors: `NotEvaluated` where too many lack one.
+
+        As many may lack one as `missing_at_most` of the target's column says; metrics are of the others.
+        """
+        target = self.contract.model.target
+        values = self.columns(dataset, target)[target]
+        absent = int(pc.sum(pc.is_null(values, nan_is_null=True)).as_py() or 0)
+        if not absent:
+            return None
+        allowed = self.contract.data.columns[target].missing_at_most
+        counted = census("", absent / len(values), n=len(values), unit="share", method="counted")
+        if decide(counted, Limit(Direction.AT_MOST, allowed)).status is not Status.PASSED or absent == len(values):
+            raise NotEvaluated(
+                f"{absent:,} of {len(values):,} rows have no label, and a share of {allowed:g} may lack one",
+                f"{self.path(dataset)}, column {target}",
+                "Leave them out, or raise `missing_at_most` of the target's column.",
+            )
+        return ~np.asarray(pc.is_null(values, nan_is_null=True))
+
+    @cache  # noqa: B019
+    def truth(self, dataset: str) -> Truth:
+        """Labels of the rows that have one: booleans, class codes or numbers, as the task has it."""
+        model, keep = self.contract.model, self.labelled(dataset)
         values = self.columns(dataset, model.target)[model.target]
-        place = f"{self.path(dataset)}, column {model.target}"
-        if values.null_count:
-            raise NotEvaluated(f"{values.null_count} rows have no label", place, "Leave out rows without a label.")
-        labels = values.to_numpy(zero_copy_only=False)
-        match model.task:
-            case "binary":
-                if not np.isin(labels, (0, 1)).all():
-                    raise NotEvaluated("labels other than 0 and 1", place, "Encode the positive class as 1.")
-                return np.asarray(labels == 1)
-            case "multiclass":
-                codes = np.full(len(labels), -1, dtype=np.int64)
-                for code, label in enumerate(model.classes):
-                    codes[labels == label] = code
-                if (codes < 0).any():
-                    raise NotEvaluated(
-                        f"{int((codes < 0).sum())} labels are none of `model.classes`", place, "List every class."
-                    )
-                return codes
-            case "regression":
-                try:
-                    numbers: Floats = labels.astype(np.float64)
-                except (TypeError, ValueError) as error:
-                    raise NotEvaluated("labels that are not numbers", place, "Correct the target.") from error
-                if not np.isfinite(numbers).all():
-                    raise NotEvaluated("labels that are not finite", place, "Leave out rows without a label.")
-                return numbers
+        if keep is not None:
+            values = values.filter(pa.array(keep))
+        return truth_of(values, model, f"{self.path(dataset)}, column {model.target}")
 
     @cache  # noqa: B019
     def groups(self, dataset: str) -> Codes | None:
@@ -165,10 +166,11 @@ class Evidence:
             raise NotEvaluated(f"no model was asked: {known['problem']}", dataset)
         path = self.work / "predictions" / role / f"{dataset}.arrow"
         model = self.contract.model
-        values = read_predictions(path, rows, model.columns, known.get("features", ""))
-        if model.task == "regression":
+        values = read_predictions(path, rows, model.answers.width, known.get("features", ""))
+        if model.prediction.kind not in ("probability", "probabilities"):
             return values
-        return must_be_probabilities(values, f"predictions/{role}/{dataset}.arrow")
+        place = f"predictions/{role}/{dataset}.arrow"
+        return must_not_be_labels(must_be_probabilities(values, place), place)
 
     @cache  # noqa: B019
     def predictions(self, role: str, dataset: str) -> Floats:
@@ -178,23 +180,31 @@ class Evidence:
 
     @cache  # noqa: B019
     def scored(self, role: str, dataset: str) -> Scored:
-        """Labels, predictions and weights of a role on a dataset."""
-        known = self.truth(dataset), self.predictions(role, dataset), self.weights(dataset)
-        return Scored(*known, self.contract.threshold)
+        """Labels, predictions and weights of a role on the rows of a dataset that have a label."""
+        truth, weights = self.truth(dataset), self.weights(dataset)
+        answered = self.of_labelled(self.predictions(role, dataset), dataset)
+        weight = None if weights is None else self.of_labelled(weights, dataset)
+        return scored(truth, answered, weight, self.contract.model, self.contract.threshold)
+
+    def of_labelled(self, values: NDArray[Any], dataset: str) -> NDArray[Any]:
+        """Return what belongs to the rows that have a label."""
+        keep = self.labelled(dataset)
+        return values if keep is None else np.asarray(values)[keep]
 
     @cache  # noqa: B019
     def rows(self, dataset: str) -> Rows:
         """Everything that a performance check is measured on."""
 
         def column(name: str) -> NDArray[np.generic]:
-            found: NDArray[np.generic] = self.columns(dataset, name)[name].to_numpy(zero_copy_only=False)
-            return found
+            return self.of_labelled(self.columns(dataset, name)[name].to_numpy(zero_copy_only=False), dataset)
 
         def where(query: str) -> NDArray[np.bool_]:
-            return condition(self.columns(dataset, *self.contract.data.columns), query)
+            return self.of_labelled(condition(self.columns(dataset, *self.contract.data.columns), query), dataset)
 
-        scored = {role: self.scored(role, dataset) for role in self.subject.roles}
-        return Rows(scored, self.groups(dataset), self.contract.sampling_unit, column, where)
+        known = {role: self.scored(role, dataset) for role in self.subject.roles}
+        keep, group = self.labelled(dataset), self.groups(dataset)
+        group = group if keep is None else recoded(group, keep)
+        return Rows(known, group, self.contract.sampling_unit, column, where)
 
     @cache  # noqa: B019
     def profile(self, dataset: str) -> Profile:
@@ -218,7 +228,8 @@ class Evidence:
             return self.profile(dataset)
         values = self.predictions("candidate", dataset)
         classes = contract.model.classes
-        predicted = [str(classes[i]) for i in values.argmax(axis=1)] if classes else values
+        codes = values.argmax(axis=1) if values.ndim == 2 else values.astype(np.int64)
+        predicted = [str(classes[i]) for i in codes] if classes else values
         columns = {COLUMN: pa.array(predicted)}
         name = contract.group_column
         if name:

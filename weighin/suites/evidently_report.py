@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 
 from weighin.contract.checks import checks
 from weighin.errors import WeighinError
-from weighin.model.predict import COLUMN
+from weighin.model.answers import COLUMN
 from weighin.outcome import Measurement, Outcome, Status
 from weighin.record.suite import SuiteOutcomes
 from weighin.suites.evidence import Evidence

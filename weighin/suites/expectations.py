@@ -27,6 +27,7 @@ TYPES = {
     "timestamp": ["datetime64[us]", "TimestampNTZType"],
     # Objects of Python would take a hundred times as long; no time stamp is handed over in whole seconds.
     "date": ["datetime64[s]", "DateType"],
+    "array": ["int8", "Int8Dtype", "ByteType"],
 }
 
 # Columns that `quality_columns` adds: what Great Expectations has no rule for, or none that both engines read alike,

@@ -12,12 +12,14 @@ from functools import cache
 from typing import Any, Literal, assert_never
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weighin.contract import Check
 from weighin.contract.checks import ImportanceRule
 from weighin.contract.gates import Explainability
 from weighin.data import permute
 from weighin.errors import NotEvaluated
+from weighin.model.answers import as_probabilities
 from weighin.model.shap import read_shap
 from weighin.outcome import Measurement, Unmeasured, census
 from weighin.stats.importance import importance, per_row, rank_agreement, reliance, share
@@ -90,14 +92,18 @@ def relied_on(evidence: Evidence, role: str) -> Reliance:
     Errors: `NotEvaluated` when its predictions cannot be had, `Undefined` when the sample holds too few of a class.
     """
     gate, features = _gate(evidence), evidence.contract.features
-    scored, group = evidence.scored(role, "holdout"), evidence.groups("holdout")
+    scored, group, labelled = evidence.scored(role, "holdout"), evidence.groups("holdout"), evidence.labelled("holdout")
     rows = evidence.columns("holdout", features[0]).num_rows
+    drawn = permute.sample(rows, gate.rows)
+    known = np.ones(len(drawn), dtype=bool) if labelled is None else labelled[drawn]
     keep = np.zeros(rows, dtype=bool)
-    keep[permute.sample(rows, gate.rows)] = True
-    held = scored.rows(keep)
+    keep[drawn[known]] = True
+    held = scored.rows(keep if labelled is None else keep[labelled])
     n = len(held.truth)
-    answers = evidence.raw_predictions(role, DATASET, len(features) * gate.repeats * n)
-    answers = answers.reshape(len(features), gate.repeats, *held.score.shape)
+    answers = evidence.raw_predictions(role, DATASET, len(features) * gate.repeats * len(drawn))
+    if evidence.contract.model.prediction.kind == "label":
+        answers = as_probabilities(answers, len(evidence.contract.model.classes))
+    answers = answers.reshape(len(features), gate.repeats, len(drawn), *held.score.shape[1:])[:, :, known]
     loss: Literal["log_loss", "squared"] = "squared" if evidence.contract.model.task == "regression" else "log_loss"
     before = row_loss(held, loss)
 
@@ -110,7 +116,7 @@ def relied_on(evidence: Evidence, role: str) -> Reliance:
     def each(what: Callable[[Floats], Floats]) -> Floats:
         found = []
         for feature, copies in enumerate(answers):
-            given = np.array([permute.donors(n, feature, repeat) for repeat in range(gate.repeats)])
+            given = np.array([_donors(known, feature, repeat) for repeat in range(gate.repeats)])
             found.append(per_row(np.array([what(answer) for answer in copies]), given, held.share))
         return np.array(found)
 
@@ -118,6 +124,17 @@ def relied_on(evidence: Evidence, role: str) -> Reliance:
     if not (np.isfinite(found.increase).all() and np.isfinite(found.change).all()):
         raise NotEvaluated("a loss that is not finite", f"predictions/{role}/{DATASET}.arrow", "Predict again.")
     return found
+
+
+def _donors(known: NDArray[np.bool_], feature: int, repeat: int) -> permute.Rows:
+    """(n,) the row that gave each labelled row its value, among the labelled ones; itself where that has no label.
+
+    What a row gives is counted with it, so that a row without a label takes its part of the error to the row that got
+    its value.
+    """
+    place = np.cumsum(known) - 1
+    given = permute.donors(len(known), feature, repeat)[known]
+    return np.where(known[given], place[given], place[known])
 
 
 def _gate(evidence: Evidence) -> Explainability:

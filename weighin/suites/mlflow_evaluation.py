@@ -67,6 +67,7 @@ def draw(evidence: Evidence, out: Path) -> None:
     description = Model(flavors={"python_function": {"loader_module": "mlflow.sklearn"}})
     config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False}
     if model.task == "binary":
+        # Labels stand there as booleans, 1 for the positive one.
         config["pos_label"] = 1
     uri = mlflow.get_tracking_uri()
     with tempfile.TemporaryDirectory() as folder, _quiet():

@@ -20,6 +20,7 @@ from weighin.contract.columns import Column
 from weighin.contract.quality import Fresh, Reference
 from weighin.contract.rules import QualityRule, quality_rules
 from weighin.data.table import read_columns
+from weighin.data.typed import file_type
 from weighin.errors import NotEvaluated
 from weighin.suites.evidence import Evidence
 from weighin.suites.expectations import added_column
@@ -158,9 +159,13 @@ def _column(place: str, kind: pa.DataType) -> Own:
         return Own(place, "boolean", "")
     if pa.types.is_timestamp(kind):
         sql = f"make_timestamp(epoch_us({place}::TIMESTAMPTZ))" if kind.tz else f"{place}::TIMESTAMP"
-        return Own(sql, "timestamp", str(kind.tz or "none"))
+        # Without a zone it is UTC, as everywhere.
+        return Own(sql, "timestamp", str(kind.tz or "UTC"))
     if pa.types.is_date(kind):
         return Own(f"{place}::DATE", "date", "")
+    if file_type(kind) == "array":
+        # A type that nothing else has: of a list only that it is one, and whether it is there, is counted.
+        return Own(f"CASE WHEN {place} IS NOT NULL THEN 1::TINYINT END", "array", "")
     # Bytes are of no type that a contract can ask for, in either engine.
     return Own(f"encode({place}::VARCHAR)", "other", "")
 

@@ -14,7 +14,7 @@ from weighin.errors import NotEvaluated
 from weighin.load import read_log
 from weighin.load.log import LoadLog, log_name
 from weighin.load.replay import PHASE
-from weighin.model.predict import must_be_probabilities
+from weighin.model.answers import must_be_probabilities
 from weighin.outcome import Measurement, Unmeasured
 from weighin.prediction_log.requests import Requests
 from weighin.runner.plan import replays
@@ -93,7 +93,7 @@ class Replayed:
             if given is not None:
                 answers[list(rows)] = np.asarray(given).reshape(len(rows), width)
         there = np.isfinite(answers).all(axis=1)
-        if evidence.contract.model.task != "regression" and there.any():
+        if evidence.contract.model.prediction.kind in ("probability", "probabilities") and there.any():
             must_be_probabilities(answers[there] if width > 1 else answers[there, 0], f"answers of the {role}")
         ok = np.array([bool(o) and bool(there[list(r)].all()) for o, r in zip(log.ok, log.rows, strict=True)])
         return Replayed(log, answers, ok)
@@ -138,7 +138,10 @@ def _disagreement(
 
 def _differ(one: Floats, other: Floats, rule: ShadowRule, evidence: Evidence) -> NDArray[np.bool_]:
     """(rows,) whether two models answer otherwise; anything for rows without an answer."""
+    kind = evidence.contract.model.prediction.kind
     match evidence.contract.model.task:
+        case _ if kind == "label":
+            return np.asarray(one[:, 0] != other[:, 0])
         case "binary":
             threshold = evidence.contract.threshold
             return np.asarray((one[:, 0] >= threshold) != (other[:, 0] >= threshold))

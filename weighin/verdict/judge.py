@@ -31,6 +31,7 @@ from weighin.record.suite import Binding, SuiteOutcomes
 from weighin.runner.forked import fork, may_fork, wait
 from weighin.runner.isolated import isolated
 from weighin.suites import CHECKS
+from weighin.suites.model import model_outcomes
 from weighin.untrusted.redact import BYTES, keep, reduced
 
 DRAWINGS = {"drift": "weighin.suites.evidently_report", "performance": "weighin.suites.mlflow_evaluation"}
@@ -215,4 +216,9 @@ def decide_again(
         )
     binding = binding_of(file, work)
     sealed = subject.sealed is not None
-    return subject, binding, judge_evidence(file, binding, reports, suites, needs, sealed=sealed, base=base)
+    static = model_outcomes(file.contract, subject)
+    return (
+        subject,
+        binding,
+        judge_evidence(file, binding, reports, suites, needs, sealed=sealed, base=base, model=static),
+    )

@@ -1,0 +1,50 @@
+"""Look at the models before they are asked: what each is, and whether it fits the contract."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from weighin.contract import Contract
+from weighin.model.description import Description, describe
+from weighin.model.examined import LIBRARIES, Examined
+from weighin.model.signature import findings
+from weighin.untrusted import JsonObject
+
+
+def examine(
+    contract: Contract, models: Path, roles: Iterable[str], data: Mapping[str, JsonObject]
+) -> dict[str, Examined]:
+    """Return what was found out about the model in each role, without loading one.
+
+    models  folder that holds one folder for each role
+    data    what is known of each dataset: `missing` says how many values of a feature are missing
+    """
+    columns = {name: contract.data.columns[name] for name in contract.features}
+    missing: dict[str, int] = {}
+    for known in data.values():
+        for name, count in known.get("missing", {}).items():
+            missing[name] = max(missing.get(name, 0), count)
+    found: dict[str, Examined] = {}
+    described: dict[str, Description] = {}
+    # The champion first: the candidate's signature is compared with its.
+    for role in sorted(roles, key=("champion", "anchor", "candidate").index):
+        try:
+            described[role] = describe(models / role)
+        except ValueError as error:
+            found[role] = Examined(problem=str(error))
+            continue
+        champion = described.get("champion") if role == "candidate" else None
+        found[role] = Examined.of(described[role], findings(described[role], columns, missing, champion), installed())
+    return found
+
+
+def installed() -> dict[str, str]:
+    """Return the libraries of models that this Python has, with their versions: it is that which asks them."""
+    found = {}
+    for library in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[library] = version(library)
+    return found

@@ -1,0 +1,66 @@
+"""The model by its files: nothing here was measured by asking it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from weighin.contract import Check, Contract, checks
+from weighin.contract.checks import ModelRule
+from weighin.model.examined import Examined
+from weighin.model.subject import Subject
+from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
+
+SHOWN = 5
+"""Sentences of one outcome."""
+
+
+def model_outcomes(contract: Contract, subject: Subject) -> tuple[Outcome, ...]:
+    """Decide what the candidate's files say, which was found out at resolve and needs no process."""
+    return tuple(decide(measure_model(c, subject.models), c.limit) for c in checks(contract, "model"))
+
+
+def measure_model(check: Check, models: Mapping[str, Examined]) -> Measurement | Unmeasured:
+    """Measure one check on what was found out about the candidate at resolve.
+
+    models  role -> what was found
+    """
+    rule, candidate = check.rule, models.get("candidate")
+    if not isinstance(rule, ModelRule):
+        raise TypeError(f"{check.id} is no check of a model's files")
+    if candidate is None:
+        return Unmeasured(check.id, "the candidate was not looked at. Validate again.")
+    if candidate.problem:
+        return Unmeasured(check.id, candidate.problem)
+    match rule.kind:
+        case "signature":
+            fits = f"signature: {candidate.signature}, flavours {_flavours(candidate)}"
+            return _counted(check, candidate.faults, candidate.inputs, "inputs that do not fit", fits)
+        case "unsigned":
+            return _counted(check, candidate.unsigned, 1, "promises without a signature", "it has a signature")
+        case "unused":
+            return _counted(check, candidate.unused, 1, "sentences", "the signature names every feature")
+        case "callers":
+            return _counted(check, candidate.callers, 1, "sentences", "requests to the champion fit the candidate")
+        case "fitted_versions":
+            said, count = _versions(candidate)
+            return _counted(check, said, count, "libraries of another version", "the versions that it was fitted with")
+
+
+def _counted(check: Check, found: Sequence[str], n: int, unit: str, kept: str) -> Measurement:
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    method = "; ".join(found[:SHOWN]) + more if found else kept
+    return census(check.id, len(found), n=max(n, 1), unit=unit, sampling_unit="inputs", method=method)
+
+
+def _versions(model: Examined) -> tuple[list[str], int]:
+    """Return libraries of another version than the model was fitted with, and how many libraries were compared."""
+    said = []
+    for library, fitted in model.fitted.items():
+        installed = model.installed.get(library, "")
+        if installed != fitted:
+            said.append(f"{library}: fitted with {fitted}, asked with {installed or 'none'}")
+    return said, len(model.fitted)
+
+
+def _flavours(model: Examined) -> str:
+    return ", ".join(f"{name} {known}".strip() for name, known in model.flavours.items()) or "python_function"
