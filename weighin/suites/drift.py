@@ -118,12 +118,14 @@ def _columns(before: Profile, after: Profile, column: str) -> tuple[ColumnProfil
         if kind is None:
             raise NotEvaluated(f"no column {column}", f"data.{name}", "Correct the data or the contract.")
         was = before.table.get(column, "something else")
-        same = (
-            "lists or structures cannot be counted"
-            if kind == was
-            else f"it holds {kind} here and {was} in the reference"
-        )
-        raise NotEvaluated(f"column {column}: {same}", f"data.{name}", "Give both one flat type.")
+        if kind != was:
+            said = f"column {column}: it holds {kind} here and {was} in the reference"
+            raise NotEvaluated(said, f"data.{name}", "Give both one flat type.")
+        if kind == "other":
+            said = f"column {column}: lists or structures cannot be counted"
+            raise NotEvaluated(said, f"data.{name}", "Give it a flat type.")
+        said = f"column {column} was not counted in the profile that is stored with the model"
+        raise NotEvaluated(said, f"data.{name}", "`weighin profile --store` makes one by this contract.")
     return before.columns[column], after.columns[column]
 
 
