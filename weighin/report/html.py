@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from weighin.github.escape import visible
 from weighin.report import plots
-from weighin.report.view import WORDS, CheckView, cell, check_view, in_order, seconds, versions
+from weighin.report.view import WORDS, CheckView, causes, cell, check_view, in_order, seconds, versions
 from weighin.untrusted import JsonDict, JsonObject, JsonValue
 
 
@@ -27,7 +27,8 @@ def report(record: JsonObject) -> str:
         champion=champion,
         status=record["verdict"]["status"],
         problems=[*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])],
-        blocking=[v for s in suites for v in s["views"] if v.blocks],
+        blocking=causes([v for s in suites for v in s["views"] if v.blocks]),
+        blocks=sum(s["blocking"] for s in suites),
         suites=suites,
         datasets=[_dataset(name, value) for name, value in record["data"].items()],
     )
