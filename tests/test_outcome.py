@@ -199,6 +199,35 @@ def test_the_gate_is_the_worst_that_blocks():
     assert gate([passing("p")]) is Status.PASSED
 
 
+def test_a_fault_fails_whatever_the_limit_and_is_no_chance_finding():
+    perfect = at(1.0, 1.0, 1.0, check="a", p_value=None, fault="a perfect score: leak?")
+    found = decide(perfect, AT_LEAST)
+    assert (found.status, found.reason) == (Status.FAILED, "a perfect score: leak? (1 [1, 1] AUC)")
+    assert decide(perfect, AT_MOST).status is Status.FAILED
+    family = [found, failing("b", 0.03), *(passing(f"c{i}") for i in range(50))]
+    confirmed = {o.check: o for o in confirm_failures(family, 0.05)}
+    assert confirmed["a"] == found
+    assert confirmed["b"].status is Status.INCONCLUSIVE
+    # What is no proper measurement is not evaluated, with a fault as without.
+    assert decide(replace(perfect, n=0), AT_LEAST).status is Status.NOT_EVALUATED
+    assert decide(Unmeasured("a", "crash"), AT_LEAST).status is Status.NOT_EVALUATED
+
+
+def test_what_was_found_leads_the_sentence_of_a_failure_and_of_nothing_else():
+    said = "b: float in the reference, integer now"
+    broken = census("table", 1, n=9, unit="columns", method="types", found=said)
+    assert decide(broken, Limit(Direction.AT_MOST, 0)).reason == f"{said} (1 column, limit ≤ 0)"
+    assert decide(broken, Limit(Direction.AT_MOST, 2)).reason == "1 column, limit ≤ 2"
+
+
+def test_a_relative_margin_is_said_as_such_until_a_waiver_takes_its_place():
+    limit = Limit(Direction.AT_LEAST, 0.0, relative_margin=0.05, against="champion")
+    assert "is beyond the limit at most 5 % below the champion's" in decide(at(-0.2, -0.15, -0.1), limit).reason
+    assert str(replace(limit, direction=Direction.AT_MOST)) == "at most 5 % above the champion's"
+    assert str(replace(limit, value=-0.1)) == "≥ -0.1"
+    assert stricter(limit, replace(limit, alpha=0.01)) == replace(limit, alpha=0.01)
+
+
 # --- what an outcome says, and where exactly each limit lies
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 
 INTERNAL_ERROR = 3
@@ -65,6 +67,27 @@ class HoldoutUseRefused(WeighinError):
     """No use of the sealed holdout for this candidate."""
 
     exit_code = 1
+
+
+class SystemFault(WeighinError):
+    """The machine did not do what was asked of it: no room, no right, no such path."""
+
+    exit_code = 7
+
+
+def system_fault(error: OSError) -> SystemFault:
+    """Return an error of the operating system with its path and a remedy.
+
+    >>> str(system_fault(OSError(28, "No space left on device", "reports/record.json")))
+    'reports/record.json: No space left on device. Make room there.'
+    """
+    remedies = {
+        **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Make room there."),
+        **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Let this user write there, or name another folder."),
+        errno.EMFILE: "Raise the limit of open files (ulimit -n).",
+    }
+    place = error.filename if isinstance(error.filename, str) else os.fsdecode(error.filename or b"")
+    return SystemFault(error.strerror or type(error).__name__, place, remedies.get(error.errno or 0, ""))
 
 
 class NotEvaluated(WeighinError):

@@ -46,6 +46,9 @@ class Measurement:
     p_value              one-sided p-value of "the true value is on the allowed side", for `confirm_failures`; None for
                          a census, or where the method has none (the weakest value that a failure allows is used then)
     detail               plain values for reports; never read by `decide`
+    found                what it is that was measured, in words that name no value of the data: `b: float in the
+                         reference, integer now`. It leads the sentence of a failure
+    fault                why the number shows a fault whatever the limit; such a measurement has failed
     """
 
     check: str
@@ -60,10 +63,20 @@ class Measurement:
     sampling_unit: str = "rows"
     p_value: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    found: str = ""
+    fault: str = ""
 
 
 def census(
-    check: str, value: float, *, n: int, unit: str, method: str, sampling_unit: str = "rows", **detail: object
+    check: str,
+    value: float,
+    *,
+    n: int,
+    unit: str,
+    method: str,
+    sampling_unit: str = "rows",
+    found: str = "",
+    **detail: object,
 ) -> Measurement:
     """Return a measurement of everything there is: no interval.
 
@@ -71,7 +84,7 @@ def census(
     3.0
     """
     v = float(value)
-    return Measurement(check, v, v, v, 1.0, n, unit, method, "census", sampling_unit, None, detail)
+    return Measurement(check, v, v, v, 1.0, n, unit, method, "census", sampling_unit, None, detail, found)
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,10 @@ class Limit:
 
     `alpha` is the one-sided error that the interval may have at most: a measurement made at a weaker level than
     1 - alpha is not evaluated. `severity` and `when_inconclusive` say what an outcome means for the gate, not which
-    outcome it is.
+    outcome it is. `relative_margin` and `against` say what a limit of zero on `candidate - factor * baseline` means.
+
+    >>> print(Limit(Direction.AT_LEAST, 0.0, relative_margin=0.05, against="champion"))
+    at most 5 % below the champion's
     """
 
     direction: Direction
@@ -97,8 +113,13 @@ class Limit:
     alpha: float = 0.05
     severity: Severity = "block"
     when_inconclusive: Severity = "block"
+    relative_margin: float | None = None
+    against: str = ""
 
     def __str__(self) -> str:
+        if self.relative_margin is not None and self.value == 0:
+            side = "below" if self.direction is Direction.AT_LEAST else "above"
+            return f"at most {100 * self.relative_margin:g} % {side} the {self.against}'s"
         return f"{'≥' if self.direction is Direction.AT_LEAST else '≤'} {self.value:g}"
 
 
@@ -111,12 +132,12 @@ def stricter(one: Limit, other: Limit) -> Limit:
     if one.direction is not other.direction:
         raise ValueError(f"{one} and {other} lie on different sides")
     pick = max if one.direction is Direction.AT_LEAST else min
-    return Limit(
-        one.direction,
-        pick(one.value, other.value),
-        min(one.alpha, other.alpha),
-        "block" if "block" in (one.severity, other.severity) else "warn",
-        "block" if "block" in (one.when_inconclusive, other.when_inconclusive) else "warn",
+    kept = one if pick(one.value, other.value) == one.value else other
+    return replace(
+        kept,
+        alpha=min(one.alpha, other.alpha),
+        severity="block" if "block" in (one.severity, other.severity) else "warn",
+        when_inconclusive="block" if "block" in (one.when_inconclusive, other.when_inconclusive) else "warn",
     )
 
 
@@ -145,7 +166,7 @@ def decide(evidence: Measurement | Unmeasured, limit: Limit) -> Outcome:
 
     `passed` when the whole interval is on the allowed side, `failed` when the whole of it is on the forbidden side,
     `inconclusive` when the limit lies within; `not_evaluated` for whatever is no proper interval at the demanded
-    level. Undefined input is never a pass.
+    level. Undefined input is never a pass, and a measurement that shows a fault has failed.
 
     >>> auc = Measurement("auc", 0.74, 0.73, 0.75, 0.95, 1000, "AUC", "DeLong")
     >>> decide(auc, Limit(Direction.AT_LEAST, 0.70)).status.value
@@ -165,10 +186,13 @@ def decide(evidence: Measurement | Unmeasured, limit: Limit) -> Outcome:
         return value >= limit.value if at_least else value <= limit.value
 
     shown = _interval(m)
+    if m.fault:
+        return Outcome(m.check, Status.FAILED, f"{m.fault} ({shown})", limit, m)
     if allowed(worst):
         return Outcome(m.check, Status.PASSED, f"{shown}, limit {limit}", limit, m)
     if not allowed(best):
-        return Outcome(m.check, Status.FAILED, f"{shown} is beyond the limit {limit}", limit, m)
+        said = f"{m.found} ({shown}, limit {limit})" if m.found else f"{shown} is beyond the limit {limit}"
+        return Outcome(m.check, Status.FAILED, said, limit, m)
     needed = _needed(m, limit)
     if needed:
         reconcile = f"about {needed:,} {m.sampling_unit} would settle it, this has {m.n:,}"
@@ -188,7 +212,8 @@ def confirm_failures(outcomes: Sequence[Outcome], alpha: float) -> list[Outcome]
     largest value that its interval allows.
     """
     family = [o for o in outcomes if isinstance(o.evidence, Measurement) and o.evidence.kind == "sample"]
-    family = [o for o in family if o.status is not Status.NOT_EVALUATED]
+    # A fault is not what its interval says, so chance has no part in it.
+    family = [o for o in family if o.status is not Status.NOT_EVALUATED and not _is_fault(o)]
     ordered = sorted((o for o in family if o.status is Status.FAILED), key=lambda o: _p(o, alpha))
     unconfirmed: set[str] = set()
     for rank, outcome in enumerate(ordered):
@@ -211,6 +236,10 @@ def gate(outcomes: Sequence[Outcome]) -> Status:
         if status in blocking:
             return status
     return Status.PASSED
+
+
+def _is_fault(outcome: Outcome) -> bool:
+    return isinstance(outcome.evidence, Measurement) and bool(outcome.evidence.fault)
 
 
 def _p(outcome: Outcome, alpha: float) -> float:
@@ -247,8 +276,23 @@ def _needed(m: Measurement, limit: Limit) -> int | None:
     return math.ceil(m.n * (half / distance) ** 2)
 
 
+COUNTED = frozenset({"rows", "columns", "failures", "answers", "requests", "problems", "days", "hours", "minutes"})
+"""Units whose name is the plural of what is counted."""
+
+
+def amount(number: str, unit: str) -> str:
+    """Return a number with its unit, in words that agree.
+
+    >>> amount("1", "columns"), amount("2", "columns"), amount("0.5", "")
+    ('1 column', '2 columns', '0.5')
+    """
+    if unit == "share":
+        return f"share {number}"
+    return f"{number} {unit.removesuffix('s') if number == '1' and unit in COUNTED else unit}".rstrip()
+
+
 def _interval(m: Measurement) -> str:
-    unit = f" {m.unit}" if m.unit else ""
     if m.kind == "census":
-        return f"{m.estimate:.6g}{unit}"
+        return amount(f"{m.estimate:.6g}", m.unit)
+    unit = f" {m.unit}" if m.unit else ""
     return f"{m.estimate:.4g} [{m.low:.4g}, {m.high:.4g}]{unit}"

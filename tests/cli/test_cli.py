@@ -108,6 +108,48 @@ def test_what_nobody_foresaw_is_3_and_one_line(
     assert json.loads((out / "verdict.json").read_text())["status"] == "not_evaluated"
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(28, "No space left on device", "reports/x"), "reports/x: No space left on device. Make room there."),
+        (OSError(28, "No space left on device"), "No space left on device. Make room there."),
+        (
+            PermissionError(13, "Permission denied", "reports"),
+            "reports: Permission denied. Let this user write there, or name another folder.",
+        ),
+        (OSError(30, "Read-only file system", b"reports"), "reports: Read-only file system. Let this user write there"),
+    ],
+)
+def test_what_the_system_refuses_is_7_with_its_path(
+    error: OSError, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*given: object, **more: object) -> None:
+        raise error
+
+    monkeypatch.setattr("weighin.contract.read_contract", refused)
+    assert main(["contract", "check"]) == 7
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"weighin: {says}")
+    assert printed.count("\n") == 1
+    monkeypatch.setattr("weighin.verdict.validate.read_contract", refused)
+    assert main(["validate", "--out", str(tmp_path)]) == 7
+    verdict = json.loads((tmp_path / "verdict.json").read_text())
+    assert (verdict["exit_code"], verdict["status"]) == (7, "not_evaluated")
+    assert verdict["messages"][0].startswith(says)
+
+
+@pytest.mark.integration
+def test_a_reader_that_has_enough_ends_a_command_in_silence(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "weighin", "contract", "schema"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        started.stdout.close()
+        assert started.stderr is not None
+        said = started.stderr.read()
+        # No pass: what follows in a pipe may ask for the code.
+        assert (started.wait(30), said) == (7, b"")
+
+
 def test_a_record_is_verified_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     case = Case(tmp_path / "reports").write()
     write_json(tmp_path / "record.json", case.record())

@@ -100,6 +100,8 @@ def test_a_comparison_is_a_limit_in_the_direction_of_improvement(tmp_path, check
     (found,) = [c for c in checks(contract, "performance") if c.id == f"performance/{name}"]
     assert (found.limit.direction, found.limit.value) == (direction, pytest.approx(value))
     assert found.rule.factor == pytest.approx(factor)
+    if factor != 1:
+        assert str(found.limit) == f"at most 10 % {'below' if factor < 1 else 'above'} the champion's"
 
 
 def test_fairness_compares_every_ordered_pair(tmp_path):

@@ -116,6 +116,31 @@ def test_contradictions_are_refused(write, old, new, says):
     assert says in problems(write(text))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("margin: 0.01", "margn: 0.01", ["unknown key `margn`. Did you mean `margin`?"]),
+        ("at_least: 0.65", "at_leat: 0.65", ["unknown key `at_leat`. Did you mean `at_least`?"]),
+        (
+            *("group: day", "group: {column: day, hour: 6}"),
+            ["`hours` is missing in group. Add it.", "unknown key `hour`. Did you mean `hours`?"],
+        ),
+        (
+            *("current: current.parquet", "current: {path: x, window: {from: 2024-01-01}}"),
+            ["`to` is missing in data.current.window. Add it."],
+        ),
+        (
+            *("reference: reference.parquet", "reference: {profile: champ}"),
+            ["data.reference.profile: Input should be 'champion' or 'candidate', not 'champ'."],
+        ),
+    ],
+)
+def test_of_a_union_only_the_member_that_was_meant_is_named(write, old, new, says):
+    assert old in GOOD
+    found = problems(write(GOOD.replace(old, new, 1)))
+    assert [line.partition(": ")[2] for line in found.splitlines()] == says
+
+
 def test_all_mistakes_are_named_at_once(write):
     found = problems(write(GOOD.replace("rate: 10", "rate: 0").replace("threshold", "treshold")))
     assert "treshold" in found

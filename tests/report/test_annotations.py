@@ -104,7 +104,7 @@ def test_what_blocks_is_an_error_and_what_warns_a_warning(tmp_path: Path) -> Non
 def test_ten_are_shown_and_the_last_counts_the_rest(tmp_path: Path) -> None:
     case = Case(tmp_path / "reports")
     broken = list(checks(case.file.contract, "data_quality"))[:25]
-    evidence = {c.id: Unmeasured(c.id, "no such column") for c in broken}
+    evidence = {c.id: Unmeasured(c.id, f"no such column: {n}") for n, c in enumerate(broken)}
     found = commands(record(case, **evidence), "c.yaml", {})
     assert len(found) == 10
     assert "title=16 more::" in found[-1]

@@ -77,6 +77,16 @@ def test_other_files_are_left_as_one(kind: str, folder: Path) -> None:
     assert [counts[0][c].counts.tolist() for c in FEATURES] == [counts[1][c].counts.tolist() for c in FEATURES]
 
 
+def test_a_folder_that_spark_wrote_under_the_name_of_a_file_is_a_folder(folder: Path) -> None:
+    table = pq.read_table(folder / "holdout.parquet")
+    (folder / "holdout.parquet").unlink()
+    (folder / "holdout.parquet/_temporary").mkdir(parents=True)
+    for name in ("part-0", "_temporary/part-1"):
+        pq.write_table(table, folder / f"holdout.parquet/{name}.parquet")
+    found = resolve_rows(contract(folder), folder / "out", False, MOMENT)["holdout"]
+    assert (found["place"], found["rows"], found["problem"]) == ("data/holdout.parquet", ROWS, "")
+
+
 def test_a_window_cuts_rows_and_profile_alike(folder: Path) -> None:
     file = contract(folder, ("current: current.parquet", "current: {path: current.parquet, window: last 20 days}"))
     found = resolve_rows(file, folder / "out", False, MOMENT)["current"]

@@ -67,24 +67,26 @@ def label(frame: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "red"),
+    ("change", "red", "says"),
     [
-        (far, {"distance/range"}),
-        (stranger, {"carrier/allowed"}),
-        (gaps, {"temp/missing"}),
-        (one_gap, {"carrier/missing"}),
-        (twice, {"id/unique"}),
-        (new_york, {"at/time_zone"}),
-        (label, {"late/allowed"}),
-        (text_time, {"at/type", "at/time_zone"}),
-        (strings, {"distance/type", "distance/range"}),
+        (far, {"distance/range"}, "distance: 1 of 2,000 values lie outside of the range"),
+        (stranger, {"carrier/allowed"}, "carrier: 1 of 2,000 values are none of the allowed values"),
+        (gaps, {"temp/missing"}, "temp: 301 of 2,000 values are missing"),
+        (one_gap, {"carrier/missing"}, "carrier: 1 of 2,000 values are missing"),
+        (twice, {"id/unique"}, "id: 2 of 2,000 values are not unique"),
+        (new_york, {"at/time_zone"}, "at: 2,000 of 2,000 values have another time zone"),
+        (label, {"late/allowed"}, "late: 1 of 2,000 values are none of the allowed values"),
+        (text_time, {"at/type", "at/time_zone"}, "at: string in the file, timestamp in the contract"),
+        (strings, {"distance/type", "distance/range"}, "distance: string in the file, integer in the contract"),
     ],
 )
-def test_one_broken_thing_makes_its_check_red(
-    change: Callable[[pd.DataFrame], None], red: set[str], work: Work
+def test_one_broken_thing_makes_its_check_red_and_is_said(
+    change: Callable[[pd.DataFrame], None], red: set[str], says: str, work: Work
 ) -> None:
     change(work.frames["holdout"])
-    assert {name.removeprefix(PREFIX) for name in work.write().red("data_quality")} == red
+    found = {name: o for name, o in work.write().outcomes("data_quality").items() if o.status.value != "passed"}
+    assert {name.removeprefix(PREFIX) for name in found} == red
+    assert [o.reason for o in found.values() if o.reason.startswith(f"{says} (")]
 
 
 def test_a_time_without_a_zone_is_utc(work: Work) -> None:
@@ -107,6 +109,7 @@ def test_a_column_that_is_gone_is_red_in_all_its_checks(work: Work) -> None:
     red = work.write().red("data_quality")
     assert {name.removeprefix(PREFIX) for name in red} == {"temp/exists", "temp/type", "temp/missing", "temp/range"}
     assert red[PREFIX + "temp/exists"] == "failed"
+    assert work.outcomes("data_quality")[PREFIX + "temp/exists"].reason.startswith("there is no column temp (")
 
 
 def test_an_empty_column_passes_no_range(work: Work) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from weighin.errors import NotEvaluated
 from weighin.model.answers import FEATURES, prediction_columns
 from weighin.model.shap import write_shap
 from weighin.model.subject import ModelVersion, Subject
-from weighin.outcome import Direction, Limit, Outcome, decide
+from weighin.outcome import Direction, Limit, Outcome, Status, confirm_failures, decide
 from weighin.suites import measured
 from weighin.suites.evidence import Evidence
 from weighin.suites.explainability import information, relied_on
@@ -173,6 +174,15 @@ def test_one_dominant_feature_fails_its_share_and_no_other_does(work: Work) -> N
     work.frame["late"] = (work.frame["a"] > 0).astype(np.int64)
     red = work.write().red()
     assert {name: status for name, status in red.items() if name.startswith("share/")} == {"share/a": "failed"}
+
+
+def test_a_feature_with_the_whole_importance_is_no_chance_finding(work: Work) -> None:
+    for role in work.models:
+        work.models[role] = linear(6.0, 0.0, 0.0, colour=0.0)
+    found = work.write().outcomes()["share/a"]
+    assert found.reason == "`a` has the whole importance: leak? (1 [1, 1] share, limit ≤ 0.8)"
+    others = [replace(found, check=f"b{i}", status=Status.PASSED) for i in range(200)]
+    assert confirm_failures([found, *others], 0.05)[0] == found
 
 
 def test_importances_in_another_order_fail_the_rank_agreement_alone(work: Work) -> None:

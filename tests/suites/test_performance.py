@@ -28,6 +28,15 @@ def test_a_worse_candidate_fails_against_the_champion(work: Work) -> None:
     assert red["performance/roc_auc/vs-champion"] == "failed"
 
 
+@pytest.mark.parametrize("best", [0.5, 1.0])
+def test_a_perfect_score_fails_and_asks_for_a_leak(best: float, work: Work) -> None:
+    late = work.frames["holdout"]["late"].to_numpy()
+    work.scores["candidate", "holdout"] = np.where(late == 1, best, 0.3)
+    found = work.write().outcomes("performance")["performance/roc_auc"]
+    assert found.status.value == "failed"
+    assert found.reason.startswith("a perfect score on all of 2,000 rows: leak?")
+
+
 def test_shuffled_predictions_fail(work: Work) -> None:
     rng = np.random.default_rng(0)
     work.scores["candidate", "holdout"] = rng.permutation(work.scores["candidate", "holdout"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -10,7 +11,7 @@ from importlib import import_module
 
 from weighin import __version__
 from weighin.cli.parser import Parser
-from weighin.errors import INTERNAL_ERROR, WeighinError
+from weighin.errors import INTERNAL_ERROR, SystemFault, WeighinError, system_fault
 from weighin.github.escape import visible
 from weighin.untrusted.redact import reduced
 
@@ -76,17 +77,25 @@ def main(argv: list[str] | None = None, leave: Callable[[WeighinError], None] = 
 
     leave  gets an error that was raised on purpose, besides the line that is printed of it
 
-    0 passed · 1 failed · 4 usage or contract error · 5 nothing evaluated · 6 inconclusive · 7 not evaluated; 2 and 3
-    are pytest's own: interrupted, internal error.
+    0 passed · 1 failed · 4 usage or contract error · 5 nothing evaluated · 6 inconclusive · 7 not evaluated, also where
+    the operating system refuses; 2 and 3 are pytest's own: interrupted, internal error.
     """
     environment()
     must_be_encodable(sys.stdout, sys.stderr)
     given = parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
     try:
-        return int(given.run(given))
-    except WeighinError as error:
+        code = int(given.run(given))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read the output has enough of it. What Python would still write at its end goes nowhere.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SystemFault.exit_code
+    except (WeighinError, OSError) as raised:
         if given.debug:
             raise
+        error = system_fault(raised) if isinstance(raised, OSError) else raised
         leave(error)
         print(f"weighin: {visible(error, KEPT)}", file=sys.stderr)
         return error.exit_code

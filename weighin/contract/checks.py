@@ -301,6 +301,8 @@ def _compared(
         kind, value = "/better", -sign * item.better_by
     # Minus zero is no limit that a reader should meet.
     limit = Limit(direction, value or 0.0, alpha, item.severity, item.when_inconclusive)
+    if item.relative_margin is not None:
+        limit = replace(limit, relative_margin=item.relative_margin, against=item.against)
     rule = MetricRule(item.metric, item.against, factor, slice_)
     part = f"/{name}" if name else ""
     return Check(f"performance/{item.metric}/vs-{item.against}{kind}{part}", "performance", limit, rule, path)

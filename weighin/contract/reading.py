@@ -87,7 +87,7 @@ def read_contract(path: Path) -> ContractFile:
     try:
         contract = Contract.model_validate(values)
     except ValidationError as error:
-        problems += [_sentence(detail, root, path) for detail in error.errors()]
+        problems += [_sentence(detail, root, path) for detail in _meant(error.errors(), root)]
         contract = None
     problems += _repeated_checks(contract, path) if contract else []
     if problems or contract is None:
@@ -131,6 +131,47 @@ def _repeated_checks(contract: Contract, path: Path) -> list[str]:
     return found + [
         f"{path}: waivers: no check `{w.check}`. {known}" for w in contract.waivers if w.check not in counts
     ]
+
+
+def _meant(details: list[ErrorDetails], root: yaml.Node) -> list[ErrorDetails]:
+    """Return the errors without those of members of a union that were not meant.
+
+    Of each union the member with the fewest errors is the one meant; one that wants another kind of value altogether
+    (a name where a mapping stands) is meant only where all do.
+    """
+    deepest = max(len(_members(detail, root)) for detail in details)
+    for depth in range(deepest):
+        details = _meant_at(details, root, depth)
+    return details
+
+
+def _meant_at(details: list[ErrorDetails], root: yaml.Node, depth: int) -> list[ErrorDetails]:
+    """Return the same, for the unions that are so deep within others."""
+    found: dict[tuple[str, ...], dict[str, list[ErrorDetails]]] = {}
+    kept: list[ErrorDetails] = []
+    for detail in details:
+        members = _members(detail, root)
+        if len(members) > depth:
+            at, member = members[depth]
+            found.setdefault(at, {}).setdefault(member, []).append(detail)
+        else:
+            kept.append(detail)
+
+    def misfit(of: list[ErrorDetails], at: tuple[str, ...]) -> tuple[bool, int]:
+        another = any(d["type"].endswith("_type") and len(_walk(root, d["loc"])[2]) == len(at) for d in of)
+        return another, len(of)
+
+    for at, by_member in found.items():
+        least = min(misfit(of, at) for of in by_member.values())
+        kept += [d for of in by_member.values() if misfit(of, at) == least for d in of]
+    return sorted(kept, key=details.index)
+
+
+def _members(detail: ErrorDetails, root: yaml.Node) -> list[tuple[tuple[str, ...], str]]:
+    """Return the unions on the way to an error, each by its place and the member that the error is about."""
+    loc = detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"]
+    walked = [_walk(root, loc[:n])[2] for n in range(len(loc) + 1)]
+    return [(tuple(walked[n]), str(loc[n])) for n in range(len(loc)) if walked[n] == walked[n + 1]]
 
 
 def _sentence(detail: ErrorDetails, root: yaml.Node, path: Path) -> str:

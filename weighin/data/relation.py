@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from weighin.contract.sources import Files, Query, Span
 from weighin.data.engines import Engine, Expression, engine_for, located
+from weighin.data.folders import refuse_table_format
 from weighin.errors import NotEvaluated
 from weighin.untrusted.redact import reduced
 
@@ -51,13 +52,12 @@ class Relation:
         Errors: `NotEvaluated` when it is not there or cannot be read.
         """
         place = located(given, folder) if isinstance(given, Files) else f"table {given.table or given.query}"
+        if isinstance(given, Files) and not given.remote:
+            refuse_table_format(place)
         chosen = engine_for(given, engine)
         chosen.names = tuple(types or ())
         with chosen.reading(place):
-            if isinstance(given, Files):
-                opened = chosen.files(located(given, folder), given, types or {})
-            else:
-                opened = chosen.query(given)
+            opened = chosen.files(place, given, types or {}) if isinstance(given, Files) else chosen.query(given)
             if span is not None:
                 opened = _within(opened, str(time_column), span, place)
         return Relation(opened, chosen, place)

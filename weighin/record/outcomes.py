@@ -27,6 +27,7 @@ def encode_outcome(outcome: Outcome, waiver: str = "") -> JsonDict:
             "kind": evidence.kind,
             "p_value": None if evidence.p_value is None else number(evidence.p_value),
             "detail": plain(evidence.detail),
+            **{name: text for name in ("found", "fault") if (text := getattr(evidence, name))},
         }
     else:
         measured = {"unmeasured": evidence.reason, "detail": plain(evidence.detail)}
@@ -44,9 +45,16 @@ def encode_outcome(outcome: Outcome, waiver: str = "") -> JsonDict:
             "alpha": limit.alpha,
             "severity": limit.severity,
             "when_inconclusive": limit.when_inconclusive,
+            **_relative(limit),
         },
         "evidence": measured,
     }
+
+
+def _relative(limit: Limit) -> JsonDict:
+    if limit.relative_margin is None:
+        return {}
+    return {"relative_margin": limit.relative_margin, "against": limit.against}
 
 
 def decode_evidence(check: str, value: JsonObject) -> Measurement | Unmeasured:
@@ -73,6 +81,8 @@ def decode_evidence(check: str, value: JsonObject) -> Measurement | Unmeasured:
             str(value["sampling_unit"]),
             None if p is None else float(p),
             dict(value["detail"]),
+            str(value.get("found", "")),
+            str(value.get("fault", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         said = reduced(error)
@@ -88,6 +98,8 @@ def decode_limit(value: JsonObject) -> Limit:
             float(value["alpha"]),
             value["severity"],
             value["when_inconclusive"],
+            float(value["relative_margin"]) if "relative_margin" in value else None,
+            str(value.get("against", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise EvidenceError(f"a limit is damaged ({reduced(error)})", "", "Run the suite again.") from error

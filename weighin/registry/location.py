@@ -8,18 +8,34 @@ from pathlib import Path
 EMBEDDED = Path(".weighin/registry")
 
 
+STORE = "mlflow.db"
+ENDS = ("model_contract.yaml", ".git")
+"""What a project's folder holds: no registry is looked for above it."""
+
+
 def tracking_uri(root: Path | None = None) -> str:
-    """Return the MLflow tracking address: `MLFLOW_TRACKING_URI`, or the embedded SQLite store below `root` (default:
-    here).
+    """Return the MLflow tracking address: `MLFLOW_TRACKING_URI`, or the embedded SQLite store of the project.
+
+    root  the project's folder; default the nearest folder, from here upwards, that has a store, so that a sub-folder
+          does not get an empty one
 
     The embedded store is created on first use. MLflow keeps absolute artifact paths in it, so it must not be moved.
     """
     named = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
     if named:
         return named
-    home = ((root or Path.cwd()) / EMBEDDED).resolve()
+    home = ((root or _project(Path.cwd())) / EMBEDDED).resolve()
     home.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{home}/mlflow.db"
+    return f"sqlite:///{home}/{STORE}"
+
+
+def _project(here: Path) -> Path:
+    for folder in (here, *here.parents):
+        if (folder / EMBEDDED / STORE).is_file():
+            return folder
+        if any((folder / name).exists() for name in ENDS):
+            break
+    return here
 
 
 def artifact_location(uri: str) -> str | None:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from weighin.errors import ContractError, RegistryError, without_password
 from weighin.model.subject import ModelVersion, artifact_digest
-from weighin.registry.location import artifact_location, tracking_uri
+from weighin.registry.location import artifact_location, is_embedded, tracking_uri
+from weighin.registry.remedies import explained, must_have_a_scheme
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 BUSY_STORE: Mapping[str, Any] = {"attempts": 6, "timeout": None, "wait_initial": 0.2, "wait_max": 4.0}
 """How often, and after how many seconds, a store that is busy is asked again; see `stamina.retry_context`."""
 T = TypeVar("T")
-REMEDIES = {
-    "UNAUTHENTICATED": "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
-    "PERMISSION_DENIED": "This user needs another permission: docs/access.md says which.",
-}
 LOCKED = "database is locked"
 BUSY = (LOCKED, "Giving up after")  # what SQLite says, and MLflow when others took its number
 MODEL, KEPT = "model", "weighin"
@@ -63,6 +60,7 @@ class Registry:
 
     def __init__(self, uri: str | None = None) -> None:
         self.uri = uri or tracking_uri()
+        must_have_a_scheme(self.uri)
         from mlflow import MlflowClient
 
         # Its own addresses, and not those of the process: several registries may be used side by side.
@@ -100,15 +98,27 @@ class Registry:
 
     def _said(self, error: Exception) -> RegistryError:
         lines = str(error).splitlines() or [type(error).__name__]
-        fact = without_password(next((line for line in lines if LOCKED in line), lines[0]))[:300]
-        remedy = REMEDIES.get(str(getattr(error, "error_code", "")), "Check the address and that it answers.")
-        return RegistryError(fact, without_password(self.uri), remedy)
+        fact = next((line for line in lines if LOCKED in line), lines[0])
+        return explained(fact, str(getattr(error, "error_code", "")), self.uri)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version that it names now; empty when the model does not exist."""
-        models = self._call(lambda: self._client.search_registered_models(f"name = '{quoted(name)}'"))
+        from mlflow.exceptions import MlflowException
+
+        def held() -> dict[str, object]:
+            # Not by a search: some registries have no filters, and others leave out what this user may not read.
+            try:
+                return dict(self._client.get_registered_model(name).aliases)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return {}
+
         # MLflow says an int or a str, depending on its store.
-        return {alias: str(version) for alias, version in dict(models[0].aliases).items()} if models else {}
+        return {alias: str(version) for alias, version in self._call(held).items()}
+
+    def _nothing_registered(self) -> bool:
+        return is_embedded(self.uri) and not self._call(lambda: self._client.search_registered_models(max_results=1))
 
     def aliased(self, name: str, alias: str) -> str | None:
         """Return the version that an alias names now, or None when the model or the alias does not exist."""
@@ -122,11 +132,13 @@ class Registry:
         address = Address.parse(uri)
         version = address.version or self.aliased(address.name, address.alias)
         if version is None:
-            raise RegistryError(
-                f"no alias `{address.alias}` of `{address.name}`",
-                without_password(self.uri),
-                "Train and register one first.",
-            )
+            fact, remedy = f"no alias `{address.alias}` of `{address.name}`", "Train and register one first."
+            if self._nothing_registered():
+                fact = f"the embedded registry is empty: {fact}"
+                remedy += (
+                    " Where one is registered elsewhere, run this beside the contract, or set MLFLOW_TRACKING_URI."
+                )
+            raise RegistryError(fact, without_password(self.uri), remedy)
         found = self._call(lambda: self._client.get_model_version(address.name, version))
         self._download(address.name, version, destination)
         return ModelVersion(address.name, version, found.run_id or "", artifact_digest(destination), uri)

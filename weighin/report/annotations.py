@@ -6,10 +6,10 @@ Source: GitHub's documentation of workflow commands; ten errors and ten warnings
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from weighin.github.escape import visible
-from weighin.report.view import CheckView, all_views
+from weighin.report.view import CheckView, all_views, causes, together
 from weighin.untrusted import JsonObject
 
 SHOWN = 10
@@ -25,8 +25,8 @@ def commands(record: JsonObject, file: str, lines: Mapping[str, int]) -> list[st
     views = all_views(record)
     problems = [*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])]
     errors = [_command("error", file, 1, "evidence", p) for p in problems]
-    errors += [_of(v, "error", file, lines) for v in views if v.blocks]
-    warnings = [_of(v, "warning", file, lines) for v in views if v.warns]
+    errors += [_of(c, "error", file, lines) for c in causes([v for v in views if v.blocks])]
+    warnings = [_of(c, "warning", file, lines) for c in causes([v for v in views if v.warns])]
     return _capped("error", file, errors) + _capped("warning", file, warnings)
 
 
@@ -37,9 +37,10 @@ def _capped(kind: str, file: str, found: list[str]) -> list[str]:
     return [*found[: SHOWN - 1], _command(kind, file, 1, f"{more} more", "The job's summary and report.html have all.")]
 
 
-def _of(view: CheckView, kind: str, file: str, lines: Mapping[str, int]) -> str:
+def _of(cause: Sequence[CheckView], kind: str, file: str, lines: Mapping[str, int]) -> str:
+    view, title = cause[0], together([v.check for v in cause])
     measured = f"{view.estimate} [{view.interval}], limit {view.limit}. " if view.estimate else ""
-    return _command(kind, file, lines.get(view.check, 1), f"{view.check}: {view.word}", measured + view.reason)
+    return _command(kind, file, lines.get(view.check, 1), f"{title}: {view.word}", measured + view.reason)
 
 
 def _command(kind: str, file: str, line: int, title: str, message: str) -> str:

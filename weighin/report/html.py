@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -10,7 +11,7 @@ from markupsafe import Markup
 
 from weighin.github.escape import visible
 from weighin.report import plots
-from weighin.report.view import WORDS, CheckView, cell, check_view, in_order, seconds, versions
+from weighin.report.view import WORDS, CheckView, causes, cell, check_view, in_order, seconds, versions
 from weighin.untrusted import JsonDict, JsonObject, JsonValue
 
 
@@ -26,8 +27,10 @@ def report(record: JsonObject) -> str:
         champion=champion,
         status=record["verdict"]["status"],
         problems=[*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])],
-        blocking=[v for s in suites for v in s["views"] if v.blocks],
+        blocking=causes([v for s in suites for v in s["views"] if v.blocks]),
+        blocks=sum(s["blocking"] for s in suites),
         suites=suites,
+        datasets=[_dataset(name, value) for name, value in record["data"].items()],
     )
 
 
@@ -49,6 +52,13 @@ def no_decision(reason: str) -> str:
     return template().render(
         title="not evaluated", record=None, status="not_evaluated", problems=[reason], blocking=[], suites=[]
     )
+
+
+def _dataset(name: str, value: JsonObject) -> JsonDict:
+    """Return a dataset in words. One of which only a model's stored profile is known has neither rows nor a file."""
+    what = f"{value['rows']:,} rows" if "rows" in value else "no rows, the profile that is stored with a model"
+    digest = value.get("sha256") or value.get("profile", "")
+    return {"name": name, "what": what, "digest": digest, "problem": value.get("problem") or value.get("uncounted", "")}
 
 
 def _suite(suite: JsonObject) -> JsonDict:
@@ -95,6 +105,7 @@ class Page:
         return visible(self._template.render(**values), "\n")
 
 
+@cache
 def template(name: str = "report.html.j2") -> Page:
     """Return a template in which every text is escaped, and a name that is missing is an error."""
     environment = Environment(

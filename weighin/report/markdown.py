@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from weighin.contract.changes import Changes, FileChange
 from weighin.github.escape import text, visible
-from weighin.report.view import MARKS, WORDS, CheckView, all_views, in_order, seconds, versions
+from weighin.report.view import MARKS, WORDS, CheckView, all_views, causes, in_order, seconds, together, versions
 from weighin.untrusted import JsonObject
 
 if TYPE_CHECKING:
@@ -212,12 +212,15 @@ def _table(views: list[CheckView], cell: int) -> list[str]:
     if not views:
         return []
     lines = ["| check | outcome | measured | interval | limit | |", "|---|---|---|---|---|---|"]
-    for v in views:
+    for v, *others in causes(views):
         why = f" {text(v.reason, cell)}" if cell and v.status == "not_evaluated" else ""
+        why = f" {text(v.found, cell)}" if cell and v.found else why
         needed = v.reason.rpartition(": ")[2]
         more = f"<br>{text(needed, cell)}" if cell and v.status == "inconclusive" and needed else ""
         more += f"<br>{text(v.no_licence, cell)}" if cell and v.no_licence else ""
-        row = (f"`{code(v.check)}`", f"{v.word}{why}", text(v.estimate), text(v.interval) + more, text(v.limit))
+        names = ", ".join(f"`{code(one.check)}`" for one in (v, *others))
+        word = f"{len(others) + 1} checks {v.word}" if others else v.word
+        row = (names, f"{word}{why}", text(v.estimate), text(v.interval) + more, text(v.limit))
         lines.append("| " + " | ".join(row) + f" | {picture(v.numbers)} |")
     return lines
 
@@ -273,10 +276,12 @@ def terminal(record: JsonObject) -> RenderableType:
     problems = [*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])]
     parts += [_safe(f"! {p}") for p in problems[:10]]
     blocking = [v for v in all_views(record) if v.blocks]
-    for v in blocking[:15]:
-        parts.append(Text.assemble((v.word, colours[v.status]), " ", _safe(v.check), ": ", _safe(v.reason)))
-    if len(blocking) > 15:
-        parts.append(Text(f"and {len(blocking) - 15} more that block"))
+    listed = causes(blocking)
+    for cause in listed[:15]:
+        v, names = cause[0], together([one.check for one in cause])
+        parts.append(Text.assemble((v.word, colours[v.status]), " ", _safe(names), ": ", _safe(v.reason)))
+    if len(listed) > 15:
+        parts.append(Text(f"and {sum(len(cause) for cause in listed[15:])} more that block"))
     verdict = Text.assemble(
         (WORDS[status].upper(), f"bold {colours[status]}"), _safe(f"  {candidate} against {champion}")
     )

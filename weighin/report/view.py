@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from weighin.outcome import amount
+from weighin.record.outcomes import decode_limit
 from weighin.untrusted import JsonObject
 
 WORDS = {
@@ -38,6 +40,8 @@ class CheckView:
     numbers: tuple[float, float, float, float] | None
     detail: Mapping[str, Any]
     no_licence: str
+    found: str
+    """What a failure found, in words."""
 
 
 def check_view(outcome: JsonObject) -> CheckView:
@@ -46,12 +50,13 @@ def check_view(outcome: JsonObject) -> CheckView:
     status, blocks = str(outcome["status"]), bool(outcome["blocks"])
     at_least = limit["direction"] == "at_least"
     bound = f"{'≥' if at_least else '≤'} {_short(limit['value'])}"
+    if "relative_margin" in limit and limit["value"] == 0:
+        bound = str(decode_limit(limit))
     measured = "unmeasured" not in evidence
     estimate = interval = n = method = ""
     numbers = None
     if measured:
-        unit = f" {evidence['unit']}" if evidence["unit"] else ""
-        estimate = f"{_short(evidence['estimate'])}{unit}"
+        estimate = amount(_short(evidence["estimate"]), str(evidence["unit"]))
         sample = evidence["kind"] == "sample"
         interval = f"{_short(evidence['low'])} to {_short(evidence['high'])}" if sample else "exact"
         n = f"{evidence['n']:,} {evidence['sampling_unit']}"
@@ -76,6 +81,7 @@ def check_view(outcome: JsonObject) -> CheckView:
         numbers,
         evidence["detail"],
         _no_licence(status, evidence["detail"]),
+        str(evidence.get("fault") or evidence.get("found") or "") if status == "failed" else "",
     )
 
 
@@ -85,6 +91,27 @@ def _no_licence(status: str, detail: JsonObject) -> str:
     if status not in ("failed", "inconclusive") or not isinstance(margin, (int, float)):
         return ""
     return f"A margin of {margin:.4g} would have passed. That is not a licence: a changed margin is a new evaluation."
+
+
+def causes(views: Sequence[CheckView]) -> list[tuple[CheckView, ...]]:
+    """Return checks in their order, those that one cause kept from being evaluated together, at the first of them."""
+    found: dict[tuple[str, ...], list[CheckView]] = {}
+    for v in views:
+        alone = v.status != "not_evaluated"
+        found.setdefault((v.reason, *((v.check,) if alone else ())), []).append(v)
+    return [tuple(one) for one in found.values()]
+
+
+def together(names: Sequence[str], most: int = 3) -> str:
+    """Return the checks of one cause in words.
+
+    >>> together(["a"]), together(["a", "b", "c", "d", "e"])
+    ('a', '5 checks (a, b, c and 2 more)')
+    """
+    if len(names) == 1:
+        return names[0]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)} checks ({', '.join(names[:most])}{more})"
 
 
 def in_order(outcomes: list[JsonObject]) -> list[CheckView]:

@@ -97,7 +97,7 @@ def _placed(file: ContractFile, dataset: str, work: Path, moment: datetime) -> t
     scored = dataset in ("holdout", "sealed_holdout")
     path, whole = work / "data" / f"{dataset}.parquet", None
     judged = dataset in _judged(file.contract)
-    if in_place(given, data.engine):
+    if in_place(given, data.engine) and not file.data_path(dataset).is_dir():  # Spark's folders are called like files
         here = file.data_path(dataset)
         rows = _footer_rows(here)
         if scored or rows <= data.rows_at_most:

@@ -12,6 +12,7 @@ from weighin.stats.intervals import (
     Codes,
     Floats,
     Interval,
+    PerfectScore,
     Undefined,
     clopper_pearson,
     from_influence,
@@ -69,7 +70,9 @@ def contrast(
 
 def _from_sums(metric: str, total: Influence, group: Codes | None, level: float, alone: bool) -> Interval:
     if alone and not np.any(total.values):
-        raise Undefined(f"{metric} is {total.estimate:g} without any variation between rows: no interval exists")
+        best = 0.0 if METRICS[metric].lower_is_better else 1.0
+        kind = PerfectScore if total.estimate == best else Undefined
+        raise kind(f"{metric} is {total.estimate:g} without any variation between rows: no interval exists")
     if not np.any(total.values) and METRICS[metric].kind in ("share", "table"):
         return unseen(total.estimate, len(total.values) if group is None else int(group.max()) + 1, level)
     must_be_carried_by_many(total.values, group)

@@ -39,6 +39,10 @@ class Undefined(ValueError):
     """The number does not exist for these data: one class, no positives, no variation, too few units."""
 
 
+class PerfectScore(Undefined):
+    """Every row has the best value that a metric knows, so that no interval exists."""
+
+
 @dataclass(frozen=True)
 class Interval:
     """An estimate with one-sided bounds at `level` each, and what is needed to test it against a limit.
@@ -141,6 +145,18 @@ def unseen(estimate: float, units: int, level: float) -> Interval:
     bound = clopper_pearson(0, units, level).high
     method = "no unit differs: exact bound of none"
     return Interval(estimate, estimate - bound, estimate + bound, level, units, 0.0, method)
+
+
+def p_without_variation(distance: float, units: int) -> float:
+    """p-value of a limit that lies `distance` below a share (or a mean of such) of one that every unit shows.
+
+    Were the true value at the limit, a share `distance` of the units would lack it at least, and a sample of `units`
+    independent ones would hold none of those with probability (1 - distance) ** units.
+
+    >>> round(p_without_variation(0.05, 100), 4)
+    0.0059
+    """
+    return float((1 - min(max(distance, 0.0), 1.0)) ** units)
 
 
 def clopper_pearson(successes: int, trials: int, level: float) -> Interval:

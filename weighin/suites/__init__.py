@@ -6,6 +6,7 @@ Some have a second, `information(evidence)`: tables and plots for readers, on wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -40,8 +41,18 @@ def measured(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
         module = import_module(f"weighin.suites.{check.suite}")
         found: Measurement | Unmeasured = module.measure(check, evidence)
     except (NotEvaluated, EvidenceError, Undefined) as error:
-        return Unmeasured(check.id, str(error))
+        return Unmeasured(check.id, _with_labels(str(error), evidence.contract.model.classes))
     return found
+
+
+def _with_labels(text: str, classes: Sequence[str | int]) -> str:
+    """Return a sentence of the statistics, which know classes by their number, with the labels of the contract.
+
+    >>> _with_labels("3 rows of class number 1", ("low", "mid", "high"))
+    '3 rows of class `mid`'
+    """
+    named = {str(number): label for number, label in enumerate(classes)}
+    return re.sub(r"class number (\d+)", lambda m: f"class `{named[m[1]]}`" if m[1] in named else m[0], text)
 
 
 def _left(check: Check, own: SuiteOutcomes) -> Measurement | Unmeasured:

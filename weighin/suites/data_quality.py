@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from weighin.contract import Check, Contract
+from weighin.contract.columns import Column
 from weighin.contract.quality import DataQuality
 from weighin.contract.rules import ColumnRule, QualityRule, quality_rules
 from weighin.errors import NotEvaluated
@@ -55,7 +56,41 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     if (decide(measured, rule.limit).status is Status.PASSED) != found.success:
         word, shown = "success" if found.success else "failure", NOT_SHOWN if hidden else str(measured)
         return Unmeasured(check.id, f"Great Expectations calls this a {word}, its counts say otherwise: {shown}")
-    return _coarse(measured, run.rows) if hidden else measured
+    said = in_words(rule, measured, run.families) if measured.estimate else ""
+    return _coarse(measured, run.rows) if hidden and measured.unit == "share" else replace(measured, found=said)
+
+
+BROKEN = {
+    "range": "lie outside of the range",
+    "allowed": "are none of the allowed values",
+    "pattern": "do not match the pattern",
+    "unique": "are not unique",
+    "unique_together": "are not unique together",
+    "missing": "are missing",
+    "order": "are out of order",
+    "time_zone": "have another time zone",
+    "compare": "break the comparison",
+    "reference": "are not in the other table",
+    "future": "lie in the future",
+    "training": "stand in the training data as well",
+}
+"""What is wrong with values that break a rule, by its kind."""
+
+
+def in_words(rule: QualityRule, measured: Measurement, families: Mapping[str, str]) -> str:
+    """Return what a broken rule found, without a value; empty where the number says it all.
+
+    families  column -> type of its values in the file, for columns that it has
+    """
+    column = ", ".join(rule.columns)
+    if rule.kind == "exists":
+        return f"there is no column {column}"
+    if rule.kind == "type" and isinstance(rule.of, Column):
+        return f"{column}: {families.get(column, 'no such column')} in the file, {rule.of.type} in the contract"
+    bad = measured.detail.get("rows_breaking")
+    if bad is None or rule.kind not in BROKEN:
+        return ""
+    return f"{column}: {int(bad):,} of {measured.n:,} values {BROKEN[rule.kind]}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +100,7 @@ class Validated:
     rows: int
     suites: Mapping[str, Mapping[str, Found]]
     problems: Mapping[str, str]
+    families: Mapping[str, str]
     engine: Engine
     seconds: float
 
@@ -107,7 +143,7 @@ def _validated(evidence: Evidence, dataset: str, gate: DataQuality, view: Qualit
         name: {str(f.configuration["meta"].get("rule", f.configuration["id"])): f for f in listed}
         for name, listed in found.items()
     }
-    return Validated(view.rows, by_key, view.problems, engine, time.monotonic() - started)
+    return Validated(view.rows, by_key, view.problems, view.families, engine, time.monotonic() - started)
 
 
 def _hidden(contract: Contract) -> Callable[[JsonObject], bool]:

@@ -20,6 +20,7 @@ from weighin.stats.kolmogorov import kolmogorov_smirnov, single_valued
 from weighin.stats.shares import Counts
 from weighin.stats.shift import mean_shift, share_shift
 from weighin.suites.evidence import Evidence
+from weighin.suites.sample import named
 from weighin.untrusted import JsonDict
 
 WORDS = {
@@ -118,12 +119,14 @@ def _columns(before: Profile, after: Profile, column: str) -> tuple[ColumnProfil
         if kind is None:
             raise NotEvaluated(f"no column {column}", f"data.{name}", "Correct the data or the contract.")
         was = before.table.get(column, "something else")
-        same = (
-            "lists or structures cannot be counted"
-            if kind == was
-            else f"it holds {kind} here and {was} in the reference"
-        )
-        raise NotEvaluated(f"column {column}: {same}", f"data.{name}", "Give both one flat type.")
+        if kind != was:
+            said = f"column {column}: it holds {kind} here and {was} in the reference"
+            raise NotEvaluated(said, f"data.{name}", "Give both one flat type.")
+        if kind == "other":
+            said = f"column {column}: lists or structures cannot be counted"
+            raise NotEvaluated(said, f"data.{name}", "Give it a flat type.")
+        said = f"column {column} was not counted in the profile that is stored with the model"
+        raise NotEvaluated(said, f"data.{name}", "`weighin profile --store` makes one by this contract.")
     return before.columns[column], after.columns[column]
 
 
@@ -174,9 +177,11 @@ def _table(check: Check, reference: Profile, current: Profile) -> Measurement:
     before, after = reference.table, current.table
     changed = [f"{n} is missing" for n in before if n not in after]
     changed += [f"{n} is new" for n in after if n not in before]
-    changed += [f"{n}: {before[n]}, now {after[n]}" for n in before if n in after and before[n] != after[n]]
-    method = "; ".join(changed[:10]) + (", ..." if len(changed) > 10 else "") if changed else "names and types"
-    return census(check.id, len(changed), n=len(before), unit="columns", method=method, sampling_unit="columns")
+    both = [n for n in before if n in after and before[n] != after[n]]
+    changed += [f"{n}: {before[n]} in the reference, {after[n]} now" for n in both]
+    count, found = len(changed), named(changed)
+    method = "names and types"
+    return census(check.id, count, n=len(before), unit="columns", method=method, sampling_unit="columns", found=found)
 
 
 def _drifted(check: Check, evidence: Evidence) -> Measurement | Unmeasured:

@@ -22,7 +22,7 @@ from weighin.data.profile import Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.data.table import group_codes, read_columns
-from weighin.errors import NotEvaluated
+from weighin.errors import ContractError, NotEvaluated
 from weighin.load import LoadLog, read_log
 from weighin.load.log import log_name
 from weighin.model.answers import COLUMN, must_be_probabilities, must_not_be_labels, read_predictions
@@ -95,7 +95,12 @@ class Evidence:
 
     def _unchanged(self, dataset: str, place: str, digest: str | None) -> Path:
         """Return a file of the work folder, or the dataset's own where no place in it is given."""
-        path = self.work / place if place else self.file.data_path(dataset)
+        try:
+            path = self.work / place if place else self.file.data_path(dataset)
+        except ContractError as error:
+            # What lies elsewhere is brought here by `resolve`, which left the reason where it could not.
+            why = self.subject.data.get(dataset, {}).get("problem") or error.fact
+            raise NotEvaluated(str(why), f"data.{dataset}", error.remedy) from error
         if digest and path.is_file() and file_digest(path) != digest:
             raise NotEvaluated("the file has changed since it was resolved", str(path), "Validate again.")
         return path

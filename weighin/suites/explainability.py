@@ -7,7 +7,7 @@ meet the labels. SHAP values, where the contract asks for them, are information 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, assert_never
 
@@ -23,7 +23,7 @@ from weighin.model.answers import as_probabilities
 from weighin.model.shap import read_shap
 from weighin.outcome import Measurement, Unmeasured, census
 from weighin.stats.importance import importance, per_row, rank_agreement, reliance, share
-from weighin.stats.intervals import Codes, Floats, Undefined
+from weighin.stats.intervals import Codes, Floats, Undefined, p_without_variation
 from weighin.stats.metrics import Scored, row_loss
 from weighin.suites.evidence import Evidence
 from weighin.suites.performance import FIRST_RELEASE
@@ -69,7 +69,12 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
             return sample(check, moved, unit, sampling_unit, detail)
         case "share":
             part = share(found.increase, feature, found.group, level)
-            return sample(check, part, "share", sampling_unit, detail)
+            if part.low < part.high or part.estimate < 1:
+                return sample(check, part, "share", sampling_unit, detail)
+            # No row relies on another feature: a bound without variation has no test of its own.
+            p = p_without_variation(part.estimate - check.limit.value, part.n)
+            said = f"`{rule.feature}` has the whole importance: leak?"
+            return replace(sample(check, part, "share", sampling_unit, detail, said), p_value=p)
         case _:
             assert_never(rule.kind)
 

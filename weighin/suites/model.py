@@ -9,9 +9,7 @@ from weighin.contract.checks import ModelRule
 from weighin.model.examined import Examined
 from weighin.model.subject import Subject
 from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
-
-SHOWN = 5
-"""Sentences of one outcome."""
+from weighin.suites.sample import named
 
 
 def model_outcomes(contract: Contract, subject: Subject) -> tuple[Outcome, ...]:
@@ -47,9 +45,8 @@ def measure_model(check: Check, models: Mapping[str, Examined]) -> Measurement |
 
 
 def _counted(check: Check, found: Sequence[str], n: int, unit: str, kept: str) -> Measurement:
-    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    method = "; ".join(found[:SHOWN]) + more if found else kept
-    return census(check.id, len(found), n=max(n, 1), unit=unit, sampling_unit="inputs", method=method)
+    words = named(found) if found else ""
+    return census(check.id, len(found), n=max(n, 1), unit=unit, sampling_unit="inputs", method=kept, found=words)
 
 
 def _versions(model: Examined) -> tuple[list[str], int]:

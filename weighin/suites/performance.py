@@ -14,6 +14,7 @@ from weighin.contract.gates import Performance
 from weighin.contract.parts import CUSTOM_METRIC
 from weighin.errors import NotEvaluated
 from weighin.outcome import Direction, Measurement, Unmeasured, census
+from weighin.stats.intervals import PerfectScore
 from weighin.stats.metrics import METRICS
 from weighin.stats.rates import difference
 from weighin.suites.custom import measure_custom
@@ -75,7 +76,10 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
     if rows.pooled(rule.slice):
         detail["pooled"] = "too small alone: judged with the other small parts and the rows that no part lists"
     if custom is None:
-        found = part.contrast(rule.metric, rule.against, rule.factor, level)
+        try:
+            found = part.contrast(rule.metric, rule.against, rule.factor, level)
+        except PerfectScore:
+            return _perfect(check, rule.metric, part, level)
         interval, detail["candidate"] = found.interval, found.candidate
         if found.other is not None:
             detail[rule.against or ""] = found.other
@@ -88,6 +92,16 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
         # Rounded outwards: the margin that is shown would really have passed.
         detail["smallest_margin"] = math.ceil(max(0.0, worst) * 1e6) / 1e6
     return sample(check, interval, unit, part.sampling_unit, detail)
+
+
+def _perfect(check: Check, metric: str, part: Rows, level: float) -> Measurement:
+    """Return a perfect score, which says that the truth has leaked sooner than that the model is perfect."""
+    best, n = 0.0 if METRICS[metric].lower_is_better else 1.0, len(part)
+    fault = f"a perfect score on all of {n:,} rows: leak? Look for a feature that knows the target"
+    unit, method = METRICS[metric].unit, "no variation between rows"
+    return Measurement(
+        check.id, best, best, best, level, n, unit, method, sampling_unit=part.sampling_unit, fault=fault
+    )
 
 
 def _fairness(check: Check, rule: FairnessRule, rows: Rows) -> Measurement | Unmeasured:

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from weighin.contract import Check
 from weighin.outcome import Direction, Measurement
 from weighin.stats.intervals import Interval
 from weighin.untrusted import JsonObject
 
+NAMED = 3
+"""Things that a sentence names."""
 
-def sample(check: Check, found: Interval, unit: str, sampling_unit: str, detail: JsonObject) -> Measurement:
-    """Return the interval as evidence for a check, with the p-value of the side that its limit forbids."""
+
+def named(things: Sequence[str]) -> str:
+    """Return some things as a part of a sentence.
+
+    >>> named(["a is new", "b is new", "c is new", "d is new"])
+    'a is new; b is new; c is new; and 1 more'
+    """
+    more = [f"and {len(things) - NAMED} more"] if len(things) > NAMED else []
+    return "; ".join([*things[:NAMED], *more])
+
+
+def sample(
+    check: Check, found: Interval, unit: str, sampling_unit: str, detail: JsonObject, said: str = ""
+) -> Measurement:
+    """Return the interval as evidence for a check, with the p-value of the side that its limit forbids.
+
+    said  what was found, in words; see `Measurement.found`
+    """
     value = check.limit.value
     p = found.p_below(value) if check.limit.direction is Direction.AT_LEAST else found.p_above(value)
     ends = (found.estimate, found.low, found.high, found.level)
     return Measurement(
-        check.id, *ends, found.n, unit, found.method, sampling_unit=sampling_unit, p_value=p, detail=detail
+        check.id, *ends, found.n, unit, found.method, sampling_unit=sampling_unit, p_value=p, detail=detail, found=said
     )

@@ -16,7 +16,7 @@ from weighin.contract.changes import FILE, Review, changes
 from weighin.contract.checks import checks
 from weighin.contract.lines import lines
 from weighin.contract.reading import ContractFile
-from weighin.errors import INTERNAL_ERROR, NotEvaluated, WeighinError
+from weighin.errors import INTERNAL_ERROR, NotEvaluated, WeighinError, system_fault
 from weighin.record.decision import VERDICT, decision_record, verdict_file
 from weighin.record.provenance import proven
 from weighin.report import html, markdown
@@ -64,7 +64,8 @@ def or_not_evaluated(reports: Path) -> Iterator[None]:
     """Leave reports that say `not_evaluated` and why, where an error ends the work before there is a decision."""
     try:
         yield
-    except Exception as error:
+    except Exception as raised:
+        error = system_fault(raised) if isinstance(raised, OSError) else raised
         code = error.exit_code if isinstance(error, WeighinError) else INTERNAL_ERROR
         reason = str(error) if isinstance(error, WeighinError) else f"internal error, {reduced(error)}"
         reports.mkdir(parents=True, exist_ok=True)

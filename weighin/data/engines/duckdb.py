@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from weighin.contract.sources import Files, Query
 from weighin.data.arrow import Unsound, must_be_sound
 from weighin.data.engines import BATCH, Engine, Expression
+from weighin.data.folders import WILD, data_files, fixed, refuse_table_format
 from weighin.errors import NotEvaluated
 
 if TYPE_CHECKING:
@@ -52,11 +53,28 @@ class DuckDB(Engine):
         if given.remote or given.kind == "arrow":
             return self._arrow(paths, given, types)
         found = Path(paths)
-        pattern = str(found / "**" / f"*.{given.kind}") if found.is_dir() else paths
+        pattern = self._listed(paths, f"*.{given.kind}")
         if given.kind == "csv":
             known = _header(pattern) & set(types)
             return self._connection.read_csv(pattern, types={c: TYPES[types[c]] for c in sorted(known)})
         return self._known(self._connection.read_parquet(pattern, hive_partitioning=found.is_dir()))
+
+    def _listed(self, paths: str, names: str) -> list[str]:
+        """Return the data files of a folder (those of these names) or a glob here; of any other path the path.
+
+        Errors: `NotEvaluated`, `FileNotFoundError`.
+        """
+        is_folder = Path(paths).is_dir()
+        if not is_folder and not WILD & set(paths):
+            return [paths]
+        pattern = str(Path(paths) / "**" / names) if is_folder else paths
+        found = self._connection.con.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
+        if not found:
+            raise FileNotFoundError(paths)
+        files = data_files((name for (name,) in found), fixed(paths), paths)
+        for folder in sorted({str(Path(name).parent) for name in files}):
+            refuse_table_format(folder)
+        return files
 
     def parquet(self, paths: Sequence[str]) -> Expression:
         """Return some Parquet files, whose columns need not be the same: what one of them has not is missing there."""
@@ -89,14 +107,17 @@ class DuckDB(Engine):
         from pyarrow import csv, fs
 
         system, inner = _store(paths) if given.remote else (fs.LocalFileSystem(), paths)
-        form: Any = "ipc" if given.kind == "arrow" else given.kind
-        if form == "csv":
+        form: Any = ds.IpcFileFormat() if given.kind == "arrow" else ds.ParquetFileFormat()
+        if given.kind == "csv":
             texts = dict.fromkeys(types, pa.string())
             form = ds.CsvFileFormat(
                 convert_options=csv.ConvertOptions(column_types=texts, null_values=[""], strings_can_be_null=True)
             )
-        dataset = ds.dataset(inner, filesystem=system, format=form, partitioning="hive")
-        for name in dataset.files if form == "ipc" else ():
+        files = _stored(system, inner, paths) if given.remote else self._listed(inner, "*")
+        options = ds.FileSystemFactoryOptions("" if files == [inner] else str(fixed(inner)))
+        options.partitioning_factory = ds.HivePartitioning.discover()
+        dataset = ds.FileSystemDatasetFactory(system, files, form, options).finish()
+        for name in dataset.files if given.kind == "arrow" else ():
             # Arrow's scanner believes the lengths in a file, and would read beyond its buffers.
             with system.open_input_file(name) as file:
                 try:
@@ -160,7 +181,17 @@ def _store(address: str) -> tuple[Any, str]:
     return fs.S3FileSystem(endpoint_override=endpoint, region=region), place
 
 
-def _header(pattern: str) -> set[str]:
+def _stored(system: Any, inner: str, paths: str) -> list[str]:
+    """Return the data files of a folder in an object store; of any other path the path. Errors: `NotEvaluated`."""
+    from pyarrow import fs
+
+    if system.get_file_info(inner).type != fs.FileType.Directory:
+        return [inner]
+    found = system.get_file_info(fs.FileSelector(inner, recursive=True))
+    return data_files((one.path for one in found if one.type == fs.FileType.File), PurePosixPath(inner), paths)
+
+
+def _header(pattern: list[str]) -> set[str]:
     """Names of the columns of the first CSV file, so that only those that are there are given a type."""
     import duckdb
 
