@@ -30,7 +30,7 @@ data:
     carrier: {type: string, allowed: [AA, UA, B6]}
     temp: {type: float, minimum: -20, maximum: 115, missing_at_most: 0.1}
     dest: {type: string, pattern: "[A-Z]{3}"}
-    seat: {type: integer}
+    seat: {type: integer, rules: [{name: aa, when: "carrier = 'AA'", maximum: 49}]}
     start: {type: integer}
     end: {type: float}
     direct: {type: boolean}
@@ -168,6 +168,10 @@ def _one_is_missing(work: QualityWork) -> None:
     work.holdout.loc[1_000, "seat"] = pd.NA
 
 
+def _no_such_seat(work: QualityWork) -> None:
+    work.holdout.loc[work.holdout.index[work.holdout["carrier"] == "AA"][0], "seat"] = 50
+
+
 # One broken thing -> the checks that must be red, and no other.
 BROKEN: dict[str, tuple[Callable[[QualityWork], None], set[str]]] = {
     "too far": (_set("distance", 3, 6001), {"distance/range"}),
@@ -192,6 +196,7 @@ BROKEN: dict[str, tuple[Callable[[QualityWork], None], set[str]]] = {
     "a line end": (_set("dest", 3, "JFK\n"), {"dest/pattern", "reference/dest"}),
     "unknown airport": (_set("dest", 3, "XXX"), {"reference/dest"}),
     "a seat twice": (_set("seat", 1, 0), {"unique_together/day+seat"}),
+    "a seat that AA has not": (_no_such_seat, {"seat/range/aa"}),
     "ends before it starts": (_late_ends(21), {"compare/end>=start"}),
     "a late end": (_set("end", 3, -1.0), {"compare/end>seat"}),
     "stale": (_stale, {"fresh/at"}),

@@ -47,6 +47,7 @@ class QualityRule:
     limit     as the contract has it, without waivers
     datasets  where it must hold; nothing means everywhere
     path      keys and numbers that lead to it in the contract's YAML
+    when      an SQL condition: only rows that meet it are judged
     """
 
     key: str
@@ -56,11 +57,13 @@ class QualityRule:
     of: Of = None
     datasets: tuple[str, ...] = ()
     path: tuple[str | int, ...] = ()
+    when: str = ""
 
     def sensitive(self, contract: Contract) -> bool:
         """Whether it is about a column of which nothing may be shown."""
         known = contract.data.columns
-        return any(known[c].sensitive for c in self.columns if c in known)
+        hidden = [n for n, c in known.items() if c.sensitive]
+        return any(n in self.columns or n.lower() in self.when.lower() for n in hidden)
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,24 @@ def quality_rules(contract: Contract) -> list[QualityRule]:
             limit = replace(zero, value=share, severity=column.severity)
             path = ("data", "columns", name)
             found.append(QualityRule(f"{name}/{kind}", kind, (name,), limit, column, path=path))
+        found += _conditional(name, column, zero)
     found += _composite(contract, zero)
     for number, own in enumerate(gate.own_expectations):
         found.append(QualityRule(f"own/{own}", "own", (), zero, path=(*GATE, "own_expectations", number)))
     return found
+
+
+def _conditional(name: str, column: Column, zero: Limit) -> Iterator[QualityRule]:
+    """Return the rules of a column that hold where a condition does."""
+    for number, rule in enumerate(column.rules):
+        of = column.under(rule)
+        for kind, share in _column(of):
+            if kind in ("exists", "type", "time_zone") or (kind == "missing" and rule.missing_at_most is None):
+                continue
+            limit = replace(zero, value=share, severity=rule.severity)
+            path = ("data", "columns", name, "rules", number)
+            key = f"{name}/{kind}/{rule.name}"
+            yield QualityRule(key, kind, (name,), limit, of, path=path, when=rule.when)
 
 
 def _column(column: Column) -> Iterator[tuple[Kind, float]]:

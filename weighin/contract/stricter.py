@@ -119,7 +119,7 @@ def content_hash(check: Check) -> object:
             wanted = (
                 () if rule.rule.kind in ("exists", "missing", "unique") else tuple(k for k in of if k not in _LIMITS)
             )
-        return rule.dataset, rule.rule.kind, rule.rule.columns, tuple((k, of[k]) for k in wanted)
+        return rule.dataset, rule.rule.kind, rule.rule.columns, rule.rule.when, tuple((k, of[k]) for k in wanted)
     if isinstance(rule, MetricRule):
         part = rule.slice
         cut = None if part is None else (part.part, part.of.column, part.of.query, part.of.rows_at_least)

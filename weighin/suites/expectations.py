@@ -49,6 +49,8 @@ HIDDEN: Mapping[Kind, str] = {
 
 def added_column(rule: QualityRule, contract: Contract) -> str | None:
     """Return the column that is added for a rule, or None where Great Expectations reads the data's own."""
+    if rule.when:
+        return f"{rule.columns[0]} ({rule.key.removeprefix(rule.columns[0])[1:]})"
     name = ADDED.get(rule.kind) or (HIDDEN.get(rule.kind) if rule.sensitive(contract) else None)
     return name.format(rule.columns[0]) if name else None
 
