@@ -70,7 +70,14 @@ BY_ENGINE = {
         *("too far", "a stranger", "many gaps", "infinity", "twice", "a line end", "a seat twice"),
         *("ends before it starts", "a late end", "learnt before", "a seat that AA has not"),
     ),
-    "moments and rows": ("another zone", "stale", "a minute back", "a whole number is missing", "too many"),
+    "moments and rows": (
+        "another zone",
+        "stale",
+        "a minute back",
+        "a whole number is missing",
+        "too many",
+        "rows again under new keys",
+    ),
     "types": ("text for a number", "text for a time", "a column is gone"),
 }
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from weighin.contract.columns import Column
 from weighin.contract.models import Contract
-from weighin.contract.quality import Comparison, Fresh, Reference, TrainingRows
+from weighin.contract.quality import Comparison, Copies, Fresh, Reference, TrainingRows
 from weighin.outcome import Direction, Limit
 
 Kind = Literal[
@@ -29,9 +29,11 @@ Kind = Literal[
     "fresh",
     "future",
     "training",
+    "training_overlap",
+    "copies",
     "own",
 ]
-Of = Column | Comparison | Reference | Fresh | TrainingRows | None
+Of = Column | Comparison | Reference | Fresh | TrainingRows | Copies | None
 
 
 GATE = ("gates", "data_quality")
@@ -152,14 +154,27 @@ def _composite(contract: Contract, zero: Limit) -> Iterator[QualityRule]:
         if fresh.future == "refuse":
             limit = replace(zero, severity=fresh.severity)
             yield QualityRule(f"future/{fresh.column}", "future", column, limit, fresh, fresh.datasets, path)
+    copies = gate.copies or (Copies() if _has_floats(contract) else None)
+    if copies is not None:
+        by = compared_by(contract, copies.by)
+        limit = replace(zero, value=copies.share_at_most, severity=copies.severity)
+        yield QualityRule("copies", "copies", by, limit, copies, path=(*GATE, "copies"))
     if contract.data.training is not None:
         rows = gate.training_rows
         limit = replace(zero, value=rows.share_at_most, severity=rows.severity)
-        by, at = told_apart_by(contract), (*GATE, "training_rows")
+        by, at = compared_by(contract, rows.by), (*GATE, "training_rows")
         yield QualityRule("training_rows", "training", by, limit, rows, ("holdout",), at)
+        time = contract.data.time_column
+        if time is not None and rows.overlap_at_most < 1:
+            limit = replace(limit, value=rows.overlap_at_most)
+            yield QualityRule("training_overlap", "training_overlap", (time,), limit, rows, ("holdout",), at)
 
 
-def told_apart_by(contract: Contract) -> tuple[str, ...]:
-    """Return the columns in which a row of the holdout must differ from every row of the training data."""
-    by = contract.gates.data_quality.training_rows.by if contract.gates.data_quality else ()
+def compared_by(contract: Contract, by: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns in which rows must differ: those that a rule names, or all that are no key and no time."""
     return by or tuple(n for n, c in contract.data.columns.items() if c.role not in ("key", "time"))
+
+
+def _has_floats(contract: Contract) -> bool:
+    """Whether a feature or the target is a float: such a table seldom holds equal rows by nature."""
+    return any(c.type == "float" and c.role in ("feature", "target") for c in contract.data.columns.values())

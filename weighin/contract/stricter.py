@@ -26,9 +26,26 @@ _OF_COLUMN = {
     "order": ("order",),
     "time_zone": ("time_zone",),
 }
-_LIMITS = ("share_at_most", "severity", "hours_at_most", "missing_at_most", "outside_at_most", "datasets", "future")
+_LIMITS = (
+    "share_at_most",
+    "severity",
+    "hours_at_most",
+    "missing_at_most",
+    "outside_at_most",
+    "datasets",
+    "future",
+    "overlap_at_most",
+)
 _CHECKS = {
-    "data_quality": ("unique_together", "compare", "references", "fresh", "training_rows", "own_expectations"),
+    "data_quality": (
+        "unique_together",
+        "compare",
+        "references",
+        "fresh",
+        "training_rows",
+        "copies",
+        "own_expectations",
+    ),
     "performance": ("checks", "slices", "fairness"),
     "drift": ("columns",),
     "explainability": ("forbidden", "severity"),

@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from weighin.contract.columns import Column
-from weighin.contract.quality import Fresh, Reference
+from weighin.contract.quality import Copies, Fresh, Reference
 from weighin.contract.rules import QualityRule, quality_rules
 from weighin.data.condition import ROW, holds
 from weighin.data.engines import BATCH
 from weighin.data.table import read_columns
 from weighin.errors import NotEvaluated
+from weighin.suites.copies import repeated
 from weighin.suites.evidence import Evidence
 from weighin.suites.expectations import added_column
 
@@ -135,6 +136,8 @@ def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: dat
                 _as_promised(rule, own)
                 if rule.when:
                     view.within[name] = conditions.number(rule, dataset)
+                if isinstance(rule.of, Copies):
+                    _find_copies(view, [own[c].sql for c in rule.columns], natural=not rule.of.by)
                 sql = _added(rule, [own[c] for c in rule.columns], evidence, moment, view.within.get(name))
                 with _translated(f"{dataset}, {rule.key}"):
                     connection.sql(f"SELECT {sql} FROM {view.source([name])} LIMIT 0").fetchall()  # noqa: S608 - does it bind?
@@ -278,6 +281,9 @@ def _added(
         case "reference":
             assert isinstance(of, Reference)
             return _referenced(own[0], of, evidence)
+        case "copies":
+            assert isinstance(of, Copies)
+            return "pos NOT IN (SELECT copied FROM copies)"
         case "training":
             return _unseen(rule.columns, own, evidence)
         case _:
@@ -311,6 +317,39 @@ def _unseen(columns: Sequence[str], own: list[Own], evidence: Evidence) -> str:
     known = ", ".join(f"{o.sql} AS k{i}" for i, o in enumerate(theirs))
     same = " AND ".join(f"k.k{i} IS NOT DISTINCT FROM ({o.sql})" for i, o in enumerate(own))
     return f"NOT EXISTS (SELECT 1 FROM (SELECT {known} FROM {table}) AS k WHERE {same})"  # noqa: S608 - places
+
+
+def training_overlap(evidence: Evidence, rule: QualityRule) -> tuple[int, int]:
+    """Return how many training rows are not before the holdout's first moment, and how many have a time.
+
+    Errors: `NotEvaluated` where one of the tables has no time.
+    """
+    (column,) = rule.columns
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        tables = {}
+        for name in ("holdout", "training"):
+            table, (own,) = _other(evidence, name, rule.columns)
+            if own.family not in ("timestamp", "date"):
+                raise NotEvaluated(f"column {column} holds the type {own.family}", name, "Write it as a time.")
+            tables[name] = table, f"({own.sql})::TIMESTAMP"
+        holdout, at = tables["holdout"]
+        training, then = tables["training"]
+        with _translated("the training data"):
+            first = f"(SELECT min({at}) FROM {holdout})"  # noqa: S608 - places and quoted paths
+            counted = f"SELECT count(*) FILTER ({then} >= {first}), count({then}), {first} FROM {training}"  # noqa: S608
+            ((late, rows, begins),) = connection.sql(counted).fetchall()
+    if not rows or begins is None:
+        empty = "the holdout" if begins is None else "the training data"
+        raise NotEvaluated(f"no row of {empty} has a time", f"column {column}", "Write the times.")
+    return late, rows
+
+
+def _find_copies(view: QualityColumns, columns: list[str], *, natural: bool) -> None:
+    """Leave a table `copies` of the rows that repeat an earlier one."""
+    with _translated("the dataset"):
+        copied = np.flatnonzero(repeated(view.connection, view.table, columns, natural=natural))
+        view.connection.register("copies", pa.table({"copied": copied}))
 
 
 def _comparable(mine: Own, other: Own, column: str, place: str) -> None:
