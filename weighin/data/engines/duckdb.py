@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ from urllib.parse import unquote
 from weighin.contract.sources import Files, Query
 from weighin.data.arrow import Unsound, must_be_sound
 from weighin.data.engines import BATCH, Engine, Expression
+from weighin.data.engines.csv_dialect import Sql, arrow_format, header, must_name
 from weighin.errors import NotEvaluated
 
 if TYPE_CHECKING:
@@ -48,14 +50,13 @@ class DuckDB(Engine):
         self._connection.raw_sql("SET enable_progress_bar = false")
 
     def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
-        """Parquet and CSV by DuckDB's own readers; Arrow files and object stores through Arrow's."""
+        """Parquet by DuckDB's own reader; CSV, Arrow files and object stores through Arrow's."""
+        if given.kind == "csv":
+            return self._csv(paths, given, types)
         if given.remote or given.kind == "arrow":
-            return self._arrow(paths, given, types)
+            return self._arrow(paths, given)
         found = Path(paths)
         pattern = str(found / "**" / f"*.{given.kind}") if found.is_dir() else paths
-        if given.kind == "csv":
-            known = _header(pattern) & set(types)
-            return self._connection.read_csv(pattern, types={c: TYPES[types[c]] for c in sorted(known)})
         return self._known(self._connection.read_parquet(pattern, hive_partitioning=found.is_dir()))
 
     def parquet(self, paths: Sequence[str]) -> Expression:
@@ -83,18 +84,12 @@ class DuckDB(Engine):
         """Ibis asks DuckDB for batches by a name that it no longer has."""
         yield from self._connection.con.sql(self._connection.compile(expression)).to_arrow_reader(BATCH)
 
-    def _arrow(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
-        import pyarrow as pa
+    def _arrow(self, paths: str, given: Files) -> Expression:
         import pyarrow.dataset as ds
-        from pyarrow import csv, fs
+        from pyarrow import fs
 
         system, inner = _store(paths) if given.remote else (fs.LocalFileSystem(), paths)
         form: Any = "ipc" if given.kind == "arrow" else given.kind
-        if form == "csv":
-            texts = dict.fromkeys(types, pa.string())
-            form = ds.CsvFileFormat(
-                convert_options=csv.ConvertOptions(column_types=texts, null_values=[""], strings_can_be_null=True)
-            )
         dataset = ds.dataset(inner, filesystem=system, format=form, partitioning="hive")
         for name in dataset.files if form == "ipc" else ():
             # Arrow's scanner believes the lengths in a file, and would read beyond its buffers.
@@ -103,17 +98,27 @@ class DuckDB(Engine):
                     must_be_sound(file)
                 except Unsound as error:
                     raise NotEvaluated(f"not a sound Arrow file: {error}", paths, "Write it again.") from error
-        return self._typed(dataset, types) if given.kind == "csv" else self.registered(dataset)
+        return self.registered(dataset)
 
-    def _typed(self, texts: Any, types: Mapping[str, str]) -> Expression:
-        """Texts in the contract's types, as DuckDB's own CSV reader would have them."""
-        name = self.view()
-        self._connection.con.register(name, texts)
-        known = [c for c in texts.schema.names if c in types]
-        if not known:
-            return self._connection.table(name)
-        casts = ", ".join(f"CAST({_quoted(c)} AS {TYPES[types[c]]}) AS {_quoted(c)}" for c in known)
-        return self._view(f"SELECT * REPLACE ({casts}) FROM {name}")  # noqa: S608 - names, quoted
+    def _csv(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
+        """Return CSV files in the contract's types: Arrow splits them into texts, DuckDB reads the texts."""
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+        from pyarrow import fs
+
+        system, inner = _store(paths) if given.remote else (fs.LocalFileSystem(), _local(paths))
+        listed = ds.dataset(inner, schema=pa.schema([]), filesystem=system, format="csv").files
+        headers = (_header(system, file, given) for file in listed)
+        names = must_name(headers, given, types, paths)
+        form = arrow_format(given, names)
+        dataset = ds.dataset(inner, filesystem=system, format=form, partitioning="hive")
+        view = self.view()
+        self._connection.con.register(view, dataset)
+        columns = [
+            f"{SQL.typed(_quoted(c), c, types.get(c, 'string'), given) if c in names else _quoted(c)} AS {_quoted(c)}"
+            for c in dataset.schema.names
+        ]
+        return self._view(f"SELECT {', '.join(columns)} FROM {view}")  # noqa: S608 - names, quoted
 
     def registered(self, rows: pa.Table) -> Expression:
         """Return an Arrow dataset or table as an Ibis table, without a copy."""
@@ -160,13 +165,27 @@ def _store(address: str) -> tuple[Any, str]:
     return fs.S3FileSystem(endpoint_override=endpoint, region=region), place
 
 
-def _header(pattern: str) -> set[str]:
-    """Names of the columns of the first CSV file, so that only those that are there are given a type."""
-    import duckdb
+def _local(paths: str) -> str | list[str]:
+    """Return a file, a folder, or the files of a glob. Errors: `FileNotFoundError`."""
+    if Path(paths).exists():
+        return paths
+    found = sorted(glob(paths, recursive=True))
+    if not found:
+        raise FileNotFoundError(paths)
+    return found
 
-    with duckdb.connect() as connection:
-        return set(connection.read_csv(pattern, all_varchar=True).columns)
+
+def _header(system: Any, file: str, given: Files) -> list[str]:
+    with system.open_input_stream(file, compression="detect") as stream:
+        return header(stream, given)
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+SQL = Sql(TYPES, _literal, "error", lambda text, pattern: f"regexp_full_match({text}, {pattern})")
