@@ -110,10 +110,10 @@ def names_a_value_as_a_column(place: Path, wall: bool) -> Result:
 
 
 def damaged_csv(place: Path, wall: bool) -> Result:
-    """DuckDB quotes the cell, and the line that it stands in."""
-    (place / "rows.csv").write_text("name,age\nAda,36\nJane Doe,8190417.x\n")
+    """Arrow quotes the row."""
+    (place / "rows.csv").write_text("name,age\nAda,36\nJane Doe,8190417,x\n")
     given, types = Files(path="rows.csv"), {"name": "string", "age": "integer"}
-    with replaced(wall, "weighin.data.engines.reduced", quoted):
+    with replaced(wall, "weighin.data.engines.told", quoted):
         sentence = said(lambda: Relation.of(given, place, "duckdb", types).sample(["age"], 10))
     return leaks(sentence)
 
@@ -212,7 +212,7 @@ ATTACKS = [
     Attack("a server answers with rows", server_answers_with_rows, Result.SECRET),
     Attack("a model prints rows as the last line of its log", prints_rows_last, Result.SECRET),
     Attack("a model names a value as a column", names_a_value_as_a_column, Result.SECRET),
-    Attack("a cell of a CSV file breaks its type", damaged_csv, Result.SECRET),
+    Attack("a row of a CSV file has too many fields", damaged_csv, Result.SECRET),
     Attack("a condition of a slice casts every value", condition_of_a_slice, Result.SECRET),
     Attack("a database quotes the row that it refuses", row_that_a_database_refuses, Result.SECRET),
     Attack("an expectation crashes with rows in its message", crashed_expectation, Result.SECRET),

@@ -68,9 +68,16 @@ def test_both_engines_let_sound_data_pass(spark: Any, tmp_path: Path) -> None:
 BY_ENGINE = {
     "values": (
         *("too far", "a stranger", "many gaps", "infinity", "twice", "a line end", "a seat twice"),
-        *("ends before it starts", "a late end", "learnt before"),
+        *("ends before it starts", "a late end", "learnt before", "a seat that AA has not"),
     ),
-    "moments and rows": ("another zone", "stale", "a minute back", "a whole number is missing", "too many"),
+    "moments and rows": (
+        "another zone",
+        "stale",
+        "a minute back",
+        "a whole number is missing",
+        "too many",
+        "rows again under new keys",
+    ),
     "types": ("text for a number", "text for a time", "a column is gone"),
 }
 
@@ -91,7 +98,7 @@ def test_spark_tells_names_apart_that_it_would_fold_or_split(spark: Any, tmp_pat
     names = {"seat": "SEAT`.", "end": "seat"}
     work.frames = {n: t.rename(columns=names) for n, t in work.frames.items()}
     for old, new in (
-        ("seat: {type: integer}", "'SEAT`.': {type: integer}"),
+        ("seat: {type: integer,", "'SEAT`.': {type: integer,"),
         ("end: {type: float}", "seat: {type: float}"),
         ("[[day, seat]]", "[[day, 'SEAT`.']]"),
         ("{column: end, at_least: start,", "{column: seat, at_least: start,"),

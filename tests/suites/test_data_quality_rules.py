@@ -47,7 +47,7 @@ def test_sound_data_keep_every_rule(name: str, work: QualityWork) -> None:
     SOUND[name](work)
     found = work.write().outcomes("data_quality")
     assert {k: o.reason for k, o in found.items() if o.status.value != "passed"} == {}
-    assert len(found) == 53
+    assert len(found) == 56
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -58,7 +58,17 @@ def test_one_broken_thing_makes_its_checks_red_and_no_other(name: str, tmp_path:
 
 def test_every_rule_is_broken_by_one_of_the_tests() -> None:
     kinds = {"exists", "type", "missing", "range", "allowed", "pattern", "unique", "time_zone", "order", "rows"}
-    kinds |= {"rows_at_most", "unique_together", "compare", "reference", "fresh", "future", "training_rows"}
+    kinds |= {
+        "rows_at_most",
+        "unique_together",
+        "compare",
+        "reference",
+        "fresh",
+        "future",
+        "training_rows",
+        "copies",
+        "training_overlap",
+    }
     seen = {part for _, names in BROKEN.values() for name in names for part in name.split("/")}
     assert kinds <= seen
 
@@ -68,7 +78,9 @@ def test_every_check_has_one_expectation_and_every_expectation_a_check(work: Qua
     contract = read_contract(work.folder / "model_contract.yaml").contract
     listed = json.loads(suite_json(contract))["expectations"]
     keys = [e["meta"]["rule"] for e in listed]
-    assert sorted(keys) == sorted(c.rule.rule.key for c in checks(contract) if isinstance(c.rule, ColumnRule))
+    # What `training_overlap` counts are rows of another table.
+    expected = {c.rule.rule.key for c in checks(contract) if isinstance(c.rule, ColumnRule)} - {"training_overlap"}
+    assert sorted(keys) == sorted(expected)
     assert len({e["id"] for e in listed}) == len(listed) == len(set(keys))
 
 
@@ -109,7 +121,7 @@ def test_a_gap_between_two_times_does_not_hide_that_the_second_lies_before_the_f
 
 
 def test_rows_alike_in_a_gap_are_not_unique(work: QualityWork) -> None:
-    changed(work, "seat: {type: integer}", "seat: {type: integer, missing_at_most: 1}")
+    changed(work, "seat: {type: integer,", "seat: {type: integer, missing_at_most: 1,")
     work.holdout["seat"] = work.holdout["seat"].astype("Int64")
     work.holdout.loc[[3], "seat"] = pd.NA
     assert red(work.write()) == {}
@@ -141,7 +153,23 @@ def test_a_table_that_is_referred_to_and_missing_is_not_evaluated(work: QualityW
 def test_training_data_that_are_missing_are_not_evaluated(work: QualityWork) -> None:
     work.write()
     (work.folder / "train.parquet").unlink()
-    assert red(work) == {"training_rows": "not_evaluated"}
+    assert red(work) == {"training_rows": "not_evaluated", "training_overlap": "not_evaluated"}
+
+
+def test_training_rows_of_the_holdouts_time_are_counted_and_limited(work: QualityWork) -> None:
+    first = work.holdout["at"].min()
+    work.frames["train"].loc[:19, "at"] = [first] * 10 + [first - pd.Timedelta(seconds=1)] * 10
+    work.frames["train"].loc[20:, "at"] = pd.NaT
+    found = work.write().outcomes("data_quality")[PREFIX + "training_overlap"]
+    evidence = found.evidence
+    assert isinstance(evidence, Measurement)
+    assert (evidence.estimate, evidence.n, evidence.detail["rows_breaking"]) == (0.5, 20, 10)
+    changed(work, "    fresh:\n", "    training_rows: {overlap_at_most: 0.5}\n    fresh:\n").write()
+    assert red(work) == {}
+    work.frames["train"] = work.frames["train"].drop(columns="at")
+    assert red(work.write()) == {"training_overlap": "not_evaluated"}
+    changed(work, "overlap_at_most: 0.5", "overlap_at_most: 1")
+    assert red(work.write()) == {}
 
 
 def test_a_row_with_a_gap_is_found_in_the_training_data(work: QualityWork) -> None:
@@ -159,7 +187,7 @@ def test_rows_are_told_apart_by_what_the_contract_names(work: QualityWork) -> No
 def test_a_whole_number_that_was_written_as_a_float_is_found_all_the_same(work: QualityWork) -> None:
     work.frames["train"]["seat"] = work.frames["train"]["seat"].astype(float)
     BROKEN["learnt before"][0](work)
-    assert set(red(work.write())) == {"training_rows"}
+    assert set(red(work.write())) == {"training_rows", "training_overlap"}
 
 
 def test_a_rule_that_only_warns_blocks_nothing(work: QualityWork) -> None:
@@ -194,7 +222,7 @@ def test_a_time_column_without_a_time_is_not_fresh(work: QualityWork) -> None:
     changed(work, "order: increasing}", "order: increasing, missing_at_most: 1}")
     work.holdout["at"] = pd.Series(pd.NaT, index=work.holdout.index).dt.tz_localize("UTC")
     found = red(work.write())
-    assert found == dict.fromkeys(("at/order", "fresh/at", "future/at"), "not_evaluated")
+    assert found == dict.fromkeys(("at/order", "fresh/at", "future/at", "training_overlap"), "not_evaluated")
 
 
 def test_an_empty_table_is_not_evaluated_at_all(work: QualityWork) -> None:
@@ -254,7 +282,7 @@ def test_a_time_far_from_now_is_counted(day: date, work: QualityWork) -> None:
     at = work.holdout["at"].astype("datetime64[us, UTC]")
     at[0 if day.year == 1 else len(at) - 1] = pd.Timestamp(np.datetime64(day, "us"), tz="UTC")
     work.holdout["at"] = at
-    assert set(red(work.write())) == (set() if day.year == 1 else {"future/at"})
+    assert set(red(work.write())) == ({"training_overlap"} if day.year == 1 else {"future/at"})
 
 
 def test_a_hand_written_suite_counts_beside_the_contracts(work: QualityWork) -> None:

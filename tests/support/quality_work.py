@@ -30,7 +30,7 @@ data:
     carrier: {type: string, allowed: [AA, UA, B6]}
     temp: {type: float, minimum: -20, maximum: 115, missing_at_most: 0.1}
     dest: {type: string, pattern: "[A-Z]{3}"}
-    seat: {type: integer}
+    seat: {type: integer, rules: [{name: aa, when: "carrier = 'AA'", maximum: 49}]}
     start: {type: integer}
     end: {type: float}
     direct: {type: boolean}
@@ -61,6 +61,7 @@ class QualityWork(Work):
         rng = np.random.default_rng(11)
         self.frames = {"holdout": wide(self.frames["holdout"], rng), "train": wide(frame(rng), rng)}
         # Training data lie before the holdout, so that no row of them can be found in it.
+        self.frames["train"]["at"] -= pd.Timedelta(days=365)
         self.frames["train"]["day"] = [d.replace(year=2012) for d in self.frames["train"]["day"]]
         self.scores = {}
 
@@ -168,6 +169,19 @@ def _one_is_missing(work: QualityWork) -> None:
     work.holdout.loc[1_000, "seat"] = pd.NA
 
 
+def _no_such_seat(work: QualityWork) -> None:
+    work.holdout.loc[work.holdout.index[work.holdout["carrier"] == "AA"][0], "seat"] = 50
+
+
+def _rows_again(work: QualityWork) -> None:
+    again = work.holdout.columns.difference(["id", "at"])
+    work.holdout.loc[1_001:1_041, again] = work.holdout.loc[1:41, again].to_numpy()
+
+
+def _learnt_late(work: QualityWork) -> None:
+    work.frames["train"].loc[0, "at"] = work.holdout["at"].min()
+
+
 # One broken thing -> the checks that must be red, and no other.
 BROKEN: dict[str, tuple[Callable[[QualityWork], None], set[str]]] = {
     "too far": (_set("distance", 3, 6001), {"distance/range"}),
@@ -185,23 +199,26 @@ BROKEN: dict[str, tuple[Callable[[QualityWork], None], set[str]]] = {
     "text for a truth": (_as_text("direct"), {"direct/type", "training_rows"}),
     "text for a time": (
         _as_text("at"),
-        {"at/type", "at/time_zone", "at/order", "fresh/at", "future/at"},
+        {"at/type", "at/time_zone", "at/order", "fresh/at", "future/at", "training_overlap"},
     ),
     "another pattern": (_strange_airport, {"dest/pattern"}),
     "a line end": (_set("dest", 3, "JFK\n"), {"dest/pattern", "reference/dest"}),
     "unknown airport": (_set("dest", 3, "XXX"), {"reference/dest"}),
     "a seat twice": (_set("seat", 1, 0), {"unique_together/day+seat"}),
+    "a seat that AA has not": (_no_such_seat, {"seat/range/aa"}),
+    "rows again under new keys": (_rows_again, {"copies", "unique_together/day+seat"}),
+    "learnt in the holdout's time": (_learnt_late, {"training_overlap"}),
     "ends before it starts": (_late_ends(21), {"compare/end>=start"}),
     "a late end": (_set("end", 3, -1.0), {"compare/end>seat"}),
     "stale": (_stale, {"fresh/at"}),
     "tomorrow": (_tomorrow, {"future/at"}),
     "a minute back": (_back, {"at/order"}),
-    "learnt before": (_leaked, {"training_rows"}),
+    "learnt before": (_leaked, {"training_rows", "training_overlap"}),
     "too few": (_few, {"rows"}),
     "too many": (_many, {"rows_at_most"}),
     "a column is gone": (
         _no_temp,
-        {"temp/exists", "temp/type", "temp/missing", "temp/range", "training_rows"},
+        {"temp/exists", "temp/type", "temp/missing", "temp/range", "training_rows", "copies"},
     ),
 }
 # What may be.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
-from weighin.contract.parts import YAML_WORDS, Count, Label, Part, Severity, Share
+from weighin.contract.parts import YAML_WORDS, Count, Label, Name, Part, Severity, Share
 from weighin.contract.pattern import portable
 
 _RULES_OF = {
@@ -18,6 +18,22 @@ _RULES_OF = {
     "time_zone": ("timestamp",),
     "length": ("array",),
 }
+
+
+class ConditionalRule(Part):
+    """What must hold for a column in the rows that meet a condition, and in no others."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Names the checks of this rule.")]
+    when: Name = Field(description="An SQL condition over the listed columns, as `country = 'US'`.")
+    minimum: FiniteFloat | None = None
+    maximum: FiniteFloat | None = None
+    allowed: tuple[str | int, ...] | None = None
+    missing_at_most: Share | None = Field(None, description="Default: missing values are not counted again.")
+    pattern: Annotated[str, AfterValidator(portable)] | None = None
+    outside_at_most: Share = 0.0
+    unique: bool = False
+    order: Literal["increasing", "strictly_increasing"] | None = None
+    severity: Severity = "block"
 
 
 class Column(Part):
@@ -47,6 +63,25 @@ class Column(Part):
     time_zone: Literal["UTC"] | None = None
     sensitive: bool = False
     severity: Severity = "block"
+    rules: tuple[ConditionalRule, ...] = Field((), description="Rules for the rows that meet a condition.")
+
+    @model_validator(mode="after")
+    def _rules_fit(self) -> Column:
+        names = [rule.name for rule in self.rules]
+        if len(set(names)) < len(names):
+            raise ValueError("two of `rules` have the same `name`")
+        for rule in self.rules:
+            if rule.model_fields_set <= {"name", "when", "outside_at_most", "severity"}:
+                raise ValueError(f"the rule `{rule.name}` demands nothing: give a `minimum`, `allowed` or the like")
+            self.under(rule)
+        return self
+
+    def under(self, rule: ConditionalRule) -> Column:
+        """Return this column with the demands of a conditional rule in place of its own."""
+        kept = {"type": self.type, "role": self.role, "time_zone": self.time_zone, "sensitive": self.sensitive}
+        # A share that the rule leaves out is no demand; `rules` in contract/rules.py makes no check of it.
+        given = rule.model_dump(exclude={"name", "when"}, exclude_none=True)
+        return Column.model_validate({**kept, **given})
 
     @model_validator(mode="after")
     def _consistent(self) -> Column:

@@ -90,6 +90,22 @@ class TrainingRows(_SomeMayBreak):
     by: tuple[Name, ...] = Field(
         default=(), description="Columns that tell rows apart; default every listed column that is no key and no time."
     )
+    overlap_at_most: Share = Field(
+        default=0.0,
+        description="Share of training rows that are not before the first moment of the holdout; 1 allows all.",
+    )
+
+
+class Copies(_SomeMayBreak):
+    """Rows that repeat an earlier row of the same dataset under another key.
+
+    With `by`, rows repeat each other that are equal in these columns. Without, they are equal in every listed column
+    that is no key and no time, and they have no neighbour: a row that differs from them in a single column. Where a
+    table holds few different values, rows have neighbours, and equal rows are natural.
+    """
+
+    by: tuple[Name, ...] = Field(default=(), description="Columns in which no row may repeat another.")
+    share_at_most: Share = Field(default=0.02, description="Share of rows that may repeat an earlier one.")
 
 
 class DataQuality(Part):
@@ -103,6 +119,9 @@ class DataQuality(Part):
     references: tuple[Reference, ...] = ()
     fresh: tuple[Fresh, ...] = ()
     training_rows: TrainingRows = TrainingRows()
+    copies: Copies | None = Field(
+        None, description="Rows that repeat another; checked by default where a feature or the target is a float."
+    )
     own_expectations: tuple[Name, ...] = Field(
         (), description="Hand-written suites in great_expectations/expectations that every dataset must meet as well."
     )
@@ -133,4 +152,5 @@ class DataQuality(Part):
         found += [(c, f"{place}.compare") for pair in self.compare for c in (pair.column, pair.other)]
         found += [(r.column, f"{place}.references") for r in self.references]
         found += [(f.column, f"{place}.fresh") for f in self.fresh]
+        found += [(c, f"{place}.copies.by") for c in (self.copies.by if self.copies else ())]
         return found + [(c, f"{place}.training_rows.by") for c in self.training_rows.by]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from weighin.contract.columns import Column
 from weighin.contract.models import Contract
-from weighin.contract.quality import Comparison, Fresh, Reference, TrainingRows
+from weighin.contract.quality import Comparison, Copies, Fresh, Reference, TrainingRows
 from weighin.outcome import Direction, Limit
 
 Kind = Literal[
@@ -29,9 +29,11 @@ Kind = Literal[
     "fresh",
     "future",
     "training",
+    "training_overlap",
+    "copies",
     "own",
 ]
-Of = Column | Comparison | Reference | Fresh | TrainingRows | None
+Of = Column | Comparison | Reference | Fresh | TrainingRows | Copies | None
 
 
 GATE = ("gates", "data_quality")
@@ -47,6 +49,7 @@ class QualityRule:
     limit     as the contract has it, without waivers
     datasets  where it must hold; nothing means everywhere
     path      keys and numbers that lead to it in the contract's YAML
+    when      an SQL condition: only rows that meet it are judged
     """
 
     key: str
@@ -56,11 +59,13 @@ class QualityRule:
     of: Of = None
     datasets: tuple[str, ...] = ()
     path: tuple[str | int, ...] = ()
+    when: str = ""
 
     def sensitive(self, contract: Contract) -> bool:
         """Whether it is about a column of which nothing may be shown."""
         known = contract.data.columns
-        return any(known[c].sensitive for c in self.columns if c in known)
+        hidden = [n for n, c in known.items() if c.sensitive]
+        return any(n in self.columns or n.lower() in self.when.lower() for n in hidden)
 
 
 @dataclass(frozen=True)
@@ -87,10 +92,24 @@ def quality_rules(contract: Contract) -> list[QualityRule]:
             limit = replace(zero, value=share, severity=column.severity)
             path = ("data", "columns", name)
             found.append(QualityRule(f"{name}/{kind}", kind, (name,), limit, column, path=path))
+        found += _conditional(name, column, zero)
     found += _composite(contract, zero)
     for number, own in enumerate(gate.own_expectations):
         found.append(QualityRule(f"own/{own}", "own", (), zero, path=(*GATE, "own_expectations", number)))
     return found
+
+
+def _conditional(name: str, column: Column, zero: Limit) -> Iterator[QualityRule]:
+    """Return the rules of a column that hold where a condition does."""
+    for number, rule in enumerate(column.rules):
+        of = column.under(rule)
+        for kind, share in _column(of):
+            if kind in ("exists", "type", "time_zone") or (kind == "missing" and rule.missing_at_most is None):
+                continue
+            limit = replace(zero, value=share, severity=rule.severity)
+            path = ("data", "columns", name, "rules", number)
+            key = f"{name}/{kind}/{rule.name}"
+            yield QualityRule(key, kind, (name,), limit, of, path=path, when=rule.when)
 
 
 def _column(column: Column) -> Iterator[tuple[Kind, float]]:
@@ -135,14 +154,27 @@ def _composite(contract: Contract, zero: Limit) -> Iterator[QualityRule]:
         if fresh.future == "refuse":
             limit = replace(zero, severity=fresh.severity)
             yield QualityRule(f"future/{fresh.column}", "future", column, limit, fresh, fresh.datasets, path)
+    copies = gate.copies or (Copies() if _has_floats(contract) else None)
+    if copies is not None:
+        by = compared_by(contract, copies.by)
+        limit = replace(zero, value=copies.share_at_most, severity=copies.severity)
+        yield QualityRule("copies", "copies", by, limit, copies, path=(*GATE, "copies"))
     if contract.data.training is not None:
         rows = gate.training_rows
         limit = replace(zero, value=rows.share_at_most, severity=rows.severity)
-        by, at = told_apart_by(contract), (*GATE, "training_rows")
+        by, at = compared_by(contract, rows.by), (*GATE, "training_rows")
         yield QualityRule("training_rows", "training", by, limit, rows, ("holdout",), at)
+        time = contract.data.time_column
+        if time is not None and rows.overlap_at_most < 1:
+            limit = replace(limit, value=rows.overlap_at_most)
+            yield QualityRule("training_overlap", "training_overlap", (time,), limit, rows, ("holdout",), at)
 
 
-def told_apart_by(contract: Contract) -> tuple[str, ...]:
-    """Return the columns in which a row of the holdout must differ from every row of the training data."""
-    by = contract.gates.data_quality.training_rows.by if contract.gates.data_quality else ()
+def compared_by(contract: Contract, by: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns in which rows must differ: those that a rule names, or all that are no key and no time."""
     return by or tuple(n for n, c in contract.data.columns.items() if c.role not in ("key", "time"))
+
+
+def _has_floats(contract: Contract) -> bool:
+    """Whether a feature or the target is a float: such a table seldom holds equal rows by nature."""
+    return any(c.type == "float" and c.role in ("feature", "target") for c in contract.data.columns.values())

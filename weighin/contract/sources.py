@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, WithJsonSchema, model_validator
 
 from weighin.contract.parts import Name, Part
 
@@ -48,6 +48,9 @@ class Dates(Part):
 
 
 Window = WindowText | Dates
+# A tab is a separator, and a space may mean missing.
+Token = Annotated[str, StringConstraints(strip_whitespace=False)]
+Sign = Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=1)]
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,20 @@ class Files(_Windowed):
 
     path: Name
     format: Literal["parquet", "csv", "arrow"] | None = Field(None, description="Default: what the name ends with.")
+    separator: Sign = Field(",", description="Of a CSV file, between fields.")
+    decimal: Literal[".", ","] = Field(".", description="Of a CSV file, the sign within numbers.")
+    quote: Sign = Field('"', description="Of a CSV file, around fields.")
+    encoding: Literal["utf-8", "latin-1", "windows-1252", "utf-16"] = Field("utf-8", description="Of a CSV file.")
+    missing: tuple[Token, ...] = Field((), description="Of a CSV file: texts that mean missing, as an empty one.")
+
+    @model_validator(mode="after")
+    def _dialect(self) -> Files:
+        given = self.model_fields_set & {"separator", "decimal", "quote", "encoding", "missing"}
+        if given and self.kind != "csv":
+            raise ValueError(f"`{min(given)}` is about CSV files; write `format: csv` if these are some")
+        if self.separator == self.quote or "\n" in (self.separator, self.quote):
+            raise ValueError("`separator` and `quote` are two signs, and no end of line")
+        return self
 
     @model_validator(mode="after")
     def _open(self) -> Files:

@@ -26,9 +26,26 @@ _OF_COLUMN = {
     "order": ("order",),
     "time_zone": ("time_zone",),
 }
-_LIMITS = ("share_at_most", "severity", "hours_at_most", "missing_at_most", "outside_at_most", "datasets", "future")
+_LIMITS = (
+    "share_at_most",
+    "severity",
+    "hours_at_most",
+    "missing_at_most",
+    "outside_at_most",
+    "datasets",
+    "future",
+    "overlap_at_most",
+)
 _CHECKS = {
-    "data_quality": ("unique_together", "compare", "references", "fresh", "training_rows", "own_expectations"),
+    "data_quality": (
+        "unique_together",
+        "compare",
+        "references",
+        "fresh",
+        "training_rows",
+        "copies",
+        "own_expectations",
+    ),
     "performance": ("checks", "slices", "fairness"),
     "drift": ("columns",),
     "explainability": ("forbidden", "severity"),
@@ -119,7 +136,7 @@ def content_hash(check: Check) -> object:
             wanted = (
                 () if rule.rule.kind in ("exists", "missing", "unique") else tuple(k for k in of if k not in _LIMITS)
             )
-        return rule.dataset, rule.rule.kind, rule.rule.columns, tuple((k, of[k]) for k in wanted)
+        return rule.dataset, rule.rule.kind, rule.rule.columns, rule.rule.when, tuple((k, of[k]) for k in wanted)
     if isinstance(rule, MetricRule):
         part = rule.slice
         cut = None if part is None else (part.part, part.of.column, part.of.query, part.of.rows_at_least)

@@ -30,6 +30,8 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     except FileNotFoundError as error:
         raise NotEvaluated("the file is missing", str(path), "Correct the path in the contract's `data`.") from error
     except (pa.ArrowException, OSError) as error:
+        if path.suffix.lower() in (".csv", ".tsv", ".txt"):
+            raise NotEvaluated("only Parquet is read here", str(path), "Write this table as Parquet.") from error
         raise NotEvaluated(f"not a readable Parquet file ({reduced(error)})", str(path), "Write it again.") from error
     if not table.num_rows:
         raise NotEvaluated("the file has no rows", str(path), "Nothing can be measured on an empty table.")

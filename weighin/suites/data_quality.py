@@ -22,7 +22,7 @@ from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement, Status, Unmeasured, census, decide
 from weighin.suites.evidence import Evidence
 from weighin.suites.expectations import FOLDER, SUITE, added_column, write_suite
-from weighin.suites.quality_columns import QualityColumns, quality_columns
+from weighin.suites.quality_columns import QualityColumns, quality_columns, training_overlap
 from weighin.suites.quality_docs import LOST, NOT_SHOWN, OBSERVED, Found, write_docs
 from weighin.suites.quality_engines import Configuration, Engine, choose, count, widest
 from weighin.untrusted import JsonDict, JsonObject
@@ -44,6 +44,9 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
         raise run
     if rule.kind == "own":
         return _own(check.id, run, rule.key.removeprefix("own/"))
+    if rule.kind == "training_overlap":
+        late, rows = training_overlap(evidence, rule)
+        return census(check.id, late / rows, n=rows, unit="share", method="rows of data.training", rows_breaking=late)
     problem = run.problems.get(added_column(rule, evidence.contract) or "")
     found = run.suites[SUITE].get(rule.key)
     if problem or found is None:

@@ -39,6 +39,7 @@ ADDED: Mapping[Kind, str] = {
     "fresh": "{} (age in hours)",
     "future": "{} (not in the future)",
     "training": "(not in the training data)",
+    "copies": "(no copy of an earlier row)",
 }
 # The same for a sensitive column, whose allowed values must not stand in a suite that Data Docs print.
 HIDDEN: Mapping[Kind, str] = {
@@ -48,8 +49,14 @@ HIDDEN: Mapping[Kind, str] = {
 }
 
 
+NOT_EXPECTED = ("own", "training_overlap")
+"""Rules that the contract's suite does not hold: hand-written suites, and what counts the rows of another table."""
+
+
 def added_column(rule: QualityRule, contract: Contract) -> str | None:
     """Return the column that is added for a rule, or None where Great Expectations reads the data's own."""
+    if rule.when:
+        return f"{rule.columns[0]} ({rule.key.removeprefix(rule.columns[0])[1:]})"
     name = ADDED.get(rule.kind) or (HIDDEN.get(rule.kind) if rule.sensitive(contract) else None)
     return name.format(rule.columns[0]) if name else None
 
@@ -61,7 +68,7 @@ def suite_json(contract: Contract) -> bytes:
     """
     listed = []
     for rule in quality_rules(contract):
-        if rule.kind != "own":
+        if rule.kind not in NOT_EXPECTED:
             added = added_column(rule, contract)
             if added in contract.data.columns:
                 remedy = "Rename it; weighin adds a column of this name for a rule."

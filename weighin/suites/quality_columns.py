@@ -13,15 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from weighin.contract.columns import Column
-from weighin.contract.quality import Fresh, Reference
+from weighin.contract.quality import Copies, Fresh, Reference
 from weighin.contract.rules import QualityRule, quality_rules
+from weighin.data.condition import ROW, holds
+from weighin.data.engines import BATCH
 from weighin.data.table import read_columns
 from weighin.data.typed import file_type
 from weighin.errors import NotEvaluated
+from weighin.suites.copies import repeated
 from weighin.suites.evidence import Evidence
 from weighin.suites.expectations import added_column
 
@@ -31,11 +35,20 @@ NOTHING = "(row)"
 
 @dataclass(frozen=True)
 class Own:
-    """One column of a Parquet file: SQL over its position, and the family of types that it belongs to."""
+    """One column of a Parquet file: SQL over its position, and the family of types that it belongs to.
+
+    whole   SQL that tells two values apart, where `sql` does not
+    """
 
     sql: str
     family: str
     zone: str
+    whole: str = ""
+
+    @property
+    def identity(self) -> str:
+        """SQL that is equal for equal values only."""
+        return self.whole or self.sql
 
 
 @dataclass
@@ -46,6 +59,7 @@ class QualityColumns:
     own       the listed columns that the file has
     columns   name -> SQL, of these and of those that were added
     families  name -> `integer`, `float`, `string`, `boolean`, `timestamp`, `date`, or `other`
+    within    added column -> number of the condition under which its rule holds, see `_Conditions`
     problems  added column -> why it could not be computed
     """
 
@@ -57,11 +71,17 @@ class QualityColumns:
     columns: dict[str, str]
     families: dict[str, str]
     problems: dict[str, str] = field(default_factory=dict)
+    within: dict[str, int] = field(default_factory=dict)
 
     def select(self, names: Sequence[str], aliases: Sequence[str]) -> str:
         """Return SQL for some columns, called by aliases that need no quotes."""
         listed = [f"{self.columns[n]} AS {a}" for n, a in zip(names, aliases, strict=True)]
-        return f"SELECT {', '.join(listed)} FROM {self.table}"  # noqa: S608 - positions and literals, see `Own`
+        return f"SELECT {', '.join(listed)} FROM {self.source(names)}"  # noqa: S608 - positions and literals, see `Own`
+
+    def source(self, names: Sequence[str]) -> str:
+        """Return what some columns are selected from: the file, and the conditions that they need."""
+        needed = sorted({self.within[n] for n in names if n in self.within})
+        return self.table + "".join(f" JOIN when{i} ON when{i}.row{i} = pos" for i in needed)
 
     def arrow(self, names: Sequence[str]) -> pa.Table:
         """Return some columns in memory, by name. Errors: `NotEvaluated` for values that their type cannot hold."""
@@ -75,7 +95,8 @@ class QualityColumns:
         signed = {n: f"({sql})::BIGINT" if self.families[n] == "integer" else sql for n, sql in self.columns.items()}
         listed = ", ".join(f"{signed[n]} AS {a}" for n, a in zip(names, aliases, strict=True))
         with _translated("the dataset, for Spark"):
-            self.connection.execute(f"COPY (SELECT {listed} FROM {self.table}) TO {_text(str(path))} (FORMAT parquet)")  # noqa: S608
+            selected = f"SELECT {listed} FROM {self.source(names)}"  # noqa: S608 - positions and literals
+            self.connection.execute(f"COPY ({selected}) TO {_text(str(path))} (FORMAT parquet)")
 
     def megabytes(self, names: Sequence[str]) -> float:
         """Return what pandas needs for some columns, in 2**20 bytes; texts are measured, the rest has a known width."""
@@ -113,6 +134,7 @@ def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: dat
         columns, families = {n: o.sql for n, o in own.items()}, {n: o.family for n, o in own.items()}
         view = QualityColumns(connection, scratch, table, rows, tuple(own), columns, families)
         view.columns[NOTHING], view.families[NOTHING] = "true", "boolean"
+        conditions = _Conditions(view)
         for rule in quality_rules(contract):
             name = added_column(rule, contract)
             if name is None or (rule.datasets and dataset not in rule.datasets):
@@ -122,9 +144,13 @@ def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: dat
                 if absent:
                     raise NotEvaluated(f"no column {', '.join(absent)}", dataset)
                 _as_promised(rule, own)
-                sql = _added(rule, [own[c] for c in rule.columns], evidence, moment)
+                if rule.when:
+                    view.within[name] = conditions.number(rule, dataset)
+                if isinstance(rule.of, Copies):
+                    _find_copies(view, [own[c].identity for c in rule.columns], natural=not rule.of.by)
+                sql = _added(rule, [own[c] for c in rule.columns], evidence, moment, view.within.get(name))
                 with _translated(f"{dataset}, {rule.key}"):
-                    connection.sql(f"SELECT {sql} FROM {table} LIMIT 0").fetchall()  # noqa: S608 - does it bind?
+                    connection.sql(f"SELECT {sql} FROM {view.source([name])} LIMIT 0").fetchall()  # noqa: S608 - does it bind?
                 view.columns[name] = sql
                 view.families[name] = {"fresh": "float", "time_zone": "string"}.get(rule.kind, "boolean")
             except NotEvaluated as error:
@@ -132,6 +158,46 @@ def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: dat
         yield view
     finally:
         connection.close()
+
+
+class _Conditions:
+    """Where the conditions of rules hold: for each a table `when0`, `when1`, ... beside the file's rows.
+
+    They name columns by name, and are asked apart, over rows that they are given and nothing else.
+    """
+
+    def __init__(self, view: QualityColumns) -> None:
+        self._view = view
+        self._known: dict[str, int | NotEvaluated] = {}
+
+    def number(self, rule: QualityRule, dataset: str) -> int:
+        """Return the number of a rule's condition. Errors: `NotEvaluated` when it is none, or holds nowhere."""
+        if rule.when not in self._known:
+            try:
+                self._known[rule.when] = self._asked(rule.when, f"{dataset}, {rule.key}")
+            except NotEvaluated as error:
+                self._known[rule.when] = error
+        found = self._known[rule.when]
+        if isinstance(found, NotEvaluated):
+            raise found
+        return found
+
+    def _asked(self, when: str, place: str) -> int:
+        view, text, number = self._view, when.lower(), len(self._known)
+        named = [n for n in view.own if n.lower() in text or n.lower().replace('"', '""') in text]
+        listed = "".join(f", {view.columns[n]} AS x{i}" for i, n in enumerate(named))
+        with _translated(place):
+            batches = view.connection.sql(f"SELECT pos{listed} FROM {view.table}").to_arrow_reader(BATCH)  # noqa: S608
+        # An open reader would keep the connection from everything else.
+        with _translated(place), contextlib.closing(batches):
+            schema = pa.schema([f.with_name(n) for f, n in zip(batches.schema, (ROW, *named), strict=True)])
+            renamed = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches)
+            keep = holds(pa.RecordBatchReader.from_batches(schema, renamed), when, place)
+            if not keep.any():
+                raise NotEvaluated("the condition is true of no row", place, "Correct `when`, or the data.")
+            table = pa.table({f"row{number}": pa.array(np.arange(len(keep))), f"holds{number}": pa.array(keep)})
+            view.connection.register(f"when{number}", table)
+        return number
 
 
 def _schema(path: Path) -> dict[str, Own]:
@@ -165,7 +231,7 @@ def _column(place: str, kind: pa.DataType) -> Own:
         return Own(f"{place}::DATE", "date", "")
     if file_type(kind) == "array":
         # A type that nothing else has: of a list only that it is one, and whether it is there, is counted.
-        return Own(f"CASE WHEN {place} IS NOT NULL THEN 1::TINYINT END", "array", "")
+        return Own(f"CASE WHEN {place} IS NOT NULL THEN 1::TINYINT END", "array", "", f"{place}::VARCHAR")
     # Bytes are of no type that a contract can ask for, in either engine.
     return Own(f"encode({place}::VARCHAR)", "other", "")
 
@@ -185,17 +251,29 @@ def _as_promised(rule: QualityRule, own: dict[str, Own]) -> None:
             raise NotEvaluated(f"the column holds the type {family}, not {wanted[0]}", name, "Correct the column.")
 
 
-def _added(rule: QualityRule, own: list[Own], evidence: Evidence, moment: datetime) -> str:
-    """Return SQL for the column of a rule: true where it holds, NULL where it is not judged."""
+def _added(
+    rule: QualityRule, own: list[Own], evidence: Evidence, moment: datetime, condition: int | None = None
+) -> str:
+    """Return SQL for the column of a rule: true where it holds, NULL where it is not judged.
+
+    condition  number of the one that rows have to meet
+    """
     one, of = own[0].sql, rule.of
+    if condition is not None:
+        # Rows that do not meet it are as good as absent, also for what compares rows with each other.
+        one = f"CASE WHEN holds{condition} THEN {one} END"
+        if rule.kind == "missing":
+            return f"CASE WHEN holds{condition} THEN ({one}) IS NOT NULL END"
     match rule.kind:
+        case "unique":
+            return f"CASE WHEN ({one}) IS NOT NULL THEN count(*) OVER (PARTITION BY {one}) = 1 END"
         case "time_zone":
             return _text(own[0].zone or "none")
         case "order":
             assert isinstance(of, Column)
             sign = ">" if of.order == "strictly_increasing" else ">="
             before = f"lag({one} IGNORE NULLS) OVER (ORDER BY pos)"
-            return f"CASE WHEN ({one}) IS NOT NULL THEN coalesce({one} {sign} {before}, true) END"
+            return f"CASE WHEN ({one}) IS NOT NULL THEN coalesce(({one}) {sign} {before}, true) END"
         case "fresh" | "future":
             assert isinstance(of, Fresh)
             now = int(moment.astimezone(UTC).timestamp() * 1_000_000)
@@ -205,18 +283,21 @@ def _added(rule: QualityRule, own: list[Own], evidence: Evidence, moment: dateti
             return age if of.future == "allow" else f"CASE WHEN {age} >= 0 THEN {age} END"
         case "range":
             assert isinstance(of, Column)
-            bounds = [f"{one} >= {of.minimum!r}"] if of.minimum is not None else []
-            bounds += [f"{one} <= {of.maximum!r}"] if of.maximum is not None else []
+            bounds = [f"({one}) >= {of.minimum!r}"] if of.minimum is not None else []
+            bounds += [f"({one}) <= {of.maximum!r}"] if of.maximum is not None else []
             return " AND ".join(bounds)
         case "allowed":
             assert isinstance(of, Column)
-            return f"{one} IN ({', '.join(_text(v) if isinstance(v, str) else repr(v) for v in of.allowed or ())})"
+            return f"({one}) IN ({', '.join(_text(v) if isinstance(v, str) else repr(v) for v in of.allowed or ())})"
         case "pattern":
             assert isinstance(of, Column)
             return f"regexp_full_match({one}, {_text(str(of.pattern))}, 's')"
         case "reference":
             assert isinstance(of, Reference)
             return _referenced(own[0], of, evidence)
+        case "copies":
+            assert isinstance(of, Copies)
+            return "pos NOT IN (SELECT copied FROM copies)"
         case "training":
             return _unseen(rule.columns, own, evidence)
         case _:
@@ -247,9 +328,42 @@ def _unseen(columns: Sequence[str], own: list[Own], evidence: Evidence) -> str:
     table, theirs = _other(evidence, "training", columns)
     for mine, other, name in zip(own, theirs, columns, strict=True):
         _comparable(mine, other, name, "the training data")
-    known = ", ".join(f"{o.sql} AS k{i}" for i, o in enumerate(theirs))
-    same = " AND ".join(f"k.k{i} IS NOT DISTINCT FROM ({o.sql})" for i, o in enumerate(own))
+    known = ", ".join(f"{o.identity} AS k{i}" for i, o in enumerate(theirs))
+    same = " AND ".join(f"k.k{i} IS NOT DISTINCT FROM ({o.identity})" for i, o in enumerate(own))
     return f"NOT EXISTS (SELECT 1 FROM (SELECT {known} FROM {table}) AS k WHERE {same})"  # noqa: S608 - places
+
+
+def training_overlap(evidence: Evidence, rule: QualityRule) -> tuple[int, int]:
+    """Return how many training rows are not before the holdout's first moment, and how many have a time.
+
+    Errors: `NotEvaluated` where one of the tables has no time.
+    """
+    (column,) = rule.columns
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        tables = {}
+        for name in ("holdout", "training"):
+            table, (own,) = _other(evidence, name, rule.columns)
+            if own.family not in ("timestamp", "date"):
+                raise NotEvaluated(f"column {column} holds the type {own.family}", name, "Write it as a time.")
+            tables[name] = table, f"({own.sql})::TIMESTAMP"
+        holdout, at = tables["holdout"]
+        training, then = tables["training"]
+        with _translated("the training data"):
+            first = f"(SELECT min({at}) FROM {holdout})"  # noqa: S608 - places and quoted paths
+            counted = f"SELECT count(*) FILTER ({then} >= {first}), count({then}), {first} FROM {training}"  # noqa: S608
+            ((late, rows, begins),) = connection.sql(counted).fetchall()
+    if not rows or begins is None:
+        empty = "the holdout" if begins is None else "the training data"
+        raise NotEvaluated(f"no row of {empty} has a time", f"column {column}", "Write the times.")
+    return late, rows
+
+
+def _find_copies(view: QualityColumns, columns: list[str], *, natural: bool) -> None:
+    """Leave a table `copies` of the rows that repeat an earlier one."""
+    with _translated("the dataset"):
+        copied = np.flatnonzero(repeated(view.connection, view.table, columns, natural=natural))
+        view.connection.register("copies", pa.table({"copied": copied}))
 
 
 def _comparable(mine: Own, other: Own, column: str, place: str) -> None:

@@ -11,8 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from weighin.contract.checks import SliceRule
-from weighin.data.engines import told
-from weighin.errors import NotEvaluated
+from weighin.data.condition import ROW, holds
 from weighin.stats.contrast import Contrast, contrast
 from weighin.stats.intervals import Codes, Undefined
 from weighin.stats.metrics import Bools, Scored
@@ -110,21 +109,9 @@ def recoded(group: Codes | None, keep: Bools) -> Codes | None:
 def condition(table: pa.Table, query: str) -> Bools:
     """(n,) whether an SQL condition holds for each row; unknown counts as no.
 
-    DuckDB answers it over the table alone, without access to files or network.
     Errors: `NotEvaluated` when it is no condition over these columns.
     """
-    import duckdb
-
-    try:
-        with duckdb.connect(config={"enable_external_access": False, "threads": 1}) as connection:
-            connection.register("holdout", table.append_column("__row", pa.array(np.arange(table.num_rows))))
-            found = connection.sql(f"SELECT __row FROM holdout WHERE ({query})").fetchnumpy()["__row"]  # noqa: S608
-    except duckdb.Error as error:
-        said = told(error, table.column_names)
-        raise NotEvaluated(f"`{query}` is no condition over the holdout ({said})", "slice", "Correct it.") from error
-    keep = np.zeros(table.num_rows, dtype=bool)
-    keep[found] = True
-    return keep
+    return holds(table.append_column(ROW, pa.array(np.arange(table.num_rows))), query, "slice")
 
 
 def _said(rule: SliceRule) -> str:

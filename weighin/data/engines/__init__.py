@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from weighin.contract.sources import Files, Query
+from weighin.data.engines.csv_dialect import MARK, SENTENCES
 from weighin.errors import NotEvaluated, without_password
 from weighin.untrusted.redact import reduced
 
@@ -85,6 +86,8 @@ _SAFE = ("IOException", "CatalogException", "BinderException", "ParserException"
 _SAFE_STATES = ("08", "28", "3D", "42", "53", "57", "58")
 """Classes of SQLSTATE (PostgreSQL 15, appendix A) that are about connections, rights, names and room, and not about
 data, as 22 and 23 are."""
+_FIELDS = re.compile(r"CSV parse error: (?:Row #(\d{1,18}): )?Expected (\d{1,9}) columns, got (\d{1,9})")
+_ENCODING = re.compile(r"invalid UTF-?8|codec can't decode", re.IGNORECASE)
 _LINE = re.compile(r"[A-Za-z ]+ Error: CSV Error on Line: (\d{1,18})\b")
 _STORE = re.compile(r"AWS Error [A-Z_]{3,40}|Could ?n[o']t connect|Could ?n[o']t resolve host|Timeout was reached")
 """Fixed words of an object store's client, which are about the connection and never about a row."""
@@ -100,6 +103,8 @@ def told(error: BaseException, columns: Iterable[str] = ()) -> str:
     >>> told(ValueError('Could not convert string "Jane Doe" to INT64'))[:16]
     'ValueError, code'
     """
+    if cause := _of_csv(str(error), columns):
+        return cause
     if _is_safe(error):
         lines = [line.strip(" \t:") for line in str(error).splitlines() if line.strip()]
         lines = [line for line in lines if not line.startswith(_BRIDGE)] or lines
@@ -108,6 +113,19 @@ def told(error: BaseException, columns: Iterable[str] = ()) -> str:
     said = f"{f'line {line.group(1)}: ' if line else ''}{reduced(error, columns)}"
     store = dict.fromkeys(_STORE.findall(str(error)[:2_000])) if isinstance(error, OSError) else {}
     return f"{said} ({', '.join(store)})" if store else said
+
+
+def _of_csv(message: str, columns: Iterable[str]) -> str:
+    """Return what is wrong with a CSV file, or nothing: one of our own sentences about a column of the contract."""
+    said = [f"column {c}: {sentence}" for c in columns for sentence in SENTENCES] if MARK in message else []
+    if ours := next((text for text in said if MARK + text in message), ""):
+        return ours
+    if fields := _FIELDS.search(message):
+        row, expected, got = fields.groups()
+        return f"CSV row {row or '?'} has {got} fields, and the first line {expected}; check `separator` and `quote`"
+    if "MALFORMED_CSV_RECORD" in message:
+        return "a CSV row has another number of fields than the first line; check `separator` and `quote`"
+    return "its text is not in the `encoding` that is given (default utf-8)" if _ENCODING.search(message) else ""
 
 
 def _is_safe(error: BaseException) -> bool:

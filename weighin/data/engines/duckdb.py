@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from weighin.contract.sources import Files, Query
 from weighin.data.arrow import Unsound, must_be_sound
 from weighin.data.engines import BATCH, Engine, Expression
+from weighin.data.engines.csv_dialect import Sql, arrow_format, header, must_name
 from weighin.data.folders import WILD, data_files, fixed, refuse_table_format
 from weighin.errors import NotEvaluated
 
@@ -49,14 +50,13 @@ class DuckDB(Engine):
         self._connection.raw_sql("SET enable_progress_bar = false")
 
     def files(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
-        """Parquet and CSV by DuckDB's own readers; Arrow files and object stores through Arrow's."""
+        """Parquet by DuckDB's own reader; CSV, Arrow files and object stores through Arrow's."""
+        if given.kind == "csv":
+            return self._csv(paths, given, types)
         if given.remote or given.kind == "arrow":
-            return self._arrow(paths, given, types)
+            return self._arrow(paths, given)
         found = Path(paths)
         pattern = self._listed(paths, f"*.{given.kind}")
-        if given.kind == "csv":
-            known = _header(pattern) & set(types)
-            return self._connection.read_csv(pattern, types={c: TYPES[types[c]] for c in sorted(known)})
         return self._known(self._connection.read_parquet(pattern, hive_partitioning=found.is_dir()))
 
     def _listed(self, paths: str, names: str) -> list[str]:
@@ -101,22 +101,13 @@ class DuckDB(Engine):
         """Ibis asks DuckDB for batches by a name that it no longer has."""
         yield from self._connection.con.sql(self._connection.compile(expression)).to_arrow_reader(BATCH)
 
-    def _arrow(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
-        import pyarrow as pa
+    def _arrow(self, paths: str, given: Files) -> Expression:
         import pyarrow.dataset as ds
-        from pyarrow import csv, fs
+        from pyarrow import fs
 
         system, inner = _store(paths) if given.remote else (fs.LocalFileSystem(), paths)
-        form: Any = ds.IpcFileFormat() if given.kind == "arrow" else ds.ParquetFileFormat()
-        if given.kind == "csv":
-            texts = dict.fromkeys(types, pa.string())
-            form = ds.CsvFileFormat(
-                convert_options=csv.ConvertOptions(column_types=texts, null_values=[""], strings_can_be_null=True)
-            )
-        files = _stored(system, inner, paths) if given.remote else self._listed(inner, "*")
-        options = ds.FileSystemFactoryOptions("" if files == [inner] else str(fixed(inner)))
-        options.partitioning_factory = ds.HivePartitioning.discover()
-        dataset = ds.FileSystemDatasetFactory(system, files, form, options).finish()
+        form = ds.IpcFileFormat() if given.kind == "arrow" else ds.ParquetFileFormat()
+        dataset = self._dataset(system, inner, paths, given, form)
         for name in dataset.files if given.kind == "arrow" else ():
             # Arrow's scanner believes the lengths in a file, and would read beyond its buffers.
             with system.open_input_file(name) as file:
@@ -124,17 +115,37 @@ class DuckDB(Engine):
                     must_be_sound(file)
                 except Unsound as error:
                     raise NotEvaluated(f"not a sound Arrow file: {error}", paths, "Write it again.") from error
-        return self._typed(dataset, types) if given.kind == "csv" else self.registered(dataset)
+        return self.registered(dataset)
 
-    def _typed(self, texts: Any, types: Mapping[str, str]) -> Expression:
-        """Texts in the contract's types, as DuckDB's own CSV reader would have them."""
-        name = self.view()
-        self._connection.con.register(name, texts)
-        known = [c for c in texts.schema.names if c in types]
-        if not known:
-            return self._connection.table(name)
-        casts = ", ".join(f"CAST({_quoted(c)} AS {TYPES[types[c]]}) AS {_quoted(c)}" for c in known)
-        return self._view(f"SELECT * REPLACE ({casts}) FROM {name}")  # noqa: S608 - names, quoted
+    def _files(self, system: Any, inner: str, paths: str, given: Files) -> list[str]:
+        """Return the data files of a source. Errors: `NotEvaluated`, `FileNotFoundError`."""
+        names = f"*.{given.kind}*" if given.kind == "csv" else "*"
+        return _stored(system, inner, paths) if given.remote else self._listed(inner, names)
+
+    def _dataset(self, system: Any, inner: str, paths: str, given: Files, form: Any) -> Any:
+        """Return the data files of a source as an Arrow dataset, with the partitions that their folders name."""
+        import pyarrow.dataset as ds
+
+        files = self._files(system, inner, paths, given)
+        options = ds.FileSystemFactoryOptions("" if files == [inner] else str(fixed(inner)))
+        options.partitioning_factory = ds.HivePartitioning.discover()
+        return ds.FileSystemDatasetFactory(system, files, form, options).finish()
+
+    def _csv(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
+        """Return CSV files in the contract's types: Arrow splits them into texts, DuckDB reads the texts."""
+        from pyarrow import fs
+
+        system, inner = _store(paths) if given.remote else (fs.LocalFileSystem(), paths)
+        headers = (_header(system, file, given) for file in self._files(system, inner, paths, given))
+        names = must_name(headers, given, types, paths)
+        dataset = self._dataset(system, inner, paths, given, arrow_format(given, names))
+        view = self.view()
+        self._connection.con.register(view, dataset)
+        columns = [
+            f"{SQL.typed(_quoted(c), c, types.get(c, 'string'), given) if c in names else _quoted(c)} AS {_quoted(c)}"
+            for c in dataset.schema.names
+        ]
+        return self._view(f"SELECT {', '.join(columns)} FROM {view}")  # noqa: S608 - names, quoted
 
     def registered(self, rows: pa.Table) -> Expression:
         """Return an Arrow dataset or table as an Ibis table, without a copy."""
@@ -191,13 +202,17 @@ def _stored(system: Any, inner: str, paths: str) -> list[str]:
     return data_files((one.path for one in found if one.type == fs.FileType.File), PurePosixPath(inner), paths)
 
 
-def _header(pattern: list[str]) -> set[str]:
-    """Names of the columns of the first CSV file, so that only those that are there are given a type."""
-    import duckdb
-
-    with duckdb.connect() as connection:
-        return set(connection.read_csv(pattern, all_varchar=True).columns)
+def _header(system: Any, file: str, given: Files) -> list[str]:
+    with system.open_input_stream(file, compression="detect") as stream:
+        return header(stream, given)
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+SQL = Sql(TYPES, _literal, "error", lambda text, pattern: f"regexp_full_match({text}, {pattern})")

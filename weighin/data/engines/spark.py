@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from weighin.contract.sources import Files, Query
 from weighin.data.engines import BATCH, Engine, Expression, told
+from weighin.data.engines.csv_dialect import Sql, must_name, spark_options
 from weighin.errors import NotEvaluated
 from weighin.untrusted.redact import reduced
 
@@ -38,6 +39,8 @@ SQL_TYPES = {
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
+    # Spark knows the encodings of Java, and takes eight of them unless it is told so.
+    "spark.sql.legacy.javaCharsets": "true",
     # Java interprets a method of more than 8000 bytes instead of compiling it; Spark, told so, then makes several.
     "spark.sql.codegen.hugeMethodLimit": "8000",
 }
@@ -81,12 +84,21 @@ class Spark(Engine):
             raise FileNotFoundError(paths)
         reader = self._session.read
         if given.kind == "csv":
-            names = reader.option("header", True).csv(paths).columns
-            fields = ", ".join(f"{_quoted(n)} {SQL_TYPES[types.get(n, 'string')]}" for n in names)
-            frame = reader.option("header", True).option("mode", "FAILFAST").schema(fields).csv(paths)
-        else:
-            frame = reader.parquet(paths)
-        return self._named(frame)
+            return self._named(self._csv(paths, given, types))
+        return self._named(reader.parquet(paths))
+
+    def _csv(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
+        """Return CSV files in the contract's types: Spark splits them into texts first."""
+        reader = self._session.read.options(**spark_options(given))
+        first = reader.option("header", False).csv(paths).first()
+        names = must_name([_header(first)], given, types, paths)
+        schema = ", ".join(f"{_quoted(n)} STRING" for n in names)
+        frame = reader.option("header", True).schema(schema).csv(paths)
+        columns = [
+            f"{SQL.typed(_quoted(c), c, types.get(c, 'string'), given) if c in names else _quoted(c)} AS {_quoted(c)}"
+            for c in frame.columns
+        ]
+        return frame.selectExpr(*columns)
 
     def query(self, given: Query) -> Expression:
         """Return a table of Spark's catalogue, or a SELECT over it."""
@@ -186,3 +198,21 @@ def _must_answer(master: str) -> None:
 
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
+
+
+def _header(first: Sequence[str | None] | None) -> list[str]:
+    """Return the names in the first line; a mark of the byte order is no part of the first."""
+    names = [str(name or "") for name in first or ()]
+    return [names[0].removeprefix("\ufeff"), *names[1:]] if names else []
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+
+def _matches(text: str, pattern: str) -> str:
+    """Java's `$` also stands before a last end of line."""
+    return f"({text} RLIKE concat('^(', {pattern}, ')$') AND NOT contains({text}, '\\n'))"
+
+
+SQL = Sql(SQL_TYPES, _literal, "raise_error", _matches, lossy=True)
