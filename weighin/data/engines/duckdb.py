@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,8 @@ from urllib.parse import unquote
 from weighin.contract.sources import Files, Query
 from weighin.data.arrow import Unsound, must_be_sound
 from weighin.data.engines import BATCH, Engine, Expression
-from weighin.data.engines.csv_dialect import Sql, arrow_format, header, must_name
+from weighin.data.engines.csv_dialect import Sql, arrow_format, header, must_name, partition_dialect
+from weighin.data.names import must_differ, partitions
 from weighin.errors import NotEvaluated
 
 if TYPE_CHECKING:
@@ -54,10 +56,25 @@ class DuckDB(Engine):
         if given.kind == "csv":
             return self._csv(paths, given, types)
         if given.remote or given.kind == "arrow":
-            return self._arrow(paths, given)
+            return self._arrow(paths, given, types)
         found = Path(paths)
         pattern = str(found / "**" / f"*.{given.kind}") if found.is_dir() else paths
-        return self._known(self._connection.read_parquet(pattern, hive_partitioning=found.is_dir()))
+        if not found.is_dir():
+            _must_differ(paths, types)
+            return self._known(self._connection.read_parquet(pattern, hive_partitioning=False))
+        files = [str(file) for file in found.rglob("*.parquet")]
+        _must_differ(files[0] if files else "", types)
+        # As texts: DuckDB would make 7 of `007`.
+        table = self._connection.read_parquet(pattern, hive_partitioning=True, hive_types_autocast=False)
+        return self._known(self._in_types(table, partitions(files, str(found)), types, paths))
+
+    def _in_types(self, table: Any, texts: Sequence[str], types: Mapping[str, str], paths: str) -> Any:
+        """Return a table whose partition columns have the contract's types."""
+        dialect = partition_dialect(paths)
+        typed = [f"{SQL.typed(_quoted(c), c, types.get(c, 'string'), dialect)} AS {_quoted(c)}" for c in texts]
+        if not typed:
+            return table
+        return self._view(f"SELECT * REPLACE ({', '.join(typed)}) FROM {table.get_name()}")  # noqa: S608 - quoted
 
     def parquet(self, paths: Sequence[str]) -> Expression:
         """Return some Parquet files, whose columns need not be the same: what one of them has not is missing there."""
@@ -84,21 +101,26 @@ class DuckDB(Engine):
         """Ibis asks DuckDB for batches by a name that it no longer has."""
         yield from self._connection.con.sql(self._connection.compile(expression)).to_arrow_reader(BATCH)
 
-    def _arrow(self, paths: str, given: Files) -> Expression:
+    def _arrow(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
+        import pyarrow as pa
         import pyarrow.dataset as ds
         from pyarrow import fs
 
         system, inner = _store(paths) if given.remote else (fs.LocalFileSystem(), paths)
-        form: Any = "ipc" if given.kind == "arrow" else given.kind
-        dataset = ds.dataset(inner, filesystem=system, format=form, partitioning="hive")
-        for name in dataset.files if form == "ipc" else ():
+        form: Any = ds.IpcFileFormat() if given.kind == "arrow" else ds.ParquetFileFormat()
+        listed = ds.dataset(inner, schema=pa.schema([]), filesystem=system, format=form).files
+        must_differ(form.inspect(listed[0], system).names if listed else (), types, paths)
+        folders = _folders(listed, inner)
+        dataset = ds.dataset(inner, filesystem=system, format=form, partitioning=folders)
+        for name in dataset.files if given.kind == "arrow" else ():
             # Arrow's scanner believes the lengths in a file, and would read beyond its buffers.
             with system.open_input_file(name) as file:
                 try:
                     must_be_sound(file)
                 except Unsound as error:
                     raise NotEvaluated(f"not a sound Arrow file: {error}", paths, "Write it again.") from error
-        return self.registered(dataset)
+        table = self.registered(dataset)
+        return self._in_types(table, [n for n in folders.schema.names if n in dataset.schema.names], types, paths)
 
     def _csv(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
         """Return CSV files in the contract's types: Arrow splits them into texts, DuckDB reads the texts."""
@@ -111,11 +133,12 @@ class DuckDB(Engine):
         headers = (_header(system, file, given) for file in listed)
         names = must_name(headers, given, types, paths)
         form = arrow_format(given, names)
-        dataset = ds.dataset(inner, filesystem=system, format=form, partitioning="hive")
-        view = self.view()
+        folders = _folders(listed, inner)
+        dataset = ds.dataset(inner, filesystem=system, format=form, partitioning=folders)
+        view, partition = self.view(), partition_dialect(paths)
         self._connection.con.register(view, dataset)
         columns = [
-            f"{SQL.typed(_quoted(c), c, types.get(c, 'string'), given) if c in names else _quoted(c)} AS {_quoted(c)}"
+            f"{SQL.typed(_quoted(c), c, types.get(c, 'string'), given if c in names else partition)} AS {_quoted(c)}"
             for c in dataset.schema.names
         ]
         return self._view(f"SELECT {', '.join(columns)} FROM {view}")  # noqa: S608 - names, quoted
@@ -163,6 +186,24 @@ def _store(address: str) -> tuple[Any, str]:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = None if endpoint else fs.resolve_s3_region(place.partition("/")[0])
     return fs.S3FileSystem(endpoint_override=endpoint, region=region), place
+
+
+def _folders(files: Sequence[str], root: str | list[str]) -> Any:
+    """Return how Arrow reads the names of folders: each value is a text."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    names = partitions(files, root if isinstance(root, str) else "")
+    return ds.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive")
+
+
+def _must_differ(file: str, types: Mapping[str, str]) -> None:
+    """Refuse a Parquet file in which a name stands twice; what cannot be read is left to the engine."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with contextlib.suppress(OSError, pa.ArrowException):
+        must_differ(pq.read_schema(file).names, types, file)
 
 
 def _local(paths: str) -> str | list[str]:
