@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from weighin.data.arrow import Unsound, read_table
+from weighin.data.names import must_differ
 from weighin.errors import NotEvaluated
 from weighin.untrusted.redact import reduced
 
@@ -22,6 +23,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     """
     try:
         schema = pq.read_schema(path)
+        must_differ((n for n in schema.names if n in columns), columns, str(path))
         absent = [c for c in columns if c not in schema.names]
         if absent:
             have = ", ".join(schema.names[:20])

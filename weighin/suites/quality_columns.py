@@ -22,6 +22,7 @@ from weighin.contract.quality import Copies, Fresh, Reference
 from weighin.contract.rules import QualityRule, quality_rules
 from weighin.data.condition import ROW, holds
 from weighin.data.engines import BATCH
+from weighin.data.names import must_differ
 from weighin.data.table import read_columns
 from weighin.data.typed import file_type
 from weighin.errors import NotEvaluated
@@ -122,6 +123,8 @@ def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: dat
     path, contract = evidence.whole(dataset), evidence.contract
     listed = _schema(path)
     present = [c for c in contract.data.columns if c in listed]
+    if listed:
+        must_differ(pq.read_schema(path).names, contract.data.columns, str(path))
     read_columns(path, present[:1] or list(contract.data.columns))  # says what is wrong with the file, if anything
     connection = duckdb.connect()
     try:

@@ -1,4 +1,4 @@
-"""CSV files: one dialect, read as text by every engine, and turned into the contract's types by the same SQL.
+"""CSV files, and values in names of folders: texts to every engine, put into the contract's types by the same SQL.
 
 Engines guess types, signs and missing values, each in its own way. Here none guesses: Arrow and Spark split lines into
 texts, and what text is a number, a time or missing stands below.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from weighin.contract.sources import Files
+from weighin.data.names import must_differ
 from weighin.errors import NotEvaluated
 
 if TYPE_CHECKING:
@@ -105,15 +105,6 @@ def must_name(headers: Iterable[Sequence[str]], given: Files, types: Mapping[str
     return names
 
 
-def must_differ(names: Iterable[str], types: Iterable[str], place: str) -> None:
-    """Refuse a table in which a name stands twice. Errors: `NotEvaluated`."""
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        known = [name for name in twice if name in set(types)]
-        shown = f"column {', '.join(known)}" if known else f"{len(twice)} columns that the contract does not list"
-        raise NotEvaluated(f"{shown}: the name stands there more than once", place, "Rename or drop one.")
-
-
 @dataclass(frozen=True)
 class Sql:
     """What DuckDB and Spark write differently.
@@ -158,3 +149,8 @@ class Sql:
 
     def _failed(self, name: str, type_: str, fact: str) -> str:
         return f"CAST({self.error}({self.literal(f'{MARK}column {name}: {fact}')}) AS {self.types[type_]})"
+
+
+def partition_dialect(paths: str) -> Files:
+    """Return how values in the names of folders (`day=2024-12-31`) are written."""
+    return Files.model_validate({"path": paths, "format": "csv", "missing": ["__HIVE_DEFAULT_PARTITION__"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +13,9 @@ from urllib.parse import unquote
 from weighin.contract.sources import Files, Query
 from weighin.data.arrow import Unsound, must_be_sound
 from weighin.data.engines import BATCH, Engine, Expression
-from weighin.data.engines.csv_dialect import Sql, arrow_format, header, must_name
+from weighin.data.engines.csv_dialect import Sql, arrow_format, header, must_name, partition_dialect
 from weighin.data.folders import WILD, data_files, fixed, refuse_table_format
+from weighin.data.names import must_differ, partitions
 from weighin.errors import NotEvaluated
 
 if TYPE_CHECKING:
@@ -54,10 +56,23 @@ class DuckDB(Engine):
         if given.kind == "csv":
             return self._csv(paths, given, types)
         if given.remote or given.kind == "arrow":
-            return self._arrow(paths, given)
+            return self._arrow(paths, given, types)
         found = Path(paths)
-        pattern = self._listed(paths, f"*.{given.kind}")
-        return self._known(self._connection.read_parquet(pattern, hive_partitioning=found.is_dir()))
+        files = self._listed(paths, f"*.{given.kind}")
+        _must_differ(files[0], types)
+        if not found.is_dir():
+            return self._known(self._connection.read_parquet(files, hive_partitioning=False))
+        # As texts: DuckDB would make 7 of `007`.
+        table = self._connection.read_parquet(files, hive_partitioning=True, hive_types_autocast=False)
+        return self._known(self._in_types(table, partitions(files, str(found)), types, paths))
+
+    def _in_types(self, table: Any, texts: Sequence[str], types: Mapping[str, str], paths: str) -> Any:
+        """Return a table whose partition columns have the contract's types."""
+        dialect = partition_dialect(paths)
+        typed = [f"{SQL.typed(_quoted(c), c, types.get(c, 'string'), dialect)} AS {_quoted(c)}" for c in texts]
+        if not typed:
+            return table
+        return self._view(f"SELECT * REPLACE ({', '.join(typed)}) FROM {table.get_name()}")  # noqa: S608 - quoted
 
     def _listed(self, paths: str, names: str) -> list[str]:
         """Return the data files of a folder (those of these names) or a glob here; of any other path the path.
@@ -101,13 +116,15 @@ class DuckDB(Engine):
         """Ibis asks DuckDB for batches by a name that it no longer has."""
         yield from self._connection.con.sql(self._connection.compile(expression)).to_arrow_reader(BATCH)
 
-    def _arrow(self, paths: str, given: Files) -> Expression:
+    def _arrow(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
         import pyarrow.dataset as ds
         from pyarrow import fs
 
         system, inner = _store(paths) if given.remote else (fs.LocalFileSystem(), paths)
         form = ds.IpcFileFormat() if given.kind == "arrow" else ds.ParquetFileFormat()
-        dataset = self._dataset(system, inner, paths, given, form)
+        files = self._files(system, inner, paths, given)
+        must_differ(form.inspect(files[0], system).names, types, paths)
+        dataset, folders = _dataset(system, inner, files, form)
         for name in dataset.files if given.kind == "arrow" else ():
             # Arrow's scanner believes the lengths in a file, and would read beyond its buffers.
             with system.open_input_file(name) as file:
@@ -115,34 +132,27 @@ class DuckDB(Engine):
                     must_be_sound(file)
                 except Unsound as error:
                     raise NotEvaluated(f"not a sound Arrow file: {error}", paths, "Write it again.") from error
-        return self.registered(dataset)
+        table = self.registered(dataset)
+        return self._in_types(table, folders, types, paths)
 
     def _files(self, system: Any, inner: str, paths: str, given: Files) -> list[str]:
         """Return the data files of a source. Errors: `NotEvaluated`, `FileNotFoundError`."""
         names = f"*.{given.kind}*" if given.kind == "csv" else "*"
         return _stored(system, inner, paths) if given.remote else self._listed(inner, names)
 
-    def _dataset(self, system: Any, inner: str, paths: str, given: Files, form: Any) -> Any:
-        """Return the data files of a source as an Arrow dataset, with the partitions that their folders name."""
-        import pyarrow.dataset as ds
-
-        files = self._files(system, inner, paths, given)
-        options = ds.FileSystemFactoryOptions("" if files == [inner] else str(fixed(inner)))
-        options.partitioning_factory = ds.HivePartitioning.discover()
-        return ds.FileSystemDatasetFactory(system, files, form, options).finish()
-
     def _csv(self, paths: str, given: Files, types: Mapping[str, str]) -> Expression:
         """Return CSV files in the contract's types: Arrow splits them into texts, DuckDB reads the texts."""
         from pyarrow import fs
 
         system, inner = _store(paths) if given.remote else (fs.LocalFileSystem(), paths)
-        headers = (_header(system, file, given) for file in self._files(system, inner, paths, given))
+        files = self._files(system, inner, paths, given)
+        headers = (_header(system, file, given) for file in files)
         names = must_name(headers, given, types, paths)
-        dataset = self._dataset(system, inner, paths, given, arrow_format(given, names))
-        view = self.view()
+        dataset, _ = _dataset(system, inner, files, arrow_format(given, names))
+        view, partition = self.view(), partition_dialect(paths)
         self._connection.con.register(view, dataset)
         columns = [
-            f"{SQL.typed(_quoted(c), c, types.get(c, 'string'), given) if c in names else _quoted(c)} AS {_quoted(c)}"
+            f"{SQL.typed(_quoted(c), c, types.get(c, 'string'), given if c in names else partition)} AS {_quoted(c)}"
             for c in dataset.schema.names
         ]
         return self._view(f"SELECT {', '.join(columns)} FROM {view}")  # noqa: S608 - names, quoted
@@ -200,6 +210,27 @@ def _stored(system: Any, inner: str, paths: str) -> list[str]:
         return [inner]
     found = system.get_file_info(fs.FileSelector(inner, recursive=True))
     return data_files((one.path for one in found if one.type == fs.FileType.File), PurePosixPath(inner), paths)
+
+
+def _dataset(system: Any, inner: str, files: Sequence[str], form: Any) -> tuple[Any, list[str]]:
+    """Return files as an Arrow dataset, and the columns that their folders name: each value of them is a text."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    root = "" if list(files) == [inner] else str(fixed(inner))
+    names = partitions(files, root)
+    options = ds.FileSystemFactoryOptions(root)
+    options.partitioning = ds.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive")
+    return ds.FileSystemDatasetFactory(system, list(files), form, options).finish(), names
+
+
+def _must_differ(file: str, types: Mapping[str, str]) -> None:
+    """Refuse a Parquet file in which a name stands twice; what cannot be read is left to the engine."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with contextlib.suppress(OSError, pa.ArrowException):
+        must_differ(pq.read_schema(file).names, types, file)
 
 
 def _header(system: Any, file: str, given: Files) -> list[str]:

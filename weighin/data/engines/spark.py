@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from weighin.contract.sources import Files, Query
 from weighin.data.engines import BATCH, Engine, Expression, told
-from weighin.data.engines.csv_dialect import Sql, must_name, spark_options
+from weighin.data.engines.csv_dialect import Sql, must_name, partition_dialect, spark_options
 from weighin.errors import NotEvaluated
 from weighin.untrusted.redact import reduced
 
@@ -39,6 +39,8 @@ SQL_TYPES = {
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
+    # As texts, for the contract's types: Spark would make 7 of `007`.
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     # Spark knows the encodings of Java, and takes eight of them unless it is told so.
     "spark.sql.legacy.javaCharsets": "true",
     # Java interprets a method of more than 8000 bytes instead of compiling it; Spark, told so, then makes several.
@@ -85,7 +87,11 @@ class Spark(Engine):
         reader = self._session.read
         if given.kind == "csv":
             return self._named(self._csv(paths, given, types))
-        return self._named(reader.parquet(paths))
+        frame = reader.parquet(paths)
+        in_files = set(reader.parquet(*frame.inputFiles()[:1]).columns)
+        texts, dialect = [c for c in frame.columns if c not in in_files], partition_dialect(paths)
+        typed = {c: SQL.typed(_quoted(c), c, types.get(c, "string"), dialect) for c in texts}
+        return self._named(frame.selectExpr(*(f"{typed.get(c, _quoted(c))} AS {_quoted(c)}" for c in frame.columns)))
 
     def _csv(self, paths: str, given: Files, types: Mapping[str, str]) -> Any:
         """Return CSV files in the contract's types: Spark splits them into texts first."""
@@ -93,9 +99,9 @@ class Spark(Engine):
         first = reader.option("header", False).csv(paths).first()
         names = must_name([_header(first)], given, types, paths)
         schema = ", ".join(f"{_quoted(n)} STRING" for n in names)
-        frame = reader.option("header", True).schema(schema).csv(paths)
+        frame, partition = reader.option("header", True).schema(schema).csv(paths), partition_dialect(paths)
         columns = [
-            f"{SQL.typed(_quoted(c), c, types.get(c, 'string'), given) if c in names else _quoted(c)} AS {_quoted(c)}"
+            f"{SQL.typed(_quoted(c), c, types.get(c, 'string'), given if c in names else partition)} AS {_quoted(c)}"
             for c in frame.columns
         ]
         return frame.selectExpr(*columns)
