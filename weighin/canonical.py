@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import rfc8785
-
 from weighin.errors import EvidenceError
 from weighin.untrusted import JsonDict, JsonValue
 from weighin.untrusted.bounded import json_value
@@ -24,6 +22,8 @@ def canonical(value: JsonValue) -> bytes:
     >>> canonical({"said": "\\ud800"})
     b'{"said":"\\\\\\\\ud800"}'
     """
+    import rfc8785  # not at the top: an environment of a model's own, where digests are taken, has no such package
+
     try:
         return bytes(rfc8785.dumps(value))
     except rfc8785.CanonicalizationError:

@@ -50,6 +50,9 @@ def add_predict(step: argparse.ArgumentParser) -> None:
         step.add_argument(f"--{name}", type=Path, required=True)
     step.add_argument("--answers", default="{}", metavar="JSON", help="what of an answer is the prediction")
     step.add_argument("--shap", type=int, default=0, metavar="ROWS", help="leave SHAP values of this many rows")
+    step.add_argument(
+        "--python", type=Path, help="interpreter of an environment of the model's own (default: this one)"
+    )
 
 
 def add_serve(step: argparse.ArgumentParser) -> None:
@@ -132,7 +135,13 @@ def run_resolve(given: argparse.Namespace) -> int:
 
 
 def run_predict(given: argparse.Namespace) -> int:
-    """Load one model and predict."""
+    """Load one model and predict; with an interpreter of its own, this process becomes that."""
+    if given.python:
+        from weighin.model import in_environment
+
+        program = [str(given.python), "-I", "-B", in_environment.__file__, "--answers", given.answers]
+        program += [a for n in ("model", "features", "out", "shap") for a in (f"--{n}", str(getattr(given, n)))]
+        os.execv(program[0], program)  # noqa: S606 - a fixed program, no shell wanted
     from weighin.model.predict import predict as predict_all
     from weighin.runner.plan import Answers
 

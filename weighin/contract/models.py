@@ -90,6 +90,11 @@ class Model(Part):
     fitted_versions: Severity = Field(
         "warn", description="Whether libraries of another version than the model was fitted with block, or warn."
     )
+    environment: Literal["own", "judge"] | None = Field(
+        None,
+        description="Whether the model is asked with the packages that it declares (`own`) or with those of the image "
+        "(`judge`); default: `own` where the image lacks its library.",
+    )
     predict_seconds: Positive = Field(300, description="A model that takes longer over the data is stopped.")
     memory_mb: Count = Field(2000, description="Memory that the model's container may use.")
 

@@ -27,18 +27,31 @@ def examine(
     for known in data.values():
         for name, count in known.get("missing", {}).items():
             missing[name] = max(missing.get(name, 0), count)
-    found: dict[str, Examined] = {}
+    examined: dict[str, Examined] = {}
     described: dict[str, Description] = {}
     # The champion first: the candidate's signature is compared with its.
     for role in sorted(roles, key=("champion", "anchor", "candidate").index):
         try:
-            described[role] = describe(models / role)
+            model = described[role] = describe(models / role)
         except ValueError as error:
-            found[role] = Examined(problem=str(error))
+            examined[role] = Examined(problem=str(error))
             continue
         champion = described.get("champion") if role == "candidate" else None
-        found[role] = Examined.of(described[role], findings(described[role], columns, missing, champion), installed())
-    return found
+        own = _environment(contract, model) == "own"
+        # What a model declares is what its own environment has.
+        have = model.pins if own else installed()
+        found = findings(model, columns, missing, champion)
+        examined[role] = Examined.of(model, found, have, "own" if own else "judge")
+    return examined
+
+
+def _environment(contract: Contract, model: Description) -> str:
+    """Return where a model is asked: in an environment of its own where its library is not here."""
+    if contract.model.environment is not None:
+        return contract.model.environment
+    with contextlib.suppress(PackageNotFoundError):
+        return "judge" if not model.needs or version(model.needs) else "own"
+    return "own"
 
 
 def installed() -> dict[str, str]:

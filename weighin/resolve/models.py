@@ -82,7 +82,8 @@ def resolve(
     run_here = (*contract.gates.names, *(["sealed"] if sealed else []), *own)
     own_code = tuple(s for s in run_here if runs_own_code(contract_file.folder, contract, s))
     refused = {role: said for role, known in examined.items() if (said := known.refused)}
-    Plan.of(contract, subject.roles, sealed, own, own_code, refused).write(work / "plan.json")
+    apart = tuple(role for role, known in examined.items() if known.environment == "own")
+    Plan.of(contract, subject.roles, sealed, own, own_code, refused, apart).write(work / "plan.json")
     return subject
 
 

@@ -28,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from weighin.runner import environments
 from weighin.runner.artifact import changed
 from weighin.runner.collect import (
     ANY_NAME,
@@ -42,8 +43,10 @@ from weighin.runner.collect import (
     remove,
     take,
 )
+from weighin.runner.environments import interpreter
 from weighin.runner.measure import Record, engine_sample, peak, sampled
 from weighin.runner.plan import LoadPlan, Plan, Session
+from weighin.runner.prepare import CACHE
 from weighin.runner.problem import known_columns, last_line, note_problem, tool_line
 from weighin.runner.sandbox import (
     USER,
@@ -90,9 +93,13 @@ ENVIRONMENT = "/environment"
 ENVIRONMENTS = Allowed(ANY_NAME, files=400_000, size=4 * 2**30, depth=40)
 PREPARE_MB = 2000
 PREPARE = (
-    f"python3 -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/python -m pip install --quiet --no-cache-dir "
-    "--disable-pip-version-check --only-binary :all: --requirement /requirements/requirements.txt"
+    "python3",
+    "-I",
+    "/opt/weighin/host/weighin/runner/prepare.py",
+    "/requirements/requirements.txt",
+    ENVIRONMENT,
 )
+PYTHON = str(interpreter(Path(ENVIRONMENT)))
 HEAD, BASE = "/weighin/head", "/weighin/base"
 """Where a container finds the checkouts of a pull request and of its base, to compare them."""
 
@@ -148,13 +155,19 @@ def load(image: str, work: Path, step: str = "load") -> None:
 
     def start(planned: LoadPlan, session: Session, out: Path, record: Record, turn: Turn) -> str:
         with raw_folder(session.name) as raw:
-            return _taken(_start(image, work, planned, session, _lent(raw), record, turn), raw, out, LOAD)
+            own = plan.has_own_environment(session.role)
+            return _taken(_start(image, work, planned, session, _lent(raw), record, turn, own=own), raw, out, LOAD)
 
     every_start(plan, step, work, _emptied, start, side_by_side(asked, *machine()) if asked else 1)
 
 
-def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record, turn: Turn) -> str:
-    """One start of a server and its load; what went wrong in a sentence, or nothing."""
+def _start(
+    image: str, work: Path, plan: LoadPlan, session: Session, out: Path, record: Record, turn: Turn, *, own: bool
+) -> str:
+    """One start of a server and its load; what went wrong in a sentence, or nothing.
+
+    own  whether the model is served with the packages that it declares
+    """
     mounts: tuple[tuple[Path, str, bool], ...] = (
         (work / "features", "/work/features", False),
         (work / "plan.json", "/work/plan.json", False),
@@ -172,18 +185,21 @@ def _start(image: str, work: Path, plan: LoadPlan, session: Session, out: Path, 
         return run(outside, "generator", [*command, "--url", plan.url], seconds, out, columns=known_columns(work))
     held: tuple[tuple[Path, str, bool], ...] = ((model_of(session, work), "/model", False),)
     with contextlib.ExitStack() as stack:
-        if session.role == "clean":
-            # Mounted into containers and read by nothing on the host, so that it stays raw.
-            environment = _lent(stack.enter_context(raw_folder("environment")))
-            record["unbuilt"] = _environment(image, work, environment)
-            if record["unbuilt"]:
-                return str(record["unbuilt"])
-            held = (*held, (environment, ENVIRONMENT, False))
+        if own:
+            folder, problem = _environment(image, model_of(session, work), complete=session.role != "clean")
+            if session.role == "clean":
+                record["unbuilt"] = problem
+            if problem:
+                return problem
+            held = (*held, (folder, ENVIRONMENT, False))
         told = stack.enter_context(raw_folder("turn"))
         told.chmod(0o755)
         mounts = (*mounts, (told, TURN, False))
         command += ["--turn", f"{TURN}/{GO}"]
-        return _served(image, mounts, held, plan, session, out, command, record, known_columns(work), turn, told / GO)
+        python = PYTHON if own else ""
+        return _served(
+            image, mounts, held, plan, session, out, command, record, known_columns(work), turn, told / GO, python
+        )
 
 
 def _served(
@@ -198,13 +214,14 @@ def _served(
     columns: Collection[str],
     turn: Turn,
     go: Path,
+    python: str,
 ) -> str:
     """Start a server that holds the folders of `held`, and a generator beside it; what went wrong, or nothing."""
     seconds = plan.most_seconds + PROBE_SECONDS
     server = Sandbox(plan.image or image, held, plan.server_memory_mb, plan.server_cpus)
     with container("server") as name:
         record["started_at"] = time.time()
-        serve = server_command(plan, session, "/model", PORT, ["weighin"], f"{ENVIRONMENT}/bin/python")
+        serve = server_command(plan, session, "/model", PORT, ["weighin"], python)
         started = docker("run", "--detach", *server.arguments(name), *serve)
         if started.returncode:
             return f"the server did not start: {tool_line(started.stderr)}"
@@ -232,29 +249,34 @@ def _served(
     return problem
 
 
-def _environment(image: str, work: Path, folder: Path) -> str:
-    """Build an environment of what the candidate declares that it needs; why it could not be built, or nothing.
+def _environment(image: str, model: Path, *, complete: bool = True) -> tuple[Path, str]:
+    """Return the folder of an environment of what a model declares, and why it could not be built, or nothing.
 
-    This container has a network and neither the model, nor data, nor a secret; of a package it takes wheels only, so
-    that no code of a package runs. The model is loaded elsewhere, later, without a network.
+    The container that builds it has a network and neither the model, nor data, nor a secret; of a package it takes
+    wheels only, so that no code of a package runs. The folder is mounted into containers and read by nothing on the
+    host but for the list of packages. The model is loaded elsewhere, later, without a network.
     """
-    needs = work / "requirements"
-    listed = work / "models/candidate/requirements.txt"
-    if listed.is_symlink() or not listed.is_file():
-        return "the model declares no requirements.txt"
-    _emptied(needs)
-    shutil.copyfile(listed, needs / "requirements.txt")
-    (needs / "requirements.txt").chmod(0o644)
-    mounts: list[tuple[Path, str, bool]] = [(needs, "/requirements", False), (folder, ENVIRONMENT, True)]
-    environment = []
-    # A mirror's address and certificates, where the machine needs them. Neither may hold a password.
-    for variable, inside in (("WEIGHIN_PIP_CONF", "/etc/pip.conf"), ("WEIGHIN_PIP_CERT", "/run/pip-cert.pem")):
-        if os.environ.get(variable):
-            mounts.append((Path(os.environ[variable]), inside, False))
-            environment += [f"PIP_CERT={inside}"] if variable == "WEIGHIN_PIP_CERT" else []
-    network = os.environ.get("WEIGHIN_PREPARE_NETWORK", "bridge")
-    sandbox = Sandbox(image, tuple(mounts), PREPARE_MB, network=network, environment=tuple(environment), tmp_mb=1024)
-    return run(sandbox, "prepare", ["sh", "-c", PREPARE], PREPARE_SECONDS, allowed=ENVIRONMENTS, out=folder, tool=True)
+
+    def build(listed: Path, folder: Path, completed: bool) -> str:
+        with raw_folder("requirements") as needs:
+            needs.chmod(0o755)
+            shutil.copyfile(listed, needs / "requirements.txt")
+            (needs / "requirements.txt").chmod(0o644)
+            mounts: list[tuple[Path, str, bool]] = [(needs, "/requirements", False), (_lent(folder), ENVIRONMENT, True)]
+            variables = [f"UV_CACHE_DIR={ENVIRONMENT}/{CACHE}"]
+            # A mirror's address and certificates, where the machine needs them. Neither may hold a password.
+            for variable, inside in (("WEIGHIN_PIP_CONF", "/etc/pip.conf"), ("WEIGHIN_PIP_CERT", "/run/pip-cert.pem")):
+                if os.environ.get(variable):
+                    mounts.append((Path(os.environ[variable]), inside, False))
+                    variables += [f"PIP_CERT={inside}"] if variable == "WEIGHIN_PIP_CERT" else []
+            network = os.environ.get("WEIGHIN_PREPARE_NETWORK", "bridge")
+            sandbox = Sandbox(
+                image, tuple(mounts), PREPARE_MB, network=network, environment=tuple(variables), tmp_mb=1024
+            )
+            command = [*PREPARE, *(["--complete"] if completed else [])]
+            return run(sandbox, "prepare", command, PREPARE_SECONDS, allowed=ENVIRONMENTS, out=folder, tool=True)
+
+    return environments.environment(model, f"image {identity(image)}", build, complete=complete)
 
 
 def _peak_memory(name: str) -> float | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from weighin.runner import kept
+from weighin.runner import environments, kept
 from weighin.runner.artifact import changed
 from weighin.runner.isolated import isolated
 from weighin.runner.measure import Record, Sample, peak, sampled
@@ -63,13 +63,17 @@ def predict(work: Path, forks: Warm | None = None) -> tuple[str, ...]:
         out = _emptied(work / "predictions" / role)
         arguments = ["step", "predict", "--model", str((work / "models" / role).resolve()), "--out", str(out.resolve())]
         arguments += ["--features", str((work / "features").resolve()), *plan.predict_arguments()]
-        problem = plan.refused.get(role) or changed(work, role)
-        if not problem and kept.use(work, role, plan, out):
+        problem, own = plan.refused.get(role) or changed(work, role), role in plan.own_environments
+        if own and not problem:
+            python, problem = _environment(work / "models" / role)
+            arguments += ["--python", str(python)]
+            environments.note(out, python)
+        if not problem and not own and kept.use(work, role, plan, out):
             used.append(role)
         elif not problem:
             with _scratch() as folder:
                 problem = _run(arguments, folder, plan.predict_seconds, columns, forks=forks)
-            if not problem:
+            if not problem and not own:
                 kept.keep(work, role, plan, out)
         note_problem(out, problem)
 
@@ -121,7 +125,8 @@ def load(work: Path, step: str = "load") -> None:
 
     def start(planned: LoadPlan, session: Session, out: Path, record: Record, turn: Turn) -> str:
         assert asked is not None
-        return _start(work, planned, session, out, record, turn, ports[asked.sessions.index(session)])
+        own, port = plan.has_own_environment(session.role), ports[asked.sessions.index(session)]
+        return _start(work, planned, session, out, record, turn, port, own=own)
 
     every_start(plan, step, work, _emptied, start, _together(asked) if asked else 1)
 
@@ -143,8 +148,13 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _start(work: Path, plan: LoadPlan, session: Session, out: Path, record: Record, turn: Turn, port: int) -> str:
-    """One start of a server and its load; what went wrong in a sentence, or nothing."""
+def _start(
+    work: Path, plan: LoadPlan, session: Session, out: Path, record: Record, turn: Turn, port: int, *, own: bool
+) -> str:
+    """One start of a server and its load; what went wrong in a sentence, or nothing.
+
+    own  whether the model is served with the packages that it declares
+    """
     if plan.image:
         return f"the server is the image {plan.image}: it needs --runner docker"
     arguments = ["step", "load", "--work", str(work.resolve()), "--role", session.role, "--start", str(session.start)]
@@ -153,12 +163,14 @@ def _start(work: Path, plan: LoadPlan, session: Session, out: Path, record: Reco
     with _scratch() as folder:
         if plan.url:
             return _run([*arguments, "--url", plan.url], folder, seconds, columns)
-        if session.role == "clean":
-            record["unbuilt"] = _environment(work)
-            if record["unbuilt"]:
-                return str(record["unbuilt"])
-        home = work.resolve()
-        python = str(home / "environment/bin/python")
+        home, python = work.resolve(), ""
+        if own:
+            interpreter, problem = _environment(model_of(session, work), complete=session.role != "clean")
+            python = str(interpreter)
+            if session.role == "clean":
+                record["unbuilt"] = problem
+            if problem:
+                return problem
         command = server_command(plan, session, str(model_of(session, home)), port, [*WEIGHIN], python)
         arguments += ["--url", f"http://127.0.0.1:{port}", "--turn", str(folder / GO)]
 
@@ -181,22 +193,18 @@ def _start(work: Path, plan: LoadPlan, session: Session, out: Path, record: Reco
     return problem
 
 
-def _environment(work: Path) -> str:
-    """Build an environment of what the candidate declares that it needs, wheels only; why not, or nothing."""
-    folder, listed = (work / "environment").resolve(), (work / "models/candidate/requirements.txt").resolve()
-    if not listed.is_file():
-        return "the model declares no requirements.txt"
-    shutil.rmtree(folder, ignore_errors=True)
-    install = ["-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
-    for command in (
-        [sys.executable, "-I", "-m", "venv", str(folder)],
-        [str(folder / "bin/python"), *install, "--requirement", str(listed)],
-    ):
+def _environment(model: Path, *, complete: bool = True) -> tuple[Path, str]:
+    """Return the interpreter of an environment of a model's own, and why there is none, or nothing."""
+
+    def build(listed: Path, folder: Path, completed: bool) -> str:
+        command = [sys.executable, "-I", str(Path(__file__).with_name("prepare.py")), str(listed), str(folder)]
         with _scratch() as scratch:
-            problem = _finished(command, scratch, PREPARE_SECONDS, tool_line)
-        if problem:
-            return problem
-    return ""
+            more = ["--complete"] if completed else []
+            return _finished([*command, *more], scratch, PREPARE_SECONDS, tool_line)
+
+    of = f"{sys.version} {sys.executable} {sys.platform}"
+    folder, problem = environments.environment(model, of, build, complete=complete)
+    return environments.interpreter(folder), problem
 
 
 def judge(suite: str, contract: Path, work: Path, out: Path, forks: Warm | None = None) -> int:

@@ -236,6 +236,7 @@ class Plan:
 
     answers    what of a model's answer is its prediction
     refused    role -> why its model does not fit the contract, and is not asked
+    own_environments  roles whose model is asked with the packages that it declares
     shap_rows  rows for which the model's container computes SHAP values
     own_code   suites that run code of the repository, in a judge of its own before ours
     """
@@ -250,6 +251,7 @@ class Plan:
     shadow: LoadPlan | None = None
     own_code: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
+    own_environments: tuple[str, ...] = ()
 
     @staticmethod
     def of(
@@ -259,12 +261,14 @@ class Plan:
         own: tuple[str, ...] = (),
         own_code: tuple[str, ...] = (),
         refused: dict[str, str] | None = None,
+        own_environments: tuple[str, ...] = (),
     ) -> Plan:
         """Return the plan of a contract (a `weighin.contract.Contract`, which this module does not import).
 
         own       the team's own suites, which run like those of the contract's gates
         own_code  suites that run code of the repository
         refused   role -> why its model is not asked
+        own_environments  roles whose model is asked with the packages that it declares
         """
         model, gate = contract.model, contract.gates.load
         load = gate and _load_plan(gate, "champion" in roles)
@@ -273,7 +277,13 @@ class Plan:
         shap_rows = explain.shap if explain else 0
         shadow = _shadow_plan(contract) if contract.gates.shadow else None
         limits = (model.predict_seconds, model.memory_mb)
-        return Plan(suites, roles, model.answers, *limits, load, shap_rows, shadow, own_code, refused or {})
+        return Plan(
+            suites, roles, model.answers, *limits, load, shap_rows, shadow, own_code, refused or {}, own_environments
+        )
+
+    def has_own_environment(self, role: str) -> bool:
+        """Whether the model of a role (`clean` is the candidate's) is asked with the packages that it declares."""
+        return role == "clean" or role in self.own_environments
 
     def predict_arguments(self) -> list[str]:
         """Return what `weighin step predict` is told of the model's answers."""
@@ -308,6 +318,7 @@ class Plan:
             shadow,
             tuple(value["own_code"]),
             value["refused"],
+            tuple(value["own_environments"]),
         )
 
     def of_step(self, step: str) -> LoadPlan | None:

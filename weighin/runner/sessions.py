@@ -166,10 +166,10 @@ def server_command(
 
     model    where its files are, as the server sees them
     weighin  the command itself, as the server's machine or image has it
-    python   the interpreter of the clean environment
+    python   the interpreter of an environment of the model's own; empty for none
     """
     own = [*weighin, "step", "serve", "--model", model, "--port", str(port)]
-    if session.role == "clean":
+    if python and not (plan.image or plan.command):
         return [*own, "--python", python]
     if plan.image or plan.command:
         return [part.replace("{model}", model).replace("{port}", str(port)) for part in plan.command]

@@ -30,6 +30,7 @@ from weighin.model.labels import Truth, scored, truth_of
 from weighin.model.subject import Subject
 from weighin.outcome import Direction, Limit, Status, census, decide
 from weighin.record.suite import SuiteOutcomes
+from weighin.runner import environments
 from weighin.runner.plan import Session, sessions
 from weighin.stats.intervals import Codes
 from weighin.stats.metrics import Scored
@@ -243,6 +244,10 @@ class Evidence:
         cells = cut(contract.gates.drift, COLUMN)[1]
         like = None if dataset == "reference" else self.prediction_profile("reference")
         return profile(Relation.over(pa.table(columns)), {COLUMN: cells}, contract.group, like)
+
+    def packages(self, role: str) -> dict[str, str]:
+        """Package -> version of the environment in which a role's model was asked, where that was its own."""
+        return environments.noted(self.work / "predictions" / role)
 
     @cache  # noqa: B019
     def sessions(self, role: str) -> tuple[Session, ...]:

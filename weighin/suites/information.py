@@ -27,11 +27,25 @@ Table = Mapping[str, Any]
 def information(evidence: Evidence) -> list[Table]:
     """All tables that can be made of the holdout. Errors: `NotEvaluated`, `Undefined`."""
     rows = evidence.rows("holdout")
-    found = [_classical(evidence, rows)] if "champion" in rows.scored else []
-    if evidence.contract.model.task == "binary":
+    kind = evidence.contract.model.prediction.kind
+    found = [_classical(evidence, rows)] if "champion" in rows.scored and kind != "score" else []
+    if kind == "probability":
         found += [_calibration(rows)]
     slices = _least_favourable(evidence, rows)
-    return found + ([slices] if slices else [])
+    return [*found, *([slices] if slices else []), *_environments(evidence)]
+
+
+def _environments(evidence: Evidence) -> list[Table]:
+    """Return what was installed where a model was asked in an environment of its own."""
+    found: list[Table] = []
+    for role in evidence.subject.roles:
+        packages = evidence.packages(role)
+        if packages:
+            note = "Made of what the model declares, wheels only, resolved with hashes. The model was asked with these."
+            rows = [[name, version] for name, version in sorted(packages.items())]
+            title = f"Environment of the {role}"
+            found.append({"title": title, "columns": ["package", "version"], "rows": rows, "note": note})
+    return found
 
 
 def _classical(evidence: Evidence, rows: Rows) -> Table:
@@ -39,8 +53,9 @@ def _classical(evidence: Evidence, rows: Rows) -> Table:
     tests: list[Test] = []
     if evidence.contract.model.task != "regression":
         tests.append(mcnemar(_right(candidate), _right(champion)))
-    difference = _loss(candidate) - _loss(champion)
-    tests += [paired_t(difference), wilcoxon(difference)]
+    if evidence.contract.model.prediction.kind != "label":
+        difference = _loss(candidate) - _loss(champion)
+        tests += [paired_t(difference), wilcoxon(difference)]
     adjusted = bonferroni(tests)
     loss = "squared error" if evidence.contract.model.task == "regression" else "log loss"
     note = (
@@ -77,7 +92,7 @@ def _least_favourable(evidence: Evidence, rows: Rows) -> Table | None:
     """Return the slices in the order of how far each lies on the wrong side of no difference, the worst first."""
     gate = evidence.contract.gates.performance
     assert gate is not None
-    found = []
+    found: list[Table] = []
     for check in checks(evidence.contract, "performance"):
         if not isinstance(check.rule, MetricRule) or check.rule.slice is None or check.expired:
             continue

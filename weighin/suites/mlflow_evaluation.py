@@ -34,12 +34,13 @@ METRICS = "metrics.json"
 class Replay:
     """Answers row numbers with what the candidate answered for these rows."""
 
-    def __init__(self, scored: Scored, classes: tuple[Any, ...]) -> None:
+    def __init__(self, scored: Scored, classes: tuple[Any, ...], *, probabilities: bool = True) -> None:
         probability = scored.score if scored.score.ndim == 2 else np.column_stack([1 - scored.score, scored.score])
         self._answers: NDArray[Any] = scored.score
         if scored.truth.dtype != np.float64:
             self.classes_ = np.array(classes)
             self._answers = self.classes_[np.asarray(scored.decision, dtype=np.int64)]
+        if scored.truth.dtype != np.float64 and probabilities:
             self.predict_proba = lambda rows: probability[np.asarray(rows, dtype=np.int64).ravel()]
 
     def predict(self, rows: pd.DataFrame, params: JsonObject | None = None) -> NDArray[np.int64]:
@@ -64,6 +65,7 @@ def draw(evidence: Evidence, out: Path) -> None:
     truth = scored.truth
     labels = truth if truth.dtype == np.float64 else np.array(classes)[np.asarray(truth, dtype=np.int64)]
     rows = pd.DataFrame({"row": np.arange(len(labels), dtype=np.float64), "label": labels})
+    probable = model.prediction.kind in ("probability", "probabilities")
     description = Model(flavors={"python_function": {"loader_module": "mlflow.sklearn"}})
     config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False}
     if model.task == "binary":
@@ -76,7 +78,7 @@ def draw(evidence: Evidence, out: Path) -> None:
             experiment = mlflow.create_experiment("evaluation", artifact_location=f"{folder}/artifacts")
             with mlflow.start_run(experiment_id=experiment) as run:
                 found = mlflow.models.evaluate(
-                    PyFuncModel(model_meta=description, model_impl=Replay(scored, classes)),
+                    PyFuncModel(model_meta=description, model_impl=Replay(scored, classes, probabilities=probable)),
                     rows,
                     targets="label",
                     model_type="regressor" if model.task == "regression" else "classifier",
