@@ -276,7 +276,9 @@ def _needed(m: Measurement, limit: Limit) -> int | None:
     return math.ceil(m.n * (half / distance) ** 2)
 
 
-COUNTED = frozenset({"rows", "columns", "failures", "answers", "requests", "problems", "days", "hours", "minutes"})
+COUNTED = frozenset(
+    {"rows", "columns", "expectations", "failures", "answers", "requests", "problems", "days", "hours", "minutes"}
+)
 """Units whose name is the plural of what is counted."""
 
 

@@ -15,6 +15,7 @@ from support.private_sigstore import OWN, WORKFLOW, Sigstore, write
 from weighin.canonical import file_digest, write_json
 from weighin.cli import main
 from weighin.cli.steps import PREDICATE
+from weighin.contract import read_contract
 from weighin.contract.models import Waiver
 from weighin.contract.release import Approver, Promotion
 from weighin.errors import ContractError, PromotionError, RegistryError, WeighinError
@@ -31,6 +32,7 @@ from weighin.registry.mlflow import Registry
 from weighin.release.approval import approve
 from weighin.release.promote import promote, since_anchor
 from weighin.release.rollback import rollback
+from weighin.resolve.models import _champion
 from weighin.runner.artifact import manifest_digest
 
 NAME = "flight-delay"
@@ -368,7 +370,7 @@ def test_a_ledger_that_is_gone_is_no_first_release(tag: str, case: Case, registr
     assert aliases(registry) == ("1", None)
 
 
-@pytest.mark.parametrize("alias", ["Champion", "CHAMPION", "champ-ion"])
+@pytest.mark.parametrize("alias", ["Champion", "CHAMPION", "champ-ion", "chmapion", "champio", "champions"])
 def test_an_alias_that_only_looks_otherwise_is_no_first_release(alias: str, case: Case, registry: Registry) -> None:
     import mlflow
 
@@ -380,6 +382,60 @@ def test_an_alias_that_only_looks_otherwise_is_no_first_release(alias: str, case
     with pytest.raises(RegistryError, match=rf"did you mean `{alias}`\? The aliases are .*`challenger` \(version 2\)"):
         go(case, registry)
     assert champions_of(registry).ledger.entries() == []
+
+
+@pytest.mark.parametrize("allowed", ["allow", "refuse"])
+def test_resolving_asks_whether_an_alias_was_meant_whatever_the_contract_allows(
+    allowed: str, case: Case, registry: Registry, tmp_path: Path
+) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=registry.uri)
+    client.delete_registered_model_alias(NAME, "champion")
+    contract = tmp_path / "model_contract.yaml"
+    text = case.file.path.read_text()
+    contract.write_text(text.replace("  performance:\n", f"  performance:\n    first_release: {allowed}\n", 1))
+    file = read_contract(contract)
+    if allowed == "allow":
+        assert _champion(file, None, tmp_path / "x") is None
+    else:
+        with pytest.raises(ContractError, match=r"Set `gates\.performance\.first_release: allow`"):
+            _champion(file, None, tmp_path / "x")
+    client.set_registered_model_alias(NAME, "Champion", "1")
+    with pytest.raises(RegistryError, match="did you mean `Champion`"):
+        _champion(file, None, tmp_path / "x")
+
+
+def test_the_alias_of_the_version_before_is_no_first_release(case: Case, registry: Registry) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=registry.uri)
+    client.delete_registered_model_alias(NAME, "champion")
+    client.set_registered_model_alias(NAME, "previous", "1")
+    with pytest.raises(RegistryError, match="no alias `champion`; `previous` names an earlier champion"):
+        champions_of(registry).demand_first_release()
+
+
+@pytest.mark.parametrize("stage", ["Staging", "Production", "Archived"])
+def test_a_version_in_a_stage_is_no_first_release(stage: str, case: Case, registry: Registry) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=registry.uri)
+    client.delete_registered_model_alias(NAME, "champion")
+    about(case, replace(case.subject, champion=None))
+    recorded(case)
+    client.transition_model_version_stage(NAME, "3", stage)
+    try:
+        with pytest.raises(RegistryError, match=rf"stages say that versions were released: version 3 \({stage}\)"):
+            go(case, registry)
+        assert champions_of(registry).ledger.entries() == []
+        assert aliases(registry) == (None, None)
+    finally:
+        client.transition_model_version_stage(NAME, "3", "None")
+    # Another alias, on another version, is nobody's champion.
+    client.set_registered_model_alias(NAME, "baseline", "3")
+    assert go(case, registry).entry == 1
+    client.delete_registered_model_alias(NAME, "baseline")
 
 
 def test_a_deleted_alias_is_no_first_release(case: Case, registry: Registry) -> None:

@@ -80,6 +80,7 @@ def test_one_wrong_answer_is_too_many(work: Work) -> None:
     work.log[17]["answers"] = [a + 1e-6 for a in work.log[17]["answers"]]
     outcome = work.write().outcomes("load")["load/wrong-answers"]
     assert (outcome.status.value, outcome.evidence.estimate) == ("failed", 2.0)
+    assert outcome.reason.startswith("2 of 800 answers differ from the offline ones, by up to 1e-06 (2 answers,")
 
 
 def test_a_wrong_answer_at_the_second_start_counts(work: Work) -> None:
@@ -196,7 +197,7 @@ def test_a_malformed_request_that_is_answered_fails(work: Work) -> None:
     probes["malformed"] = [{"name": "an empty object", "said": "answered as if it were right", "kept": False}]
     found = work.write().outcomes("load")["load/malformed"]
     assert (found.status.value, found.evidence.estimate) == ("failed", 1.0)
-    assert "an empty object" in found.evidence.method
+    assert found.reason == "an empty object: answered as if it were right (1 request, limit ≤ 0)"
 
 
 @pytest.mark.parametrize("kind", ["malformed", "input_example"])
@@ -347,7 +348,7 @@ def test_another_answer_in_the_clean_environment_fails(work: Work) -> None:
 def test_a_server_that_does_not_start_in_the_clean_environment_fails(work: Work) -> None:
     (clean(work).folder / "work/load/clean-0.problem").write_text("the server ended by itself (code 1): No module")
     found = work.outcomes("load")["load/clean-environment"]
-    assert (found.status.value, "No module" in found.evidence.method) == ("failed", True)
+    assert (found.status.value, "No module" in found.reason) == ("failed", True)
 
 
 def test_an_environment_that_could_not_be_built_is_not_evaluated(work: Work) -> None:

@@ -47,7 +47,8 @@ def test_shuffled_predictions_fail(work: Work) -> None:
 def test_the_same_files_again_are_nothing_changed(work: Work) -> None:
     work.digests["candidate"] = work.digests["champion"]
     outcome = work.write().outcomes("performance")["performance/changed"]
-    assert (outcome.status.value, outcome.evidence.method) == ("failed", "candidate and champion are the same files")
+    said = "candidate and champion are the same files (0 rows, limit ≥ 1)"
+    assert (outcome.status.value, outcome.reason) == ("failed", said)
 
 
 def test_equal_answers_on_every_row_are_nothing_changed(work: Work) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from difflib import SequenceMatcher
 from pathlib import Path
 
 from weighin.contract.models import Model
@@ -30,6 +31,10 @@ and names the ledger, since MLflow's copy of a version to another model takes it
 """
 ADOPTED = "champion when the ledger began"
 """Reason of the entry for a champion that nobody promoted through the ledger."""
+STAGES = ("Staging", "Production", "Archived")
+"""MLflow's stages of a version that somebody has released, or meant to."""
+ALIKE = 0.75
+"""From here on a name is taken for a misspelling: one letter in four, by `SequenceMatcher.ratio`."""
 ROUNDS = 10
 """How often aliases are moved again because another entry was written meanwhile; the next command does the rest."""
 _LOG = logging.getLogger(__name__)
@@ -39,17 +44,22 @@ BY, RUN, EMERGENCY = "weighin.by", "weighin.run", "weighin.emergency"
 
 @dataclass(frozen=True)
 class ChampionRegistry:
-    """The champion of one model in one registry, with the names of the aliases that mirror it."""
+    """The champion of one model in one registry, with the names of the aliases that mirror it.
+
+    challenger  the alias of what is to be judged, which no champion has
+    """
 
     registry: Registry
     model: str
     champion: str
     previous: str
+    challenger: str = "challenger"
 
     @staticmethod
     def of(model: Model, registry: Registry) -> ChampionRegistry:
         """Of a contract's model."""
-        return ChampionRegistry(registry, model.name, model.aliases.champion, model.aliases.previous)
+        named = model.aliases
+        return ChampionRegistry(registry, model.name, named.champion, named.previous, named.challenger)
 
     @property
     def ledger(self) -> Ledger:
@@ -238,7 +248,7 @@ class ChampionRegistry:
 
         first  the entry that is to begin the ledger; its claim, which a killed process left, is no sign of another
         Errors: `RegistryError` where a version says that it became champion, or is to become it by another entry, and
-        where there is no champion but an alias of almost the same name.
+        where there is no champion but an alias of almost the same name, that of a version before, or a stage.
         """
         own = claim_tag(first) if first else ""
         marked = [
@@ -256,29 +266,52 @@ class ChampionRegistry:
                 "Run again what was interrupted, or restore the registry's database.",
             )
         if first is None or not (first.before or first.action == "adopt"):
-            self._demand_no_alias_alike()
+            self._demand_nothing_released()
 
     def _own(self, tags: Mapping[str, str]) -> bool:
         """Whether a version's tags are about this model: those of a copy name the ledger that it was promoted by."""
         claims = [value.partition(" ")[2] for tag, value in dict(tags).items() if tag.startswith(CLAIM)]
         return not claims or any(name in ("", self.ledger.name) for name in claims)
 
-    def _demand_no_alias_alike(self) -> None:
-        """Errors: `RegistryError` where `champion` does not exist, and an alias that only looks otherwise does."""
+    def _demand_nothing_released(self) -> None:
+        """Errors: `RegistryError` where `champion` does not exist, and something else says that a version was released:
+        an alias that is spelt otherwise or names the version before, or one of MLflow's stages.
+        """
         held = self.registry.aliases(self.model)
-        alike = sorted(alias for alias in held if _letters(alias) == _letters(self.champion))
-        if alike and self.champion not in held:
+        if self.champion in held:
+            return
+        alike = [a for a in sorted(held) if a != self.challenger and (a == self.previous or _alike(a, self.champion))]
+        if alike:
             listed = ", ".join(f"`{alias}` (version {held[alias]})" for alias in sorted(held))
+            meant = sorted(alike, key=lambda alias: alias == self.previous)[0]
+            said = f"`{meant}` names an earlier champion." if meant == self.previous else f"did you mean `{meant}`?"
             raise RegistryError(
-                f"no alias `{self.champion}`; did you mean `{alike[0]}`? The aliases are {listed}",
+                f"no alias `{self.champion}`; {said} The aliases are {listed}",
                 self.model,
                 "Name it in `model.aliases.champion`, or rename it: with one of that name this is no first release.",
+            )
+        staged = [v for v in self.registry.entries(self.model) if v.current_stage in STAGES]
+        if staged:
+            listed = ", ".join(f"version {v.version} ({v.current_stage})" for v in staged[:5])
+            raise RegistryError(
+                f"no alias `{self.champion}`, and MLflow's stages say that versions were released: {listed}",
+                self.model,
+                f"Let `{self.champion}` name the version that serves. Where none does, set their stage to None.",
             )
 
 
 def claim_tag(entry: Entry) -> str:
     """Return the tag with which a version claims that it is to become champion by an entry."""
     return CLAIM + entry.content_hash.removeprefix("sha256:")
+
+
+def _alike(alias: str, name: str) -> bool:
+    """Whether two aliases differ by case, signs or spelling.
+
+    >>> [_alike(alias, "champion") for alias in ("Champ-ion", "chmapion", "champ", "challenger", "baseline")]
+    [True, True, True, False, False]
+    """
+    return SequenceMatcher(None, _letters(alias), _letters(name)).ratio() >= ALIKE
 
 
 def _letters(alias: str) -> str:

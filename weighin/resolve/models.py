@@ -99,6 +99,8 @@ def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> M
     contract = contract_file.contract
     name, alias = contract.model.name, contract.model.aliases.champion
     if named is None and Registry().aliased(name, alias) is None:
+        # Before the contract is asked: an alias that is only spelt otherwise is not answered with `allow`.
+        ChampionRegistry.of(contract.model, Registry()).demand_first_release()
         gate = contract.gates.performance
         if gate is None or gate.first_release == "refuse":
             raise ContractError(
@@ -106,7 +108,6 @@ def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> M
                 str(contract_file.path),
                 "Set `gates.performance.first_release: allow`, or name one with --champion.",
             )
-        ChampionRegistry.of(contract.model, Registry()).demand_first_release()
         return None
     return _model(named or f"models:/{name}@{alias}", name, folder)
 

@@ -25,6 +25,7 @@ from weighin.suites.expectations import FOLDER, SUITE, added_column, write_suite
 from weighin.suites.quality_columns import QualityColumns, quality_columns, training_overlap
 from weighin.suites.quality_docs import LOST, NOT_SHOWN, OBSERVED, Found, write_docs
 from weighin.suites.quality_engines import Configuration, Engine, choose, count, widest
+from weighin.suites.sample import named
 from weighin.untrusted import JsonDict, JsonObject
 from weighin.untrusted.bounded import content, json_value
 from weighin.untrusted.redact import reduced_text
@@ -271,8 +272,9 @@ def _own(name: str, run: Validated, suite: str) -> Measurement | Unmeasured:
     if crashed:
         return Unmeasured(name, f"{len(crashed)} expectations crashed, the first: {crashed[0].raised}")
     broken = [r.configuration["type"] for r in results if not r.success]
-    method = f"not met: {', '.join(sorted(set(broken))[:5])}" if broken else "hand-written suite"
-    return census(name, len(broken), n=len(results), unit="not met", sampling_unit="expectations", method=method)
+    said = f"not met: {named(sorted(set(broken)))}" if broken else ""
+    unit, method = "expectations", "hand-written suite"
+    return census(name, len(broken), n=len(results), unit=unit, sampling_unit=unit, method=method, found=said)
 
 
 def information(evidence: Evidence) -> list[JsonDict]:

@@ -21,7 +21,7 @@ from weighin.stats.intervals import Interval
 from weighin.stats.latency import Moments, failures, quantile, rate, ratio, share
 from weighin.suites.evidence import Evidence
 from weighin.suites.performance import FIRST_RELEASE
-from weighin.suites.sample import sample
+from weighin.suites.sample import named, sample
 from weighin.untrusted import JsonDict
 from weighin.untrusted.redact import reduced
 
@@ -158,7 +158,7 @@ def _wrong(check: Check, evidence: Evidence, gate: Load, role: str) -> Measureme
         unit="answers",
         sampling_unit="answers",
         method=f"served against offline, tolerance {said}; largest difference {largest:.3g}",
-        found=f"{wrong:,} of {len(rows):,} answers differ from offline by up to {largest:.3g}, tolerance {said}",
+        found=f"{wrong:,} of {len(rows):,} answers differ from the offline ones, by up to {largest:.3g}" if wrong else "",
         largest_difference=largest,
     )
 
@@ -183,8 +183,9 @@ def _probed(check: Check, kind: str, evidence: Evidence) -> Measurement:
     if any(p.get("unavailable") for p in found):
         raise NotEvaluated(str(found[0]["unavailable"]), "load/input-example", "Or set `input_example: false`.")
     wrong = [f"{p['name']}: {p['said']}" for p in found if not p["kept"]]
-    method = "each answered as it should be" if not wrong else "; ".join(wrong)[:300]
-    return census(check.id, len(wrong), n=len(found), unit="requests", sampling_unit="requests", method=method)
+    said, method = named(wrong)[:300], "each answered as it should be" if not wrong else "sent one by one"
+    count, unit = len(wrong), "requests"
+    return census(check.id, count, n=len(found), unit=unit, sampling_unit=unit, method=method, found=said)
 
 
 def _max_sustainable_rate(check: Check, evidence: Evidence, gate: Load) -> Measurement:
@@ -279,7 +280,8 @@ def _clean(check: Check, evidence: Evidence, gate: Load) -> Measurement:
     try:
         found = _wrong(check, evidence, gate, "clean")
     except NotEvaluated as error:
-        return census(check.id, 1, n=1, unit="problems", sampling_unit="environments", method=str(error)[:300])
+        said, method = str(error)[:300], "served in an environment of the declared requirements"
+        return census(check.id, 1, n=1, unit="problems", sampling_unit="environments", method=method, found=said)
     log = evidence.load_log("clean")
     problems = int((~log.ok).sum()) + int(found.estimate)
     method = "errors and wrong answers in an environment of the declared requirements"

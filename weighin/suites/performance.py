@@ -58,9 +58,12 @@ def _changed(check: Check, evidence: Evidence) -> Measurement:
     if evidence.subject.champion is None:
         return census(check.id, rows, n=rows, unit="rows", method=FIRST_RELEASE)
     if evidence.subject.candidate.digest == evidence.subject.champion.digest:
-        return census(check.id, 0, n=rows, unit="rows", method="candidate and champion are the same files")
-    different = candidate != evidence.predictions("champion", "holdout")
-    return census(check.id, int(different.reshape(rows, -1).any(axis=1).sum()), n=rows, unit="rows", method=method)
+        said = "candidate and champion are the same files"
+        return census(check.id, 0, n=rows, unit="rows", method=method, found=said)
+    differ = candidate != evidence.predictions("champion", "holdout")
+    count = int(differ.reshape(rows, -1).any(axis=1).sum())
+    said = "" if count else "the candidate answers every row as the champion does"
+    return census(check.id, count, n=rows, unit="rows", method=method, found=said)
 
 
 def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folder: Path) -> Measurement | Unmeasured:

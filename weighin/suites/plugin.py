@@ -265,9 +265,8 @@ def _custom(run: SuiteRun, item: pytest.Item, call: pytest.CallInfo[Any], report
         run.outcomes[name] = decide(Unmeasured(name, f"{report.when} did not end: {reason}"), limit)
     elif report.when == "call":
         failures = 0 if report.outcome == "passed" else 1
-        method = f"own test: {reason}" if reason else "own test"
         run.outcomes[name] = decide(
-            census(name, failures, n=1, unit="failures", sampling_unit="tests", method=method), limit
+            census(name, failures, n=1, unit="failures", sampling_unit="tests", method="own test", found=reason), limit
         )
 
 
