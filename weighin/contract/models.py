@@ -147,6 +147,8 @@ def _quality_fits(gate: DataQuality, data: Data) -> Iterator[str]:
     for of in gate.references:
         if of.table in ("reference", "current", "training") and getattr(data, of.table) is None:
             yield f"gates.data_quality.references names the table `{of.table}`, which data does not have"
+    if gate.failing_keys is not None and not any(c.role == "key" and not c.sensitive for c in data.columns.values()):
+        yield "gates.data_quality.failing_keys needs a column with `role: key` that is not sensitive"
     if gate.training_rows != TrainingRows() and data.training is None:
         yield "gates.data_quality.training_rows needs data.training"
     if data.training is not None and "holdout" not in looked_at:
