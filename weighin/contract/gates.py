@@ -207,6 +207,17 @@ class DriftColumn(_DriftLimits, Graded):
         return self
 
 
+class JointDrift(Graded):
+    """How well a classifier tells current rows from the reference's, by all features together, on rows held out.
+
+    0.5 is not at all. It sees what leaves every column as it was: categories that were swapped, a unit that changed for
+    some rows only.
+    """
+
+    auc_at_most: FiniteFloat = Field(gt=0.5, lt=1, description="Largest area under the ROC curve.")
+    rows_at_most: Count = Field(20_000, description="Of each dataset, drawn at random with a fixed seed.")
+
+
 class Drift(_DriftLimits):
     """The gate on whether current data still look like the reference: features, target and predictions."""
 
@@ -224,6 +235,7 @@ class Drift(_DriftLimits):
     drifted_share_at_most: Share | None = Field(
         None, description="Largest share of columns beyond their limit on the distance."
     )
+    joint: JointDrift | None = Field(None, description="All features together.")
 
 
 class Gates(Part):

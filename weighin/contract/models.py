@@ -16,7 +16,7 @@ from weighin.contract.monitor import Monitor
 from weighin.contract.parts import CUSTOM_METRIC, Count, Dataset, Name, Part, Positive
 from weighin.contract.quality import DataQuality, TrainingRows
 from weighin.contract.release import Deploy, Promotion
-from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, source
+from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, StoredProfile, source
 from weighin.stats.metrics import METRICS
 
 _PINNED = re.compile(r"models:/[^@]+/[0-9]+$")
@@ -247,6 +247,8 @@ class Contract(Part):
         problems: list[str] = []
         if gates.drift and (data.reference is None or data.current is None):
             problems.append("the drift gate needs data.reference and data.current")
+        if gates.drift and gates.drift.joint and isinstance(data.source("reference"), StoredProfile):
+            problems.append("gates.drift.joint needs the rows of data.reference, and a stored profile has none")
         for dataset in ("reference", "holdout", "current", "sealed_holdout"):
             given = data.source(dataset)
             if getattr(given, "window", None) is not None and data.time_column is None:

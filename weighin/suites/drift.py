@@ -19,6 +19,7 @@ from weighin.stats.intervals import Interval, Undefined, clopper_pearson
 from weighin.stats.kolmogorov import kolmogorov_smirnov, single_valued
 from weighin.stats.shares import Counts
 from weighin.stats.shift import mean_shift, share_shift
+from weighin.suites import joint_drift
 from weighin.suites.evidence import Evidence
 from weighin.untrusted import JsonDict
 
@@ -40,6 +41,8 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
         raise TypeError(f"{check.id} is no drift check")
     if rule.kind == "drifted":
         return _drifted(check, evidence)
+    if rule.kind == "joint":
+        return joint_drift.measure(check, evidence)
     if rule.kind == "table":
         return _table(check, evidence.profile("reference"), evidence.profile("current"))
     return _measured(check, rule, evidence, 1 - check.limit.alpha)
