@@ -66,7 +66,11 @@ class SliceCheck(_Compared):
     ranges: tuple[tuple[FiniteFloat, FiniteFloat], ...] = ()
     query: Name | None = None
     name: Name | None = None
-    rows_at_least: Count = Field(100, description="Smaller parts are pooled.")
+    rows_at_least: Count | None = Field(
+        None,
+        description="Smaller parts are pooled; default as many rows as the margin needs so that a candidate that is "
+        "equal to the baseline passes with 80 %, and at least 100.",
+    )
     other: bool = Field(False, description="Judge the rows that no part lists, and those of small parts, as `other`.")
     severity: Severity = "warn"
 

@@ -194,7 +194,7 @@ class Evidence:
             return condition(self.columns(dataset, *self.contract.data.columns), query)
 
         scored = {role: self.scored(role, dataset) for role in self.subject.roles}
-        return Rows(scored, self.groups(dataset), self.contract.sampling_unit, column, where)
+        return Rows(scored, self.groups(dataset), self.contract.sampling_unit, column, where, self.contract.alpha)
 
     @cache  # noqa: B019
     def profile(self, dataset: str) -> Profile:
