@@ -85,6 +85,14 @@ class DriftRule:
     bins: int = 10
 
 
+@dataclass(frozen=True)
+class TargetRule:
+    """How far the label has moved in a part of the rows: one value of a column, or a range of scores (no column)."""
+
+    column: str
+    part: str | int | tuple[float, float]
+
+
 LoadKind = Literal[
     "within",
     "quantile",
@@ -151,6 +159,7 @@ Rule = (
     | FairnessRule
     | ChangedRule
     | DriftRule
+    | TargetRule
     | LoadRule
     | ImportanceRule
     | ShadowRule
@@ -366,6 +375,13 @@ def _drift(contract: Contract) -> Iterator[Check]:
     if gate.table_as_reference:
         limit, path = Limit(Direction.AT_MOST, 0.0, contract.alpha), ("gates", "drift", "table_as_reference")
         yield Check("drift/table", "drift", limit, DriftRule("table"), path)
+    for number, by in enumerate(gate.target_by):
+        limit = Limit(Direction.AT_MOST, by.at_most, contract.alpha, by.severity, by.when_inconclusive)
+        parts = [(f"{by.column}={v}", TargetRule(str(by.column), v)) for v in by.values]
+        parts += [(f"score={low:g}..{high:g}", TargetRule("", (low, high))) for low, high in by.scores]
+        for name, rule in parts:
+            place = ("gates", "drift", "target_by", number)
+            yield Check(f"drift/{contract.model.target}/by/{name}", "drift", limit, rule, place)
     if gate.joint is not None:
         graded = (gate.joint.severity, gate.joint.when_inconclusive)
         limit = Limit(Direction.AT_MOST, gate.joint.auc_at_most, contract.alpha, *graded)

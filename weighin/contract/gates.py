@@ -222,6 +222,29 @@ class JointDrift(Graded):
     rows_at_most: Count = Field(20_000, description="Of each dataset, drawn at random with a fixed seed.")
 
 
+class TargetBy(Graded):
+    """The label's rate in parts of the rows, reference against current; for a regression its mean.
+
+    Parts are `values` of a `column`, or `scores`: ranges (from, to) of the candidate's prediction, within which the
+    rate of the label should stay as it was.
+    """
+
+    column: Name | None = None
+    values: tuple[str | int, ...] = ()
+    scores: tuple[tuple[FiniteFloat, FiniteFloat], ...] = ()
+    at_most: Positive = Field(
+        description="Largest difference, up or down: of shares, or of means in standard deviations of the reference."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> TargetBy:
+        if bool(self.values) == bool(self.scores) or bool(self.values) != (self.column is not None):
+            raise ValueError("give either a `column` with `values`, or `scores`")
+        if any(low >= high for low, high in self.scores):
+            raise ValueError("a range of scores is [from, to] with from below to")
+        return self
+
+
 class Drift(_DriftLimits):
     """The gate on whether current data still look like the reference: features, target and predictions."""
 
@@ -239,6 +262,7 @@ class Drift(_DriftLimits):
     drifted_share_at_most: Share | None = Field(
         None, description="Largest share of columns beyond their limit on the distance."
     )
+    target_by: tuple[TargetBy, ...] = ()
     joint: JointDrift | None = Field(None, description="All features together.")
 
 

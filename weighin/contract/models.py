@@ -237,6 +237,7 @@ class Contract(Part):
             yield from ((f.column, "gates.performance.fairness") for f in performance.fairness)
         if drift:
             yield from ((c, "gates.drift.columns") for c in drift.columns if c != "prediction")
+            yield from ((t.column, "gates.drift.target_by") for t in drift.target_by if t.column)
         if explain:
             yield from ((c, "gates.explainability.forbidden") for c in explain.forbidden)
 
@@ -247,8 +248,13 @@ class Contract(Part):
         problems: list[str] = []
         if gates.drift and (data.reference is None or data.current is None):
             problems.append("the drift gate needs data.reference and data.current")
-        if gates.drift and gates.drift.joint and isinstance(data.source("reference"), StoredProfile):
-            problems.append("gates.drift.joint needs the rows of data.reference, and a stored profile has none")
+        if gates.drift and isinstance(data.source("reference"), StoredProfile):
+            rows = [key for key in ("joint", "target_by") if getattr(gates.drift, key)]
+            problems += [
+                f"gates.drift.{k} needs the rows of data.reference, and a stored profile has none" for k in rows
+            ]
+        if gates.drift and gates.drift.target_by and task == "multiclass":
+            problems.append("gates.drift.target_by compares a rate or a mean, which a multiclass label has not")
         for dataset in ("reference", "holdout", "current", "sealed_holdout"):
             given = data.source(dataset)
             if getattr(given, "window", None) is not None and data.time_column is None:
