@@ -45,7 +45,7 @@ def test_a_missing_contract_is_4(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_the_contract_of_the_example_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["contract", "check", "--contract", str(ROOT / "model_contract.yaml")]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert "303 checks in 6 suites" in said[-1]
+    assert "307 checks in 6 suites" in said[-1]
     assert len(said) >= 294
     assert any(line.startswith("power:") for line in said)
 

@@ -26,7 +26,7 @@ from weighin.stats.metrics import METRICS
 
 Baseline = Literal["champion", "anchor"]
 Path = tuple[str | int, ...]
-Kind = Literal["distance", "missing", "new-category-share", "mean", "table", "drifted"]
+Kind = Literal["distance", "missing", "new-category-share", "mean", "table", "drifted", "joint"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class DriftRule:
     """How far one column (or `prediction`) lies from the reference.
 
     kind   distance of the distributions, or the shift of a share or mean; `table`: columns that are not as in the
-           reference; `drifted`: share of columns beyond their limit
+           reference; `drifted`: share of columns beyond their limit; `joint`: all features together
     bins   quantile cells of a number
     """
 
@@ -83,6 +83,14 @@ class DriftRule:
     column: str = ""
     measure: Measure = "psi"
     bins: int = 10
+
+
+@dataclass(frozen=True)
+class TargetRule:
+    """How far the label has moved in a part of the rows: one value of a column, or a range of scores (no column)."""
+
+    column: str
+    part: str | int | tuple[float, float]
 
 
 LoadKind = Literal[
@@ -168,6 +176,7 @@ Rule = (
     | FairnessRule
     | ChangedRule
     | DriftRule
+    | TargetRule
     | LoadRule
     | ImportanceRule
     | ShadowRule
@@ -398,6 +407,17 @@ def _drift(contract: Contract) -> Iterator[Check]:
     if gate.table_as_reference:
         limit, path = Limit(Direction.AT_MOST, 0.0, contract.alpha), ("gates", "drift", "table_as_reference")
         yield Check("drift/table", "drift", limit, DriftRule("table"), path)
+    for number, by in enumerate(gate.target_by):
+        limit = Limit(Direction.AT_MOST, by.at_most, contract.alpha, by.severity, by.when_inconclusive)
+        parts = [(f"{by.column}={v}", TargetRule(str(by.column), v)) for v in by.values]
+        parts += [(f"score={low:g}..{high:g}", TargetRule("", (low, high))) for low, high in by.scores]
+        for name, rule in parts:
+            place = ("gates", "drift", "target_by", number)
+            yield Check(f"drift/{contract.model.target}/by/{name}", "drift", limit, rule, place)
+    if gate.joint is not None:
+        graded = (gate.joint.severity, gate.joint.when_inconclusive)
+        limit = Limit(Direction.AT_MOST, gate.joint.auc_at_most, contract.alpha, *graded)
+        yield Check("drift/joint", "drift", limit, DriftRule("joint"), ("gates", "drift", "joint"))
     if gate.drifted_share_at_most is not None:
         limit = Limit(Direction.AT_MOST, gate.drifted_share_at_most, contract.alpha)
         yield Check("drift/drifted", "drift", limit, DriftRule("drifted"), ("gates", "drift", "drifted_share_at_most"))

@@ -66,7 +66,11 @@ class SliceCheck(_Compared):
     ranges: tuple[tuple[FiniteFloat, FiniteFloat], ...] = ()
     query: Name | None = None
     name: Name | None = None
-    rows_at_least: Count = Field(100, description="Smaller parts are pooled.")
+    rows_at_least: Count | None = Field(
+        None,
+        description="Smaller parts are pooled; default as many rows as the margin needs so that a candidate that is "
+        "equal to the baseline passes with 80 %, and at least 100.",
+    )
     other: bool = Field(False, description="Judge the rows that no part lists, and those of small parts, as `other`.")
     severity: Severity = "warn"
 
@@ -207,6 +211,40 @@ class DriftColumn(_DriftLimits, Graded):
         return self
 
 
+class JointDrift(Graded):
+    """How well a classifier tells current rows from the reference's, by all features together, on rows held out.
+
+    0.5 is not at all. It sees what leaves every column as it was: categories that were swapped, a unit that changed for
+    some rows only.
+    """
+
+    auc_at_most: FiniteFloat = Field(gt=0.5, lt=1, description="Largest area under the ROC curve.")
+    rows_at_most: Count = Field(20_000, description="Of each dataset, drawn at random with a fixed seed.")
+
+
+class TargetBy(Graded):
+    """The label's rate in parts of the rows, reference against current; for a regression its mean.
+
+    Parts are `values` of a `column`, or `scores`: ranges (from, to) of the candidate's prediction, within which the
+    rate of the label should stay as it was.
+    """
+
+    column: Name | None = None
+    values: tuple[str | int, ...] = ()
+    scores: tuple[tuple[FiniteFloat, FiniteFloat], ...] = ()
+    at_most: Positive = Field(
+        description="Largest difference, up or down: of shares, or of means in standard deviations of the reference."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> TargetBy:
+        if bool(self.values) == bool(self.scores) or bool(self.values) != (self.column is not None):
+            raise ValueError("give either a `column` with `values`, or `scores`")
+        if any(low >= high for low, high in self.scores):
+            raise ValueError("a range of scores is [from, to] with from below to")
+        return self
+
+
 class Drift(_DriftLimits):
     """The gate on whether current data still look like the reference: features, target and predictions."""
 
@@ -224,6 +262,8 @@ class Drift(_DriftLimits):
     drifted_share_at_most: Share | None = Field(
         None, description="Largest share of columns beyond their limit on the distance."
     )
+    target_by: tuple[TargetBy, ...] = ()
+    joint: JointDrift | None = Field(None, description="All features together.")
 
 
 class Gates(Part):

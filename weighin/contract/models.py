@@ -16,7 +16,7 @@ from weighin.contract.monitor import Monitor
 from weighin.contract.parts import CUSTOM_METRIC, YAML_WORDS, Count, Dataset, Label, Name, Part, Positive, Severity
 from weighin.contract.quality import DataQuality, TrainingRows
 from weighin.contract.release import Deploy, Promotion
-from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, source
+from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, StoredProfile, source
 from weighin.runner.plan import Answers
 from weighin.stats.metrics import METRICS, Uses
 
@@ -198,6 +198,8 @@ def _quality_fits(gate: DataQuality, data: Data) -> Iterator[str]:
     for of in gate.references:
         if of.table in ("reference", "current", "training") and getattr(data, of.table) is None:
             yield f"gates.data_quality.references names the table `{of.table}`, which data does not have"
+    if gate.failing_keys is not None and not any(c.role == "key" and not c.sensitive for c in data.columns.values()):
+        yield "gates.data_quality.failing_keys needs a column with `role: key` that is not sensitive"
     if gate.training_rows != TrainingRows() and data.training is None:
         yield "gates.data_quality.training_rows needs data.training"
     if data.training is not None and "holdout" not in looked_at:
@@ -327,6 +329,7 @@ class Contract(Part):
             yield from ((f.column, "gates.performance.fairness") for f in performance.fairness)
         if drift:
             yield from ((c, "gates.drift.columns") for c in drift.columns if c != "prediction")
+            yield from ((t.column, "gates.drift.target_by") for t in drift.target_by if t.column)
         if explain:
             yield from ((c, "gates.explainability.forbidden") for c in explain.forbidden)
 
@@ -337,6 +340,13 @@ class Contract(Part):
         problems: list[str] = []
         if gates.drift and (data.reference is None or data.current is None):
             problems.append("the drift gate needs data.reference and data.current")
+        if gates.drift and isinstance(data.source("reference"), StoredProfile):
+            rows = [key for key in ("joint", "target_by") if getattr(gates.drift, key)]
+            problems += [
+                f"gates.drift.{k} needs the rows of data.reference, and a stored profile has none" for k in rows
+            ]
+        if gates.drift and gates.drift.target_by and task == "multiclass":
+            problems.append("gates.drift.target_by compares a rate or a mean, which a multiclass label has not")
         for dataset in ("reference", "holdout", "current", "sealed_holdout"):
             given = data.source(dataset)
             if getattr(given, "window", None) is not None and data.time_column is None:

@@ -125,6 +125,12 @@ class DataQuality(Part):
     own_expectations: tuple[Name, ...] = Field(
         (), description="Hand-written suites in great_expectations/expectations that every dataset must meet as well."
     )
+    failing_keys: Count | None = Field(
+        None,
+        le=10_000,
+        description="Leave the keys of up to so many rows that break a rule, for each rule, in a file of its own "
+        "beside the reports; columns with `role: key` that are not sensitive, and no rule about a sensitive column.",
+    )
     engine: Literal["auto", "pandas", "spark"] = Field(
         "auto", description="What Great Expectations counts with; auto takes pandas while the data fit in memory."
     )

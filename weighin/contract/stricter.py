@@ -47,7 +47,7 @@ _CHECKS = {
         "own_expectations",
     ),
     "performance": ("checks", "slices", "fairness"),
-    "drift": ("columns",),
+    "drift": ("columns", "target_by"),
     "explainability": ("forbidden", "severity"),
     "load": ("quantiles", "within", "against_champion", "tolerance"),
     "shadow": ("quantile", "tolerance"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import optimize
 
 from weighin.stats.distributions import normal_cdf, normal_quantile, t_quantile
@@ -50,7 +52,7 @@ def power(planned: list[Planned], group: Codes | None) -> tuple[list[Power], Pow
     """
     sums = [p.influence if group is None else np.bincount(group, weights=p.influence) for p in planned]
     units = len(sums[0])
-    errors = np.array([math.sqrt(units / (units - 1) * float(np.square(s).sum())) for s in sums])
+    errors = np.array([_error(s) for s in sums])
     quantiles = np.array([t_quantile(p.level, units - 1) for p in planned])
     distances = np.array([p.distance for p in planned])
     single = []
@@ -59,13 +61,13 @@ def power(planned: list[Planned], group: Codes | None) -> tuple[list[Power], Pow
             single.append(Power(p.check, float(p.distance >= 0), units if p.distance >= 0 else None))
             continue
         reach = normal_cdf(p.distance / error - quantile)
-        more = (quantile + normal_quantile(WANTED)) * error / p.distance if p.distance > 0 else math.inf
-        single.append(Power(p.check, reach, _units(units, more**2)))
+        single.append(Power(p.check, reach, _units(units, _times(p.distance, error, quantile))))
     with np.errstate(invalid="ignore", divide="ignore"):
         matrix = np.array([s / e if e > 0 else np.zeros(units) for s, e in zip(sums, errors, strict=True)])
     rng = np.random.default_rng(0)
-    # Sums of unit influences under random signs have the covariance of the estimates (a wild bootstrap).
-    draws = rng.standard_normal((DRAWS, units)) @ matrix.T * math.sqrt(units / (units - 1))
+    # Drawn from the covariance of the estimates, and not from signs of each unit, which took a minute and gigabytes.
+    values, vectors = np.linalg.eigh(matrix @ matrix.T * units / (units - 1))
+    draws = rng.standard_normal((DRAWS, len(planned))) * np.sqrt(values.clip(0)) @ vectors.T
     certain = errors > 0
 
     def together(times: float) -> float:
@@ -82,3 +84,17 @@ def power(planned: list[Planned], group: Codes | None) -> tuple[list[Power], Pow
 
 def _units(units: int, times: float) -> int | None:
     return math.ceil(units * times) if times <= FOREVER else None
+
+
+def share_needed(distance: float, influence: Floats, group: Codes | None, level: float) -> float:
+    """Return how many times the data a check needs to pass 80 % of candidates whose true value has this distance."""
+    sums = influence if group is None else np.bincount(group, weights=influence)
+    return _times(distance, _error(sums), t_quantile(level, len(sums) - 1)) if len(sums) > 1 else math.inf
+
+
+def _error(sums: NDArray[Any]) -> float:
+    return math.sqrt(len(sums) / (len(sums) - 1) * float(np.square(sums).sum()))
+
+
+def _times(distance: float, error: float, quantile: float) -> float:
+    return ((quantile + normal_quantile(WANTED)) * error / distance) ** 2 if distance > 0 else math.inf

@@ -65,15 +65,27 @@ def difference(name: str, rows: Scored, one: Bools, other: Bools, group: Codes |
     if group is None and rows.weight is None and name not in ("mean_error", "mae"):
         first, second = (clopper_pearson(int(values[s].sum()), int(s.sum()), level) for s in sides)
         return difference_of_shares(first, second)
-    means, influence = [], np.zeros(len(values))
-    for sign, side in zip((1, -1), sides, strict=True):
-        mass = float(rows.share[side].sum())
-        mean = float((rows.share * values)[side].sum()) / mass
-        influence += sign * rows.share * (values - mean) * side / mass
-        means.append(mean)
+    estimate, influence = influence_of_difference(name, rows, one, other)
     touched = one | other
     codes = None if group is None else np.unique(group[touched], return_inverse=True)[1].astype(np.int64)
     if not np.any(influence):
         raise Undefined(f"{name} is the same for every row of a group: no interval exists")
     must_be_carried_by_many(influence[touched], codes)
-    return from_influence(means[0] - means[1], influence[touched], codes, level)
+    return from_influence(estimate, influence[touched], codes, level)
+
+
+def influence_of_difference(name: str, rows: Scored, one: Bools, other: Bools) -> tuple[float, Floats]:
+    """Return the difference of `difference`, and (n,) each row's influence on it.
+
+    Errors: `Undefined` where no row of a side counts.
+    """
+    values, base = rate(name, rows)
+    means, influence = [], np.zeros(len(values))
+    for sign, side in ((1, one & base), (-1, other & base)):
+        mass = float(rows.share[side].sum())
+        if not mass:
+            raise Undefined("no row of a group counts for this rate")
+        mean = float((rows.share * values)[side].sum()) / mass
+        influence += sign * rows.share * (values - mean) * side / mass
+        means.append(mean)
+    return means[0] - means[1], influence

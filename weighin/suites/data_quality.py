@@ -22,6 +22,7 @@ from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement, Status, Unmeasured, census, decide
 from weighin.suites.evidence import Evidence
 from weighin.suites.expectations import FOLDER, SUITE, added_column, write_suite
+from weighin.suites.failing_keys import write_failing_keys
 from weighin.suites.quality_columns import QualityColumns, quality_columns, training_overlap
 from weighin.suites.quality_docs import LOST, NOT_SHOWN, OBSERVED, Found, write_docs
 from weighin.suites.quality_engines import Configuration, Engine, choose, count, widest
@@ -143,6 +144,8 @@ def _validated(evidence: Evidence, dataset: str, gate: DataQuality, view: Qualit
         (home / "expectations").mkdir(parents=True)
         shutil.copy(Path(__file__).with_name("great_expectations.yml"), home)
         write_docs(home, dataset, found, hidden, evidence.out / "data_docs" / dataset)
+        if gate.failing_keys is not None:
+            write_failing_keys(evidence.contract, view, dataset, gate.failing_keys, evidence.out)
     by_key = {
         name: {str(f.configuration["meta"].get("rule", f.configuration["id"])): f for f in listed}
         for name, listed in found.items()

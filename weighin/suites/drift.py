@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from weighin.contract import Check
-from weighin.contract.checks import DriftRule, checks
+from weighin.contract.checks import DriftRule, TargetRule, checks
 from weighin.data.profile import ColumnProfile, Profile
 from weighin.errors import NotEvaluated
 from weighin.model.answers import COLUMN
@@ -19,6 +19,7 @@ from weighin.stats.intervals import Interval, Undefined, clopper_pearson
 from weighin.stats.kolmogorov import kolmogorov_smirnov, single_valued
 from weighin.stats.shares import Counts
 from weighin.stats.shift import mean_shift, share_shift
+from weighin.suites import joint_drift, target_drift
 from weighin.suites.evidence import Evidence
 from weighin.suites.sample import named
 from weighin.untrusted import JsonDict
@@ -37,10 +38,14 @@ WORDS = {
 def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     """One drift check between the reference's profile and the current one. Errors: `NotEvaluated`, `Undefined`."""
     rule = check.rule
+    if isinstance(rule, TargetRule):
+        return target_drift.measure(check, evidence)
     if not isinstance(rule, DriftRule):
         raise TypeError(f"{check.id} is no drift check")
     if rule.kind == "drifted":
         return _drifted(check, evidence)
+    if rule.kind == "joint":
+        return joint_drift.measure(check, evidence)
     if rule.kind == "table":
         return _table(check, evidence.profile("reference"), evidence.profile("current"))
     return _measured(check, rule, evidence, 1 - check.limit.alpha)

@@ -210,7 +210,7 @@ class Evidence:
         known = {role: self.scored(role, dataset) for role in self.subject.roles}
         keep, group = self.labelled(dataset), self.groups(dataset)
         group = group if keep is None else recoded(group, keep)
-        return Rows(known, group, self.contract.sampling_unit, column, where)
+        return Rows(known, group, self.contract.sampling_unit, column, where, self.contract.alpha)
 
     @cache  # noqa: B019
     def profile(self, dataset: str) -> Profile:

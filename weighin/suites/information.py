@@ -92,7 +92,7 @@ def _least_favourable(evidence: Evidence, rows: Rows) -> Table | None:
     """Return the slices in the order of how far each lies on the wrong side of no difference, the worst first."""
     gate = evidence.contract.gates.performance
     assert gate is not None
-    found: list[Table] = []
+    found = []
     for check in checks(evidence.contract, "performance"):
         if not isinstance(check.rule, MetricRule) or check.rule.slice is None or check.expired:
             continue

@@ -158,7 +158,9 @@ def _wrong(check: Check, evidence: Evidence, gate: Load, role: str) -> Measureme
         unit="answers",
         sampling_unit="answers",
         method=f"served against offline, tolerance {said}; largest difference {largest:.3g}",
-        found=f"{wrong:,} of {len(rows):,} answers differ from the offline ones, by up to {largest:.3g}" if wrong else "",
+        found=f"{wrong:,} of {len(rows):,} answers differ from the offline ones, by up to {largest:.3g}"
+        if wrong
+        else "",
         largest_difference=largest,
     )
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from weighin.contract import Check, checks
-from weighin.contract.checks import MetricRule
+from weighin.contract.checks import FairnessRule, MetricRule
 from weighin.contract.reading import ContractFile
 from weighin.errors import EvidenceError, NotEvaluated
 from weighin.outcome import Direction
 from weighin.stats.intervals import Undefined
 from weighin.stats.metrics import METRICS
 from weighin.stats.power import Planned, Power, power
+from weighin.stats.rates import influence_of_difference
 from weighin.suites.evidence import Evidence
 from weighin.suites.rows import Rows
 
 
 def say_power(file: ContractFile, work: Path) -> None:
-    """Print, per check and overall, how likely a candidate as good as the champion passes the performance gate."""
+    """Print, per check that blocks and overall, how likely a candidate as good as the champion passes the gate."""
     if file.contract.gates.performance is None:
         return
     try:
@@ -31,10 +35,12 @@ def say_power(file: ContractFile, work: Path) -> None:
         return
     planned, unknown = [], []
     for check in checks(file.contract, "performance"):
-        if not isinstance(check.rule, MetricRule) or check.rule.slice or check.rule.metric not in METRICS:
+        if not isinstance(check.rule, FairnessRule) and getattr(check.rule, "metric", "") not in METRICS:
+            continue
+        if check.limit.severity == "warn" or check.limit.when_inconclusive == "warn":
             continue
         try:
-            planned.append(_planned(check, check.rule, rows))
+            planned.append(_planned(check, rows))
         except (Undefined, KeyError) as error:
             unknown.append((check.id, str(error)))
     units = len(rows) if rows.group is None else int(rows.group.max()) + 1
@@ -55,7 +61,21 @@ def say_power(file: ContractFile, work: Path) -> None:
         print(f"  {name:58} unknown: {why}")
 
 
-def _planned(check: Check, rule: MetricRule, rows: Rows) -> Planned:
+def _planned(check: Check, rows: Rows) -> Planned:
+    rule, sign = check.rule, 1 if check.limit.direction is Direction.AT_LEAST else -1
+    if isinstance(rule, FairnessRule):
+        one, other = (np.asarray(rows.column(rule.column) == v) for v in (rule.one, rule.other))
+        truth, influence = influence_of_difference(rule.rate, rows.scored["champion"], one, other)
+        return Planned(check.id, sign * (truth - check.limit.value), sign * influence, 1 - check.limit.alpha)
+    assert isinstance(rule, MetricRule)
+    if rule.slice is None:
+        return _of_metric(check, rule, rows)
+    inner, influence = _of_metric(check, rule, rows.part(rule.slice)), np.zeros(len(rows))
+    influence[rows.mask(rule.slice)] = inner.influence
+    return replace(inner, influence=influence)
+
+
+def _of_metric(check: Check, rule: MetricRule, rows: Rows) -> Planned:
     level = 1 - check.limit.alpha
     metric = METRICS[rule.metric]
     champion = metric.of(rows.scored["champion"])

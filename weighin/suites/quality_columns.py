@@ -87,7 +87,7 @@ class QualityColumns:
     def arrow(self, names: Sequence[str]) -> pa.Table:
         """Return some columns in memory, by name. Errors: `NotEvaluated` for values that their type cannot hold."""
         aliases = [f"x{i}" for i in range(len(names))]
-        with _translated("the dataset"):
+        with translated("the dataset"):
             return self.connection.sql(self.select(names, aliases)).to_arrow_table().rename_columns(list(names))
 
     def write(self, path: Path, names: Sequence[str], aliases: Sequence[str]) -> None:
@@ -95,7 +95,7 @@ class QualityColumns:
         # Parquet's whole numbers without a sign are decimals to Spark.
         signed = {n: f"({sql})::BIGINT" if self.families[n] == "integer" else sql for n, sql in self.columns.items()}
         listed = ", ".join(f"{signed[n]} AS {a}" for n, a in zip(names, aliases, strict=True))
-        with _translated("the dataset, for Spark"):
+        with translated("the dataset, for Spark"):
             selected = f"SELECT {listed} FROM {self.source(names)}"  # noqa: S608 - positions and literals
             self.connection.execute(f"COPY ({selected}) TO {_text(str(path))} (FORMAT parquet)")
 
@@ -106,7 +106,7 @@ class QualityColumns:
         total = float(width * self.rows)
         if texts:
             sums = ", ".join(f"sum(octet_length(encode(({t})::VARCHAR)))" for t in texts)
-            with _translated("the dataset"):
+            with translated("the dataset"):
                 (found,) = self.connection.sql(f"SELECT {sums} FROM {self.table}").fetchall()  # noqa: S608 - as above
             total += sum(float(v or 0) for v in found)
         return total / 2**20
@@ -132,7 +132,7 @@ def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: dat
         connection.execute(f"SET temp_directory = {_text(str(scratch / 'duckdb'))}")
         own = {name: listed[name] for name in present}
         table = f"{_relation(path)} AS t({_places(len(listed))}, pos)"
-        with _translated(str(path)):
+        with translated(str(path)):
             ((rows,),) = connection.sql(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - a quoted path
         columns, families = {n: o.sql for n, o in own.items()}, {n: o.family for n, o in own.items()}
         view = QualityColumns(connection, scratch, table, rows, tuple(own), columns, families)
@@ -152,7 +152,7 @@ def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: dat
                 if isinstance(rule.of, Copies):
                     _find_copies(view, [own[c].identity for c in rule.columns], natural=not rule.of.by)
                 sql = _added(rule, [own[c] for c in rule.columns], evidence, moment, view.within.get(name))
-                with _translated(f"{dataset}, {rule.key}"):
+                with translated(f"{dataset}, {rule.key}"):
                     connection.sql(f"SELECT {sql} FROM {view.source([name])} LIMIT 0").fetchall()  # noqa: S608 - does it bind?
                 view.columns[name] = sql
                 view.families[name] = {"fresh": "float", "time_zone": "string"}.get(rule.kind, "boolean")
@@ -189,10 +189,10 @@ class _Conditions:
         view, text, number = self._view, when.lower(), len(self._known)
         named = [n for n in view.own if n.lower() in text or n.lower().replace('"', '""') in text]
         listed = "".join(f", {view.columns[n]} AS x{i}" for i, n in enumerate(named))
-        with _translated(place):
+        with translated(place):
             batches = view.connection.sql(f"SELECT pos{listed} FROM {view.table}").to_arrow_reader(BATCH)  # noqa: S608
         # An open reader would keep the connection from everything else.
-        with _translated(place), contextlib.closing(batches):
+        with translated(place), contextlib.closing(batches):
             schema = pa.schema([f.with_name(n) for f, n in zip(batches.schema, (ROW, *named), strict=True)])
             renamed = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches)
             keep = holds(pa.RecordBatchReader.from_batches(schema, renamed), when, place)
@@ -268,8 +268,6 @@ def _added(
         if rule.kind == "missing":
             return f"CASE WHEN holds{condition} THEN ({one}) IS NOT NULL END"
     match rule.kind:
-        case "unique":
-            return f"CASE WHEN ({one}) IS NOT NULL THEN count(*) OVER (PARTITION BY {one}) = 1 END"
         case "time_zone":
             return _text(own[0].zone or "none")
         case "order":
@@ -284,17 +282,8 @@ def _added(
             if rule.kind == "future":
                 return f"{age} >= 0"
             return age if of.future == "allow" else f"CASE WHEN {age} >= 0 THEN {age} END"
-        case "range":
-            assert isinstance(of, Column)
-            bounds = [f"({one}) >= {of.minimum!r}"] if of.minimum is not None else []
-            bounds += [f"({one}) <= {of.maximum!r}"] if of.maximum is not None else []
-            return " AND ".join(bounds)
-        case "allowed":
-            assert isinstance(of, Column)
-            return f"({one}) IN ({', '.join(_text(v) if isinstance(v, str) else repr(v) for v in of.allowed or ())})"
-        case "pattern":
-            assert isinstance(of, Column)
-            return f"regexp_full_match({one}, {_text(str(of.pattern))}, 's')"
+        case "range" | "allowed" | "pattern" | "unique":
+            return rule_column(rule, one)
         case "reference":
             assert isinstance(of, Reference)
             return _referenced(own[0], of, evidence)
@@ -305,6 +294,25 @@ def _added(
             return _unseen(rule.columns, own, evidence)
         case _:
             raise AssertionError(f"{rule.kind} adds no column")
+
+
+def rule_column(rule: QualityRule, one: str) -> str:
+    """Return SQL for whether a value keeps a rule about one column; NULL where the value is missing."""
+    of = rule.of
+    assert isinstance(of, Column)
+    match rule.kind:
+        case "unique":
+            return f"CASE WHEN ({one}) IS NOT NULL THEN count(*) OVER (PARTITION BY {one}) = 1 END"
+        case "range":
+            bounds = [f"({one}) >= {of.minimum!r}"] if of.minimum is not None else []
+            bounds += [f"({one}) <= {of.maximum!r}"] if of.maximum is not None else []
+            return " AND ".join(bounds)
+        case "allowed":
+            return f"({one}) IN ({', '.join(_text(v) if isinstance(v, str) else repr(v) for v in of.allowed or ())})"
+        case "pattern":
+            return f"regexp_full_match({one}, {_text(str(of.pattern))}, 's')"
+        case _:
+            raise AssertionError(f"{rule.kind} is no rule about the values of a column")
 
 
 def _other(evidence: Evidence, table: str, columns: Sequence[str]) -> tuple[str, list[Own]]:
@@ -352,7 +360,7 @@ def training_overlap(evidence: Evidence, rule: QualityRule) -> tuple[int, int]:
             tables[name] = table, f"({own.sql})::TIMESTAMP"
         holdout, at = tables["holdout"]
         training, then = tables["training"]
-        with _translated("the training data"):
+        with translated("the training data"):
             first = f"(SELECT min({at}) FROM {holdout})"  # noqa: S608 - places and quoted paths
             counted = f"SELECT count(*) FILTER ({then} >= {first}), count({then}), {first} FROM {training}"  # noqa: S608
             ((late, rows, begins),) = connection.sql(counted).fetchall()
@@ -364,7 +372,7 @@ def training_overlap(evidence: Evidence, rule: QualityRule) -> tuple[int, int]:
 
 def _find_copies(view: QualityColumns, columns: list[str], *, natural: bool) -> None:
     """Leave a table `copies` of the rows that repeat an earlier one."""
-    with _translated("the dataset"):
+    with translated("the dataset"):
         copied = np.flatnonzero(repeated(view.connection, view.table, columns, natural=natural))
         view.connection.register("copies", pa.table({"copied": copied}))
 
@@ -388,7 +396,7 @@ def _text(value: str) -> str:
 
 
 @contextlib.contextmanager
-def _translated(place: str) -> Iterator[None]:
+def translated(place: str) -> Iterator[None]:
     """DuckDB's and Arrow's complaints without what they quote: a message may hold a value of the data."""
     try:
         yield

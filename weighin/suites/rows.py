@@ -11,10 +11,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from weighin.contract.checks import SliceRule
+from weighin.contract.gates import SliceCheck
 from weighin.data.condition import ROW, holds
 from weighin.stats.contrast import Contrast, contrast
 from weighin.stats.intervals import Codes, Undefined
-from weighin.stats.metrics import Bools, Scored
+from weighin.stats.metrics import METRICS, Bools, Scored
+from weighin.stats.power import share_needed
+
+LEAST = 100
+"""Rows of a slice that is judged alone, whatever its margin."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Rows:
     sampling_unit   what repeats independently, in words
     column   name -> (n,) values
     where    SQL condition -> (n,) whether it holds
+    alpha    of the contract, by which a slice's default size is planned
     """
 
     scored: Mapping[str, Scored]
@@ -33,6 +39,7 @@ class Rows:
     sampling_unit: str
     column: Callable[[str], NDArray[Any]]
     where: Callable[[str], Bools]
+    alpha: float = 0.05
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -51,7 +58,7 @@ class Rows:
         return found
 
     def _part(self, rule: SliceRule) -> Rows:
-        keep = self._mask(rule)
+        keep = self.mask(rule)
         if not keep.any():
             raise Undefined(f"no row is in the slice {_said(rule)}")
         scored = {role: rows.rows(keep) for role, rows in self.scored.items()}
@@ -61,13 +68,39 @@ class Rows:
             self.sampling_unit,
             lambda name: self.column(name)[keep],
             lambda query: self.where(query)[keep],
+            self.alpha,
         )
 
     def pooled(self, rule: SliceRule | None) -> bool:
         """Whether a slice is judged together with others, because it is too small alone."""
         return rule is not None and not rule.of.query and self._small(rule)
 
-    def _mask(self, rule: SliceRule) -> Bools:
+    def least(self, of: SliceCheck) -> float:
+        """Return how many rows a part needs to be judged alone.
+
+        By default as many as let a candidate pass with 80 % that is equal to the baseline, if the difference of both
+        varies as the baseline's own metric does (a correlation of a half). The candidate has no say in it: one that
+        differs wildly must not be judged on fewer slices.
+        """
+        if of.rows_at_least is not None:
+            return of.rows_at_least
+        if of not in self._kept:
+            self._kept[of] = self._planned(of)
+        return float(self._kept[of])
+
+    def _planned(self, of: SliceCheck) -> float:
+        baseline = self.scored.get(of.against)
+        if baseline is None or of.metric not in METRICS or of.better_by is not None:
+            return LEAST
+        try:
+            found = METRICS[of.metric].of(baseline)
+        except Undefined:
+            return LEAST
+        margin = of.margin if of.margin is not None else (of.relative_margin or 0.0) * abs(found.estimate)
+        return max(LEAST, len(self) * share_needed(margin, found.values, self.group, 1 - self.alpha))
+
+    def mask(self, rule: SliceRule) -> Bools:
+        """(n,) which rows a slice is judged on."""
         if rule.of.query is not None:
             return self.where(rule.of.query)
         if rule.part is None:
@@ -76,14 +109,14 @@ class Rows:
         return self._rest(rule) if own.any() and self._small(rule) else own
 
     def _small(self, rule: SliceRule) -> bool:
-        return rule.part is None or int(self._own(rule, rule.part).sum()) < rule.of.rows_at_least
+        return rule.part is None or int(self._own(rule, rule.part).sum()) < self.least(rule.of)
 
     def _rest(self, rule: SliceRule) -> Bools:
         """Rows that no part lists, and those of parts that are too small alone."""
         rest = np.ones(len(self), dtype=bool)
         for part in (*rule.of.values, *rule.of.ranges):
             own = self._own(rule, part)
-            if int(own.sum()) >= rule.of.rows_at_least:
+            if int(own.sum()) >= self.least(rule.of):
                 rest &= ~own
         return rest
 
