@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,108 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from support.type_cases import MIDNIGHT, NAIVE, NOON, SAME, cast, column
 from weighin.contract.columns import Column
 from weighin.data.table import read_columns
-from weighin.data.typed import feature_type, file_type, typed, typed_column
+from weighin.data.typed import feature_type, file_type, typed
 from weighin.errors import NotEvaluated
-
-NOON = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
-NAIVE = NOON.replace(tzinfo=None)
-DAY = date(2026, 3, 1)
-MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-def column(kind: str, **more: Any) -> Column:
-    zone = {"time_zone": "UTC"} if kind == "timestamp" else {}
-    return Column.model_validate({"type": kind, **zone, **more})
-
-
-def cast(values: pa.Array | pa.ChunkedArray, of: Column) -> pa.ChunkedArray:
-    chunked = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
-    return typed_column(chunked, of, "holdout, column x")
-
-
-SAME: dict[str, tuple[Column, list[Any], list[pa.Array]]] = {
-    "integer": (
-        column("integer"),
-        [1, None, 3],
-        [
-            pa.array([1, None, 3], pa.int8()),
-            pa.array([1, None, 3], pa.uint64()),
-            pa.array([1.0, None, 3.0], pa.float32()),
-            pa.array([1.0, float("nan"), 3.0]),
-            pa.array([Decimal("1.00"), None, Decimal("3.00")], pa.decimal128(9, 2)),
-            pa.array([1, None, 3]).dictionary_encode(),
-            pa.array(pd.array([1, None, 3], "Int64")),
-            pa.array(pd.array([1, None, 3], "int64[pyarrow]")),
-        ],
-    ),
-    "float": (
-        column("float"),
-        [1.5, None, 3.0],
-        [
-            pa.array([1.5, None, 3.0], pa.float16()),
-            pa.array([1.5, None, 3.0], pa.float32()),
-            pa.array([Decimal("1.5"), None, Decimal("3.0")], pa.decimal128(9, 1)),
-            pa.array([Decimal("1.5"), None, Decimal("3.0")], pa.decimal256(40, 1)),
-            pa.array([1.5, None, 3.0]).dictionary_encode(),
-            pa.array(pd.array([1.5, None, 3.0], "Float32")),
-        ],
-    ),
-    "float of whole numbers": (
-        column("float"),
-        [1.0, None, 3.0],
-        [pa.array([1, None, 3], pa.int32()), pa.array([1, None, 3], pa.uint8())],
-    ),
-    "string": (
-        column("string"),
-        ["a", None, "b"],
-        [
-            pa.array(["a", None, "b"], pa.large_string()),
-            pa.array(["a", None, "b"], pa.string_view()),
-            pa.array(["a", None, "b"]).dictionary_encode(),
-            pa.array(pd.Categorical(["a", None, "b"])),
-            pa.array(pd.array(["a", None, "b"], "string[pyarrow]")),
-        ],
-    ),
-    "boolean": (
-        column("boolean"),
-        [True, None, False],
-        [pa.array([True, None, False]), pa.array(pd.array([True, None, False], "boolean"))],
-    ),
-    "timestamp": (
-        column("timestamp"),
-        [NOON, None],
-        [
-            pa.array([NAIVE, None], pa.timestamp("ms")),
-            pa.array([NAIVE, None], pa.timestamp("us")),
-            pa.array([NAIVE, None], pa.timestamp("ns")),
-            pa.array([NOON, None], pa.timestamp("us", "UTC")),
-            pa.array([NOON, None], pa.timestamp("us", "Europe/Zurich")),
-            pa.array([NOON.astimezone(timezone(timedelta(hours=-5))), None], pa.timestamp("us", "-05:00")),
-        ],
-    ),
-    "timestamp of days": (column("timestamp"), [MIDNIGHT], [pa.array([DAY]), pa.array([DAY], pa.date64())]),
-    "date": (
-        column("date"),
-        [DAY, None],
-        [
-            pa.array([DAY, None], pa.date64()),
-            pa.array([MIDNIGHT.replace(tzinfo=None), None], pa.timestamp("ns")),
-            pa.array([MIDNIGHT, None], pa.timestamp("us", "UTC")),
-        ],
-    ),
-    "array": (
-        column("array"),
-        [[1.0, 2.0], None],
-        [
-            pa.array([[1, 2], None], pa.list_(pa.int32())),
-            pa.array([[1, 2], None], pa.large_list(pa.float32())),
-            pa.array([[1, 2], None], pa.list_(pa.float32(), 2)),
-        ],
-    ),
-    "nothing but missing values": (column("float"), [None, None], [pa.nulls(2), pa.nulls(2, pa.int8())]),
-}
 
 
 @pytest.mark.parametrize("name", SAME)

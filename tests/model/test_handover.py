@@ -2,104 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
-import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Array
 
-from weighin.contract.columns import Column
-from weighin.data.typed import feature_type
+from support.type_cases import PAIRS, TYPES, VALUES, features, model, seen, served
 from weighin.errors import NotEvaluated
-from weighin.load.schedule import rows_as_json
 from weighin.model.frame import data_frame, handed_over
 from weighin.model.handover import HANDED, MISSING, NONE, handed
-from weighin.runner.plan import Interface
 
 ROOT = Path(__file__).resolve().parents[2]
-NOON = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
-VALUES: dict[str, list[Any]] = {
-    "integer": [3, -4],
-    "float": [0.1, 2.0],
-    "string": ["a", "b"],
-    "category": ["b", "a"],
-    "boolean": [True, False],
-    "timestamp": [NOON, NOON],
-    "date": [date(2026, 3, 1), date(1999, 12, 31)],
-    "array": [[0.5, 1.5], [2.0, 3.0]],
-}
-TYPES: dict[str, Any] = {
-    "integer": DataType.integer,
-    "long": DataType.long,
-    "float": DataType.float,
-    "double": DataType.double,
-    "string": DataType.string,
-    "boolean": DataType.boolean,
-    "datetime": DataType.datetime,
-    "binary": DataType.binary,
-    "array": Array(DataType.double),
-}
-
-
-class Echo(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """Answers what it was given, as text: type and value of each cell."""
-
-    def predict(self, context: object, model_input: Any, params: object = None) -> list[str]:
-        """Return one text for each row."""
-        return [seen(model_input, row) for row in range(len(model_input))]
-
-
-def seen(given: Any, row: int) -> str:
-    """Return the pandas type of the column `x` and the value of one row."""
-    value = given["x"].iloc[row]
-    kept = np.asarray(value).tolist() if isinstance(value, (list, np.ndarray)) else value
-    return f"{given['x'].dtype}: {kept!r}"
-
-
-def features(contract: str, values: list[Any]) -> pa.Table:
-    of = (
-        {"type": contract} if contract != "category" else {"type": "string", "categorical": True, "allowed": ["a", "b"]}
-    )
-    column = Column.model_validate({**of, **({"time_zone": "UTC"} if contract == "timestamp" else {})})
-    kind = feature_type(column)
-    if contract == "category":
-        return pa.table({"x": pa.DictionaryArray.from_arrays(pa.array([1, 0], pa.int32()), pa.array(["a", "b"]))})
-    return pa.table({"x": pa.array(values, kind)})
-
-
-def model(signature: Schema | None) -> mlflow.pyfunc.PyFuncModel:
-    """Return a pyfunc model with a signature, as MLflow has it after loading."""
-    known = mlflow.models.Model(flavors={"python_function": {"loader_module": "mlflow.sklearn"}})
-    if signature is not None:
-        known.signature = ModelSignature(signature)
-    return mlflow.pyfunc.PyFuncModel(model_meta=known, model_impl=_Impl())
-
-
-class _Impl:
-    def predict(self, model_input: Any, params: object = None) -> list[str]:
-        return Echo().predict(None, model_input)
-
-
-def served(of: mlflow.pyfunc.PyFuncModel, table: pa.Table) -> list[str]:
-    """Return what the model answers to the request that the load step sends, through MLflow's scoring server."""
-    from mlflow.pyfunc.scoring_server import invocations
-
-    body = rows_as_json(table, Interface(), range(table.num_rows)).of(range(table.num_rows))
-    answer = invocations(body.decode(), "application/json", of, of.metadata.get_input_schema())
-    assert answer.status == 200, answer.response
-    found: list[str] = json.loads(answer.response)["predictions"]
-    return found
-
-
-PAIRS = [(contract, signature) for contract in VALUES for signature in TYPES]
 
 
 @pytest.mark.parametrize(("contract", "signature"), PAIRS)

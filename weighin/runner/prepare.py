@@ -46,9 +46,7 @@ def asked(text: str) -> list[str]:
         if not line or line.startswith("#"):
             continue
         if not _LINE.fullmatch(line):
-            raise Refused(
-                f"line {number} of its requirements.txt is no package with a version: no address, path or option"
-            )
+            raise Refused(f"line {number} of requirements.txt is no package with a version: no address, path or option")
         found.append(line)
     return found
 
