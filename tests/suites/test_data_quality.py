@@ -22,7 +22,7 @@ def work(tmp_path: Path) -> Work:
 def test_sound_data_pass_every_check(work: Work) -> None:
     found = work.write().outcomes("data_quality")
     assert {name: o.reason for name, o in found.items() if o.status.value != "passed"} == {}
-    assert len(found) == 1 + 7 * 3 + 6
+    assert len(found) == 1 + 7 * 3 + 6 + 1
 
 
 def strings(frame: pd.DataFrame) -> None:
@@ -101,7 +101,9 @@ def test_too_few_rows_are_red(work: Work) -> None:
 def test_a_column_that_is_gone_is_red_in_all_its_checks(work: Work) -> None:
     del work.frames["holdout"]["temp"]
     red = work.write().red("data_quality")
-    assert {name.removeprefix(PREFIX) for name in red} == {"temp/exists", "temp/type", "temp/missing", "temp/range"}
+    rules = {"temp/exists", "temp/type", "temp/missing", "temp/range"}
+    # Copies are compared in every column.
+    assert {name.removeprefix(PREFIX) for name in red} == {*rules, "copies"}
     assert red[PREFIX + "temp/exists"] == "failed"
 
 
