@@ -186,7 +186,7 @@ def test_the_record_is_canonical_unsigned_and_complete(case: Case, tmp_path: Pat
     assert (tmp_path / "record.json").read_bytes() == canonical(read_json(tmp_path / "record.json", record["schema"]))
     assert (record["candidate"]["version"], record["champion"]["version"]) == ("2", "1")
     assert record["contract"]["digest"] == case.file.digest
-    assert sum(len(s["outcomes"]) for s in record["suites"]) == 303
+    assert sum(len(s["outcomes"]) for s in record["suites"]) == 307
     assert "at most 0.05" in record["risk"]
 
 

@@ -163,12 +163,21 @@ def secret(tmp_path: Path) -> QualityWork:
         "carrier: {type: string, allowed: [AA, UA, B6]}",
         "carrier: {type: string, allowed: [Qaaaq, Quuuq], pattern: 'Q[a-z]+q', outside_at_most: 0.0, sensitive: true}",
     )
+    work.contract = work.contract.replace("carrier = 'AA'", "carrier = 'Qaaaq'")
     names = {"AA": "Qaaaq", "UA": "Quuuq", "B6": "Quuuq"}
     for table in work.frames.values():
         table["carrier"] = table["carrier"].map(names)
     work.holdout.loc[[3, 4, 5], "carrier"] = "Qzzzq"
     (tmp_path / "out").mkdir()
     return work
+
+
+@pytest.mark.parametrize("when", ["carrier = 'Qyyyq'", "carrier = 'Qyyyq' Qyyyq"])
+def test_a_condition_on_a_sensitive_column_that_says_nothing_is_not_quoted(when: str, secret: QualityWork) -> None:
+    secret.contract = secret.contract.replace("carrier = 'Qaaaq'", when)
+    found = judged(secret.write(), secret.folder / "out")
+    assert found[PREFIX + "seat/range/aa"].status.value == "not_evaluated"
+    assert "Qyyyq" not in everything(found, secret.folder / "out")
 
 
 def test_nothing_of_a_sensitive_column_is_shown(secret: QualityWork) -> None:

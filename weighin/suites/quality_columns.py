@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from weighin.contract import Contract
 from weighin.contract.columns import Column
 from weighin.contract.quality import Copies, Fresh, Reference
 from weighin.contract.rules import QualityRule, quality_rules
@@ -137,7 +138,7 @@ def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: dat
         columns, families = {n: o.sql for n, o in own.items()}, {n: o.family for n, o in own.items()}
         view = QualityColumns(connection, scratch, table, rows, tuple(own), columns, families)
         view.columns[NOTHING], view.families[NOTHING] = "true", "boolean"
-        conditions = _Conditions(view)
+        conditions = _Conditions(view, contract)
         for rule in quality_rules(contract):
             name = added_column(rule, contract)
             if name is None or (rule.datasets and dataset not in rule.datasets):
@@ -169,17 +170,21 @@ class _Conditions:
     They name columns by name, and are asked apart, over rows that they are given and nothing else.
     """
 
-    def __init__(self, view: QualityColumns) -> None:
-        self._view = view
+    def __init__(self, view: QualityColumns, contract: Contract) -> None:
+        self._view, self._contract = view, contract
         self._known: dict[str, int | NotEvaluated] = {}
 
     def number(self, rule: QualityRule, dataset: str) -> int:
         """Return the number of a rule's condition. Errors: `NotEvaluated` when it is none, or holds nowhere."""
         if rule.when not in self._known:
+            place = f"{dataset}, {rule.key}"
             try:
-                self._known[rule.when] = self._asked(rule.when, f"{dataset}, {rule.key}")
+                self._known[rule.when] = self._asked(rule.when, place)
             except NotEvaluated as error:
-                self._known[rule.when] = error
+                hidden = rule.sensitive(self._contract)
+                # A condition on a sensitive column names a value of it.
+                fact = "the condition is none over these columns, or true of no row"
+                self._known[rule.when] = NotEvaluated(fact, place, "Correct `when`, or the data.") if hidden else error
         found = self._known[rule.when]
         if isinstance(found, NotEvaluated):
             raise found
