@@ -127,7 +127,7 @@ def over_an_alias_in_capitals(place: Path, wall: bool) -> Result:
     of.champions().registry._client.delete_registered_model_alias(of.name, "champion")
     of.champions().registry.move_alias(of.name, "Champion", "1")
     deed = first_release(of, 2)
-    return forged(wall, "weighin.registry.champion.ChampionRegistry._demand_no_alias_alike", nothing, deed)
+    return forged(wall, "weighin.registry.champion.ChampionRegistry._demand_nothing_released", nothing, deed)
 
 
 def without_a_champion_to_compare_with(place: Path, wall: bool) -> Result:

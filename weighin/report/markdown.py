@@ -213,8 +213,8 @@ def _table(views: list[CheckView], cell: int) -> list[str]:
         return []
     lines = ["| check | outcome | measured | interval | limit | |", "|---|---|---|---|---|---|"]
     for v, *others in causes(views):
-        why = f" {text(v.reason, cell)}" if cell and v.status == "not_evaluated" else ""
-        why = f" {text(v.found, cell)}" if cell and v.found else why
+        said = v.reason if v.status == "not_evaluated" else v.found
+        why = f": {text(said, cell)}" if cell and said else ""
         needed = v.reason.rpartition(": ")[2]
         more = f"<br>{text(needed, cell)}" if cell and v.status == "inconclusive" and needed else ""
         more += f"<br>{text(v.no_licence, cell)}" if cell and v.no_licence else ""
