@@ -13,8 +13,8 @@ WORKDIR /src
 RUN python3 -m venv /opt/weighin
 ENV PATH=/opt/weighin/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 COPY requirements.txt .
-# Tests of the dependencies are not needed to run, nor Arrow's headers and its parts for Flight and Substrait. Bytecode is compiled once here: where the image runs it is read-only,
-# and every container would compile everything again.
+# Tests of the dependencies are not needed to run, nor Arrow's headers and its parts for Flight and Substrait. Bytecode
+# is compiled once here: where the image runs it is read-only, and every container would compile everything again.
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
