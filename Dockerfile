@@ -21,8 +21,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     pip install --quiet --no-compile --no-deps --require-hashes -r requirements.txt \
     && pip check \
     && find /opt/weighin -type d \( -name tests -o -name test \) -path '*/site-packages/*' -not -path '*/evidently/*' -prune -exec rm -rf {} + \
-    && cd /opt/weighin/lib/python3*/site-packages/pyarrow \
-    && rm -rf include ./*arrow_flight* ./*arrow_python_flight* ./_flight* ./*arrow_substrait* ./_substrait* \
+    && find /opt/weighin -path '*/site-packages/pyarrow/*' \( -path '*/pyarrow/include/*' -o -name '*flight*' -o -name '*substrait*' \) -delete \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/weighin
 COPY pyproject.toml LICENSE README.md ./
 COPY weighin weighin
