@@ -13,7 +13,7 @@ WORKDIR /src
 RUN python3 -m venv /opt/weighin
 ENV PATH=/opt/weighin/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 COPY requirements.txt .
-# Tests of the dependencies are not needed to run, nor Arrow's headers and its parts for Flight and Substrait. Bytecode
+# Tests of the dependencies are not needed to run, nor Arrow's headers and its client for Flight. Bytecode
 # is compiled once here: where the image runs it is read-only, and every container would compile everything again.
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
@@ -21,7 +21,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     pip install --quiet --no-compile --no-deps --require-hashes -r requirements.txt \
     && pip check \
     && find /opt/weighin -type d \( -name tests -o -name test \) -path '*/site-packages/*' -not -path '*/evidently/*' -prune -exec rm -rf {} + \
-    && find /opt/weighin -path '*/site-packages/pyarrow/*' \( -path '*/pyarrow/include/*' -o -name '*flight*' -o -name '*substrait*' \) -delete \
+    && find /opt/weighin -path '*/site-packages/pyarrow/*' \( -path '*/pyarrow/include/*' -o -name '*flight*' \) -delete \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/weighin
 COPY pyproject.toml LICENSE README.md ./
 COPY weighin weighin

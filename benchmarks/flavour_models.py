@@ -72,11 +72,11 @@ def xgboost(out: Path, x: pd.DataFrame, y: pd.Series, scratch: Path) -> None:
 
 
 def lightgbm(out: Path, x: pd.DataFrame, y: pd.Series, scratch: Path) -> None:
-    """Save a booster that was fitted on a category, without a signature: MLflow hands no category through one."""
+    """Save a booster, which answers probabilities."""
     import lightgbm as lgb
 
-    model = lgb.LGBMClassifier(n_estimators=20, verbose=-1).fit(x.assign(c=x.c.astype("category")), y)
-    mlflow.lightgbm.save_model(model.booster_, out)
+    model = lgb.LGBMClassifier(n_estimators=20, verbose=-1).fit(numbers(x), y)
+    mlflow.lightgbm.save_model(model.booster_, out, signature=infer_signature(numbers(x)))
 
 
 def catboost(out: Path, x: pd.DataFrame, y: pd.Series, scratch: Path) -> None:
@@ -171,13 +171,16 @@ def code(out: Path, x: pd.DataFrame, y: pd.Series, scratch: Path) -> None:
 
 def shadow(out: Path, x: pd.DataFrame, y: pd.Series, scratch: Path) -> None:
     """Save a model that brings modules called as a library's: `json` and `pyarrow`."""
+    (scratch / "brought").mkdir()
     for name in ("json", "pyarrow"):
-        (scratch / f"{name}.py").write_text("raise RuntimeError('the model shadows a library')\n")
-    (scratch / "weights.py").write_text("WEIGHT = 1.5\n")
+        (scratch / f"brought/{name}.py").write_text("raise RuntimeError('the model shadows a library')\n")
+    (scratch / "weights.py").write_text(f"WEIGHT = {1 + round(float(x.a.mean()), 3)}\n")
+    # Where the model is saved MLflow runs its code, and must find this module and not the others.
+    sys.path.insert(0, str(scratch))
     (scratch / "model.py").write_text(
         CODE.format(imports="from weights import WEIGHT\n", score="WEIGHT * model_input['a']")
     )
-    brought = [str(scratch / f"{name}.py") for name in ("json", "pyarrow", "weights")]
+    brought = [*(str(scratch / f"brought/{name}.py") for name in ("json", "pyarrow")), str(scratch / "weights.py")]
     mlflow.pyfunc.save_model(
         out, python_model=str(scratch / "model.py"), code_paths=brought, signature=infer_signature(numbers(x))
     )
@@ -187,6 +190,7 @@ def modules(out: Path, x: pd.DataFrame, y: pd.Series, scratch: Path) -> None:
     """Save a model whose module has the name of the other version's, and another content."""
     weight = 1 + round(float(x.a.mean()), 3)
     (scratch / "features.py").write_text(f"WEIGHT = {weight}\n")
+    sys.path.insert(0, str(scratch))
     (scratch / "model.py").write_text(
         CODE.format(imports="from features import WEIGHT\n", score="WEIGHT * model_input['a']")
     )
