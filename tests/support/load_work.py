@@ -53,7 +53,8 @@ def write(folder: Path, mode: str = "right", **changes: Any) -> Path:
 
 def resolved(work: Path) -> None:
     """Write that the models' files are as they are now."""
-    roles = {role: {"digest": manifest_digest(work / "models" / role)} for role in ("candidate", "champion")}
+    there = [role for role in ("candidate", "champion") if (work / "models" / role).is_dir()]
+    roles = {role: {"digest": manifest_digest(work / "models" / role)} for role in there}
     (work / "subject.json").write_text(json.dumps(roles))
 
 

@@ -128,19 +128,25 @@ def predict(image: str, work: Path) -> None:
         out = work / "predictions" / role
         command = ["weighin", "step", "predict", "--model", "/model", "--features", "/features", "--out", "/out"]
         command += plan.predict_arguments()
+        problem, folder = plan.refused.get(role) or changed(work, role), Path()
+        if role in plan.own_environments and not problem:
+            folder, problem = _environment(image, work / "models" / role)
+            command += ["--python", PYTHON]
         with raw_folder(f"predictions-{role}") as raw:
-            mounts = (
+            mounts: tuple[tuple[Path, str, bool], ...] = (
                 (work / "models" / role, "/model", False),
                 (work / "features", "/features", False),
                 (_lent(raw), "/out", True),
             )
+            if folder != Path():
+                mounts = (*mounts, (folder, ENVIRONMENT, False))
             sandbox = Sandbox(image, mounts, plan.memory_mb)
-            problem = (
-                plan.refused.get(role)
-                or changed(work, role)
-                or run(sandbox, "model", command, plan.predict_seconds, raw, allowed=PREDICTIONS, columns=columns)
+            problem = problem or run(
+                sandbox, "model", command, plan.predict_seconds, raw, allowed=PREDICTIONS, columns=columns
             )
             problem = _taken(problem, raw, out, PREDICTIONS)
+        if folder != Path():
+            environments.note(out, environments.interpreter(folder))
         note_problem(out, problem)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
