@@ -192,7 +192,7 @@ def taken_through(flavour: str, folder: Path, runner: str, image: str) -> Outcom
         found.said = "; ".join(record["verdict"]["messages"])[:600]
         return found
     found.done.append("validate")
-    done = weighin(folder, "promote")
+    done = weighin(folder, "promote", *more)
     if done.returncode:
         found.said = done.stderr[-300:]
         return found

@@ -199,11 +199,13 @@ def test_nothing_that_could_be_uploaded_holds_a_value(
     found = left(folder, done.stdout + done.stderr)
     # Or nothing was tried.
     record = json.loads(found["reports/record.json"])
-    assert [s["problems"] for s in record["suites"]] == [[], [], []], done.stderr[-3000:]
+    assert [s["problems"] for s in record["suites"]] == [[]] * 4, done.stderr[-3000:]
     assert done.returncode not in (0, 3), done.stderr[-3000:]
     assert leaks(found) == []
-    kept = "".join(p.read_text("utf-8", "replace") for p in (tmp_path / "kept").iterdir())
-    assert any(re.search(mark, kept) for mark in MARKS.values()), "the whole text is not kept here either"
+    if does != ANSWERS:
+        # What the engine finds by itself it says without a text of a library's. A model's own text is kept here.
+        kept = "".join(p.read_text("utf-8", "replace") for p in (tmp_path / "kept").iterdir())
+        assert any(re.search(mark, kept) for mark in MARKS.values()), "the whole text is not kept here either"
 
 
 def test_a_test_of_the_teams_own_that_fails_with_rows_shows_none(

@@ -22,6 +22,7 @@ from weighin.errors import ContractError
 from weighin.monitor.detectors import Followed, Signal, follow, followed, signals
 from weighin.prediction_log.reader import Log
 from weighin.prediction_log.tables import LogTables
+from weighin.runner.plan import Answers
 
 BASE = read_contract(ROOT / "model_contract.yaml").contract
 TABLES = LogTables.sketch(["distance"], kind="integer")
@@ -116,7 +117,7 @@ def test_of_several_classes_a_decision_for_another_one_is_an_error() -> None:
     three = base.model_copy(
         update={"model": base.model.model_copy(update={"task": "multiclass", "classes": ("x", "y", "z")})}
     )
-    tables = LogTables.sketch(["distance"], answers=(0, 1, 2), label="string")
+    tables = LogTables.sketch(["distance"], answers=Answers((0, 1, 2), "probabilities"), label="string")
     made = rows(np.where(STEP, "z", "x").tolist())
     for i, share in enumerate((0.5, 0.3, 0.2)):
         made = made.append_column(f"prediction_{i}", pa.array(np.full(len(STEP), share)))

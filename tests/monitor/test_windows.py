@@ -17,6 +17,7 @@ import pytest
 from support.evidence_files import ROOT
 from support.log_places import NOW, Add
 from weighin.contract import read_contract
+from weighin.contract.models import Prediction
 from weighin.contract.monitor import Monitor, Window
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
@@ -27,6 +28,7 @@ from weighin.outcome import Status
 from weighin.prediction_log.reader import Log
 from weighin.prediction_log.sinks import sink_for
 from weighin.prediction_log.tables import LogTables
+from weighin.runner.plan import Answers
 
 Label = Callable[..., None]
 
@@ -178,7 +180,7 @@ def test_of_several_classes_the_most_probable_one_is_the_prediction(tmp_path: Pa
 
     listed = [row(0.2, 0.5, 0.3), row(0.4, 0.4, 0.2), row(None, None, None, status=500)]
     listed.append(row(0.1, 0.2, 0.7, request="r0", role="shadow"))
-    found = written(tmp_path, listed, answers=(0, 1, 2), label="string")
+    found = written(tmp_path, listed, answers=Answers((0, 1, 2), "probabilities"), label="string")
     rows = LoggedWindows(Log(found), "3", None, classes=("x", "y", "z")).window(last(5), NOW, 0, labelled=False)
     assert rows["prediction"].to_pylist() == ["y", "x", None]
     assert rows["other"].to_pylist() == ["z", None, None]
@@ -192,7 +194,7 @@ def test_a_model_of_several_classes_is_watched_like_any_other(tmp_path: Path) ->
     others = [{**m, "request": f"r{i}", "role": "shadow"} for i, m in enumerate(made)]
     for other in others[:200]:
         other["prediction_2"], other["prediction_0"] = other["prediction_0"], other["prediction_2"]
-    tables = written(tmp_path, [*made, *others], answers=(0, 1, 2), label="string")
+    tables = written(tmp_path, [*made, *others], answers=Answers((0, 1, 2), "probabilities"), label="string")
     label = [str(rng.choice(["x", "y", "z"], p=row)) for row in shares]
     given = [{"at": NOW, "request": f"r{i}", "row": 0, "label": value} for i, value in enumerate(label)]
     sink_for(tables).write(tables.labels, pa.Table.from_pylist(given, schema=tables.label_schema))
@@ -205,7 +207,8 @@ def test_a_model_of_several_classes_is_watched_like_any_other(tmp_path: Path) ->
     listed = [{"window": {"hours": 1}, **w} for w in watch]
     monitor = Monitor.model_validate({"log": {"path": "log"}, "watch": listed})
     base = read_contract(ROOT / "model_contract.yaml").contract
-    model = base.model.model_copy(update={"task": "multiclass", "classes": ("x", "y", "z")})
+    several = {"classes": ("x", "y", "z"), "prediction": Prediction(kind="probabilities")}
+    model = base.model.model_copy(update={"task": "multiclass", **several})
     contract = base.model_copy(update={"monitor": monitor, "model": model})
     same = np.array(["x", "y", "z"])[rng.dirichlet((2, 1, 1), 5000).argmax(axis=1)].tolist()
     before = profile(Relation.over(pa.table({"prediction": same})), {"prediction": 10}, None)

@@ -24,6 +24,7 @@ from weighin.prediction_log.reader import Log
 from weighin.prediction_log.sinks import Sink, SinkError, Unstorable, sink_for
 from weighin.prediction_log.tables import LogTables
 from weighin.prediction_log.writer import LogWriter, State
+from weighin.runner.plan import Answers
 
 BASE = LogTables.sketch(["a", "b"])
 
@@ -267,7 +268,7 @@ def test_values_of_another_type_are_missing_and_counted() -> None:
 
 
 def test_several_classes_have_a_column_each() -> None:
-    tables = LogTables.sketch(["a"], answers=(0, 1))
+    tables = LogTables.sketch(["a"], answers=Answers((0, 1), "probabilities"))
     row = only(exchange("r"), tables)
     assert (row["prediction_0"], row["prediction_1"]) == (0.75, 0.25)
 

