@@ -71,6 +71,13 @@ class ChangedRule:
 
 
 @dataclass(frozen=True)
+class RecordedRule:
+    """How far the champion's metric on the holdout of today lies from the one that its promotion recorded."""
+
+    metric: str
+
+
+@dataclass(frozen=True)
 class DriftRule:
     """How far one column (or `prediction`) lies from the reference.
 
@@ -172,6 +179,7 @@ class ModelRule:
 Rule = (
     ColumnRule
     | ModelRule
+    | RecordedRule
     | MetricRule
     | FairnessRule
     | ChangedRule
@@ -281,6 +289,12 @@ def _performance(contract: Contract) -> Iterator[Check]:
         yield from _slices(part, gate, contract.alpha, (*at, "slices", number))
     for number, fairness in enumerate(gate.fairness):
         yield from _fairness(fairness, contract.alpha, (*at, "fairness", number))
+    for number, of in enumerate(gate.champion_as_recorded):
+        limit = Limit(Direction.AT_MOST, of.margin, contract.alpha, of.severity, of.when_inconclusive)
+        path = (*at, "champion_as_recorded", number)
+        yield Check(
+            f"performance/champion-as-recorded/{of.metric}", "performance", limit, RecordedRule(of.metric), path
+        )
 
 
 def lower_is_better(metric: str, gate: Performance) -> bool:

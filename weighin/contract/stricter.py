@@ -46,7 +46,7 @@ _CHECKS = {
         "copies",
         "own_expectations",
     ),
-    "performance": ("checks", "slices", "fairness"),
+    "performance": ("checks", "slices", "fairness", "champion_as_recorded"),
     "drift": ("columns", "target_by"),
     "explainability": ("forbidden", "severity"),
     "load": ("quantiles", "within", "against_champion", "tolerance"),

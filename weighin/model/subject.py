@@ -47,6 +47,24 @@ class ReservedUse:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What the record of the champion's own promotion says of its metrics on the holdout of then.
+
+    problem   why nothing is known; empty where it is
+    entry     of the ledger, in words; `record` is its record's digest
+    contract, holdout  digests of the contract and of the holdout of then
+    metrics   metric -> `estimate`, `low`, `high`, `level` and `n`
+    """
+
+    problem: str = ""
+    entry: str = ""
+    record: str = ""
+    contract: str = ""
+    holdout: str = ""
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Subject:
     """Candidate against champion; without a champion it is a first release.
 
@@ -56,6 +74,7 @@ class Subject:
     anchor        the pinned second baseline, where the contract has one
     sealed        the reserved look, where this is a release
     models        role -> what was found out about its model before it was asked
+    recorded      the champion by its own record, where the contract asks for it
     """
 
     candidate: ModelVersion
@@ -66,6 +85,7 @@ class Subject:
     anchor: ModelVersion | None = None
     sealed: ReservedUse | None = None
     models: Mapping[str, Examined] = field(default_factory=dict)
+    recorded: Recorded | None = None
 
     def role(self, name: str) -> ModelVersion | None:
         """Return the model in a role, one of `ROLES`."""
@@ -97,6 +117,7 @@ class Subject:
         value = read_json(path, SCHEMA)
         try:
             champion, anchor, sealed = value["champion"], value["anchor"], value["sealed"]
+            recorded = value["recorded"]
             return Subject(
                 ModelVersion(**value["candidate"]),
                 None if champion is None else ModelVersion(**champion),
@@ -106,6 +127,7 @@ class Subject:
                 None if anchor is None else ModelVersion(**anchor),
                 None if sealed is None else ReservedUse(**sealed),
                 {role: Examined.from_json(known) for role, known in value["models"].items()},
+                None if recorded is None else Recorded(**recorded),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"damaged ({type(error).__name__})", str(path), "Resolve again.") from error
