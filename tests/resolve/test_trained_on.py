@@ -200,10 +200,17 @@ def test_rows_of_the_holdout_that_stand_in_a_training_file_are_counted(project: 
 
 
 def test_rows_of_several_training_files_are_counted_once(project: Project) -> None:
-    taken = project.data["holdout"].head(40)
-    datasets = [project.frame(taken, project.file(f"more/{name}.parquet", taken)) for name in ("one", "two")]
+    parts = {"one": project.data["holdout"][:40], "two": project.data["holdout"][20:60]}
+    datasets = [project.frame(part, project.file(f"more/{name}.parquet", part)) for name, part in parts.items()]
     found = project.judged(project.candidate(*((d, "training") for d in datasets)))[OWN[0]]
-    assert "40 rows of the holdout stand in the training data (share 0.1" in found.reason
+    assert "60 rows of the holdout stand in the training data (share 0.15" in found.reason
+
+
+def test_a_file_of_the_same_name_in_another_folder_is_no_holdout(project: Project) -> None:
+    project.file("holdout.parquet", project.data["holdout"])
+    dataset = project.frame(project.data["train"], "/elsewhere/holdout.parquet")
+    contract = CONTRACT.replace("data/holdout.parquet", "holdout.parquet")
+    assert project.judged(project.candidate((dataset, "training")), contract)[OWN[0]].status.value == "passed"
 
 
 def test_a_file_of_features_alone_is_compared_in_them_and_has_no_time(project: Project) -> None:

@@ -19,15 +19,17 @@ from weighin.canonical import write_json
 from weighin.contract import checks, read_contract
 from weighin.contract.reading import ContractFile
 from weighin.contract.stricter import compare
-from weighin.errors import ContractError
+from weighin.errors import ContractError, EvidenceError
 from weighin.model.answers import COLUMN, FEATURES
-from weighin.model.subject import Recorded, Subject
+from weighin.model.subject import ModelVersion, Recorded, Subject
 from weighin.outcome import Measurement, Outcome, decide
 from weighin.record.decision import decision_record, judge_evidence
 from weighin.record.suite import Binding, SuiteOutcomes
+from weighin.registry.ledger import Entry
 from weighin.registry.location import artifact_location
 from weighin.registry.mlflow import Registry
 from weighin.resolve.models import resolve
+from weighin.resolve.recorded import _looked_up
 from weighin.suites import measured
 from weighin.suites.evidence import Evidence
 from weighin.suites.model import model_outcomes
@@ -255,6 +257,22 @@ def test_a_kept_record_that_was_edited_is_not_believed(registered: Registered) -
         kept.write_bytes(before)
     assert subject.recorded is not None
     assert "its digest is sha256:" in subject.recorded.problem
+
+
+def test_a_record_of_other_files_is_not_believed(registered: Registered) -> None:
+    ledger = champions(registered.uri, "m").ledger
+    (entry,) = (e for e in ledger.entries() if e.action == "promote")
+    other = ModelVersion("m", "9", "r", "sha256:" + "9" * 64, "models:/m/9")
+
+    class Rewritten:
+        name = ledger.name
+        kept = ledger.kept
+
+        def entries(self) -> list[Entry]:
+            return [replace(entry, artifact=other.digest)]
+
+    with pytest.raises(EvidenceError, match="is of other files"):
+        _looked_up(Rewritten(), other, ["roc_auc"])  # type: ignore[arg-type]
 
 
 def test_without_the_key_nothing_is_looked_up(registered: Registered) -> None:

@@ -33,7 +33,7 @@ def measure_recorded(check: Check, metric: str, evidence: Evidence) -> Measureme
     if known.contract != evidence.subject.contract:
         said += ", under another contract"
     detail = {"champion": estimate, "recorded": dict(before), "record": known.record}
-    if known.holdout == "" or known.holdout != evidence.subject.data["holdout"].get("sha256"):
+    if known.holdout != evidence.subject.data["holdout"].get("sha256"):
         now = contrast(metric, champion, None, rows.group, 1 - check.limit.alpha).interval
         recorded = Interval(then, before["low"], before["high"], before["level"], int(before["n"]), 0.0, "recorded")
         found = magnitude(difference_of_samples(now, recorded))
