@@ -25,6 +25,7 @@ from weighin.model.subject import ModelVersion, Recorded, Subject
 from weighin.outcome import Measurement, Outcome, decide
 from weighin.record.decision import decision_record, judge_evidence
 from weighin.record.suite import Binding, SuiteOutcomes
+from weighin.record.verify import verify
 from weighin.registry.ledger import Entry
 from weighin.registry.location import artifact_location
 from weighin.registry.mlflow import Registry
@@ -102,7 +103,7 @@ class Registered:
         self.then = rows(1)
         # As a contract of then, which had no such check.
         self.write(CONTRACT.partition("    champion_as_recorded")[0])
-        record = self.record(self.then)
+        record = self.record(self.then, "2", "1")
         assert record["verdict"]["status"] == "passed"
         promoted(self.uri, "2", folder / "scratch", "m", record)
         self.write(CONTRACT)
@@ -132,8 +133,9 @@ class Registered:
         evidence = Evidence(self.file, self.work)
         return {c.id: decide(measured(c, evidence), c.limit) for c in checks(self.file.contract, "performance")}
 
-    def record(self, holdout: pd.DataFrame) -> dict:
-        outcomes = self.judged(holdout, "2", "1")
+    def record(self, holdout: pd.DataFrame, candidate: str, champion: str) -> dict:
+        """Return the record of a decision by the performance suite and the models' files."""
+        outcomes = self.judged(holdout, candidate, champion)
         subject = Subject.read(self.work / "subject.json")
         binding = Binding(self.file.digest, subject.digest, "", "1")
         SuiteOutcomes("performance", binding, tuple(outcomes.values()), 1.0).write(self.folder / "reports/performance")
@@ -186,6 +188,12 @@ def test_another_holdout_of_the_same_kind_passes(registered: Registered) -> None
     assert isinstance(found, Measurement)
     assert found.kind == "sample"
     assert 0 <= found.low <= found.estimate < found.high < 0.03
+
+
+def test_a_record_with_the_comparison_is_verified(registered: Registered, tmp_path: Path) -> None:
+    for holdout, verdict in ((rows(2), "passed"), (recoded(registered.then), "failed")):
+        write_json(tmp_path / "record.json", registered.record(holdout, "3", "2"))
+        assert verify(tmp_path / "record.json").record["verdict"]["status"] == verdict
 
 
 def test_on_the_very_holdout_of_then_the_difference_is_exact(registered: Registered) -> None:
