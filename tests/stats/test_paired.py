@@ -13,8 +13,10 @@ from weighin.stats.contrast import contrast
 from weighin.stats.intervals import (
     Undefined,
     clopper_pearson,
+    difference_of_samples,
     difference_of_shares,
     from_influence,
+    magnitude,
     median,
     must_be_carried_by_many,
 )
@@ -100,6 +102,43 @@ def test_a_difference_of_shares_is_as_wide_as_newcombes_or_wider():
     low, high = confint_proportions_2indep(56, 70, 48, 80, method="newcomb", compare="diff", alpha=0.05)
     assert found.low <= low < high <= found.high
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.015)
+
+
+def of_mean(values, level=0.95):
+    return from_influence(values.mean(), (values - values.mean()) / len(values), None, level)
+
+
+def test_a_difference_of_means_of_two_samples_is_as_wide_as_welchs():
+    rng = np.random.default_rng(8)
+    one, other = rng.normal(1, 1, 400), rng.normal(0, 3, 300)
+    found = difference_of_samples(of_mean(one), of_mean(other))
+    low, high = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.9)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=0.03)
+    assert difference_of_samples(of_mean(one, 0.95), of_mean(other, 0.9)).level == 0.9
+
+
+@pytest.mark.parametrize(("shift", "zero"), [(0.0, True), (0.4, False), (-0.4, False)])
+def test_a_magnitude_is_bounded_by_the_bounds_of_the_number(shift, zero):
+    found = of_mean(np.random.default_rng(2).normal(shift, 1, 400))
+    size = magnitude(found)
+    assert (size.low == 0) == zero
+    assert size.low <= size.estimate == abs(found.estimate) <= size.high == max(abs(found.low), abs(found.high))
+    assert magnitude(difference_of_samples(of_mean(np.zeros(400)), found)).high == pytest.approx(size.high)
+    for limit in (0.5 * size.low, 0.9 * size.low, 1.1 * size.low, size.high):
+        assert (size.p_above(limit) < 0.05) == (size.low > limit)
+    assert size.p_above(size.estimate) == pytest.approx(0.5)
+    assert size.p_below(size.estimate) == pytest.approx(0.5)
+
+
+def test_a_magnitude_at_its_limit_passes_in_one_of_twenty():
+    rng = np.random.default_rng(4)
+    runs = [
+        magnitude(difference_of_samples(of_mean(rng.normal(0.3, 1, 200)), of_mean(rng.normal(0, 1, 200))))
+        for _ in range(400)
+    ]
+    most = stats.binom.ppf(1 - 1e-4, 400, 0.05)
+    assert sum(r.high <= 0.3 for r in runs) <= most
+    assert sum(r.low > 0.3 for r in runs) <= most
 
 
 def test_a_median_is_bounded_by_order_statistics():

@@ -54,6 +54,13 @@ def test_a_good_candidate_passes(work: Work) -> None:
     assert judged(work).status.value == "passed"
 
 
+def test_what_was_recorded_of_the_development_holdout_is_not_asked_here(work: Work) -> None:
+    recorded = "    champion_as_recorded: [{metric: roc_auc, margin: 0.03}]\n"
+    work.contract = work.contract.replace("    threshold: 0.5\n", f"    threshold: 0.5\n{recorded}")
+    assert judged(work).status.value == "passed"
+    assert work.red("performance") == {"performance/champion-as-recorded/roc_auc": "not_evaluated"}
+
+
 def test_a_candidate_that_breaks_one_limit_there_does_not(work: Work) -> None:
     work.scores["candidate", DATASET] = np.random.default_rng(0).permutation(work.scores["candidate", DATASET])
     assert judged(work).status.value == "failed"

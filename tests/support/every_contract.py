@@ -61,7 +61,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "SliceCheck": {"metric": "average_precision", "margin": 0.1, "column": "b", "values": [1]},
     "FairnessCheck": {"column": "b", "values": [1, 2], "measure": "demographic_parity", "at_most": 0.2},
     "Gates": {"performance": {"checks": [{"metric": "roc_auc", "at_least": 0.6}]}},
+    "ConditionalRule": {"name": "a", "when": "a > 0", "minimum": 0.3},
+    "RecordedCheck": {"metric": "accuracy", "margin": 0.1},
     "Explainability": {"forbidden": ["a"]},
+    "TargetBy": {"column": "b", "values": [1], "at_most": 0.2},
     "Load": {
         "rate": 10,
         "seconds": 20,
@@ -104,6 +107,8 @@ VALUES: dict[str, Any] = {
     "load.peak.seconds": 20,
     "load.stress.rate_at_most": 20,
     "slices.name": "n",
+    "champion_as_recorded.metric": "accuracy",
+    "joint.auc_at_most": 0.6,
     "waivers.check": "performance/changed",
     "waivers.expires": "2099-01-01",
     "window.to": "2026-01-01",
@@ -111,20 +116,36 @@ VALUES: dict[str, Any] = {
 }
 """Values of a key (the end of its path), where the first sample of its type will not do."""
 STORED = {"gates.drift": {}, "data.current": "current.parquet"}
+CSV = {".format": "csv", ".path": "a.csv"}
 OTHER_LIMIT = {".error_rate_at_most": ABSENT}
 GITHUB = {".address": ABSENT, ".repository": "a/b"}
 WITH: dict[str, dict[str, Any]] = {
     "model.task=multiclass": MULTICLASS,
     "model.task=regression": REGRESSION,
-    "model.classes: str": {**MULTICLASS, "model.classes": ["a", "b", "c"]},
+    "model.classes: str": {**MULTICLASS, "model.classes": ["a", "b", "c"], "data.columns.y.type": "string"},
     "model.classes: int": MULTICLASS,
     "model.prediction.kind=probabilities": MULTICLASS,
+    "model.prediction.kind=label": {"gates.performance.checks": ACCURACY},
     "model.prediction.kind=value": REGRESSION,
     "data.reference: StoredProfile": STORED,
     "data.reference.profile": STORED,
     "connection: absent": {"data.engine": "spark"},
     "table: absent": {".query": "SELECT 1"},
     "query: str": {".table": ABSENT},
+    "decimal=,": CSV,
+    "quote: str": CSV,
+    "encoding=latin-1": CSV,
+    "encoding=windows-1252": CSV,
+    "encoding=utf-16": CSV,
+    "missing: str": CSV,
+    "model.positive: str": {"data.columns.y.type": "string"},
+    "rules.allowed: str": {"data.columns.x.type": "string", ".minimum": ABSENT},
+    "rules.pattern: str": {"data.columns.x.type": "string", ".minimum": ABSENT},
+    "rules.minimum: absent": {".maximum": 1},
+    "target_by.column: absent": {".values": ABSENT, ".scores": [[0, 1]]},
+    "target_by.values: absent": {".column": ABSENT, ".scores": [[0, 1]]},
+    "target_by.values: empty": {".column": ABSENT, ".scores": [[0, 1]]},
+    "target_by.scores: tuple": {".column": ABSENT, ".values": ABSENT},
     "data.columns.x.type=timestamp": {".time_zone": "UTC"},
     "data.columns.x.time_zone=UTC": {".type": "timestamp"},
     "unique_together: str": {"gates.data_quality.unique_together": [["a", "b"]]},
@@ -146,6 +167,7 @@ WITH: dict[str, dict[str, Any]] = {
     "slices.name: str": {".values": ABSENT, ".column": ABSENT, ".query": "a > 0"},
     "fairness.measure=mean_error": REGRESSION,
     "fairness.measure=mae": REGRESSION,
+    "performance.champion_as_recorded": {"gates.performance.checks": [EXAMPLES["AbsoluteCheck"]]},
     "explainability.forbidden: absent": {".share_at_most": 0.5},
     "explainability.forbidden: empty": {".share_at_most": 0.5},
     "server.request=template": {".template": "{{rows}}"},
@@ -190,7 +212,11 @@ WITH: dict[str, dict[str, Any]] = {
 A place that begins with a dot lies beside the alternative.
 """
 
-NEVER = ("columns.x.allowed: empty", "load.batch_rows: empty")
+NEVER = (
+    *("columns.x.allowed: empty", "columns.x.rules.allowed: empty", "load.batch_rows: empty"),
+    # YAML's yes and no, which are refused with the reason.
+    *("model.classes=True", "model.classes=False", "columns.x.allowed=True", "columns.x.allowed=False"),
+)
 """Alternatives of a type that a validator refuses."""
 
 Place = tuple[str | int, ...]

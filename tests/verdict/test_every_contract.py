@@ -16,7 +16,7 @@ import yaml
 from markupsafe import escape
 
 from support.every_contract import Made, alternatives, covering
-from support.evidence_files import interval, passing
+from support.evidence_files import SOUND, interval, passing
 from weighin.contract import Check, checks, read_contract
 from weighin.contract.reading import ContractFile
 from weighin.contract.sources import Query
@@ -24,7 +24,7 @@ from weighin.contract.stricter import compare
 from weighin.data.profile import Profile
 from weighin.data.relation import Relation
 from weighin.errors import NotEvaluated
-from weighin.model.subject import ModelVersion, ReservedUse, Subject
+from weighin.model.subject import ModelVersion, ReservedUse, Subject, TrainedOn
 from weighin.outcome import Direction, Measurement, Unmeasured, census, decide
 from weighin.record.suite import SuiteOutcomes
 from weighin.record.verify import verify
@@ -105,7 +105,8 @@ def resolved(file: ContractFile, work: Path) -> Subject:
 
     rows = datasets.resolve_rows(file, work, sealed is not None, MOMENT)
     profiles = datasets.resolve_profiles(file, work, MOMENT, stored)
-    subject = replace(subject, data=datasets.merged(rows, profiles))
+    trained_on = TrainedOn(compared=("`rows` by digest and row",), rows=ROWS, timed=ROWS)
+    subject = replace(subject, data=datasets.merged(rows, profiles), models=SOUND, trained_on=trained_on)
     subject.write(work / "subject.json")
     return subject
 

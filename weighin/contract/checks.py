@@ -20,7 +20,7 @@ from weighin.contract.gates import (
 )
 from weighin.contract.models import Contract
 from weighin.contract.parts import CUSTOM_METRIC, Graded
-from weighin.contract.rules import ColumnRule, quality_rules
+from weighin.contract.rules import ColumnRule, compared_by, quality_rules
 from weighin.outcome import Direction, Limit
 from weighin.stats.metrics import METRICS
 
@@ -68,6 +68,13 @@ class FairnessRule:
 @dataclass(frozen=True)
 class ChangedRule:
     """How many holdout rows the candidate answers differently from the champion: none means nothing changed."""
+
+
+@dataclass(frozen=True)
+class RecordedRule:
+    """How far the champion's metric on the holdout of today lies from the one that its promotion recorded."""
+
+    metric: str
 
 
 @dataclass(frozen=True)
@@ -164,14 +171,19 @@ class ModelRule:
     unused           features that the model is never given
     callers          inputs that clients of the champion do not send
     fitted_versions  libraries of another version than the model was fitted with
+    training_rows    rows of the holdout that stand in the datasets that its run has logged for training
+    training_overlap rows of those datasets that are not before the holdout's first moment
+    columns          in which rows are compared, or the column of the time
     """
 
-    kind: Literal["signature", "unsigned", "unused", "callers", "fitted_versions"]
+    kind: Literal["signature", "unsigned", "unused", "callers", "fitted_versions", "training_rows", "training_overlap"]
+    columns: tuple[str, ...] = ()
 
 
 Rule = (
     ColumnRule
     | ModelRule
+    | RecordedRule
     | MetricRule
     | FairnessRule
     | ChangedRule
@@ -249,6 +261,15 @@ def _model(contract: Contract) -> Iterator[Check]:
     yield Check("model/champion-callers", "model", warn, ModelRule("callers"), at)
     graded = replace(limit, severity=contract.model.fitted_versions)
     yield Check("model/fitted-versions", "model", graded, ModelRule("fitted_versions"), (*at, "fitted_versions"))
+    rows, time, place = contract.model.training_datasets, contract.data.time_column, (*at, "training_datasets")
+    if rows is None:
+        return
+    rule = ModelRule("training_rows", compared_by(contract, rows.by))
+    graded = replace(limit, value=rows.share_at_most, severity=rows.severity)
+    yield Check("model/training-rows", "model", graded, rule, place)
+    if time is not None and rows.overlap_at_most < 1:
+        graded = replace(graded, value=rows.overlap_at_most)
+        yield Check("model/training-overlap", "model", graded, ModelRule("training_overlap", (time,)), place)
 
 
 def _data_quality(contract: Contract) -> Iterator[Check]:
@@ -281,6 +302,12 @@ def _performance(contract: Contract) -> Iterator[Check]:
         yield from _slices(part, gate, contract.alpha, (*at, "slices", number))
     for number, fairness in enumerate(gate.fairness):
         yield from _fairness(fairness, contract.alpha, (*at, "fairness", number))
+    for number, of in enumerate(gate.champion_as_recorded):
+        limit = Limit(Direction.AT_MOST, of.margin, contract.alpha, of.severity, of.when_inconclusive)
+        path = (*at, "champion_as_recorded", number)
+        yield Check(
+            f"performance/champion-as-recorded/{of.metric}", "performance", limit, RecordedRule(of.metric), path
+        )
 
 
 def lower_is_better(metric: str, gate: Performance) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, FiniteFloat, model_validator
 
 from weighin.contract.load import Load
-from weighin.contract.parts import Count, Graded, Metric, Name, Part, Positive, Severity, Share
+from weighin.contract.parts import CUSTOM_METRIC, Count, Graded, Metric, Name, Part, Positive, Severity, Share
 from weighin.contract.quality import DataQuality
 from weighin.contract.shadow import Shadow
 
@@ -113,6 +113,17 @@ class FairnessCheck(Graded):
     at_most: Positive
 
 
+class RecordedCheck(Graded):
+    """The champion's metric on the holdout of today against the one that its own promotion recorded.
+
+    A holdout that was recoded, or whose labels mean something else, harms champion and candidate alike, and no
+    comparison of the two sees it. `checks` must hold an absolute check of the same metric: its outcome is the record.
+    """
+
+    metric: Metric
+    margin: Positive = Field(description="Differs by at most this, up or down, in the metric's own unit.")
+
+
 FAIRNESS_TASKS = {
     **dict.fromkeys(
         ("demographic_parity", "equal_opportunity", "equalised_odds", "false_positive_rate", "false_negative_rate"),
@@ -147,6 +158,22 @@ class Performance(Part):
     fairness: tuple[FairnessCheck, ...] = ()
     custom: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], CustomMetric] = Field(default_factory=dict)
     first_release: Literal["allow", "refuse"] = "refuse"
+    champion_as_recorded: tuple[RecordedCheck, ...] = Field(
+        (), description="The champion's metrics on the holdout of today against the record of its own promotion."
+    )
+
+    @model_validator(mode="after")
+    def _recorded(self) -> Performance:
+        absolute = {c.metric for c in self.checks if isinstance(c, AbsoluteCheck)}
+        for item in self.champion_as_recorded:
+            if item.metric.startswith(CUSTOM_METRIC):
+                raise ValueError(f"champion_as_recorded: `{item.metric}` is no metric of the catalogue")
+            if item.metric not in absolute:
+                raise ValueError(
+                    f"champion_as_recorded needs a check of `{item.metric}` with `at_least` or `at_most` in `checks`, "
+                    "which a promotion records"
+                )
+        return self
 
     @property
     def metrics(self) -> dict[str, str]:

@@ -90,6 +90,10 @@ class Model(Part):
     fitted_versions: Severity = Field(
         "warn", description="Whether libraries of another version than the model was fitted with block, or warn."
     )
+    training_datasets: TrainingRows | None = Field(
+        None,
+        description="Compares the holdout with the training datasets that the candidate's run has logged in MLflow.",
+    )
     environment: Literal["own", "judge"] | None = Field(
         None,
         description="Whether the model is asked with the packages that it declares (`own`) or with those of the image "
@@ -321,6 +325,8 @@ class Contract(Part):
             yield self.group_column, "group"
         if self.weight is not None:
             yield self.weight, "weight"
+        if self.model.training_datasets:
+            yield from ((c, "model.training_datasets.by") for c in self.model.training_datasets.by)
         if self.gates.data_quality:
             yield from self.gates.data_quality.named
         performance, drift, explain = self.gates.performance, self.gates.drift, self.gates.explainability

@@ -85,7 +85,7 @@ class Fresh(Part):
 
 
 class TrainingRows(_SomeMayBreak):
-    """Rows of the holdout that stand in `data.training` as well."""
+    """Rows of the holdout that stand in the training data as well."""
 
     by: tuple[Name, ...] = Field(
         default=(), description="Columns that tell rows apart; default every listed column that is no key and no time."

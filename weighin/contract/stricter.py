@@ -46,7 +46,7 @@ _CHECKS = {
         "copies",
         "own_expectations",
     ),
-    "performance": ("checks", "slices", "fairness"),
+    "performance": ("checks", "slices", "fairness", "champion_as_recorded"),
     "drift": ("columns", "target_by"),
     "explainability": ("forbidden", "severity"),
     "load": ("quantiles", "within", "against_champion", "tolerance"),
@@ -153,6 +153,8 @@ def basis(contract: Contract) -> JsonDict:
         # The requests that are asked again are data, too.
         whole["log"] = contract.monitor.log.model_dump(mode="json", exclude={"retain_days"})
     whole["data"].pop("public_data")
+    # Checks, which are compared as such.
+    whole["model"].pop("training_datasets")
     target = contract.model.target
     whole["data"]["columns"] = {
         n: (c["role"], c["sensitive"], c["categorical"], c["length"], c["missing_at_most"] if n == target else None)

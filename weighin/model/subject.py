@@ -47,6 +47,51 @@ class ReservedUse:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What the record of the champion's own promotion says of its metrics on the holdout of then.
+
+    problem   why nothing is known; empty where it is
+    entry     of the ledger, in words; `record` is its record's digest
+    contract, holdout  digests of the contract and of the holdout of then
+    metrics   metric -> `estimate`, `low`, `high`, `level` and `n`
+    """
+
+    problem: str = ""
+    entry: str = ""
+    record: str = ""
+    contract: str = ""
+    holdout: str = ""
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The training datasets that the candidate's run has logged, compared with the holdout (and the sealed one).
+
+    problem    why nothing could be compared; empty where something was
+    compared   a sentence for each dataset: how it was compared
+    identical  a sentence for each dataset that is the holdout itself
+    rows, known  of the holdout, and how many of them stand in the datasets
+    timed, late  rows of the datasets that have a time, and how many of them are not before the holdout's first moment
+    untimed    why no time was compared; empty where one was
+    """
+
+    problem: str = ""
+    compared: tuple[str, ...] = ()
+    identical: tuple[str, ...] = ()
+    rows: int = 0
+    known: int = 0
+    timed: int = 0
+    late: int = 0
+    untimed: str = ""
+
+    @staticmethod
+    def from_json(value: JsonDict) -> TrainedOn:
+        """Return what `asdict` made of one. Errors: `TypeError`."""
+        return TrainedOn(**{**value, "compared": tuple(value["compared"]), "identical": tuple(value["identical"])})
+
+
+@dataclass(frozen=True)
 class Subject:
     """Candidate against champion; without a champion it is a first release.
 
@@ -56,6 +101,8 @@ class Subject:
     anchor        the pinned second baseline, where the contract has one
     sealed        the reserved look, where this is a release
     models        role -> what was found out about its model before it was asked
+    recorded      the champion by its own record, where the contract asks for it
+    trained_on    what the candidate was fitted on, by its run, where the contract asks for it
     """
 
     candidate: ModelVersion
@@ -66,6 +113,8 @@ class Subject:
     anchor: ModelVersion | None = None
     sealed: ReservedUse | None = None
     models: Mapping[str, Examined] = field(default_factory=dict)
+    recorded: Recorded | None = None
+    trained_on: TrainedOn | None = None
 
     def role(self, name: str) -> ModelVersion | None:
         """Return the model in a role, one of `ROLES`."""
@@ -97,6 +146,7 @@ class Subject:
         value = read_json(path, SCHEMA)
         try:
             champion, anchor, sealed = value["champion"], value["anchor"], value["sealed"]
+            recorded, trained_on = value["recorded"], value["trained_on"]
             return Subject(
                 ModelVersion(**value["candidate"]),
                 None if champion is None else ModelVersion(**champion),
@@ -106,6 +156,8 @@ class Subject:
                 None if anchor is None else ModelVersion(**anchor),
                 None if sealed is None else ReservedUse(**sealed),
                 {role: Examined.from_json(known) for role, known in value["models"].items()},
+                None if recorded is None else Recorded(**recorded),
+                None if trained_on is None else TrainedOn.from_json(trained_on),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"damaged ({type(error).__name__})", str(path), "Resolve again.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import tempfile
@@ -53,6 +54,20 @@ class Address:
                 f"`{uri}` names no model version", "", "Write models:/NAME/VERSION or models:/NAME@ALIAS."
             )
         return Address(name, version)
+
+
+@dataclass(frozen=True)
+class LoggedDataset:
+    """A dataset that a run has logged: `mlflow.log_input(dataset, context)`.
+
+    digest  MLflow's own, or what was given in its place
+    source  address or path where it names one
+    """
+
+    name: str
+    context: str
+    digest: str
+    source: str
 
 
 class Registry:
@@ -342,6 +357,21 @@ class Registry:
         root = self._call(lambda: self._client.get_run(run)).info.artifact_uri
         made = self._call(lambda: self._client.create_model_version(name, f"{root}/{MODEL}", run))
         return str(made.version)
+
+    def datasets(self, run_id: str) -> list[LoggedDataset]:
+        """Return the datasets that a run has logged. Their texts are those of whoever logged them."""
+        from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+        inputs = self._call(lambda: self._client.get_run(run_id)).inputs
+        found = []
+        for item in inputs.dataset_inputs if inputs else ():
+            context = next((str(t.value) for t in item.tags if t.key == MLFLOW_DATASET_CONTEXT), "")
+            source = ""
+            with contextlib.suppress(ValueError):
+                said = json.loads(item.dataset.source or "null")
+                source = str(said.get("uri") or said.get("url") or "") if isinstance(said, dict) else ""
+            found.append(LoggedDataset(str(item.dataset.name), context, str(item.dataset.digest), source))
+        return found
 
     def fetch(self, run_id: str, name: str, folder: Path) -> Path:
         """One file of a run, copied into `folder`."""

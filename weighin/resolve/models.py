@@ -30,6 +30,8 @@ from weighin.registry.profiles import stored_profile
 from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows
 from weighin.resolve.examine import examine
 from weighin.resolve.logged_requests import resolve_requests
+from weighin.resolve.recorded import champion_recorded
+from weighin.resolve.trained_on import trained_on
 from weighin.runner.plan import LOCUSTFILE, Plan
 
 
@@ -72,7 +74,9 @@ def resolve(
         # By the clock and not `as_of`: the log is what was asked until now.
         rows["requests"] = resolve_requests(contract_file, work, datetime.now(UTC), subject.champion is not None)
     examined = examine(contract, work / "models", subject.roles, rows)
-    subject = replace(subject, data=merged(rows, profiles), models=examined)
+    recorded = champion_recorded(contract, subject.champion)
+    subject = replace(subject, data=merged(rows, profiles), models=examined, recorded=recorded)
+    subject = replace(subject, trained_on=trained_on(contract_file, subject, work))
     _input_example(work)
     _locustfile(contract_file, work)
     if sealed:

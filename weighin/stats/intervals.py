@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from weighin.stats.distributions import (
     binomial_cdf,
     binomial_quantile,
     binomial_sf,
+    normal_cdf,
     normal_quantile,
+    normal_sf,
     t_cdf,
     t_quantile,
     t_sf,
@@ -188,11 +190,44 @@ def difference_of_shares(one: Interval, other: Interval) -> Interval:
     Bounds by MOVER (Newcombe 1998, Statistics in Medicine 17, method 10) over Clopper-Pearson limits, which keeps
     them on the safe side where one share is near 0 or 1. It inverts no test, so it has no p-value.
     """
+    return replace(difference_of_samples(one, other), method="MOVER over Clopper-Pearson limits")
+
+
+def difference_of_samples(one: Interval, other: Interval) -> Interval:
+    """Difference of two numbers of independent samples, each with bounds of any kind.
+
+    Bounds by MOVER (Zou and Donner 2008, Statistics in Medicine 27): each bound of the difference is as far off as the
+    bounds of both, squared and added; the level is the weaker of both. It inverts no test, so it has no p-value.
+    """
     estimate = one.estimate - other.estimate
     low = estimate - math.hypot(one.estimate - one.low, other.high - other.estimate)
     high = estimate + math.hypot(one.high - one.estimate, other.estimate - other.low)
     error = math.hypot(one.standard_error, other.standard_error)
-    return Interval(estimate, low, high, one.level, one.n + other.n, error, "MOVER over Clopper-Pearson limits")
+    level = min(one.level, other.level)
+    return Interval(estimate, low, high, level, one.n + other.n, error, "MOVER, independent samples")
+
+
+def magnitude(found: Interval) -> Interval:
+    """Interval of the absolute value of a number, from that of the number.
+
+    The upper bound lies below a limit only if both bounds of the number lie within it, which is the equivalence test of
+    two one-sided tests (Schuirmann 1987). The p-value takes the distance from the estimate to the bound nearer to zero
+    for that of a normal distribution: it is below 1 - level exactly where that bound is beyond the limit.
+
+    >>> x = magnitude(Interval(-0.3, -0.4, -0.1, 0.95, 50, 0.1, "any"))
+    >>> x.estimate, x.low, x.high
+    (0.3, 0.1, 0.4)
+    """
+    estimate, near, far = abs(found.estimate), *sorted((abs(found.low), abs(found.high)))
+    inner = found.low if found.estimate > 0 else found.high
+    error = abs(found.estimate - inner) / normal_quantile(found.level)
+
+    def p(limit: float, upper: bool) -> float:
+        z = (estimate - limit) / error if error > 0 else math.copysign(math.inf, estimate - limit)
+        return normal_sf(z) if upper else normal_cdf(z)
+
+    low = 0.0 if found.low <= 0 <= found.high else near
+    return replace(found, estimate=estimate, low=low, high=far, tests=(p,))
 
 
 def median(values: Floats, level: float) -> Interval:

@@ -47,7 +47,8 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     if rule.kind == "own":
         return _own(check.id, run, rule.key.removeprefix("own/"))
     if rule.kind == "training_overlap":
-        late, rows = training_overlap(evidence, rule)
+        training = evidence.file.folder / str(evidence.contract.data.training)
+        late, rows = training_overlap(evidence.whole("holdout"), training, rule.columns[0])
         return census(check.id, late / rows, n=rows, unit="share", method="rows of data.training", rows_breaking=late)
     problem = run.problems.get(added_column(rule, evidence.contract) or "")
     found = run.suites[SUITE].get(rule.key)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from weighin.contract import Check, Contract, checks
 from weighin.contract.checks import ModelRule
 from weighin.model.examined import Examined
-from weighin.model.subject import Subject
+from weighin.model.subject import Subject, TrainedOn
 from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
 from weighin.suites.sample import named
 
 
 def model_outcomes(contract: Contract, subject: Subject) -> tuple[Outcome, ...]:
     """Decide what the candidate's files say, which was found out at resolve and needs no process."""
-    return tuple(decide(measure_model(c, subject.models), c.limit) for c in checks(contract, "model"))
+    known, trained_on = subject.models, subject.trained_on
+    return tuple(decide(measure_model(c, known, trained_on), c.limit) for c in checks(contract, "model"))
 
 
-def measure_model(check: Check, models: Mapping[str, Examined]) -> Measurement | Unmeasured:
+def measure_model(
+    check: Check, models: Mapping[str, Examined], trained_on: TrainedOn | None = None
+) -> Measurement | Unmeasured:
     """Measure one check on what was found out about the candidate at resolve.
 
-    models  role -> what was found
+    models      role -> what was found
+    trained_on  the training datasets that its run has logged, where they were looked up
     """
     rule, candidate = check.rule, models.get("candidate")
     if not isinstance(rule, ModelRule):
@@ -42,6 +48,26 @@ def measure_model(check: Check, models: Mapping[str, Examined]) -> Measurement |
         case "fitted_versions":
             said, count = _versions(candidate)
             return _counted(check, said, count, "libraries of another version", "the versions that it was fitted with")
+        case "training_rows" | "training_overlap":
+            return _training(check, rule, trained_on)
+
+
+def _training(check: Check, rule: ModelRule, known: TrainedOn | None) -> Measurement | Unmeasured:
+    if known is None:
+        return Unmeasured(check.id, "the candidate's training datasets were not looked up. Validate again.")
+    method = "; ".join(known.compared)
+    if known.problem:
+        return Unmeasured(check.id, known.problem)
+    if rule.kind == "training_overlap":
+        if known.untimed:
+            return Unmeasured(check.id, known.untimed)
+        said = f"{known.late:,} training rows are not before the first moment of the holdout"
+        share = known.late / known.timed if known.timed else math.nan
+        return census(check.id, share, n=known.timed, unit="share", method=method, found=said)
+    said = f"{known.known:,} rows of the holdout stand in the training data"
+    share = known.known / known.rows if known.rows else math.nan
+    found = census(check.id, share, n=known.rows, unit="share", method=method, found=said)
+    return replace(found, fault=named(known.identical)) if known.identical else found
 
 
 def _counted(check: Check, found: Sequence[str], n: int, unit: str, kept: str) -> Measurement:

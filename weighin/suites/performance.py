@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from weighin.contract import Check
-from weighin.contract.checks import ChangedRule, FairnessRule, MetricRule
+from weighin.contract.checks import ChangedRule, FairnessRule, MetricRule, RecordedRule
 from weighin.contract.gates import Performance
 from weighin.contract.parts import CUSTOM_METRIC
 from weighin.errors import NotEvaluated
@@ -17,6 +17,7 @@ from weighin.outcome import Direction, Measurement, Unmeasured, census
 from weighin.stats.intervals import PerfectScore
 from weighin.stats.metrics import METRICS
 from weighin.stats.rates import difference
+from weighin.suites.as_recorded import measure_recorded
 from weighin.suites.custom import measure_custom
 from weighin.suites.evidence import Evidence
 from weighin.suites.rows import Rows
@@ -29,6 +30,10 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     """Measure one performance check on the holdout. Errors: `NotEvaluated`, `Undefined`."""
     if isinstance(check.rule, ChangedRule):
         return _changed(check, evidence)
+    if isinstance(check.rule, RecordedRule):
+        if evidence.subject.champion is None:
+            return census(check.id, 0, n=1, unit=METRICS[check.rule.metric].unit, method=FIRST_RELEASE)
+        return measure_recorded(check, check.rule.metric, evidence)
     gate = evidence.contract.gates.performance
     if gate is None:
         raise TypeError(f"{check.id} is no performance check")

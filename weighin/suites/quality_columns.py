@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from weighin.contract import Contract
 from weighin.contract.columns import Column
@@ -327,6 +328,11 @@ def _other(evidence: Evidence, table: str, columns: Sequence[str]) -> tuple[str,
         path = evidence.whole(table)
     else:
         path = evidence.file.folder / (data.training if table == "training" and data.training else table)
+    return _table(path, columns)
+
+
+def _table(path: Path, columns: Sequence[str]) -> tuple[str, list[Own]]:
+    """Return what to select from for a Parquet file, and its columns."""
     listed = _schema(path)
     read_columns(path, columns)
     return f"{_relation(path)} AS o({_places(len(listed))}, pos)", [listed[c] for c in columns]
@@ -341,7 +347,11 @@ def _referenced(own: Own, of: Reference, evidence: Evidence) -> str:
 
 def _unseen(columns: Sequence[str], own: list[Own], evidence: Evidence) -> str:
     """Whether no row of the training data has the same values; missing is a value like any other."""
-    table, theirs = _other(evidence, "training", columns)
+    return _absent_from(_other(evidence, "training", columns), columns, own)
+
+
+def _absent_from(other_table: tuple[str, list[Own]], columns: Sequence[str], own: list[Own]) -> str:
+    table, theirs = other_table
     for mine, other, name in zip(own, theirs, columns, strict=True):
         _comparable(mine, other, name, "the training data")
     known = ", ".join(f"{o.identity} AS k{i}" for i, o in enumerate(theirs))
@@ -349,25 +359,39 @@ def _unseen(columns: Sequence[str], own: list[Own], evidence: Evidence) -> str:
     return f"NOT EXISTS (SELECT 1 FROM (SELECT {known} FROM {table}) AS k WHERE {same})"  # noqa: S608 - places
 
 
-def training_overlap(evidence: Evidence, rule: QualityRule) -> tuple[int, int]:
+def rows_in_training(holdout: Path, training: Path, columns: Sequence[str]) -> NDArray[np.bool_]:
+    """(rows of the holdout,) whether a row of the training data has the same values; both are Parquet files.
+
+    Errors: `NotEvaluated` where a file cannot be read, or a column is of another type there.
+    """
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        table, own = _table(holdout, columns)
+        absent = _absent_from(_table(training, columns), columns, own)
+        with translated("the training data"):
+            found = connection.sql(f"SELECT pos, NOT ({absent}) FROM {table}").fetchnumpy()  # noqa: S608 - places
+    known = np.zeros(len(found["pos"]), dtype=bool)
+    known[found["pos"]] = next(values for name, values in found.items() if name != "pos")
+    return known
+
+
+def training_overlap(holdout: Path, training: Path, column: str) -> tuple[int, int]:
     """Return how many training rows are not before the holdout's first moment, and how many have a time.
 
     Errors: `NotEvaluated` where one of the tables has no time.
     """
-    (column,) = rule.columns
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         tables = {}
-        for name in ("holdout", "training"):
-            table, (own,) = _other(evidence, name, rule.columns)
+        for name, path in (("holdout", holdout), ("training", training)):
+            table, (own,) = _table(path, [column])
             if own.family not in ("timestamp", "date"):
                 raise NotEvaluated(f"column {column} holds the type {own.family}", name, "Write it as a time.")
             tables[name] = table, f"({own.sql})::TIMESTAMP"
-        holdout, at = tables["holdout"]
-        training, then = tables["training"]
+        (judged, at), (learnt, then) = tables["holdout"], tables["training"]
         with translated("the training data"):
-            first = f"(SELECT min({at}) FROM {holdout})"  # noqa: S608 - places and quoted paths
-            counted = f"SELECT count(*) FILTER ({then} >= {first}), count({then}), {first} FROM {training}"  # noqa: S608
+            first = f"(SELECT min({at}) FROM {judged})"  # noqa: S608 - places and quoted paths
+            counted = f"SELECT count(*) FILTER ({then} >= {first}), count({then}), {first} FROM {learnt}"  # noqa: S608
             ((late, rows, begins),) = connection.sql(counted).fetchall()
     if not rows or begins is None:
         empty = "the holdout" if begins is None else "the training data"
