@@ -31,8 +31,9 @@ release: $(STAMP) ## move the alias `champion` to what was validated, if it pass
 check: lint ## what to run while you work: lint and the unit tests, within two minutes
 	$(PYTEST) -q -n 2 --dist loadfile -m "unit and not exhaustive" $(if $(COVERAGE),$(MEASURED))
 
+# REST=1 leaves out what `make check` runs, for who has just run that.
 test: $(DEV_STAMP) ## every test that needs nothing but Python
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not system" --ignore=$(FORKING)
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not system$(if $(REST), and (not unit or exhaustive))" --ignore=$(FORKING)
 	$(PYTEST) $(FORKING)
 
 test-all: test ## also those that need Java, Chromium, kubectl, Prometheus, Docker and act
