@@ -168,7 +168,10 @@ def test_an_mlmodel_is_read_without_loading_it(tmp_path: Path) -> None:
     assert known.pins == {"mlflow": "2.22.0", "scikit-learn": "1.5.2"}
     assert known.needs == "scikit-learn"
     assert known.bytes > 300
-    assert Examined.of(known, Findings(), {"scikit-learn": "1.9.1"}).fitted == {"scikit-learn": "1.5.2"}
+    assert Examined.of(known, Findings(), {"scikit-learn": "1.9.1"}).fitted == {
+        "scikit-learn": "1.5.2",
+        "python": "3.11",
+    }
 
 
 @pytest.mark.parametrize(

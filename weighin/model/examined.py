@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ LIBRARIES = (
     *("onnx", "onnxruntime", "prophet", "pyspark", "transformers", "sentence-transformers", "spacy"),
 )
 """Packages whose fitted objects depend on the version that reads them."""
+PYTHON = "python"
+"""Beside them the minor version of Python, by which code that was pickled is read or not."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ class Examined:
     @staticmethod
     def of(known: Description, found: Findings, installed: Mapping[str, str], environment: str = "judge") -> Examined:
         """Of a model whose MLmodel was read. `installed`: versions of the libraries with which it is asked."""
+        fitted = {p: v for p, v in known.pins.items() if p in LIBRARIES}
+        minor = re.match(r"\d+\.\d+", known.python)
+        fitted |= {PYTHON: minor[0]} if minor else {}
         return Examined(
             flavours=known.flavours,
             mlflow=known.mlflow,
@@ -66,8 +72,8 @@ class Examined:
             unsigned=found.unsigned,
             unused=found.unused,
             callers=found.callers,
-            fitted={p: v for p, v in known.pins.items() if p in LIBRARIES},
-            installed={p: v for p, v in installed.items() if p in known.pins},
+            fitted=fitted,
+            installed={p: v for p, v in installed.items() if p in fitted},
             environment=environment,
         )
 

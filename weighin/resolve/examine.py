@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from weighin.contract import Contract
 from weighin.model.description import Description, describe
-from weighin.model.examined import LIBRARIES, Examined
+from weighin.model.examined import LIBRARIES, PYTHON, Examined
 from weighin.model.signature import findings
 from weighin.untrusted import JsonObject
 
@@ -39,10 +41,23 @@ def examine(
         champion = described.get("champion") if role == "candidate" else None
         own = _environment(contract, model) == "own"
         # What a model declares is what its own environment has.
-        have = model.pins if own else installed()
+        have = installed() | (model.pins if own else {})
         found = findings(model, columns, missing, champion)
+        large = _too_large(contract, model)
+        found = replace(found, faults=(*found.faults, *([large] if large else [])))
         examined[role] = Examined.of(model, found, have, "own" if own else "judge")
     return examined
+
+
+def _too_large(contract: Contract, model: Description) -> str:
+    """Return why a model cannot be loaded within its memory; empty where it may be."""
+    size, most = model.bytes / 2**20, contract.model.memory_mb
+    if size <= most:
+        return ""
+    return (
+        f"the model's files have {size:,.0f} MB, and its container may use {most:,} MB: raise `model.memory_mb`, or "
+        "log a smaller model"
+    )
 
 
 def _environment(contract: Contract, model: Description) -> str:
@@ -56,7 +71,7 @@ def _environment(contract: Contract, model: Description) -> str:
 
 def installed() -> dict[str, str]:
     """Return the libraries of models that this Python has, with their versions: it is that which asks them."""
-    found = {}
+    found = {PYTHON: f"{sys.version_info.major}.{sys.version_info.minor}"}
     for library in LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
             found[library] = version(library)
