@@ -139,7 +139,7 @@ class Registered:
         subject = Subject.read(self.work / "subject.json")
         binding = Binding(self.file.digest, subject.digest, "", "1")
         SuiteOutcomes("performance", binding, tuple(outcomes.values()), 1.0).write(self.folder / "reports/performance")
-        model = model_outcomes(self.file.contract, subject)
+        model = SuiteOutcomes("model", binding, model_outcomes(self.file.contract, subject), 0.0)
         decision = judge_evidence(self.file, binding, self.folder / "reports", model=model)
         return decision_record(decision, self.file, subject, binding, {"commit": "", "url": "", "created": ""})
 

@@ -14,7 +14,7 @@ from weighin.model.subject import ModelVersion, Subject
 from weighin.outcome import Direction, Measurement, Unmeasured, census, decide
 from weighin.record.decision import Decision, decision_record, judge_evidence
 from weighin.record.suite import Binding, SuiteOutcomes
-from weighin.suites.model import model_outcomes
+from weighin.suites.model import model_information, model_outcomes
 
 ROOT = Path(__file__).resolve().parents[2]
 SOUND = {"candidate": Examined(flavours={"sklearn": "1.9.1"}, signature="3 columns", inputs=3)}
@@ -46,7 +46,9 @@ class Case:
 
     def decision(self, **more: Any) -> Decision:
         """The decision on what is written."""
-        more.setdefault("model", model_outcomes(self.file.contract, self.subject))
+        looked = model_outcomes(self.file.contract, self.subject)
+        shown = model_information(self.subject)
+        more.setdefault("model", SuiteOutcomes("model", self.binding, looked, 0.0, information=shown))
         return judge_evidence(self.file, self.binding, self.reports, **more)
 
     def record(self, **more: Any) -> dict[str, Any]:

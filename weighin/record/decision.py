@@ -103,7 +103,7 @@ def judge_evidence(
     now: datetime | None = None,
     sealed: bool = False,
     base: Compared | None = None,
-    model: Sequence[Outcome] = (),
+    model: SuiteOutcomes | None = None,
 ) -> Decision:
     """Judge everything that the suites left below `reports`.
 
@@ -112,7 +112,7 @@ def judge_evidence(
              Fewer can never be a pass.
     needs    job -> result as the workflow reports it; anything but `success` blocks
     base     both contracts of a pull request, the stricter of which decides
-    model    outcomes of the suite `model`, which looks at the candidate's files and is no process of its own
+    model    the suite `model`, which looks at the candidate's files and is no process of its own
     sealed   whether a look at the sealed holdout was reserved: its suite is then demanded as well
     """
     contract = contract_file.contract
@@ -125,7 +125,7 @@ def judge_evidence(
             listed.setdefault(check.suite, {})[check.id] = check
     demanded = tuple(listed)
     asked = (MODEL, *wanted) if wanted else demanded
-    left = SuiteOutcomes(MODEL, binding, tuple(model), 0.0)
+    left = model or SuiteOutcomes(MODEL, binding, (), 0.0)
     read = [
         _judged(left, listed[n], own, binding) if n == MODEL else _read(n, listed[n], own, binding, reports)
         for n in asked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from weighin.contract import Check, Contract, checks
@@ -12,12 +12,34 @@ from weighin.model.examined import Examined
 from weighin.model.subject import Subject, TrainedOn
 from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
 from weighin.suites.sample import named
+from weighin.untrusted import JsonDict
 
 
 def model_outcomes(contract: Contract, subject: Subject) -> tuple[Outcome, ...]:
     """Decide what the candidate's files say, which was found out at resolve and needs no process."""
     known, trained_on = subject.models, subject.trained_on
     return tuple(decide(measure_model(c, known, trained_on), c.limit) for c in checks(contract, "model"))
+
+
+def model_information(subject: Subject) -> tuple[JsonDict, ...]:
+    """Return a table of what each model is, by its files."""
+    shown = {role: known for role, known in subject.models.items() if not known.problem}
+    if not shown:
+        return ()
+    facts: dict[str, Callable[[Examined], object]] = {
+        "flavours": _flavours,
+        "MLflow, Python": lambda m: f"{m.mlflow or 'not noted'}, {m.python or 'not noted'}",
+        "signature": lambda m: m.signature,
+        "parameters": lambda m: ", ".join(m.params) or "none",
+        "input example": lambda m: "yes" if m.example else "no",
+        "declared packages": lambda m: m.requirements,
+        "size, MB": lambda m: round(m.bytes / 2**20, 1),
+        "asked in an environment of": lambda m: "its own" if m.environment == "own" else "the image",
+        "fitted with": lambda m: ", ".join(f"{n} {v}" for n, v in m.fitted.items()) or "not declared",
+    }
+    rows = [[name, *(str(of(known)) for known in shown.values())] for name, of in facts.items()]
+    note = "By the MLmodel file and the declared packages; no model was loaded for it."
+    return ({"title": "The models", "columns": ["", *shown], "rows": rows, "note": note},)
 
 
 def measure_model(

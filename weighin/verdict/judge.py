@@ -24,14 +24,14 @@ from weighin.contract.stricter import Compared
 from weighin.errors import ContractError, EvidenceError
 from weighin.model.subject import Subject
 from weighin.outcome import Direction, Limit, Status, Unmeasured, decide, gate
-from weighin.record.decision import CUSTOM, Decision, judge_evidence
+from weighin.record.decision import CUSTOM, MODEL, Decision, judge_evidence
 from weighin.record.outcomes import encode_outcome
 from weighin.record.suite import FILE as OUTCOMES
 from weighin.record.suite import Binding, SuiteOutcomes
 from weighin.runner.forked import fork, may_fork, wait
 from weighin.runner.isolated import isolated
 from weighin.suites import CHECKS
-from weighin.suites.model import model_outcomes
+from weighin.suites.model import model_information, model_outcomes
 from weighin.untrusted.redact import BYTES, keep, reduced
 
 DRAWINGS = {"drift": "weighin.suites.evidently_report", "performance": "weighin.suites.mlflow_evaluation"}
@@ -216,9 +216,7 @@ def decide_again(
         )
     binding = binding_of(file, work)
     sealed = subject.sealed is not None
-    static = model_outcomes(file.contract, subject)
-    return (
-        subject,
-        binding,
-        judge_evidence(file, binding, reports, suites, needs, sealed=sealed, base=base, model=static),
-    )
+    looked = model_outcomes(file.contract, subject)
+    model = SuiteOutcomes(MODEL, binding, looked, 0.0, information=model_information(subject))
+    decision = judge_evidence(file, binding, reports, suites, needs, sealed=sealed, base=base, model=model)
+    return subject, binding, decision

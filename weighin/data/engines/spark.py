@@ -88,7 +88,11 @@ class Spark(Engine):
         if given.kind == "csv":
             return self._named(self._csv(paths, given, types))
         frame = reader.parquet(paths)
-        in_files = set(reader.parquet(*frame.inputFiles()[:1]).columns)
+        files = frame.inputFiles()
+        if not any("=" in file for file in files):
+            # No folder is a column, and to look into a file for its own would be another job.
+            return self._named(frame)
+        in_files = set(reader.parquet(*files[:1]).columns)
         texts, dialect = [c for c in frame.columns if c not in in_files], partition_dialect(paths)
         typed = {c: SQL.typed(_quoted(c), c, types.get(c, "string"), dialect) for c in texts}
         return self._named(frame.selectExpr(*(f"{typed.get(c, _quoted(c))} AS {_quoted(c)}" for c in frame.columns)))
