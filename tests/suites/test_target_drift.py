@@ -74,6 +74,14 @@ def test_a_regression_compares_means_in_standard_deviations(tmp_path: Path) -> N
     assert [found[k] for k in CARRIERS] == ["failed", "passed", "passed"]
 
 
+def test_labels_that_may_be_missing_are_left_out(tmp_path: Path) -> None:
+    made = work(tmp_path, "group: day\n")
+    made.contract = made.contract.replace("role: target", "role: target, missing_at_most: 0.01")
+    made.frames["current"]["late"] = made.frames["current"]["late"].astype("Int64")
+    made.frames["current"].loc[[1, 5, 9], "late"] = None
+    assert statuses(made) == dict.fromkeys([*CARRIERS, *SCORES], "passed")
+
+
 def test_a_part_without_rows_is_no_pass(tmp_path: Path) -> None:
     made = work(tmp_path)
     made.contract = made.contract.replace("values: [AA, UA, B6]", "values: [AA, ZZ]")

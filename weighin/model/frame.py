@@ -6,7 +6,7 @@ needs beside the table in weighin/model/handover.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,10 @@ from weighin.untrusted.redact import listed
 if TYPE_CHECKING:
     import pandas as pd
 
-Given = Any
+Given: TypeAlias = Any
 """What a model takes: a data frame, an array, or arrays by name. Libraries of models have no common type for it."""
+LoadedModel: TypeAlias = Any
+"""A model as `mlflow.pyfunc.load_model` returns it, in whatever version of MLflow its environment has."""
 CONTRACT_TYPES = {
     "int64": "integer",
     "double": "float",
@@ -32,7 +34,7 @@ CONTRACT_TYPES = {
 """Arrow's types of the features (weighin/data/typed.py) -> types of the contract."""
 
 
-def handed_over(table: pa.Table, model: Any) -> Given:
+def handed_over(table: pa.Table, model: LoadedModel) -> Given:
     """Return the rows of a table of features as a loaded pyfunc model takes them.
 
     Errors: `NotEvaluated` naming the columns that do not fit the signature.

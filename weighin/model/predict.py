@@ -30,7 +30,7 @@ from weighin.model.answers import (
     precision_of,
     prediction_columns,
 )
-from weighin.model.frame import data_frame, handed_over
+from weighin.model.frame import LoadedModel, data_frame, handed_over
 from weighin.runner.plan import Answers
 from weighin.untrusted.redact import cause, listed, reduced
 
@@ -101,7 +101,7 @@ def _explain(loaded: Any, rows: pa.Table, answers: Answers, shap_rows: int, out:
     write_shap(out / "shap.arrow", tuple(rows.column_names), values)
 
 
-def classes_of(loaded: Any) -> list[object]:
+def classes_of(loaded: LoadedModel) -> list[object]:
     """Return the classes of a loaded model in the order of its numbers, where it says so."""
     try:
         known = loaded.get_raw_model().classes_

@@ -15,19 +15,13 @@ from functools import cached_property
 import pyarrow as pa
 
 from weighin.contract.reading import ContractFile
+from weighin.data.typed import FEATURE_TYPES
 from weighin.errors import ContractError
 from weighin.model.answers import prediction_columns
 from weighin.runner.plan import Answers
 
-TYPES: dict[str, pa.DataType] = {
-    "integer": pa.int64(),
-    "float": pa.float64(),
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-    "date": pa.date32(),
-}
-"""Types of the contract -> types of the log."""
+TYPES: dict[str, pa.DataType] = {name: kind for name, kind in FEATURE_TYPES.items() if name != "array"}
+"""Types of the contract -> types of the log, which holds no arrays."""
 COLUMN_BYTES = 63
 """Longer names PostgreSQL cuts without a word."""
 KEY = ("request", "row", "role")

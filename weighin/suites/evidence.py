@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,8 @@ from weighin.untrusted import JsonDict
 from weighin.untrusted.bounded import json_value
 
 Floats = NDArray[np.float64]
+Values: TypeAlias = NDArray[Any]
+"""Values of a column, of whatever type it has."""
 FACTS_BYTES = 4 * 2**20
 
 
@@ -197,7 +199,7 @@ class Evidence:
         weight = None if weights is None else self.of_labelled(weights, dataset)
         return scored(truth, answered, weight, self.contract.model, self.contract.threshold)
 
-    def of_labelled(self, values: NDArray[Any], dataset: str) -> NDArray[Any]:
+    def of_labelled(self, values: Values, dataset: str) -> Values:
         """Return what belongs to the rows that have a label."""
         keep = self.labelled(dataset)
         return values if keep is None else np.asarray(values)[keep]

@@ -43,7 +43,7 @@ def measure(check: Check, evidence: Evidence) -> Measurement:
 
 def _sums(evidence: Evidence, dataset: str, rule: TargetRule, *, binary: bool) -> Floats:
     """Return (groups, 2 or 3) or (2 or 3,) numbers: rows of the part, sums of their labels, and of the squares."""
-    mask = _part(evidence, dataset, rule)
+    mask = evidence.of_labelled(_part(evidence, dataset, rule), dataset)
     if int(mask.sum()) < MIN_RARER:
         # Without the number: small counts of a sensitive column must not be published.
         raise Undefined(f"fewer than {MIN_RARER} rows of {dataset} are in this part")
@@ -56,7 +56,7 @@ def _sums(evidence: Evidence, dataset: str, rule: TargetRule, *, binary: bool) -
     groups = evidence.groups(dataset)
     if groups is None:
         return np.array([column.sum() for column in columns])
-    _, codes = np.unique(groups[mask], return_inverse=True)
+    _, codes = np.unique(evidence.of_labelled(groups, dataset)[mask], return_inverse=True)
     return np.column_stack([np.bincount(codes, weights=column) for column in columns])
 
 

@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from weighin.contract.sources import Files
 from weighin.data.names import must_differ
@@ -47,7 +47,11 @@ MARK = "weighin: "
 """Begins a message of ours that an engine raises."""
 
 
-def arrow_format(given: Files, names: Sequence[str]) -> Any:
+ArrowFormat: TypeAlias = Any
+"""A format of files of Arrow's, which brings no types that mypy reads."""
+
+
+def arrow_format(given: Files, names: Sequence[str]) -> ArrowFormat:
     """Return the format by which Arrow reads the files: every column as text, none of it missing."""
     import pyarrow as pa
     import pyarrow.dataset as ds
