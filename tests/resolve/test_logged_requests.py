@@ -65,7 +65,7 @@ def test_models_that_mlflow_serves_are_judged_by_what_was_logged(tmp_path: Path)
     found, record = recorded(tmp_path)
     assert set(found.values()) == {"passed"}
     assert record["data"]["requests"]["requests"] == ROWS
-    assert record["policy_inputs"]["suites"] == ["shadow"]
+    assert record["policy_inputs"]["suites"] == ["model", "shadow"]
     assert "Logged requests" in (tmp_path / "reports/report.html").read_text()
     assert small_project.weighin(tmp_path, "verify", "reports/record.json").returncode == 0
 
