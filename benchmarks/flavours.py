@@ -37,7 +37,7 @@ from weighin.runner import environments
 
 MLFLOW = "mlflow==3.17.2"
 NEEDS: dict[str, Sequence[str]] = {
-    "xgboost": (MLFLOW, "xgboost-cpu==3.1.2"),
+    "xgboost": (MLFLOW, "xgboost-cpu==3.1.2", "scikit-learn==1.6.1"),
     "lightgbm": (MLFLOW, "lightgbm>=4.6"),
     "catboost": (MLFLOW, "catboost>=1.2"),
     "statsmodels": (MLFLOW, "statsmodels>=0.14"),

@@ -70,6 +70,8 @@ class Tensor:
         (pd.Series(["yes", "no"], dtype="category"), LABEL, [1.0, 0.0]),
         (pd.DataFrame({"score": [1.0, 2.0], "l": ["yes", "no"]}), Answers(("l",), "label", positive="yes"), [1.0, 0.0]),
         ([1, -1], Answers((0,), "label", positive=1), [1.0, 0.0]),
+        ([1, 0], Answers((0,), "label"), [1.0, 0.0]),
+        ([[True], [False]], Answers((0,), "label"), [1.0, 0.0]),
         ([True, False], Answers((0,), "label", positive=True), [1.0, 0.0]),
         ([1.0, 0.0], Answers((0,), "label", positive=True), [1.0, 0.0]),
         (["high", "low"], Answers((0,), "label", THREE), [2.0, 0.0]),

@@ -189,7 +189,9 @@ def _codes(values: NDArray[np.generic], answers: Answers) -> Floats:
                 "List every class.",
             )
     else:
-        code = {d: int(same_label(d, answers.positive)) for d in different if not _is_missing(d)}
+        # A contract that names no positive label means 1, or true.
+        positive = 1 if answers.positive is None else answers.positive
+        code = {d: int(same_label(d, positive)) for d in different if not _is_missing(d)}
         if list(code.values()).count(0) > 1:
             raise NotEvaluated(
                 f"the answers hold {len(code)} different labels, and a binary task has two",
