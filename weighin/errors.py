@@ -87,7 +87,10 @@ def system_fault(error: OSError) -> SystemFault:
         errno.EMFILE: "Raise the limit of open files (ulimit -n).",
     }
     place = error.filename if isinstance(error.filename, str) else os.fsdecode(error.filename or b"")
-    return SystemFault(error.strerror or type(error).__name__, place, remedies.get(error.errno or 0, ""))
+    # The system's own words for a number: a library may put any text into its error.
+    if not isinstance(error.errno, int):
+        return SystemFault(type(error).__name__)
+    return SystemFault(os.strerror(error.errno), place, remedies.get(error.errno, ""))
 
 
 class NotEvaluated(WeighinError):

@@ -113,6 +113,9 @@ def test_what_nobody_foresaw_is_3_and_one_line(
     [
         (OSError(28, "No space left on device", "reports/x"), "reports/x: No space left on device. Make room there."),
         (OSError(28, "No space left on device"), "No space left on device. Make room there."),
+        # A library's own text may hold anything.
+        (OSError("Jane Doe", "row 7: Jane Doe"), "OSError"),
+        (OSError("Jane Doe"), "OSError"),
         (
             PermissionError(13, "Permission denied", "reports"),
             "reports: Permission denied. Let this user write there, or name another folder.",

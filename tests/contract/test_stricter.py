@@ -30,6 +30,16 @@ def test_a_contract_compared_with_itself_changes_nothing() -> None:
     assert found.checks == {c.id: c for c in checks(TODAY)}
 
 
+def test_what_a_model_is_given_and_how_answers_are_compared_is_for_a_person(tmp_path: Path) -> None:
+    tolerant = compare(changed(tmp_path, "tolerance: 1.0e-9", "tolerance: 1.0"), TODAY)
+    assert [(c.check, c.how) for c in tolerant.limits] == [("load/wrong-answers", "redefined")]
+    assert tolerant.lenient
+    number = compare(changed(tmp_path, "distance: {type: integer,", "distance: {type: float,"), TODAY)
+    assert "data.columns.distance" in number.measured
+    other = changed(tmp_path, "probability, column: 1", "probability, column: 0")
+    assert "model.prediction.column" in compare(other, TODAY).measured
+
+
 @pytest.mark.parametrize(
     ("old", "new", "check"),
     [

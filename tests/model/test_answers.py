@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from scipy import sparse
 from weighin.contract.models import Model
 from weighin.errors import NotEvaluated
 from weighin.model.answers import (
+    PRECISION,
     answers_in,
     as_probabilities,
     must_not_be_labels,
     order_of_classes,
     precision_of,
+    read_precision,
     same_label,
 )
 from weighin.model.labels import truth_of
@@ -165,6 +168,16 @@ def test_the_precision_is_that_of_the_answer() -> None:
     assert precision_of(pd.DataFrame({"l": ["a", "b"], "p": TWO[:, 0].astype("float32")})) == "float32"
     assert precision_of([0.5, 1]) == "float64"
     assert precision_of(["a"]) == "float64"
+
+
+@pytest.mark.parametrize(("said", "eps"), [("float32", 2**-23), ("float16", 2**-52), ("x", 2**-52), ("", 2**-52)])
+def test_what_a_model_says_of_its_precision_widens_a_tolerance_no_further(
+    said: str, eps: float, tmp_path: Path
+) -> None:
+    schema = pa.schema([("prediction", pa.float64())], {PRECISION: said.encode()} if said else None)
+    with pa.OSFile(str(tmp_path / "holdout.arrow"), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(pa.table([[0.5]], schema=schema))
+    assert float(read_precision(tmp_path / "holdout.arrow").eps) == eps
 
 
 def test_labels_are_compared_as_what_they_are() -> None:

@@ -134,6 +134,11 @@ def test_what_the_champion_s_clients_do_not_send() -> None:
     assert findings(candidate, columns(a="float", b="integer", c="float"), {}, candidate).callers == ()
 
 
+def test_a_name_that_only_the_model_has_is_cut() -> None:
+    faults = found([Input("x" * 5000, "double"), Input("y" * 5000, "tensor", items="float32", shape=(-1,))], a="float")
+    assert max(len(said) for said in faults.faults) < 300
+
+
 def logged(folder: Path, inputs: object, **more: Any) -> Path:
     """Write the MLmodel of a scikit-learn model with a signature."""
     pyfunc = {"loader_module": "mlflow.sklearn", "python_version": "3.11.9"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,10 @@ def test_a_sub_folder_has_the_registry_of_its_project(tmp_path: Path, monkeypatc
     assert tracking_uri() == f"sqlite:///{below.resolve()}/{EMBEDDED}/{STORE}"
     (project / EMBEDDED / STORE).touch()
     assert tracking_uri() == f"sqlite:///{project.resolve()}/{EMBEDDED}/{STORE}"
+    # What another user put above is not the project's.
+    with monkeypatch.context() as other:
+        other.setattr(os, "getuid", lambda: os.geteuid() + 1)
+        assert tracking_uri() == f"sqlite:///{below.resolve()}/{EMBEDDED}/{STORE}"
     # Another project within it has its own.
     (below.parent / "model_contract.yaml").touch()
     assert tracking_uri() == f"sqlite:///{below.resolve()}/{EMBEDDED}/{STORE}"

@@ -118,6 +118,13 @@ def test_only_so_many_are_kept(model: Path) -> None:
     assert len([p for p in environments.home().iterdir() if p.is_dir()]) == environments.KEPT
 
 
+def test_long_files_and_lines_and_passwords() -> None:
+    for text in ("six\n" * 501, "six" + " " * 300):
+        with pytest.raises(Refused, match="more than 500 lines, or 300 letters in one"):
+            asked(text)
+    assert said("error: https://user:secret@host/simple/ failed") == "error: https://host/simple/ failed"
+
+
 def test_what_it_holds_is_noted_beside_the_predictions(model: Path, tmp_path: Path) -> None:
     folder, _ = environment(model, "python", built)
     (tmp_path / "predictions").mkdir()

@@ -156,15 +156,20 @@ def basis(contract: Contract) -> JsonDict:
     # Checks, which are compared as such.
     whole["model"].pop("training_datasets")
     target = contract.model.target
-    whole["data"]["columns"] = {
-        n: (c["role"], c["sensitive"], c["categorical"], c["length"], c["missing_at_most"] if n == target else None)
-        for n, c in whole["data"]["columns"].items()
-    }
+    whole["data"]["columns"] = {n: _handed(c, of_target=n == target) for n, c in whole["data"]["columns"].items()}
     for name, own in _CHECKS.items():
         gate = whole["gates"].get(name)
         if gate is not None:
             whole["gates"][name] = {k: v for k, v in gate.items() if k not in own}
     return whole
+
+
+def _handed(column: JsonDict, *, of_target: bool) -> list[object]:
+    """Return what of a column says what a model is given, or which rows are labelled."""
+    keys = ["role", "sensitive", "type", "categorical", "length"]
+    keys += ["allowed"] if column["categorical"] else []
+    keys += ["missing_at_most"] if of_target else []
+    return [column[key] for key in keys]
 
 
 def _differences(one: object, other: object, place: str = "") -> Iterator[str]:

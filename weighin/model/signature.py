@@ -12,6 +12,8 @@ from weighin.untrusted.redact import listed
 
 TENSORS = ("float16", "float32", "float64", "int32", "int64", "bool")
 """Types of a tensor that columns of numbers are made into."""
+NAME = 60
+"""Letters of a name that only the model's file has: it is a stranger's text."""
 NO_TEXT = ("lightgbm", "xgboost")
 """Flavours that take categories, and no text."""
 
@@ -57,6 +59,11 @@ def findings(
     return Findings(tuple(faults), (), said, tuple(_callers(inputs, champion)))
 
 
+def shown(names: list[str], columns: Mapping[str, Column]) -> str:
+    """Return names for a sentence: of one that the contract does not list no more than a column's name has."""
+    return listed([n if n in columns else n[:NAME] for n in names])
+
+
 def kind(column: Column) -> str:
     """Return the type of a column as the table of types has it."""
     return "category" if column.categorical else column.type
@@ -76,7 +83,7 @@ def _fault(
     given: Input, columns: Mapping[str, Column], missing: Mapping[str, int], model: Description
 ) -> Iterator[str]:
     """Say what of one column does not fit, and what to do about it."""
-    name, about = given.name, f"column {listed([given.name])}"
+    name, about = given.name, f"column {shown([given.name], columns)}"
     if name not in columns:
         if given.required:
             yield (
@@ -129,8 +136,8 @@ def _tensors(inputs: tuple[Input, ...], columns: Mapping[str, Column], missing: 
         for given in inputs:
             if given.name not in columns:
                 yield (
-                    f"the tensor {listed([given.name])}: the contract has no feature of this name: add a column, or an "
-                    "array, of this name to data.columns"
+                    f"the tensor {shown([given.name], columns)}: the contract has no feature of this name: "
+                    "add a column, or an array, of this name to data.columns"
                 )
                 continue
             yield from _tensor(given, {given.name: columns[given.name]}, missing)
@@ -168,10 +175,12 @@ def _callers(inputs: tuple[Input, ...], champion: Description | None) -> Iterato
     sent = {i.name: i for i in champion.inputs}
     new = [i.name for i in inputs if i.required and i.name not in sent]
     if new:
-        yield f"requires {listed(new)}, which the champion's signature does not have: clients have to send them first"
+        what = shown(new, {})
+        yield f"requires {what}, which the champion's signature does not have: clients have to send them first"
     other = [i.name for i in inputs if i.name in sent and _other(i, sent[i.name])]
     if other:
-        yield f"wants {listed(other)} in another type than the champion's signature: clients have to change first"
+        what = shown(other, {})
+        yield f"wants {what} in another type than the champion's signature: clients have to change first"
 
 
 def _other(one: Input, two: Input) -> bool:

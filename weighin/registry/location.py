@@ -31,7 +31,9 @@ def tracking_uri(root: Path | None = None) -> str:
 
 def _project(here: Path) -> Path:
     for folder in (here, *here.parents):
-        if (folder / EMBEDDED / STORE).is_file():
+        store = folder / EMBEDDED / STORE
+        # Above this folder others may write: a registry that somebody else put there is not the project's.
+        if store.is_file() and store.stat().st_uid == os.getuid():
             return folder
         if any((folder / name).exists() for name in ENDS):
             break

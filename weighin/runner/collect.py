@@ -56,6 +56,8 @@ class Refused(Exception):
 
 ANY_NAME = r"[^\x00-\x1f\x7f\\]+"
 """For folders whose file names the engine does not choose: files of models, and MLflow's own."""
+FAILING_KEYS = "failing_keys"
+"""Folder of a suite's reports: the keys of rows that break a rule, where the contract asks for them."""
 PREDICTIONS = Allowed(r"[A-Za-z0-9_]+\.arrow", files=32, size=600 * 2**20)
 LOAD = Allowed(r"[A-Za-z0-9_.-]+", files=64, size=600 * 2**20)
 SUITE = Allowed(r"[A-Za-z0-9_./-]+", files=5_000, size=256 * 2**20, depth=12)

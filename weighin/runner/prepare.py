@@ -2,8 +2,10 @@
 
     python3 -I .../weighin/runner/prepare.py REQUIREMENTS FOLDER [--complete]
 
-It runs where there is a network and neither the model, nor data, nor a secret, and no code of a package runs. In FOLDER
-it leaves `env/`, a virtual environment, `lock.txt`, what was resolved with hashes, and `packages.json`, what it holds.
+It runs where there is a network and neither the model, nor data, nor a secret, and no code of a package runs: wheels
+are unpacked, and the environment's own interpreter, which runs what a package leaves in a .pth file, is not started
+before the model is asked. In FOLDER it leaves `env/`, a virtual environment, `lock.txt`, what was resolved with hashes,
+and `packages.json`, what it holds.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _LINE = re.compile(
 """A package with versions and a condition. Addresses, paths and options of an installer are none."""
 _LOCKED = re.compile(r"^([a-z0-9][a-z0-9.-]*)==([A-Za-z0-9.+!]+)", re.MULTILINE)
 _NO_WHEEL = re.compile(r"(?:building|source distribution|no (?:usable )?wheels?|--no-build)", re.IGNORECASE)
-_LETTERS = 400
+_PASSWORD = re.compile(r"//[^/\s@]*@")
+_LETTERS, LINE, LINES = 400, 300, 500
+"""Letters of a message, letters of a line of requirements.txt, and lines of it."""
 
 
 class Refused(ValueError):
@@ -40,8 +44,10 @@ def asked(text: str) -> list[str]:
     >>> asked("mlflow==3.1 # why\\n\\nscikit-learn>=1.2,<2; python_version < '4'")
     ['mlflow==3.1', "scikit-learn>=1.2,<2; python_version < '4'"]
     """
-    found = []
+    found: list[str] = []
     for number, written in enumerate(text.splitlines(), 1):
+        if number > LINES or len(written) > LINE:
+            raise Refused(f"requirements.txt has more than {LINES} lines, or {LINE} letters in one")
         line = written.partition(" #")[0].strip()
         if not line or line.startswith("#"):
             continue
@@ -77,7 +83,8 @@ def environment(given: dict[str, str], pip_conf: Path = Path("/etc/pip.conf")) -
 
 def build(requirements: Path, folder: Path, uv: str, python: str, *, completed: bool) -> None:
     """Build the environment in a folder. Errors: `Refused`."""
-    lines = asked(requirements.read_text(encoding="utf-8"))
+    with requirements.open(encoding="utf-8") as file:
+        lines = asked(file.read(LINE * LINES + 1))
     variables = environment(dict(os.environ))
     (folder / ASKED).write_text("\n".join(complete(lines) if completed else lines) + "\n")
     env = folder / ENV
@@ -87,7 +94,7 @@ def build(requirements: Path, folder: Path, uv: str, python: str, *, completed: 
     steps = (
         ("resolved", ["pip", "compile", *asks, *hashes, *wheels]),
         ("made", ["venv", "--relocatable", "--python", python, str(env)]),
-        ("installed", ["pip", "sync", *inside, "--require-hashes", "--compile-bytecode", *wheels, lock]),
+        ("installed", ["pip", "sync", *inside, "--require-hashes", *wheels, lock]),
     )
     for what, step in steps:
         done = subprocess.run(
@@ -97,12 +104,15 @@ def build(requirements: Path, folder: Path, uv: str, python: str, *, completed: 
             raise Refused(f"the packages that the model declares cannot be {what}: {said(done.stderr)}")
     shutil.rmtree(folder / CACHE, ignore_errors=True)
     (folder / PACKAGES).write_text(json.dumps(dict(_LOCKED.findall((folder / LOCK).read_text()))))
+    # By this interpreter: uv would let that of the environment do it, which runs the packages' .pth files at its start.
+    compiled = [python, "-I", "-m", "compileall", "-q", "-j", "0", str(env / "lib")]
+    subprocess.run(compiled, capture_output=True, env=variables, check=False)
 
 
 def said(printed: str) -> str:
     """Return what uv printed as one line, with the reason that a reader needs."""
     text = re.sub(r"[^\x20-\x7e]+", " ", re.sub(r"\x1b\[[0-9;]*m", "", printed))
-    text = re.sub(r"\s+", " ", text).strip() or "it said nothing"
+    text = _PASSWORD.sub("//", re.sub(r"\s+", " ", text)).strip() or "it said nothing"
     more = "; only wheels are taken, since building a package would run its code" if _NO_WHEEL.search(text) else ""
     return text[:_LETTERS] + more
 

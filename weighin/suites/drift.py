@@ -21,7 +21,7 @@ from weighin.stats.shares import Counts
 from weighin.stats.shift import mean_shift, share_shift
 from weighin.suites import joint_drift, target_drift
 from weighin.suites.evidence import Evidence
-from weighin.suites.sample import named
+from weighin.suites.sample import named, of_distance
 from weighin.untrusted import JsonDict
 
 WORDS = {
@@ -93,19 +93,7 @@ def compared(check: Check, before: Profile, after: Profile, level: float, unit: 
         detail |= _histogram(was, now)
     if not before.exact:
         method += ", cells from a sample of the reference"
-    return Measurement(
-        check.id,
-        found.estimate,
-        found.low,
-        found.high,
-        level,
-        after.groups or after.rows,
-        measured_in,
-        method,
-        sampling_unit=unit,
-        p_value=found.p_above(check.limit.value),
-        detail=detail,
-    )
+    return of_distance(check, found, after.groups or after.rows, measured_in, method, unit, detail)
 
 
 def _profiles(evidence: Evidence, column: str) -> tuple[Profile, Profile]:

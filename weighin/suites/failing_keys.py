@@ -9,10 +9,9 @@ from pathlib import Path
 from weighin.contract import Contract
 from weighin.contract.quality import Comparison
 from weighin.contract.rules import QualityRule, quality_rules
+from weighin.runner.collect import FAILING_KEYS
 from weighin.suites.expectations import added_column
 from weighin.suites.quality_columns import QualityColumns, rule_column, translated
-
-FOLDER = "failing_keys"
 
 
 def keys_of(contract: Contract) -> tuple[str, ...]:
@@ -26,7 +25,7 @@ def write_failing_keys(contract: Contract, view: QualityColumns, dataset: str, m
     Rules about sensitive columns are left out, since a key would tell whose value it is. Errors: `NotEvaluated`.
     """
     keys = [k for k in keys_of(contract) if k in view.own]
-    path = out / FOLDER / f"{dataset}.csv"
+    path = out / FAILING_KEYS / f"{dataset}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from weighin.contract import Check
 from weighin.outcome import Direction, Measurement
+from weighin.stats.drift import Distance
 from weighin.stats.intervals import Interval
 from weighin.untrusted import JsonObject
 
@@ -21,6 +22,21 @@ def named(things: Sequence[str]) -> str:
     """
     more = [f"and {len(things) - NAMED} more"] if len(things) > NAMED else []
     return "; ".join([*things[:NAMED], *more])
+
+
+def of_distance(
+    check: Check,
+    found: Distance | Interval,
+    n: int,
+    unit: str,
+    method: str,
+    sampling_unit: str,
+    detail: JsonObject | None = None,
+) -> Measurement:
+    """Return a distance of two tables as evidence for a check, which limits it from above."""
+    p = found.p_above(check.limit.value)
+    ends = (found.estimate, found.low, found.high, found.level)
+    return Measurement(check.id, *ends, n, unit, method, sampling_unit=sampling_unit, p_value=p, detail=detail or {})
 
 
 def sample(

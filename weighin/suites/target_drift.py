@@ -13,6 +13,7 @@ from weighin.stats.intervals import Floats, Undefined
 from weighin.stats.metrics import MIN_RARER
 from weighin.stats.shift import mean_shift, share_shift
 from weighin.suites.evidence import Evidence
+from weighin.suites.sample import of_distance
 
 
 def measure(check: Check, evidence: Evidence) -> Measurement:
@@ -27,18 +28,8 @@ def measure(check: Check, evidence: Evidence) -> Measurement:
     grouped = evidence.contract.group is not None
     found: Distance = (share_shift if binary else mean_shift)(was, now, level, grouped, grouped)
     unit, method = ("share", "rate") if binary else ("SD", "mean")
-    return Measurement(
-        check.id,
-        found.estimate,
-        found.low,
-        found.high,
-        level,
-        len(now) if grouped else int(now[0]),
-        unit,
-        f"absolute difference of the label's {method} in this part",
-        sampling_unit=evidence.contract.sampling_unit,
-        p_value=found.p_above(check.limit.value),
-    )
+    n, said = len(now) if grouped else int(now[0]), f"absolute difference of the label's {method} in this part"
+    return of_distance(check, found, n, unit, said, evidence.contract.sampling_unit)
 
 
 def _sums(evidence: Evidence, dataset: str, rule: TargetRule, *, binary: bool) -> Floats:
