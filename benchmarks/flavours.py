@@ -30,6 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+import pandas as pd
 from flavour_models import FLAVOURS, rows
 
 from support.type_cases import count_right
@@ -238,8 +239,8 @@ def resolve_seconds(columns: int = 400) -> float:
                 f"# {role}\nsignature: {{inputs: {json.dumps(inputs)}}}\n"
             )
         table = rows(2000, 3)
-        numbers = dict.fromkeys(names, table.a)
-        table[["late"]].assign(**numbers).to_parquet(folder / "holdout.parquet", index=False)
+        wide = pd.DataFrame({**dict.fromkeys(names, table.a), "late": table.late})
+        wide.to_parquet(folder / "holdout.parquet", index=False)
         listed = "".join(f"    {name}: {{type: float}}\n" for name in names)
         (folder / "model_contract.yaml").write_text(
             "version: 1\nmodel: {name: m, task: binary, target: late}\ndata:\n  holdout: holdout.parquet\n  columns:\n"

@@ -39,7 +39,7 @@ def left(work: QualityWork) -> tuple[list[tuple[str, ...]], str]:
     evidence = Evidence(file, work.folder / "work", out)
     said = "".join(str(measured(c, evidence)) for c in checks(file.contract, "data_quality"))
     path = out / "failing_keys/holdout.csv"
-    rows = [tuple(r) for r in csv.reader(path.open())] if path.exists() else []
+    rows = [tuple(r) for r in csv.reader(path.read_text().splitlines())] if path.exists() else []
     pages = [p.read_text() for p in out.rglob("*.html")]
     return rows, said + "".join(pages)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Given: TypeAlias = Any
 """What a model takes: a data frame, an array, or arrays by name. Libraries of models have no common type for it."""
 LoadedModel: TypeAlias = Any
-"""A model as `mlflow.pyfunc.load_model` returns it, in whatever version of MLflow its environment has."""
+"""A loaded pyfunc model, of whatever version of MLflow its environment has."""
 CONTRACT_TYPES = {
     "int64": "integer",
     "double": "float",
