@@ -122,17 +122,20 @@ def _is_personal(column: str) -> bool:
 
 
 def _is_unique(table: Table, column: str) -> bool:
-    values = table.sample[column]
-    different: int = len(pc.unique(values))
-    return table.kinds[column] in ("integer", "string") and different == len(values)
+    whole = table.kinds[column] in ("integer", "string") and not table.sample[column].null_count
+    return bool(whole) and _different(table, column) == table.sample.num_rows
 
 
 def _repeats(table: Table, column: str) -> bool:
     """Whether a column has two values or more, each for several rows."""
-    if table.kinds[column] not in ("integer", "string", "date"):
-        return False
-    different = pc.count_distinct(table.sample[column]).as_py()
-    return 2 <= different <= table.sample.num_rows / 2
+    return (
+        table.kinds[column] in ("integer", "string", "date")
+        and 2 <= _different(table, column) <= table.sample.num_rows / 2
+    )
+
+
+def _different(table: Table, column: str) -> int:
+    return len(pc.unique(table.sample[column]))
 
 
 def draft_columns(tables: Sequence[Table], roles: Roles, model: Description | None) -> list[Draft]:

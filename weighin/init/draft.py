@@ -41,7 +41,7 @@ class Request:
     """
 
     path: Path
-    data: Path
+    data: Path | None
     reference: Path | None = None
     training: Path | None = None
     model: str = ""
@@ -67,6 +67,8 @@ def draft(request: Request, write: Callable[[str], None], ask: Ask | None = None
     Errors: `ContractError`, `RegistryError`, `NotEvaluated` where the model does not answer.
     """
     folder = request.path.resolve().parent
+    if request.data is None:
+        raise ContractError("no table", "--data", "Name a file with labelled rows.")
     with _step("read the tables"):
         tables = [read(p, folder) for p in (request.data, request.reference) if p is not None]
         training = read(request.training, folder) if request.training else None

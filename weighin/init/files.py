@@ -32,10 +32,6 @@ def next_steps(request: Request, drafted: Drafted) -> list[str]:
     return lines
 
 
-def write_project(folder: Path) -> Path:
-    raise NotImplementedError
-
-
 def _write_new(path: Path, text: str) -> None:
     """Errors: `ContractError` where something is there already."""
     path.parent.mkdir(parents=True, exist_ok=True)
