@@ -63,7 +63,13 @@ def run_init(args: argparse.Namespace) -> int:
     elif request.path.exists():
         # Before minutes of measuring.
         raise ContractError("it exists, and is not overwritten", str(request.path), "Give --contract another place.")
-    drafted = draft(request, lambda text: write_contract(request.path, text), _asking(args))
+    written: list[str] = []
+
+    def write(text: str) -> None:
+        write_contract(request.path, text, written[-1] if written else "")
+        written.append(text)
+
+    drafted = draft(request, write, _asking(args))
     for line in next_steps(request, drafted):
         print(visible(line))
     return 1 if drafted.broken else 0

@@ -62,7 +62,7 @@ class Drafted:
 def draft(request: Request, write: Callable[[str], None], ask: Ask | None = None) -> Drafted:
     """Draft a contract, write it, and look which of its checks do not pass.
 
-    write  takes the text, once, when all of it is known
+    write  takes the text; a second time where the first is corrected
     ask    asks about what was guessed; without it guesses stand
     Errors: `ContractError`, `RegistryError`, `NotEvaluated` where the model does not answer.
     """
@@ -260,10 +260,24 @@ def _measured(
             questions["load"] = [f"load: ...   # left out: {said}"]
     final = _with(base, answers, roles.target, gates)
     final = replace(final, notes={**final.notes, **notes}, questions=questions)
-    write(final.text())
     with _step("check what was drafted"):
+        write(final.text())
         outcomes = trial.decided(found)
+        alike = limits.alike(outcomes)
+        if alike:
+            shares = {key: {"share_at_most": share} for key, share in alike.items()}
+            gates = {"data_quality": {**base.gates["data_quality"], **shares}, **gates}
+            final = replace(_with(base, answers, roles.target, gates), questions=questions)
+            final = replace(final, notes={**final.notes, **notes, **{f"data_quality.{k}": ALIKE[k] for k in alike}})
+            write(final.text())
+            outcomes = trial.decided(found)
     return Drafted(final.text(), tuple(o for o in outcomes if o.blocks))
+
+
+ALIKE = {
+    "training_rows": "so many rows are equal to a training row: by nature, or a leak?",
+    "copies": "so many rows repeat another: by nature, or by mistake?",
+}
 
 
 SLICES = (

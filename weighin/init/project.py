@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from weighin import __version__
@@ -171,8 +172,13 @@ def _whole(table: Table) -> pa.Table:
 
 def _cut(rows: pa.Table, time: str) -> dict[str, pa.Table]:
     """Cut rows into those that a model learns from, and those that it is judged on: by time, or at random."""
-    order = rows.sort_by(time) if time else rows.take(np.random.default_rng(0).permutation(rows.num_rows))
     first = round(LEARNT * rows.num_rows)
+    if time:
+        order = rows.sort_by(time)
+        # Rows of one moment stay together.
+        first = pc.index(order[time], order[time][first]).as_py()
+    else:
+        order = rows.take(np.random.default_rng(0).permutation(rows.num_rows))
     return {"train": order.slice(0, first), "holdout": order.slice(first)}
 
 

@@ -28,8 +28,8 @@ class Split:
 
 
 def split(data: Table, reference: Table | None, training: Table | None, time: str) -> Split:
-    """Return the datasets: two files as they are, one file by its time, what the
-    model learnt from as the reference, or the holdout alone.
+    """Return the datasets: two files as they are, what the model learnt from as the
+    reference, one file by its time, or the holdout alone.
     """
     last: dict[str, object] = {"training": training.path} if training else {}
     asked = (
@@ -40,6 +40,9 @@ def split(data: Table, reference: Table | None, training: Table | None, time: st
     if reference is not None:
         whole = {"reference": _source(reference), "holdout": _source(data), "current": _source(data)}
         return Split({**whole, **last}, asked)
+    if training is not None:
+        whole = {"reference": _source(training), "holdout": _source(data), "current": _source(data)}
+        return Split({**whole, **last})
     days = _days(data.sample[time]) if time else []
     if len(days) >= DAYS:
         middle = days[len(days) // 2]
@@ -47,9 +50,6 @@ def split(data: Table, reference: Table | None, training: Table | None, time: st
         second = {"from": middle, "to": days[-1] + timedelta(days=1)}
         known = {"reference": first, "holdout": second, "current": second}
         return Split({**{k: _source(data, w) for k, w in known.items()}, **last}, asked)
-    if training is not None:
-        whole = {"reference": _source(training), "holdout": _source(data), "current": _source(data)}
-        return Split({**whole, **last})
     more = (
         "reference: FILE.parquet   # earlier rows, and",
         "current: FILE.parquet     # those of now: without the two no drift is measured",
