@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weighin.cli.parser import contract_argument, example
+from weighin.cli.parser import contract_argument, example, work_argument
 from weighin.errors import ContractError
 from weighin.github.escape import visible
 
@@ -104,4 +104,23 @@ def _asking(args: argparse.Namespace) -> Callable[[str, str], str] | None:
     return ask
 
 
-COMMANDS = {"init": add_init}
+def add_check_model(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin check-model`."""
+    contract_argument(command)
+    work_argument(command)
+    command.add_argument("--candidate", help="models:/NAME/VERSION, a version, models:/NAME@ALIAS or a folder")
+    example(command, "weighin check-model --candidate models:/churn/4")
+    command.set_defaults(run=run_check_model)
+
+
+def run_check_model(args: argparse.Namespace) -> int:
+    """Load a model, ask it five rows, and say whether they are what the contract says."""
+    from weighin.contract.reading import read_contract
+    from weighin.verdict.check_model import check_model
+
+    for line in check_model(read_contract(args.contract), args.work, args.candidate):
+        print(visible(line), flush=True)
+    return 0
+
+
+COMMANDS = {"init": add_init, "check-model": add_check_model}

@@ -83,7 +83,7 @@ class Trial:
                 pq.write_table(pq.read_table(features).slice(0, SURVEYED), features)
             local.predict(self.work, self.forks, survey=True)
         out = self.work / "predictions/candidate"
-        problem = out / "problem"
+        problem = out.with_suffix(".problem")
         if problem.is_file():
             raise NotEvaluated(problem.read_text(encoding="utf-8", errors="replace"), "--model", "See docs/models.md.")
         return Survey.read(out)
