@@ -2,9 +2,10 @@
 
     python benchmarks/first_verdict.py [NAME ...]
 
-The data come from packages that are installed (statsmodels, scikit-learn, plotly, river). For each a model is fitted on half of
-the rows and logged as its library does by default. The draft is not edited. Expected are a pass of that model, as a first
-release, and a failure of one that was fitted on shuffled labels, once the first is champion. The last line is one JSON object.
+The data come from packages that are installed (statsmodels, scikit-learn, plotly, river). For each a model is fitted on
+half of the rows and logged as its library does by default. The draft is not edited. Expected are a pass of that model,
+as a first release, and a failure of one that was fitted on shuffled labels, once the first is champion. The last line
+is one JSON object.
 """
 
 from __future__ import annotations
@@ -100,10 +101,7 @@ def save(model: object, example: pd.DataFrame, ask: str, folder: Path) -> None:
 def prepare(name: str, folder: Path) -> None:
     """Write train and holdout, a good model and a bad one."""
     table, target, ask = SETS[name]()
-    if "day" in table:
-        table = table.sort_values("day")
-    else:
-        table = table.sample(frac=1, random_state=0)
+    table = table.sort_values("day") if "day" in table else table.sample(frac=1, random_state=0)
     half = len(table) // 2
     train, holdout = table[:half], table[half:]
     for part, rows in (("train", train), ("holdout", holdout)):

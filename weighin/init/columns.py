@@ -151,13 +151,14 @@ def draft_columns(tables: Sequence[Table], roles: Roles, model: Description | No
 
 
 def _column(name: str, parts: list[pa.ChunkedArray], kinds: list[str], roles: Roles, wanted: str) -> Draft:
-    kind = "float" if set(kinds) == {"integer", "float"} else kinds[0]
-    if len(set(kinds)) > 1 and kind != "float":
-        return Draft(name, out=f"of type {' and '.join(sorted(set(kinds)))}")
-    if kind not in FEATURE_TYPES:
-        return Draft(name, out=f"a contract has no type for {kind}")
     if all(p.null_count == len(p) for p in parts):
         return Draft(name, out="every value is missing")
+    held = set(kinds) - {"no value"}
+    if len(held) > 1 and not held <= {"integer", "float", "decimal"}:
+        return Draft(name, out=f"of type {' and '.join(sorted(held))}")
+    kind = "integer" if held == {"integer"} else "float" if held <= {"integer", "float", "decimal"} else held.pop()
+    if kind not in FEATURE_TYPES:
+        return Draft(name, out=f"a contract has no type for {kind}")
     if kind == "float" and wanted in WHOLE and all(_is_whole(p) for p in parts):
         kind = "integer"
     keys: dict[str, object] = {"type": kind}

@@ -38,6 +38,7 @@ class Request:
     path      of the contract that is drafted
     roles     role -> column; empty where nothing was said
     positive  text of the positive label
+    public    whether whoever sees the repository sees the rows already
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Request:
     roles: Mapping[str, str] | None = None
     positive: str = ""
     load: bool = True
+    public: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def draft(request: Request, write: Callable[[str], None], ask: Ask | None = None
         positive = _label(request.positive, labels)
         parts = split(tables[0], tables[1] if len(tables) > 1 else None, training, roles.time)
         base = _base(name, roles, columns, parts, tables[0].rows)
+        if request.public:
+            base = replace(base, data={"public_data": True, **base.data}, notes={**base.notes, **PUBLIC})
         if known is None:
             answers = answers_of(labels, None, positive)
             text = _without_model(base, roles, answers).text()
@@ -95,7 +99,9 @@ def draft(request: Request, write: Callable[[str], None], ask: Ask | None = None
             return Drafted(text)
         forks = stack.enter_context(forking())
         trial = Trial(request.path, work / "work", request.model, forks)
-        return _measured(base, roles, labels, positive, trial, parts, write, load=request.load)
+        return _measured(
+            base, roles, labels, positive, trial, parts, write, _repeated(training, columns), load=request.load
+        )
 
 
 def _described(model: str, name: str, folder: Path) -> Description:
@@ -184,6 +190,7 @@ def _base(name: str, roles: Roles, columns: list[Draft], parts: Split, rows: int
     )
 
 
+PUBLIC = {"data.public_data": "the rows stand in this repository: they may travel between the jobs of a workflow"}
 HEAD = (
     "Drafted by `weighin init` from data and a model. Limits follow from intervals that were measured; what is",
     "commented is a question that no data answer. `weighin contract check` names mistakes, docs/reference/contract.md",
@@ -221,6 +228,7 @@ def _measured(
     trial: Trial,
     parts: Split,
     write: Callable[[str], None],
+    natural: float,
     *,
     load: bool,
 ) -> Drafted:
@@ -263,21 +271,26 @@ def _measured(
     with _step("check what was drafted"):
         write(final.text())
         outcomes = trial.decided(found)
-        alike = limits.alike(outcomes)
-        if alike:
-            shares = {key: {"share_at_most": share} for key, share in alike.items()}
-            gates = {"data_quality": {**base.gates["data_quality"], **shares}, **gates}
-            final = replace(_with(base, answers, roles.target, gates), questions=questions)
-            final = replace(final, notes={**final.notes, **notes, **{f"data_quality.{k}": ALIKE[k] for k in alike}})
+        share = limits.alike(outcomes, natural)
+        if share is not None:
+            kept = {**base.gates["data_quality"], "training_rows": {"share_at_most": share}}
+            final = replace(final, gates={**final.gates, "data_quality": kept})
+            final = replace(final, notes={**final.notes, "data_quality.training_rows": ALIKE.format(natural)})
             write(final.text())
             outcomes = trial.decided(found)
     return Drafted(final.text(), tuple(o for o in outcomes if o.blocks))
 
 
-ALIKE = {
-    "training_rows": "so many rows are equal to a training row: by nature, or a leak?",
-    "copies": "so many rows repeat another: by nature, or by mistake?",
-}
+ALIKE = "{:.2g} of the training rows equal another one, so as many of other rows do by nature"
+
+
+def _repeated(training: Table | None, columns: list[Draft]) -> float:
+    """Return the share of training rows that equal another one in every column that is no key and no time."""
+    if training is None:
+        return 0.0
+    names = [c.name for c in columns if not c.out and c.role not in ("key", "time") and c.name in training.columns]
+    rows = training.sample.select([n for n in names if training.kinds[n] != "array"]).to_pandas()
+    return float(rows.duplicated(keep=False).mean())
 
 
 SLICES = (

@@ -92,6 +92,7 @@ class Project:
             roles={**(self.request.roles or {}), "target": data.target},
             positive=self.request.positive,
             load=self.request.load,
+            public=True,
         )
         if self.request.model:
             return request

@@ -132,7 +132,7 @@ class Trial:
         names = [c for c in contract.data.columns if contract.data.columns[c].type != "array"]
         rows = evidence.columns("reference", *names)
         with contextlib.suppress(NotEvaluated):
-            rows = rows.append_column(COLUMN, pa.array(evidence.predictions("candidate", "reference").reshape(-1)))
+            rows = rows.append_column(COLUMN, evidence.predicted("reference"))
         rows = rows.slice(0, MOST)
         order = contract.data.time_column
         rows = rows.sort_by(order) if order else rows
