@@ -275,14 +275,14 @@ def _measured(
         shares = {rule: {"share_at_most": share} for rule, share in equal.items() if share is not None}
         if shares:
             kept = {**base.gates["data_quality"], **shares}
-            said = {f"data_quality.{rule}": ALIKE[rule].format(natural) for rule in shares}
-            final = replace(final, gates={**final.gates, "data_quality": kept}, notes={**final.notes, **said})
+            beside = {f"data_quality.{rule}": EQUAL[rule].format(natural) for rule in shares}
+            final = replace(final, gates={**final.gates, "data_quality": kept}, notes={**final.notes, **beside})
             write(final.text())
             outcomes = trial.decided(found)
     return Drafted(final.text(), tuple(o for o in outcomes if o.blocks))
 
 
-ALIKE = {
+EQUAL = {
     "training_rows": "{:.2g} of the training rows equal another one, so as many of other rows do by nature",
     "copies": "so many rows repeat an earlier one: by nature, or by mistake?",
 }
