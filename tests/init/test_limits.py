@@ -40,7 +40,7 @@ def test_the_model_that_was_measured_passes_and_so_does_one_that_is_half_an_inte
 
 
 def test_the_power_beside_a_margin_is_what_simulation_finds() -> None:
-    """A margin of half an interval, errors that correlate by 0.9 and by 0.5: what the comment says, within a percent."""
+    """The margin is half an interval, and errors correlate by 0.9 and by 0.5: the comment holds within a percent."""
     half = 0.05
     error = half / 1.6448536
     said = limits._power(half, measured("x", 0.0, half))

@@ -43,9 +43,8 @@ def test_few_days_or_no_time_are_not_split_and_drift_is_a_question() -> None:
 def test_two_tables_and_training_data_stand_as_they_are() -> None:
     new, old, learnt = table("new.parquet"), table("old.csv", separator=";"), table("train.parquet")
     found = split(new, old, learnt, "at").data
-    source = {"path": "old.csv", "separator": ";"}
     assert found == {
-        "reference": source,
+        "reference": {"path": "old.csv", "separator": ";"},
         "holdout": "new.parquet",
         "current": "new.parquet",
         "training": "train.parquet",
