@@ -74,7 +74,7 @@ def test_the_trust_model_has_ten_lines_and_names_the_page() -> None:
     text = (ROOT / "SECURITY.md").read_text()
     section = text.partition("## The trust model in ten lines")[2]
     assert re.findall(r"^(\d+)\. ", section, re.MULTILINE) == [str(n) for n in range(1, 11)]
-    assert "(docs/trust.md)" in section
+    assert "(docs/explanation/trust.md)" in section
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / link).is_file(), link
 

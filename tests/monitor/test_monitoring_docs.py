@@ -19,7 +19,7 @@ from weighin.monitor.result import EXIT_CODES
 from weighin.report.monitor import EVENTS
 from weighin.report.series import BUCKETS
 
-TEXT = (ROOT / "docs/monitoring.md").read_text()
+TEXT = (ROOT / "docs/how-to/monitoring.md").read_text()
 CRON = next(line for line in TEXT.splitlines() if line.startswith("*/5 * * * * "))
 COMMAND = CRON.removeprefix("*/5 * * * * ")
 

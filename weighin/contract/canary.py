@@ -23,7 +23,7 @@ class Canary(Part):
     error_rate_increase_at_most: Share | None = Field(
         None, description="Share of requests answered with an error, less the champion's."
     )
-    metric: Metric | None = None
+    metric: Metric | None = Field(None, description="A metric of rows whose labels have come.")
     metric_drop_at_most: FiniteFloat | None = Field(
         None, ge=0, description="By how much `metric` may be worse than the champion's, in its own unit."
     )
@@ -31,7 +31,7 @@ class Canary(Part):
         None, description="`quantile` of the latency, as a multiple of the champion's."
     )
     latency_ms_at_most: Positive | None = Field(None, description="`quantile` of the latency.")
-    quantile: float = Field(0.5, gt=0, lt=1)
+    quantile: float = Field(0.5, gt=0, lt=1, description="Which quantile of the latency is limited.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Canary:

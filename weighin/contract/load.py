@@ -21,8 +21,8 @@ FULL = ("stress", "recovery_seconds_at_most", "memory_growth_mb_at_most", "clean
 class Server(Part):
     """What serves the model, what it may use, and how it is spoken to. The default is MLflow's own scoring server."""
 
-    cpus: Positive = 1.0
-    memory_mb: Count = 1500
+    cpus: Positive = Field(default=1.0, description="Processors that the server may use.")
+    memory_mb: Count = Field(default=1500, description="Memory that the server may use, in 2**20 bytes.")
     start_seconds: Positive = Field(default=90, description="A server that is not healthy by then has failed to start.")
     image: Name | None = Field(
         default=None, description="The team's own image; the candidate's files are mounted at /model."
@@ -38,8 +38,12 @@ class Server(Part):
     health: Annotated[str, Field(pattern=r"^/")] = Field(
         default="/ping", description="GET answers 200 when it is ready."
     )
-    path: Annotated[str, Field(pattern=r"^/")] = "/invocations"
-    request: Literal["dataframe_split", "instances", "template"] = "dataframe_split"
+    path: Annotated[str, Field(pattern=r"^/")] = Field(
+        default="/invocations", description="Path to which requests are sent."
+    )
+    request: Literal["dataframe_split", "instances", "template"] = Field(
+        default="dataframe_split", description="Form of the body of a request."
+    )
     template: str = Field(default="", description=f"JSON text for `request: template`, with {ROWS} where the rows go.")
     predictions: str = Field(
         default="/predictions", description="JSON pointer to the predictions in an answer, row by row."
@@ -63,31 +67,31 @@ class Server(Part):
 class Within(Graded):
     """Share of requests answered correctly in form and within a time."""
 
-    latency_ms: Positive
-    share_at_least: Share
+    latency_ms: Positive = Field(description="Time until the last byte of a right answer.")
+    share_at_least: Share = Field(description="Share of requests that keep the time.")
 
 
 class Peak(Graded):
     """A higher load, as the busiest minutes bring it, with a limit of its own."""
 
     rate: Positive = Field(description="Requests per second.")
-    seconds: Positive = 10
-    latency_ms: Positive
-    share_at_least: Share
+    seconds: Positive = Field(10, description="Duration of the peak.")
+    latency_ms: Positive = Field(description="Time until the last byte of a right answer.")
+    share_at_least: Share = Field(description="Share of requests that keep the time.")
 
 
 class LatencyQuantile(Graded):
     """A quantile of latency under the expected load. A failed request is slower than any limit."""
 
-    quantile: float = Field(gt=0, lt=1)
-    latency_ms_at_most: Positive
+    quantile: float = Field(gt=0, lt=1, description="Which quantile, such as 0.95.")
+    latency_ms_at_most: Positive = Field(description="Largest value of the quantile.")
 
 
 class AgainstChampion(Graded):
     """A quantile of the candidate's latency as a multiple of the champion's, served side by side."""
 
-    quantile: float = Field(0.5, gt=0, lt=1)
-    ratio_at_most: Positive = 1.2
+    quantile: float = Field(0.5, gt=0, lt=1, description="Which quantile of the latency.")
+    ratio_at_most: Positive = Field(1.2, description="Largest ratio, candidate to champion.")
 
 
 class Stress(Graded):
@@ -109,7 +113,7 @@ class Load(Part):
     )
     rate: Positive = Field(description="Requests per second of the expected load.")
     seconds: Positive = Field(description="Duration of the expected load, at each start of the server.")
-    arrivals: Literal["poisson", "constant"] = "poisson"
+    arrivals: Literal["poisson", "constant"] = Field("poisson", description="Random moments, or a fixed beat.")
     starts: int = Field(2, ge=1, le=20, description="How often the server is started and asked anew.")
     warm_up_seconds: Positive = Field(3, description="Not counted.")
     batch_rows: Count | tuple[Count, ...] = Field(5, description="Rows in one request, or sizes to draw from.")
@@ -118,14 +122,14 @@ class Load(Part):
         0.5, description="The longest stalls that are to be expected; the sampling unit is a block of this length."
     )
     locustfile: Name | None = Field(None, description="The team's own Locust users, in place of rows of the holdout.")
-    server: Server = Server()
-    within: Within
-    peak: Peak | None = None
-    quantiles: tuple[LatencyQuantile, ...] = ()
+    server: Server = Field(Server(), description="What serves the model, and how it is asked.")
+    within: Within = Field(description="Share of requests answered right within a time.")
+    peak: Peak | None = Field(None, description="A higher load with a limit of its own.")
+    quantiles: tuple[LatencyQuantile, ...] = Field((), description="Quantiles of the latency with a limit each.")
     throughput_at_least: Positive | None = Field(
         None, description="Right answers per second, during the peak, or the expected load where there is none."
     )
-    error_rate_at_most: Share
+    error_rate_at_most: Share = Field(description="Share of requests without a right answer.")
     tolerance: FiniteFloat | None = Field(
         None,
         ge=0,
@@ -134,11 +138,13 @@ class Load(Part):
     )
     refuses_malformed: bool = Field(True, description="Requests that break the signature get a 4xx and do no harm.")
     input_example: bool = Field(True, description="The example that is logged with the model is answered.")
-    start_up_seconds_at_most: Positive | None = None
+    start_up_seconds_at_most: Positive | None = Field(
+        None, description="From the command of the server to its first healthy answer."
+    )
     memory_mb_at_most: Count | None = Field(None, description="Peak memory of the server; needed without a `url`.")
     cpu_seconds_at_most: Positive | None = Field(None, description="Processor seconds per thousand predictions.")
-    against_champion: AgainstChampion | None = None
-    stress: Stress | None = None
+    against_champion: AgainstChampion | None = Field(None, description="Latency as a multiple of the champion's.")
+    stress: Stress | None = Field(None, description="A ramp of load until the server no longer keeps its limit.")
     recovery_seconds_at_most: Positive | None = Field(
         None, description="After the stress, the expected load must be served within the limit again by then."
     )

@@ -19,17 +19,22 @@ WITHOUT_WINDOW = ("no_traffic_minutes_at_most", "age_days_at_most")
 class PredictionLog(Part):
     """Where predictions are logged: a folder of Parquet files, an SQLite file, or a database.
 
-    The tables are described in docs/monitoring.md. No column that is `sensitive` is logged.
+    The tables are described in docs/how-to/monitoring.md. No column that is `sensitive` is logged.
     """
 
     path: Name | None = Field(
-        None, description="A folder (Parquet) or a file ending in .sqlite, relative to the contract."
+        default=None, description="A folder (Parquet) or a file ending in .sqlite, relative to the contract."
     )
     connection: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
-        None, description="The environment variable that holds a database's address, postgres://user:password@host/db."
+        default=None,
+        description="The environment variable that holds a database's address, postgres://user:password@host/db.",
     )
-    predictions: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] = "weighin_predictions"
-    labels: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] = "weighin_labels"
+    predictions: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] = Field(
+        default="weighin_predictions", description="Name of the table of predictions."
+    )
+    labels: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] = Field(
+        default="weighin_labels", description="Name of the table of labels."
+    )
     retain_days: Positive = Field(default=90, description="Older rows are removed.")
 
     @model_validator(mode="after")
@@ -42,8 +47,8 @@ class PredictionLog(Part):
 class Window(Part):
     """The last rows, or the last hours, of what the champion answered."""
 
-    rows: Count | None = None
-    hours: Positive | None = None
+    rows: Count | None = Field(default=None, description="The last so many rows.")
+    hours: Positive | None = Field(default=None, description="The rows of the last so many hours.")
     rows_at_least: Count = Field(
         default=200, description="With fewer there is not enough evidence, and nothing is done."
     )
@@ -66,17 +71,17 @@ class Watch(Part):
     """One thing that must hold in a window. Exactly one of the limits is given, besides what says of what."""
 
     window: Window | None = Field(None, description="Needed by every limit but those on silence and age.")
-    action: Action = "alert"
+    action: Action = Field("alert", description="What is done while the limit is broken.")
     drift_at_most: Positive | None = Field(None, description="Distance of each column from the version's profile.")
     columns: tuple[Name, ...] = Field((), description="Which ones, `prediction` among them; default all.")
     metric: Metric | None = Field(None, description="Of rows whose labels have come.")
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: float | None = Field(None, description="The metric is at least this, in its own unit.")
+    at_most: float | None = Field(None, description="The metric is at most this, in its own unit.")
     times_baseline_at_most: Positive | None = Field(None, description="Of a metric that improves downwards.")
     relative_decline_at_most: Share | None = Field(None, description="Share of the baseline that may be lost.")
     error_rate_at_most: Share | None = Field(None, description="Share of requests answered with an error.")
     latency_ms_at_most: Positive | None = Field(None, description="Of `quantile` of the latency.")
-    quantile: float = Field(default=0.95, gt=0, lt=1)
+    quantile: float = Field(default=0.95, gt=0, lt=1, description="Which quantile of the latency.")
     disagreement_at_most: Share | None = Field(None, description="Share of rows that the shadow answers otherwise.")
     no_traffic_minutes_at_most: Positive | None = Field(None, description="Since the last request that was logged.")
     age_days_at_most: Positive | None = Field(None, description="Since the version became champion.")
@@ -118,7 +123,7 @@ class Evidence(Part):
 class Alert(Part):
     """Where people are told. Addresses and secrets stand in environment variables, and nowhere else."""
 
-    to: Literal["slack", "webhook", "github"]
+    to: Literal["slack", "webhook", "github"] = Field(description="What kind of receiver it is.")
     address: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
         None, description="The variable that holds the address of a webhook."
     )
@@ -141,16 +146,20 @@ class Alert(Part):
 class Retrain(Part):
     """Which repository is asked to train, by an event `weighin-retrain` with model, version and data."""
 
-    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] = Field(
+        description="The repository that is asked, OWNER/REPO."
+    )
 
 
 class Monitor(Part):
     """The same rule as at the release, applied again and again to what the champion answers."""
 
-    log: PredictionLog
-    watch: tuple[Watch, ...] = Field(min_length=1)
+    log: PredictionLog = Field(description="Where predictions and labels are logged.")
+    watch: tuple[Watch, ...] = Field(
+        min_length=1, description="What must hold, in which window, and what is done otherwise."
+    )
     streams: Streams = Field((), description="Detectors of concept drift that are fed row by row.")
-    evidence: Evidence = Evidence()
-    alerts: tuple[Alert, ...] = ()
-    retrain: Retrain | None = None
+    evidence: Evidence = Field(Evidence(), description="How sure an alarm has to be.")
+    alerts: tuple[Alert, ...] = Field((), description="Where people are told.")
+    retrain: Retrain | None = Field(None, description="Which repository is asked to train.")
     canary: Canary | None = Field(None, description="How traffic moves to a new version, step by step.")

@@ -11,13 +11,13 @@ from weighin.contract.parts import Count, Dataset, Name, Part, Positive, Severit
 
 class _SomeMayBreak(Part):
     share_at_most: Share = Field(default=0.0, description="Share of rows that may break the rule.")
-    severity: Severity = "block"
+    severity: Severity = Field(default="block", description="Whether a broken rule blocks a release or warns.")
 
 
 class UniqueTogether(_SomeMayBreak):
     """No two rows are alike in all of these columns; missing is a value like any other."""
 
-    columns: tuple[Name, ...] = Field(min_length=2)
+    columns: tuple[Name, ...] = Field(min_length=2, description="The columns that are unique together.")
 
     @field_validator("columns")
     @classmethod
@@ -42,7 +42,7 @@ Together = Annotated[
 class Comparison(_SomeMayBreak):
     """Within a row one column is at least, greater than, or equal to another. Rows without either are not judged."""
 
-    column: Name
+    column: Name = Field(description="The column that is compared.")
     at_least: Name | None = Field(None, description="A column.")
     greater_than: Name | None = Field(None, description="A column.")
     equal_to: Name | None = Field(None, description="A column.")
@@ -69,7 +69,7 @@ class Comparison(_SomeMayBreak):
 class Reference(_SomeMayBreak):
     """Values of a column stand in a column of another table. Missing values are not judged."""
 
-    column: Name
+    column: Name = Field(description="The column whose values are looked up.")
     table: Name = Field(description="`reference`, `holdout`, `current`, `training`, or a Parquet file.")
     key: Name = Field(description="The column of that table.")
 
@@ -77,11 +77,11 @@ class Reference(_SomeMayBreak):
 class Fresh(Part):
     """The newest value of a time column is recent, seen from the contract's `as_of`. A date begins at 0:00 UTC."""
 
-    column: Name
+    column: Name = Field(description="A column of type timestamp or date.")
     hours_at_most: Positive = Field(description="Age of the newest value.")
     future: Literal["refuse", "allow"] = Field("refuse", description="Whether values after `as_of` may stand there.")
     datasets: tuple[Dataset, ...] = Field((), description="Where this must hold; default every dataset of the gate.")
-    severity: Severity = "block"
+    severity: Severity = Field("block", description="Whether a broken rule blocks a release or warns.")
 
 
 class TrainingRows(_SomeMayBreak):
@@ -112,13 +112,15 @@ class DataQuality(Part):
     """The gate on the data that the other gates rely on. The column rules above are its checks, and these."""
 
     datasets: tuple[Dataset, ...] = Field((), description="Which datasets are looked at; default all there are.")
-    rows_at_least: Count
-    rows_at_most: Count | None = None
-    unique_together: tuple[Together, ...] = ()
-    compare: tuple[Comparison, ...] = ()
-    references: tuple[Reference, ...] = ()
-    fresh: tuple[Fresh, ...] = ()
-    training_rows: TrainingRows = TrainingRows()
+    rows_at_least: Count = Field(description="Least number of rows of each dataset.")
+    rows_at_most: Count | None = Field(None, description="Largest number of rows of each dataset.")
+    unique_together: tuple[Together, ...] = Field((), description="Columns in which no two rows are alike.")
+    compare: tuple[Comparison, ...] = Field((), description="One column against another, row by row.")
+    references: tuple[Reference, ...] = Field((), description="Values that must stand in another table.")
+    fresh: tuple[Fresh, ...] = Field((), description="How old the newest value may be.")
+    training_rows: TrainingRows = Field(
+        TrainingRows(), description="Rows of the training data that may stand in the holdout; needs `data.training`."
+    )
     copies: Copies | None = Field(
         None, description="Rows that repeat another; checked by default where a feature or the target is a float."
     )

@@ -10,7 +10,7 @@ from weighin.contract.parts import Name, Part, Positive
 class Approver(Part):
     """Somebody whose signed approval counts."""
 
-    name: Name
+    name: Name = Field(description="The name under which a policy sees the approval.")
     key: Name = Field(
         description="Public ed25519 key in PEM, relative to the contract: FILE.pub of `weighin keygen FILE`."
     )
@@ -68,6 +68,6 @@ class Deploy(Part):
         description="A command, word by word; {model}, {version}, {digest} and {alias} are replaced. "
         "Empty where servers follow the alias by themselves.",
     )
-    identity: Identity
+    identity: Identity = Field(description="Where a server says which model it serves.")
     seconds_at_most: Positive = Field(25, description="Until the servers answer with the right digest.")
     answers: int = Field(5, ge=1, description="Answers in a row that must be right: more than there are replicas.")

@@ -31,7 +31,7 @@ class Shadow(Graded):
         None, description="`quantile` of the candidate's latency, as a multiple of the champion's."
     )
     latency_ms_at_most: Positive | None = Field(None, description="`quantile` of the candidate's latency.")
-    quantile: float = Field(0.5, gt=0, lt=1)
+    quantile: float = Field(0.5, gt=0, lt=1, description="Which quantile of the latency is limited.")
     starts: int = Field(2, ge=1, le=10, description="How often each server is started; they take turns.")
     timeout_seconds: Positive = Field(10, description="A request without an answer by then got none.")
     seconds_at_most: Positive = Field(300, description="A start that takes longer over its requests is stopped.")

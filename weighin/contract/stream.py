@@ -25,13 +25,13 @@ class _Fed(Part):
         "regression need it: about the width of the range in which nearly all values lie.",
     )
     rows: Count = Field(default=20_000, description="So many of the newest rows are fed at most.")
-    action: Literal["nothing", "alert", "retrain"] = "alert"
+    action: Literal["nothing", "alert", "retrain"] = Field("alert", description="What is done about a change.")
 
 
 class PageHinkley(_Fed):
     """The cumulated distance from the mean so far, less `delta` for each row, grew by `threshold` (Page 1954)."""
 
-    detector: Literal["page_hinkley"]
+    detector: Literal["page_hinkley"] = Field(description="This detector.")
     min_instances: Count = Field(default=30, description="Rows before which no change is found.")
     delta: float = Field(default=0.005, ge=0, description="Distance from the mean that is tolerated in each row.")
     threshold: Positive = Field(default=50.0, description="Larger: fewer false alarms, later detection.")
@@ -42,10 +42,10 @@ class PageHinkley(_Fed):
 class Adwin(_Fed):
     """Two parts of a window that adapts itself have different means (Bifet and Gavalda 2007)."""
 
-    detector: Literal["adwin"]
+    detector: Literal["adwin"] = Field(description="This detector.")
     delta: float = Field(default=0.002, gt=0, lt=1, description="Significance. Smaller: fewer false alarms.")
     clock: Count = Field(default=32, description="A change is looked for at every n-th row.")
-    max_buckets: Count = 5
+    max_buckets: Count = Field(5, description="Buckets of one size before two are merged.")
     min_window_length: Count = Field(default=5, description="Rows of the smaller part.")
     grace_period: Count = Field(default=10, description="Rows before which no change is found.")
 
