@@ -19,7 +19,7 @@ WITHOUT_WINDOW = ("no_traffic_minutes_at_most", "age_days_at_most")
 class PredictionLog(Part):
     """Where predictions are logged: a folder of Parquet files, an SQLite file, or a database.
 
-    The tables are described in docs/how-to/monitoring.md. No column that is `sensitive` is logged.
+    The tables are described in docs/reference/prediction-log.md. No column that is `sensitive` is logged.
     """
 
     path: Name | None = Field(
