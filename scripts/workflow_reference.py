@@ -21,7 +21,7 @@ PAGE, FACTS = Path("docs/reference/workflows.md"), Path("weighin/doctor/workflow
 HEAD = """# The reusable workflows
 
 Generated from `.github/workflows` by `python scripts/workflow_reference.py`; edit the workflows, not this page. How to
-call them: [adopting.md](adopting.md).
+call them: [adopting](../how-to/adopting.md).
 """
 _PERMISSION = re.compile(r" {6}([a-z-]+): (read|write|none) # (.+)$")
 

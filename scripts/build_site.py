@@ -1,7 +1,8 @@
-"""Build the documentation site: `python scripts/site.py [FOLDER]`, default `site`.
+"""Build the documentation site: `python scripts/build_site.py [FOLDER]`, default `site`.
 
-The pages are staged in .weighin/site, since a page may link to a file outside of docs/: there the link becomes an
-address in the repository (`repo_url` of mkdocs.yml). Then Zensical builds them; every warning is an error.
+The pages are staged in .weighin/site, so that they read well on GitHub, too. A link to a file outside of docs/ becomes
+an address in the repository (`repo_url` of mkdocs.yml), and a paragraph that is nothing but a link to a YAML file
+becomes the text of the file. Then Zensical builds the pages; every warning is an error.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".weighin/site"
+SHOWN = re.compile(r"^\[([^\]]+)\]\(([\w./-]+\.yaml)\)$", re.MULTILINE)
 LINK = re.compile(r"(\]\()([^)\s#]+)")
 
 
@@ -36,13 +38,19 @@ def staged(text: str, page: str, repository: str) -> str:
     return LINK.sub(address, text)
 
 
+def shown(name: str, path: Path) -> str:
+    """Return a block with the text of a file."""
+    return f'```yaml title="{name}"\n{path.read_text(encoding="utf-8")}```'
+
+
 def stage(repository: str) -> None:
     """Copy docs/ to where the builder reads it."""
     shutil.rmtree(WORK, ignore_errors=True)
     shutil.copytree(ROOT / "docs", WORK / "docs")
     for path in (WORK / "docs").rglob("*.md"):
         page = path.relative_to(WORK)
-        path.write_text(staged(path.read_text(encoding="utf-8"), str(page), repository), encoding="utf-8")
+        text = SHOWN.sub(lambda match, at=path.parent: shown(match[1], at / match[2]), path.read_text(encoding="utf-8"))
+        path.write_text(staged(text, str(page), repository), encoding="utf-8")
 
 
 def build(out: Path) -> int:
