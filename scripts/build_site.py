@@ -1,8 +1,8 @@
 """Build the documentation site: `python scripts/build_site.py [FOLDER]`, default `site`.
 
 The pages are staged in .weighin/site, so that they read well on GitHub, too. A link to a file outside of docs/ becomes
-an address in the repository (`repo_url` of mkdocs.yml), and a paragraph that is nothing but a link to a YAML file
-becomes the text of the file. Then Zensical builds the pages; every warning is an error.
+an address in the repository (`extra.repository` of mkdocs.yml), and a paragraph that is nothing but a link to a YAML
+file becomes the text of the file. Then Zensical builds the pages; every warning is an error.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def stage(repository: str) -> None:
 def build(out: Path) -> int:
     """Build the site into a folder; returns the exit code of the builder."""
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    stage(yaml.safe_load(text)["repo_url"])
+    stage(yaml.safe_load(text)["extra"]["repository"])
     (WORK / "mkdocs.yml").write_text(text.replace("paths: [.]", f"paths: [{ROOT}]"), encoding="utf-8")
     program = Path(sys.executable).with_name("zensical")
     code = subprocess.run([program, "build", "--strict", "--clean"], cwd=WORK, check=False).returncode

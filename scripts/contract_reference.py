@@ -1,7 +1,7 @@
 """Write docs/reference/contract.md from the models of weighin/contract: `... [--check]`.
 
-What a key means is its `Field(description=...)`. What the models do not say stands here: units that a name does not
-tell, and examples that docs/reference/contracts/full.yaml cannot hold.
+What a key means is its `Field(description=...)`. Examples are those of docs/reference/contracts/full.yaml, units follow
+from names; what neither can say stands in contract_reference.yaml.
 """
 
 from __future__ import annotations
@@ -53,61 +53,9 @@ UNITS = (
     (r"^(margin|better_by|at_least|at_most|metric_drop_at_most)$", "of the metric"),
 )
 """Name of a key -> unit, the first that fits."""
-UNIT_OF = {
-    **dict.fromkeys(("Contract.alpha", "Performance.threshold", "Explainability.forbidden_at_most"), "probability"),
-    **dict.fromkeys(("Drift.at_most", "DriftColumn.at_most"), "of `measure`"),
-    **dict.fromkeys(("Drift.mean_shift_at_most", "DriftColumn.mean_shift_at_most"), "standard deviations"),
-    **dict.fromkeys(("Drift.bins", "DriftColumn.bins"), "bins"),
-    **dict.fromkeys(("Adwin.delta", "PageHinkley.alpha", "SliceCheck.relative_margin"), "share"),
-    **dict.fromkeys(("PageHinkley.delta", "PageHinkley.threshold", "PageHinkley.scale", "Adwin.scale"), "of `of`"),
-    **dict.fromkeys(("Load.tolerance", "Shadow.tolerance"), "of the prediction"),
-    **dict.fromkeys(("Approver.answers", "Deploy.answers"), "answers"),
-    **dict.fromkeys(("Load.starts", "Shadow.starts"), "starts"),
-    "Adwin.max_buckets": "buckets",
-    "BaselineCheck.relative_margin": "share",
-    "Canary.rows_at_least": "requests",
-    "Column.length": "numbers",
-    "DataQuality.failing_keys": "rows",
-    "Evidence.consecutive_windows": "windows",
-    "Evidence.false_alarms_per_month": "per 30 days",
-    "Explainability.rank_agreement_at_least": "correlation",
-    "Explainability.repeats": "permutations",
-    "FairnessCheck.at_most": "of `measure`",
-    "JointDrift.auc_at_most": "AUC",
-    "Load.cpu_seconds_at_most": "s per 1,000 predictions",
-    "PageHinkley.mode": "",
-    "Prediction.column": "",
-    "Sealed.holdout_uses": "candidates",
-    "Server.cpus": "processors",
-    "Shadow.requests": "requests",
-    "TargetBy.at_most": "share, or standard deviations",
-    "Waiver.limit": "of the check",
-    "Watch.drift_at_most": "of `gates.drift.measure`",
-    "Contract.version": "",
-}
-EXAMPLE_OF: dict[str, Any] = {
-    "Adwin.scale": 2500,
-    "Comparison.equal_to": "income",
-    "Comparison.greater_than": "income",
-    "Contract.group": "day",
-    "ConditionalRule.allowed": ["EUR", "USD"],
-    "ConditionalRule.order": "increasing",
-    "ConditionalRule.pattern": "[A-Z]{3}",
-    "ConditionalRule.unique": True,
-    **dict.fromkeys(("Data.holdout", "Data.reference", "Data.current"), "data/holdout.parquet"),
-    "Data.sealed_holdout": "data/sealed.parquet",
-    "DataQuality.unique_together": [["branch", "applied"]],
-    "Identity.pointer": "/model/digest",
-    "Model.classes": ["low", "medium", "high"],
-    "PageHinkley.rows": 20_000,
-    "PredictionLog.path": "log.sqlite",
-    "Server.command": ["my-server", "--model", "{model}", "--port", "{port}"],
-    "Server.image": "registry.example.org/team/server@sha256:...",
-    "Server.template": '{"inputs": {"rows": {{rows}}}}',
-    "Server.url": "https://staging.example.org",
-    "Shadow.tolerance": 0.5,
-    "StoredProfile.profile": "champion",
-}
+_SAID = yaml.safe_load((ROOT / "scripts/contract_reference.yaml").read_text(encoding="utf-8"))
+UNIT_OF: dict[str, str] = _SAID["units"]
+EXAMPLE_OF: dict[str, Any] = _SAID["examples"]
 GRADES = ("severity", "when_inconclusive")
 KINDS = {str: "text", bool: "true or false", int: "whole number", float: "number", date: "date", datetime: "time"}
 
@@ -217,9 +165,22 @@ def unit(model: type[BaseModel], name: str, key: FieldInfo) -> str:
     if not _numeric(key.annotation):
         return ""
     found = next((u for pattern, u in UNITS if re.search(pattern, name)), None)
+    if found is None and {"≥ 0", "≤ 1"} == set(re.findall(r"[≥≤] \d+", _bounds(tuple(key.metadata)))):
+        return "share"
     if found is None:
-        raise KeyError(f"{own} has no unit: name it in UNIT_OF of scripts/contract_reference.py")
+        raise KeyError(f"{own} has no unit: name it in scripts/contract_reference.yaml")
     return found
+
+
+def _shown(own: str, shown: Mapping[str, Any], *, parts: bool, grade: bool) -> str:
+    """Return the example of a key. Errors: `KeyError` where there is none."""
+    if own in shown and (not parts or own in EXAMPLE_OF):
+        return _example(shown[own])
+    if parts:
+        return ""
+    if grade:
+        return _example("warn")
+    raise KeyError(f"{own} has no example: write the key into {FULL}, or into scripts/contract_reference.yaml")
 
 
 def _numeric(annotation: Any) -> bool:
@@ -282,8 +243,7 @@ def rows(section: Section, known: Mapping[type[BaseModel], Section], shown: Mapp
     for name, key in section.model.model_fields.items():
         own = f"{section.model.__name__}.{name}"
         parts = models(key.annotation)
-        given = shown.get(own, "warn") if name in GRADES else shown.get(own, "") if parts else shown[own]
-        example = "" if parts and own not in EXAMPLE_OF else _example(given)
+        example = _shown(own, shown, parts=bool(parts), grade=name in GRADES)
         allowed = kind(key.annotation, tuple(key.metadata), linked=known)
         text = " ".join((key.description or "").split()).replace("|", "\\|")
         yield [

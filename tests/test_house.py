@@ -83,7 +83,7 @@ def test_every_box_of_the_pull_request_template_names_something_that_exists() ->
     text = (ROOT / ".github/pull_request_template.md").read_text()
     boxes = re.findall(r"^- \[ \] (.+)$", text, re.MULTILINE)
     assert len(boxes) >= 4
-    for name in re.findall(r"\b(?:docs|scripts)/[\w.]+|CHANGELOG\.md", "\n".join(boxes)):
+    for name in re.findall(r"\b(?:docs|scripts)/[\w./-]+\w|CHANGELOG\.md", "\n".join(boxes)):
         assert (ROOT / name).is_file(), name
 
 

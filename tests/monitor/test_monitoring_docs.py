@@ -50,7 +50,7 @@ def test_every_command_is_one(line: str) -> None:
 
 @pytest.mark.parametrize("place", sorted(set(re.findall(r"\]\((\.\./[^)#]+|[a-z-]+\.md)", TEXT))))
 def test_every_file_that_is_named_is_there(place: str) -> None:
-    assert (ROOT / "docs" / place).exists()
+    assert (ROOT / "docs/how-to" / place).exists()
 
 
 def cron(folder: Path, weighin: str) -> subprocess.CompletedProcess[str]:
