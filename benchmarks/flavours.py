@@ -4,7 +4,7 @@
 
 Each flavour is trained twice in an environment that has its library, and registered as champion and challenger. The
 contract has a performance and a load gate, so that the candidate is served as well. `--quick` takes four flavours and
-processes in place of containers. `--write` puts the table into docs/reference/models.md. The last line is one JSON object:
+processes in place of containers. `--write` puts the table into docs/reference/models.md. The last line is JSON:
 `flavours`, `passed`, `type_cases`, `type_cases_right`, `own_environment_seconds_first`,
 `own_environment_seconds_cached`.
 

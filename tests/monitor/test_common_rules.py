@@ -1,4 +1,4 @@
-"""The field's common rules, as docs/how-to/monitoring.md writes them: each alarms beyond its limit, and not within it."""
+"""The common rules, as docs/how-to/monitoring.md writes them: each alarms beyond its limit, and not within it."""
 
 from __future__ import annotations
 
