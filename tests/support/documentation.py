@@ -24,11 +24,6 @@ def pages() -> list[Path]:
     return [*(ROOT / name for name in other), *sorted(DOCS.rglob("*.md"))]
 
 
-def prose(path: Path) -> str:
-    """Return a page without its code."""
-    return re.sub(r"`[^`\n]*`", "`code`", FENCE.sub("", path.read_text(encoding="utf-8")))
-
-
 def links(path: Path) -> Iterator[str]:
     """Return the targets of a page's links."""
     yield from LINK.findall(FENCE.sub("", path.read_text(encoding="utf-8")))

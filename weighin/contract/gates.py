@@ -30,11 +30,11 @@ class _Compared(Graded):
     """A metric against a baseline on the same rows, in the direction in which the metric improves."""
 
     metric: Metric = Field(description="A metric of the catalogue, or `custom.NAME`.")
-    margin: FiniteFloat | None = Field(None, ge=0, description="Worse by at most this, in the metric's own unit.")
+    margin: FiniteFloat | None = Field(None, ge=0, description="The candidate may be worse by at most this.")
     relative_margin: FiniteFloat | None = Field(
-        None, ge=0, lt=1, description="Worse by at most this share of the baseline's value."
+        None, ge=0, lt=1, description="The candidate may be worse by at most this share of the baseline's value."
     )
-    better_by: FiniteFloat | None = Field(None, ge=0, description="Better by at least this, in the metric's own unit.")
+    better_by: FiniteFloat | None = Field(None, ge=0, description="The candidate must be better by at least this.")
 
     @model_validator(mode="after")
     def _one_margin(self) -> _Compared:
@@ -74,8 +74,8 @@ class SliceCheck(_Compared):
     name: Name | None = Field(None, description="Names the part of a `query`, and its check.")
     rows_at_least: Count | None = Field(
         None,
-        description="Smaller parts are pooled; default as many rows as the margin needs so that a candidate that is "
-        "equal to the baseline passes with 80 %, and at least 100.",
+        description="Smaller parts are pooled. Default: the rows with which an equal candidate passes with 80 %, and "
+        "at least 100.",
     )
     other: bool = Field(False, description="Judge the rows that no part lists, and those of small parts, as `other`.")
     severity: Severity = Field("warn", description="Whether a broken limit blocks a release or warns.")
@@ -127,7 +127,7 @@ class RecordedCheck(Graded):
     """
 
     metric: Metric = Field(description="A metric that `checks` limits with `at_least` or `at_most`.")
-    margin: Positive = Field(description="Differs by at most this, up or down, in the metric's own unit.")
+    margin: Positive = Field(description="Largest difference, up or down.")
 
 
 FAIRNESS_TASKS = {
@@ -160,7 +160,7 @@ class CustomMetric(Part):
 class Performance(Part):
     """The gate on how good the candidate is."""
 
-    threshold: Share = Field(0.5, description="A prediction at or above it counts as positive.")
+    threshold: Share = Field(0.5, description="A probability at or above it is a positive decision.")
     checks: tuple[AbsoluteCheck | BaselineCheck, ...] = Field(
         min_length=1, description="Metrics on all rows of the holdout, against a number or a baseline."
     )
@@ -175,7 +175,7 @@ class Performance(Part):
         "refuse", description="Whether a model without a champion may be released: its comparisons are then not made."
     )
     champion_as_recorded: tuple[RecordedCheck, ...] = Field(
-        (), description="The champion's metrics on the holdout of today against the record of its own promotion."
+        (), description="Compares the champion's metrics on this holdout with those in its own record."
     )
 
     @model_validator(mode="after")
@@ -202,13 +202,13 @@ class Explainability(Part):
 
     rows: Count = Field(2000, ge=100, description="Rows of the holdout, drawn at random with a fixed seed.")
     repeats: int = Field(5, ge=1, le=20, description="Permutations of each feature.")
-    forbidden: tuple[Name, ...] = Field((), description="Features that must not matter.")
+    forbidden: tuple[Name, ...] = Field((), description="Features that must not change the prediction.")
     forbidden_at_most: Positive = Field(
         0.01, description="Mean absolute change of the prediction that a forbidden feature may cause."
     )
     share_at_most: Share | None = Field(None, description="Largest share of one feature in the total importance.")
     rank_agreement_at_least: FiniteFloat | None = Field(
-        None, ge=-1, le=1, description="Spearman correlation of the importances with the champion's."
+        None, ge=-1, le=1, description="Least Spearman correlation of the importances with the champion's."
     )
     severity: Severity = Field("block", description="Whether a broken limit of this gate blocks a release or warns.")
     shap: int = Field(0, ge=0, le=1000, description="Rows for which SHAP values are computed; needs weighin[shap].")
@@ -246,7 +246,7 @@ class DriftColumn(_DriftLimits, Graded):
     at_most: Positive | None = Field(None, description="In place of the gate's limit on the distance.")
     measure: Measure | None = Field(None, description="In place of the gate's distance.")
     bins: Count | None = Field(None, ge=2, le=100, description="In place of the gate's number of bins.")
-    ignore: bool = Field(False, description="No check of this column at all.")
+    ignore: bool = Field(False, description="The column has no drift check.")
     reason: Name = Field(description="Why this column has limits of its own.")
 
     @model_validator(mode="after")
@@ -263,8 +263,8 @@ class JointDrift(Graded):
     some rows only.
     """
 
-    auc_at_most: FiniteFloat = Field(gt=0.5, lt=1, description="Largest area under the ROC curve.")
-    rows_at_most: Count = Field(20_000, description="Of each dataset, drawn at random with a fixed seed.")
+    auc_at_most: FiniteFloat = Field(gt=0.5, lt=1, description="Largest area under the ROC curve of that classifier.")
+    rows_at_most: Count = Field(20_000, description="Rows of each dataset, drawn at random with a fixed seed.")
 
 
 class TargetBy(Graded):
@@ -299,7 +299,8 @@ class Drift(_DriftLimits):
         0.1, description="Largest distance of a column between reference and current rows, in the unit of `measure`."
     )
     measure: Measure = Field(
-        "psi", description="The distance. kolmogorov_smirnov is one of numbers: categories then have total_variation."
+        "psi",
+        description="The distance; with kolmogorov_smirnov, which is for numbers, categories have total_variation.",
     )
     bins: int = Field(10, ge=2, le=100, description="Quantile bins of a number; kolmogorov_smirnov always has 100.")
     columns: dict[Name, DriftColumn] = Field(
@@ -314,7 +315,9 @@ class Drift(_DriftLimits):
         None, description="Largest share of columns beyond their limit on the distance."
     )
     target_by: tuple[TargetBy, ...] = Field((), description="The label by group, or by range of the prediction.")
-    joint: JointDrift | None = Field(None, description="All features together.")
+    joint: JointDrift | None = Field(
+        None, description="How well all features together tell current rows from the reference."
+    )
 
 
 class Gates(Part):

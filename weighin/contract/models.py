@@ -61,11 +61,11 @@ class Prediction(Part):
 class Aliases(Part):
     """Names of the registry aliases that weighin reads and moves."""
 
-    champion: Name = Field(default="champion", description="Of the version that serves users.")
+    champion: Name = Field(default="champion", description="Alias of the version that serves users.")
     challenger: Name = Field(
-        default="challenger", description="Of the version that is judged where no candidate is named."
+        default="challenger", description="Alias of the version that is judged where no candidate is named."
     )
-    previous: Name = Field(default="previous", description="Of the champion before, set by a promotion.")
+    previous: Name = Field(default="previous", description="Alias of the champion before, which a promotion sets.")
 
 
 class Model(Part):
@@ -154,16 +154,21 @@ class Data(Part):
     )
     holdout: Rows = Field(description="Rows with labels that candidate and champion are compared on.")
     reference: RowsOrProfile | None = Field(
-        None, description="What drift is measured from; only the drift gate needs it."
+        None, description="Earlier rows, or a stored profile, that drift is measured from."
     )
-    current: Rows | None = Field(None, description="What drift is measured on; only the drift gate needs it.")
-    sealed_holdout: Rows | None = Field(None, description="What releases are judged on, see `gates.sealed`.")
+    current: Rows | None = Field(None, description="Recent rows that drift is measured on.")
+    sealed_holdout: Rows | None = Field(
+        None, description="Rows that no development sees; `gates.sealed` judges releases on them."
+    )
     rows_at_most: Count = Field(
         1_000_000,
         description="Of a reference or current dataset with more rows than these, models are asked about a sample; "
         "of one that does not lie here in a file, a sample is all that other suites see.",
     )
-    training: Name | None = Field(None, description="What the model learnt from; none of it may stand in the holdout.")
+    training: Name | None = Field(
+        None,
+        description="A Parquet file with the rows that the model was fitted on; none of them may be in the holdout.",
+    )
     public_data: bool = Field(
         False, description="Features and models may travel as workflow artifacts, which others may be able to download."
     )
@@ -295,18 +300,18 @@ class Contract(Part):
         lt=0.5,
         description="One-sided error of every interval: how probably a candidate passes a limit that it truly breaks.",
     )
-    as_of: datetime | None = Field(None, description="The moment at which dates are judged; default now.")
+    as_of: datetime | None = Field(None, description="The moment of windows, waivers and ages; default now.")
     model: Model = Field(description="What is judged.")
     data: Data = Field(description="Where the data live, and what their columns are.")
     group: Name | TimeBlock | None = Field(
         None, description="Rows that share this column's value, or a stretch of time, are not independent."
     )
-    weight: Name | None = Field(None, description="The column that says how much a row counts in every metric.")
+    weight: Name | None = Field(None, description="The column with the weight of each row in every metric.")
     gates: Gates = Field(description="What must hold, suite by suite.")
     waivers: tuple[Waiver, ...] = Field((), description="Limits that are relaxed for a time.")
     promotion: Promotion = Field(Promotion(), description="What a promotion asks for beyond a pass.")
-    deploy: Deploy | None = Field(None, description="How servers load the champion, and prove it.")
-    monitor: Monitor | None = Field(None, description="What is watched after the release.")
+    deploy: Deploy | None = Field(None, description="How servers load the champion, and prove that they serve it.")
+    monitor: Monitor | None = Field(None, description="What the monitor checks after the release, and what it does.")
 
     @field_validator("as_of")
     @classmethod

@@ -37,7 +37,7 @@ WindowText = Annotated[
 class Dates(Part):
     """From the first moment of one day to the first moment of another, in UTC."""
 
-    first: date = Field(alias="from", description="The first day.")
+    first: date = Field(alias="from", description="The first day that counts.")
     before: date = Field(alias="to", description="The first day that no longer counts.")
 
     @model_validator(mode="after")
@@ -106,15 +106,15 @@ class Files(_Windowed):
 
     path: Name = Field(description="A file, a glob, a folder, or an address of an object store.")
     format: Literal["parquet", "csv", "arrow"] | None = Field(
-        default=None, description="Default: what the name ends with."
+        default=None, description="Format of the files; default: from the end of the name."
     )
-    separator: Sign = Field(default=",", description="Of a CSV file, between fields.")
-    decimal: Literal[".", ","] = Field(default=".", description="Of a CSV file, the sign within numbers.")
-    quote: Sign = Field(default='"', description="Of a CSV file, around fields.")
+    separator: Sign = Field(default=",", description="CSV: the character between fields.")
+    decimal: Literal[".", ","] = Field(default=".", description="CSV: the decimal sign of numbers.")
+    quote: Sign = Field(default='"', description="CSV: the character around fields that hold separators.")
     encoding: Literal["utf-8", "latin-1", "windows-1252", "utf-16"] = Field(
-        default="utf-8", description="Of a CSV file."
+        default="utf-8", description="CSV: the encoding of the text."
     )
-    missing: tuple[Token, ...] = Field((), description="Of a CSV file: texts that mean missing, as an empty one.")
+    missing: tuple[Token, ...] = Field((), description="CSV: texts that mean missing, besides an empty field.")
 
     @model_validator(mode="after")
     def _dialect(self) -> Files:
@@ -153,8 +153,10 @@ class Query(_Windowed):
     connection: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
         None, description="The environment variable that holds the address of the database."
     )
-    table: Name | None = Field(None, description="A table, or schema.table.")
-    query: Name | None = Field(None, description="A SELECT in the database's own dialect.")
+    table: Name | None = Field(None, description="A table of the database, or schema.table.")
+    query: Name | None = Field(
+        None, description="A SELECT statement in the dialect of the database, in place of a table."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Query:
