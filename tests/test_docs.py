@@ -16,6 +16,7 @@ from weighin.outcome import Direction, Limit, Measurement, Unmeasured, decide
 
 CONTRACT, CLI, SITE = (script(name) for name in ("contract_reference", "cli_reference", "build_site"))
 KEYS = [(m, name, key) for m in CONTRACT.sections() for name, key in m.model_fields.items()]
+NAMES_PAGES = (".py", ".md", ".yml", ".yaml", ".rego", ".json", ".txt")
 CONTRACTS = DOCS / "reference/contracts"
 
 
@@ -28,6 +29,19 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         place = (page.parent / path).resolve() if path else page
         assert place.exists(), f"{target}: no such file"
         assert not anchor or place.suffix != ".md" or anchor in anchors(place), f"{target}: no such heading"
+
+
+def test_every_page_that_a_message_or_a_comment_names_is_there() -> None:
+    folders = ("weighin", "scripts", "benchmarks", "examples", "policy", ".github", "validation_tests")
+    files = [p for name in folders for p in (ROOT / name).rglob("*") if p.suffix in NAMES_PAGES and p.is_file()]
+    files += [ROOT / name for name in ("Dockerfile", "Makefile", "model_contract.yaml", "pyproject.toml", ".ci/run")]
+    named = {
+        (str(path.relative_to(ROOT)), page)
+        for path in files
+        for page in re.findall(r"(?<![\w/-])docs/[\w/-]+\.md", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    assert sorted(pair for pair in named if not (ROOT / pair[1]).is_file()) == []
 
 
 def test_every_page_of_the_documentation_is_in_the_navigation() -> None:
