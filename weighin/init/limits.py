@@ -27,6 +27,8 @@ IN_TIME = 0.85
 """Share of the answers that must come in time: fifty blocks prove 0.94 at best, and one may stall."""
 SLOWER = 4
 """A served model may be so many times slower than in the trial: another machine, and other work on it."""
+UNSURE = {"when_inconclusive": "warn"}
+"""Ten seconds on one machine do not say what another one does: what is undecided there is said, and does not block."""
 LARGER = 1.5
 """Times the memory of the trial."""
 TRIAL_SECONDS = 5
@@ -155,8 +157,8 @@ def load(found: Found) -> dict[str, object] | None:
     fast, slow = above(SLOWER * known["p50"].high), above(SLOWER * known["p90"].high)
     return {
         **_asked(2 * TRIAL_SECONDS, 2 * STALL),
-        "within": {"latency_ms": max(slow, 100.0), "share_at_least": IN_TIME},
-        "quantiles": [{"quantile": 0.5, "latency_ms_at_most": max(fast, 50.0)}],
+        "within": {"latency_ms": max(slow, 100.0), "share_at_least": IN_TIME, **UNSURE},
+        "quantiles": [{"quantile": 0.5, "latency_ms_at_most": max(fast, 50.0), **UNSURE}],
         "error_rate_at_most": 0.06,
         "memory_mb_at_most": int(above(LARGER * known["peak-memory"].high)),
         "start_up_seconds_at_most": int(above(max(SLOWER * known["start-up"].high, 30.0))),
@@ -180,6 +182,13 @@ def alike(outcomes: list[Outcome], natural: float) -> float | None:
     # Four standard errors of a share, so that equal populations differ by more only once in 30,000 drafts.
     room = 4 * math.sqrt(natural * (1 - natural) / one.n)
     return above(natural + room) if one.estimate <= natural + room else None
+
+
+def copies(outcomes: list[Outcome]) -> float | None:
+    """Return the share of rows that may repeat an earlier one; None where the check of it passes."""
+    found = [o for o in outcomes if o.blocks and o.check.endswith("/copies") and isinstance(o.evidence, Measurement)]
+    shares = [o.evidence.estimate for o in found if isinstance(o.evidence, Measurement)]
+    return above(1.25 * max(shares)) if shares else None
 
 
 def unmeasured(found: Found, suite: str) -> Iterator[str]:
