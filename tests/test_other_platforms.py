@@ -118,6 +118,8 @@ def test_what_passes_is_promoted_by_another_job_from_what_the_platform_kept(
     platform.validate.hand_over(first, second, workspace)
     done = promoting(platform).run(second, team.environment, workspace)
     assert done.returncode == 0, done.stderr[-3000:]
+    left = [*second.glob("reports/promotion.json"), *workspace.glob("evidence/promotion.json")]
+    assert [json.loads(path.read_text())["after"] for path in left] == [team.challengers[""]]
     assert team.champion == team.challengers[""]
 
 
@@ -210,6 +212,8 @@ def test_azure_promotes_release_branches_after_the_validation_and_never_for_a_pu
     assert job["environment"] == "weighin-promote"
     assert job["variables"] == [{"group": "weighin-promote"}]
     assert "continueOnError" not in AZURE.read_text()
+    (container,) = load(AZURE)["resources"]["containers"]
+    assert container["mapDockerSocket"] is False
     # What is left by a job that failed is never under the name that the promotion takes.
     steps = validate["jobs"][0]["steps"]
     kept = {s["artifact"]: s.get("condition") for s in steps if "publish" in s}
