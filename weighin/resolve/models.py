@@ -60,12 +60,12 @@ def resolve(
         )
     _empty(work)
     subject = Subject(
-        _model(candidate or f"models:/{name}@{aliases.challenger}", name, work / "models/candidate"),
+        fetch(candidate or f"models:/{name}@{aliases.challenger}", name, work / "models/candidate"),
         _champion(contract_file, champion, work / "models/champion"),
         contract_file.digest,
         {},
         is_embedded(tracking_uri()),
-        _model(contract.model.anchor, name, work / "models/anchor") if contract.model.anchor else None,
+        fetch(contract.model.anchor, name, work / "models/anchor") if contract.model.anchor else None,
     )
     moment = contract.as_of or datetime.now(UTC)
     rows = resolve_rows(contract_file, work, sealed, moment)
@@ -113,10 +113,15 @@ def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> M
                 "Set `gates.performance.first_release: allow`, or name one with --champion.",
             )
         return None
-    return _model(named or f"models:/{name}@{alias}", name, folder)
+    return fetch(named or f"models:/{name}@{alias}", name, folder)
 
 
-def _model(source: str, name: str, folder: Path) -> ModelVersion:
+def fetch(source: str, name: str, folder: Path) -> ModelVersion:
+    """Copy a model's files to a folder, which must not be there yet; say what they are.
+
+    source  `models:/...`, a version of the model `name`, or a folder
+    Errors: `RegistryError`, `ContractError`.
+    """
     if source.isdecimal():
         source = f"models:/{name}/{source}"
     if source.startswith("models:/"):
