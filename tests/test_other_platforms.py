@@ -213,7 +213,7 @@ def test_azure_promotes_release_branches_after_the_validation_and_never_for_a_pu
     assert job["variables"] == [{"group": "weighin-promote"}]
     assert "continueOnError" not in AZURE.read_text()
     (container,) = load(AZURE)["resources"]["containers"]
-    assert container["mapDockerSocket"] is False
+    assert container["mapDockerSocket"] == "false"
     # What is left by a job that failed is never under the name that the promotion takes.
     steps = validate["jobs"][0]["steps"]
     kept = {s["artifact"]: s.get("condition") for s in steps if "publish" in s}
