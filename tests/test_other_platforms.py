@@ -1,6 +1,6 @@
 """The examples for GitLab, Azure Pipelines and Jenkins: their commands run here, in a small project, as they stand.
 
-What only the platforms can show is named in docs/how-to: that they start the jobs, and keep secrets from other jobs.
+What only the platforms can show is not tested: that they start the jobs, and keep secrets from other jobs.
 """
 
 from __future__ import annotations
