@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support import quick_python, tiny_project, workflow_step
+from support import act, quick_python, tiny_project, workflow_step
 from support.other_platforms import weighin_program
 from support.small_project import ROOT
 from support.workflow_step import StepResult
@@ -33,6 +34,11 @@ GIVEN = {
     "TRACKING_URI": "",
     "WALLS": JUDGE["env"]["WALLS"],
 }
+
+
+def quick_address() -> str:
+    """The address of the process that programs are forked from."""
+    return os.environ.get(quick_python.ADDRESS) or quick_python.start()
 
 
 def summary(folder: Path) -> str:
@@ -171,9 +177,8 @@ def test_nothing_that_a_suite_prints_is_a_command_to_the_workflow(tmp_path: Path
 @pytest.mark.parametrize(("fault", "verdict", "code"), [("", "passed", 0), ("forbidden", "failed", 1)])
 def test_a_project_is_judged(fault: str, verdict: str, code: int, tmp_path: Path) -> None:
     project = tiny_project.make(tmp_path / "project", suites=("explainability",))
-    address = os.environ.get(quick_python.ADDRESS) or quick_python.start()
     (project / "temp/weighin-venv").mkdir(parents=True)
-    weighin_program(project / "temp/weighin-venv/bin", address)
+    weighin_program(project / "temp/weighin-venv/bin", quick_address())
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     done = quick_python.run(["scripts/train.py", "--fault", fault], project, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -186,6 +191,60 @@ def test_a_project_is_judged(fault: str, verdict: str, code: int, tmp_path: Path
     assert "tiny" in first
     assert walls == JUDGE["env"]["WALLS"]
     assert list((project / "reports").glob("*/junit.xml"))
+
+
+INSTALLS = """\
+import sys
+from pathlib import Path
+
+sys.path.insert(0, {tests!r})
+from support.other_platforms import weighin_program
+
+Path(sys.argv[1]).mkdir()
+weighin_program(Path(sys.argv[1]) / "bin", {address!r})
+"""
+CALLER = """\
+name: caller
+on: push
+jobs:
+  judge:
+    runs-on: ubuntu-24.04
+    steps:
+      - id: judged
+        uses: ./
+        with: {train: scripts/train.py --fault FAULT}
+      - if: always()
+        env: {VERDICT: "${{ steps.judged.outputs.verdict }}", RECORD: "${{ steps.judged.outputs.record-path }}"}
+        run: echo "the outputs are '$VERDICT' and '$RECORD'"
+"""
+
+
+@pytest.mark.parametrize(("fault", "verdict"), [("", "passed"), ("forbidden", "failed")])
+def test_a_workflow_calls_it_and_reads_its_outputs(fault: str, verdict: str, tmp_path: Path) -> None:
+    """With act on this machine, without Docker; what installs the engine is a stand-in."""
+    project = tiny_project.make(tmp_path / "project", suites=("explainability",))
+    shutil.rmtree(project / ".github/workflows")
+    (project / ".github/workflows").mkdir()
+    (project / ".github/workflows/caller.yml").write_text(CALLER.replace(" --fault FAULT", f" --fault '{fault}'"))
+    shutil.copy(ROOT / "action.yml", project)
+    (project / "scripts/install.py").write_text(INSTALLS.format(tests=str(ROOT / "tests"), address=quick_address()))
+    act.commit(project)
+    (tmp_path / "act").mkdir()
+    (tmp_path / "act/actrc").touch()
+    command = [Path(sys.executable).with_name("act"), "push", "-b", "--json", "-P", "ubuntu-24.04=-self-hosted"]
+    done = subprocess.run(
+        [*command, "--no-cache-server"],
+        cwd=project,
+        env={**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    log = done.stdout + done.stderr
+    assert f"the outputs are '{verdict}' and 'reports/record.json'" in log, log[-5000:]
+    assert done.returncode == (0 if verdict == "passed" else 1)
+    assert JUDGE["env"]["WALLS"] in log
 
 
 def test_the_page_says_the_sentence_of_the_summary() -> None:
