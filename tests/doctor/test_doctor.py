@@ -90,7 +90,6 @@ PLAIN = f"on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: actio
             "expectations",
             "not what the contr",
         ),
-        (remove("validation_tests/test_drift.py"), "suites", "absent: validation_tests/test_drift.py"),
         (remove("validation_tests/conftest.py"), "suites", "absent: validation_tests/conftest.py"),
         (replace("model_contract.yaml", ("public_data: true", "public_data: false")), "public-data", "refuse"),
         (remove(OWNERS), "codeowners", "none of .github/CODEOWNERS, CODEOWNERS, docs/CODEOWNERS exists"),
@@ -406,6 +405,16 @@ def test_each_finding_is_one_line_and_hostile_names_stay_text(
     assert "\x1b" not in said
     assert all(re.match(r"ok |missing |cannot tell |\d+ ok", line) for line in said.splitlines())
     assert len(said.splitlines()) == len(look(capsys)[1]) + 1
+
+
+def test_without_a_repository_one_line_says_that_its_settings_are_not_known(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    assert main(["doctor"]) == 6
+    unknown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cannot tell")]
+    assert len(unknown) == 1, unknown
+    assert "no repository was named, so nothing is known of main-check, " in unknown[0]
 
 
 def environment(**changes: Any) -> dict[str, Any]:

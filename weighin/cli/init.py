@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weighin.cli.parser import contract_argument, example
+from weighin.cli.parser import contract_argument, example, work_argument
 from weighin.errors import ContractError
 from weighin.github.escape import visible
 
@@ -30,6 +30,8 @@ def add_init(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-load", action="store_true", help="leave out the ten seconds of load, and the load gate")
     command.add_argument("--yes", action="store_true", help="ask nothing: what was guessed stands, as a comment")
     command.add_argument("--project", type=Path, metavar="DIR", help="write a small repository around the contract")
+    command.add_argument("--engine", default=ENGINE, help="whose workflows it calls, OWNER/REPOSITORY@SHA")
+    command.add_argument("--image", default=IMAGE, help="what its Dockerfile starts from, NAME@sha256:DIGEST")
     example(
         command,
         "weighin init --data holdout.parquet --model models:/churn/3 --target churned",
@@ -38,6 +40,8 @@ def add_init(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=run_init)
 
 
+ENGINE = f"OWNER/weigh-in@{40 * '0'}"
+IMAGE = f"ghcr.io/OWNER/weigh-in@sha256:{64 * '0'}"
 ROLES = {
     "target": "the column that holds the truth",
     "key": "the column that names a row",
@@ -49,33 +53,34 @@ ROLES = {
 def run_init(args: argparse.Namespace) -> int:
     """Draft a contract, and write it where none is; returns 1 where a check of it does not pass on the data."""
     from weighin.init.draft import draft
-    from weighin.init.files import next_steps, write_contract, write_project
+    from weighin.init.files import next_steps, write_contract
+    from weighin.init.project import Project
 
-    folder = args.contract.parent
+    request = _request(args)
     if args.project is not None:
-        folder = write_project(args.project)
-        print(f"{folder} holds a repository of your own: README.md says what comes next.")
-        if args.data is None:
-            return 0
-    elif args.data is None:
-        raise ContractError("no table", "--data", "Name a file with labelled rows, or --project DIR.")
-    path = folder / args.contract.name
-    # Before minutes of measuring.
-    if path.exists():
-        raise ContractError("it exists, and is not overwritten", str(path), "Give --contract another place.")
-    request = _request(args, path)
-    drafted = draft(request, lambda text: write_contract(path, text), _asking(args))
+        request = Project(args.project, request, args.engine, args.image).write()
+        print(f"{args.project} holds a repository of your own: README.md says what comes next.")
+    elif request.path.exists():
+        # Before minutes of measuring.
+        raise ContractError("it exists, and is not overwritten", str(request.path), "Give --contract another place.")
+    written: list[str] = []
+
+    def write(text: str) -> None:
+        write_contract(request.path, text, written[-1] if written else "")
+        written.append(text)
+
+    drafted = draft(request, write, _asking(args))
     for line in next_steps(request, drafted):
         print(visible(line))
     return 1 if drafted.broken else 0
 
 
-def _request(args: argparse.Namespace, path: Path) -> Request:
+def _request(args: argparse.Namespace) -> Request:
     from weighin.init.draft import Request
 
     roles = {role: getattr(args, role) for role in ROLES}
     return Request(
-        path,
+        args.contract,
         args.data,
         args.reference,
         args.training,
@@ -99,4 +104,23 @@ def _asking(args: argparse.Namespace) -> Callable[[str, str], str] | None:
     return ask
 
 
-COMMANDS = {"init": add_init}
+def add_check_model(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin check-model`."""
+    contract_argument(command)
+    work_argument(command)
+    command.add_argument("--candidate", help="models:/NAME/VERSION, a version, models:/NAME@ALIAS or a folder")
+    example(command, "weighin check-model --candidate models:/churn/4")
+    command.set_defaults(run=run_check_model)
+
+
+def run_check_model(args: argparse.Namespace) -> int:
+    """Load a model, ask it five rows, and say whether they are what the contract says."""
+    from weighin.contract.reading import read_contract
+    from weighin.verdict.check_model import check_model
+
+    for line in check_model(read_contract(args.contract), args.work, args.candidate):
+        print(visible(line), flush=True)
+    return 0
+
+
+COMMANDS = {"init": add_init, "check-model": add_check_model}

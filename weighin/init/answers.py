@@ -97,11 +97,12 @@ def _binary(labels: list[Label], seen: Survey | None, given: Label | None) -> An
     keys: dict[str, object] = {}
     notes: dict[str, str] = {}
     usual = set(labels) == {0, 1}
-    positive = given if given is not None else next((v for v in labels if str(v).lower() in POSITIVE), None)
+    named = [v for v in labels if (isinstance(v, str) and v.lower() in POSITIVE) or v is True]
+    positive = given if given is not None else named[0] if len(named) == 1 else None
     if given is not None and given not in labels:
         raise ContractError("not a value of the target", "--positive", "Name one of its two values.")
     if positive is None:
-        positive = max(labels, key=str) if all(type(v) is int for v in labels) else labels[0]
+        positive = max(labels) if all(type(v) is int for v in labels) else labels[0]
         notes["positive"] = "guessed: the larger one" if type(positive) is int else "guessed: the rarer one"
     if not usual or positive != 1:
         keys["positive"] = positive

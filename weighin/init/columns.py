@@ -122,17 +122,20 @@ def _is_personal(column: str) -> bool:
 
 
 def _is_unique(table: Table, column: str) -> bool:
-    values = table.sample[column]
-    different: int = len(pc.unique(values))
-    return table.kinds[column] in ("integer", "string") and different == len(values)
+    whole = table.kinds[column] in ("integer", "string") and not table.sample[column].null_count
+    return bool(whole) and _different(table, column) == table.sample.num_rows
 
 
 def _repeats(table: Table, column: str) -> bool:
     """Whether a column has two values or more, each for several rows."""
-    if table.kinds[column] not in ("integer", "string", "date"):
-        return False
-    different = pc.count_distinct(table.sample[column]).as_py()
-    return 2 <= different <= table.sample.num_rows / 2
+    return (
+        table.kinds[column] in ("integer", "string", "date")
+        and 2 <= _different(table, column) <= table.sample.num_rows / 2
+    )
+
+
+def _different(table: Table, column: str) -> int:
+    return len(pc.unique(table.sample[column]))
 
 
 def draft_columns(tables: Sequence[Table], roles: Roles, model: Description | None) -> list[Draft]:
@@ -148,13 +151,14 @@ def draft_columns(tables: Sequence[Table], roles: Roles, model: Description | No
 
 
 def _column(name: str, parts: list[pa.ChunkedArray], kinds: list[str], roles: Roles, wanted: str) -> Draft:
-    kind = "float" if set(kinds) == {"integer", "float"} else kinds[0]
-    if len(set(kinds)) > 1 and kind != "float":
-        return Draft(name, out=f"of type {' and '.join(sorted(set(kinds)))}")
-    if kind not in FEATURE_TYPES:
-        return Draft(name, out=f"a contract has no type for {kind}")
     if all(p.null_count == len(p) for p in parts):
         return Draft(name, out="every value is missing")
+    held = set(kinds) - {"no value"}
+    if len(held) > 1 and not held <= {"integer", "float", "decimal"}:
+        return Draft(name, out=f"of type {' and '.join(sorted(held))}")
+    kind = "integer" if held == {"integer"} else "float" if held <= {"integer", "float", "decimal"} else held.pop()
+    if kind not in FEATURE_TYPES:
+        return Draft(name, out=f"a contract has no type for {kind}")
     if kind == "float" and wanted in WHOLE and all(_is_whole(p) for p in parts):
         kind = "integer"
     keys: dict[str, object] = {"type": kind}

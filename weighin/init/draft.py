@@ -38,10 +38,11 @@ class Request:
     path      of the contract that is drafted
     roles     role -> column; empty where nothing was said
     positive  text of the positive label
+    public    whether whoever sees the repository sees the rows already
     """
 
     path: Path
-    data: Path
+    data: Path | None
     reference: Path | None = None
     training: Path | None = None
     model: str = ""
@@ -49,6 +50,7 @@ class Request:
     roles: Mapping[str, str] | None = None
     positive: str = ""
     load: bool = True
+    public: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,13 @@ class Drafted:
 def draft(request: Request, write: Callable[[str], None], ask: Ask | None = None) -> Drafted:
     """Draft a contract, write it, and look which of its checks do not pass.
 
-    write  takes the text, once, when all of it is known
+    write  takes the text; a second time where the first is corrected
     ask    asks about what was guessed; without it guesses stand
     Errors: `ContractError`, `RegistryError`, `NotEvaluated` where the model does not answer.
     """
     folder = request.path.resolve().parent
+    if request.data is None:
+        raise ContractError("no table", "--data", "Name a file with labelled rows.")
     with _step("read the tables"):
         tables = [read(p, folder) for p in (request.data, request.reference) if p is not None]
         training = read(request.training, folder) if request.training else None
@@ -86,6 +90,8 @@ def draft(request: Request, write: Callable[[str], None], ask: Ask | None = None
         positive = _label(request.positive, labels)
         parts = split(tables[0], tables[1] if len(tables) > 1 else None, training, roles.time)
         base = _base(name, roles, columns, parts, tables[0].rows)
+        if request.public:
+            base = replace(base, data={"public_data": True, **base.data}, notes={**base.notes, **PUBLIC})
         if known is None:
             answers = answers_of(labels, None, positive)
             text = _without_model(base, roles, answers).text()
@@ -93,7 +99,9 @@ def draft(request: Request, write: Callable[[str], None], ask: Ask | None = None
             return Drafted(text)
         forks = stack.enter_context(forking())
         trial = Trial(request.path, work / "work", request.model, forks)
-        return _measured(base, roles, labels, positive, trial, parts, write, load=request.load)
+        return _measured(
+            base, roles, labels, positive, trial, parts, write, _repeated(training, columns), load=request.load
+        )
 
 
 def _described(model: str, name: str, folder: Path) -> Description:
@@ -182,6 +190,7 @@ def _base(name: str, roles: Roles, columns: list[Draft], parts: Split, rows: int
     )
 
 
+PUBLIC = {"data.public_data": "the rows stand in this repository: they may travel between the jobs of a workflow"}
 HEAD = (
     "Drafted by `weighin init` from data and a model. Limits follow from intervals that were measured; what is",
     "commented is a question that no data answer. `weighin contract check` names mistakes, docs/reference/contract.md",
@@ -219,6 +228,7 @@ def _measured(
     trial: Trial,
     parts: Split,
     write: Callable[[str], None],
+    natural: float,
     *,
     load: bool,
 ) -> Drafted:
@@ -258,10 +268,33 @@ def _measured(
             questions["load"] = [f"load: ...   # left out: {said}"]
     final = _with(base, answers, roles.target, gates)
     final = replace(final, notes={**final.notes, **notes}, questions=questions)
-    write(final.text())
     with _step("check what was drafted"):
+        write(final.text())
         outcomes = trial.decided(found)
+        equal = {"training_rows": limits.alike(outcomes, natural), "copies": limits.copies(outcomes)}
+        shares = {rule: {"share_at_most": share} for rule, share in equal.items() if share is not None}
+        if shares:
+            kept = {**base.gates["data_quality"], **shares}
+            beside = {f"data_quality.{rule}": EQUAL[rule].format(natural) for rule in shares}
+            final = replace(final, gates={**final.gates, "data_quality": kept}, notes={**final.notes, **beside})
+            write(final.text())
+            outcomes = trial.decided(found)
     return Drafted(final.text(), tuple(o for o in outcomes if o.blocks))
+
+
+EQUAL = {
+    "training_rows": "{:.2g} of the training rows equal another one, so as many of other rows do by nature",
+    "copies": "so many rows repeat an earlier one: by nature, or by mistake?",
+}
+
+
+def _repeated(training: Table | None, columns: list[Draft]) -> float:
+    """Return the share of training rows that equal another one in every column that is no key and no time."""
+    if training is None:
+        return 0.0
+    names = [c.name for c in columns if not c.out and c.role not in ("key", "time") and c.name in training.columns]
+    rows = training.sample.select([n for n in names if training.kinds[n] != "array"]).to_pandas()
+    return float(rows.duplicated(keep=False).mean())
 
 
 SLICES = (

@@ -11,8 +11,14 @@ from weighin.init.draft import Drafted, Request
 from weighin.suites.expectations import write_suite
 
 
-def write_contract(path: Path, text: str) -> None:
-    """Write a contract where none is, and the Great Expectations suite of it. Errors: `ContractError`."""
+def write_contract(path: Path, text: str, ours: str = "") -> None:
+    """Write a contract where none is, and the Great Expectations suite of it.
+
+    ours  the text that was written there before, by the same command: that alone is replaced
+    Errors: `ContractError`.
+    """
+    if ours and path.read_text(encoding="utf-8") == ours:
+        path.unlink()
     _write_new(path, text)
     file = read_contract(path)
     write_suite(file.contract, file.folder, check=False)
@@ -30,10 +36,6 @@ def next_steps(request: Request, drafted: Drafted) -> list[str]:
     lines.append("Next: read the comments, which ask what no data answer, then")
     lines.append(f"  {shlex.join(['weighin', 'validate', *contract, *candidate])}")
     return lines
-
-
-def write_project(folder: Path) -> Path:
-    raise NotImplementedError
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -20,7 +20,8 @@ def under(value: float, digits: int = 2) -> float:
     >>> under(0.01234), under(123.4), under(-123.4)
     (0.012, 120.0, -130.0)
     """
-    if value == 0 or not math.isfinite(value):
+    # Of a value below 1e-300 no digit matters.
+    if abs(value) < 1e-300 or not math.isfinite(value):
         return value
     return below(value, math.floor(math.log10(abs(value))) - digits + 1)
 

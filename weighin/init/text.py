@@ -120,4 +120,6 @@ def flow(value: object) -> str:
     text = str(value)
     if PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
         return text
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    # Of what cannot be printed the number of the character: YAML takes no pairs of surrogates, as JSON writes them.
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)

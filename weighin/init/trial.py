@@ -83,7 +83,7 @@ class Trial:
                 pq.write_table(pq.read_table(features).slice(0, SURVEYED), features)
             local.predict(self.work, self.forks, survey=True)
         out = self.work / "predictions/candidate"
-        problem = out / "problem"
+        problem = out.with_suffix(".problem")
         if problem.is_file():
             raise NotEvaluated(problem.read_text(encoding="utf-8", errors="replace"), "--model", "See docs/models.md.")
         return Survey.read(out)
@@ -132,7 +132,7 @@ class Trial:
         names = [c for c in contract.data.columns if contract.data.columns[c].type != "array"]
         rows = evidence.columns("reference", *names)
         with contextlib.suppress(NotEvaluated):
-            rows = rows.append_column(COLUMN, pa.array(evidence.predictions("candidate", "reference").reshape(-1)))
+            rows = rows.append_column(COLUMN, evidence.predicted("reference"))
         rows = rows.slice(0, MOST)
         order = contract.data.time_column
         rows = rows.sort_by(order) if order else rows

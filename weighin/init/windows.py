@@ -28,7 +28,9 @@ class Split:
 
 
 def split(data: Table, reference: Table | None, training: Table | None, time: str) -> Split:
-    """Return the datasets: two files as they are, one file by its time, or the holdout alone."""
+    """Return the datasets: two files as they are, what the model learnt from as the
+    reference, one file by its time, or the holdout alone.
+    """
     last: dict[str, object] = {"training": training.path} if training else {}
     asked = (
         ()
@@ -38,6 +40,9 @@ def split(data: Table, reference: Table | None, training: Table | None, time: st
     if reference is not None:
         whole = {"reference": _source(reference), "holdout": _source(data), "current": _source(data)}
         return Split({**whole, **last}, asked)
+    if training is not None:
+        whole = {"reference": _source(training), "holdout": _source(data), "current": _source(data)}
+        return Split({**whole, **last})
     days = _days(data.sample[time]) if time else []
     if len(days) >= DAYS:
         middle = days[len(days) // 2]

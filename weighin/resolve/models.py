@@ -27,7 +27,7 @@ from weighin.registry.holdout_uses import HoldoutUses, row_hashes
 from weighin.registry.location import is_embedded, tracking_uri
 from weighin.registry.mlflow import Registry
 from weighin.registry.profiles import stored_profile
-from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows
+from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows, some_rows
 from weighin.resolve.examine import examine
 from weighin.resolve.logged_requests import resolve_requests
 from weighin.resolve.recorded import champion_recorded
@@ -89,6 +89,27 @@ def resolve(
     apart = tuple(role for role, known in examined.items() if known.environment == "own")
     Plan.of(contract, subject.roles, sealed, own, own_code, refused, apart).write(work / "plan.json")
     return subject
+
+
+def resolve_one(
+    file: ContractFile, work: Path, candidate: str | None, rows: int, moment: datetime
+) -> tuple[Subject, int]:
+    """Fill `work` for one model and the first rows of the holdout; return what it is, and how many rows there are.
+
+    Errors: `RegistryError`, `ContractError`; `NotEvaluated` where the holdout cannot be read.
+    """
+    contract = file.contract
+    _empty(work)
+    name = contract.model.name
+    model = fetch(candidate or f"models:/{name}@{contract.model.aliases.challenger}", name, work / "models/candidate")
+    count = some_rows(file, work, rows, moment)
+    examined = examine(contract, work / "models", ("candidate",), {})["candidate"]
+    apart = ("candidate",) if examined.environment == "own" else ()
+    Plan.of(contract, ("candidate",), own_environments=apart).write(work / "plan.json")
+    models = {"candidate": examined}
+    subject = Subject(model, None, file.digest, {}, is_embedded(tracking_uri()), models=models)
+    subject.write(work / "subject.json")
+    return subject, count
 
 
 def _empty(work: Path) -> None:
