@@ -194,14 +194,11 @@ def test_a_project_is_judged(fault: str, verdict: str, code: int, tmp_path: Path
 
 
 INSTALLS = """\
-import sys
+import shutil, sys
 from pathlib import Path
 
-sys.path.insert(0, {tests!r})
-from support.other_platforms import weighin_program
-
 Path(sys.argv[1]).mkdir()
-weighin_program(Path(sys.argv[1]) / "bin", {address!r})
+shutil.copytree({engine!r}, Path(sys.argv[1]) / "bin")
 """
 CALLER = """\
 name: caller
@@ -210,6 +207,8 @@ jobs:
   judge:
     runs-on: ubuntu-24.04
     steps:
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
+        with: {persist-credentials: false}
       - id: judged
         uses: ./
         with: {train: scripts/train.py --fault FAULT}
@@ -219,6 +218,7 @@ jobs:
 """
 
 
+@pytest.mark.workflow
 @pytest.mark.parametrize(("fault", "verdict"), [("", "passed"), ("forbidden", "failed")])
 def test_a_workflow_calls_it_and_reads_its_outputs(fault: str, verdict: str, tmp_path: Path) -> None:
     """With act on this machine, without Docker; what installs the engine is a stand-in."""
@@ -227,11 +227,12 @@ def test_a_workflow_calls_it_and_reads_its_outputs(fault: str, verdict: str, tmp
     (project / ".github/workflows").mkdir()
     (project / ".github/workflows/caller.yml").write_text(CALLER.replace(" --fault FAULT", f" --fault '{fault}'"))
     shutil.copy(ROOT / "action.yml", project)
-    (project / "scripts/install.py").write_text(INSTALLS.format(tests=str(ROOT / "tests"), address=quick_address()))
+    stand_in = weighin_program(tmp_path / "engine", quick_address())
+    (project / "scripts/install.py").write_text(INSTALLS.format(engine=str(stand_in)))
     act.commit(project)
     (tmp_path / "act").mkdir()
     (tmp_path / "act/actrc").touch()
-    command = [Path(sys.executable).with_name("act"), "push", "-b", "--json", "-P", "ubuntu-24.04=-self-hosted"]
+    command = [Path(sys.executable).with_name("act"), "push", "--json", "-P", "ubuntu-24.04=-self-hosted"]
     done = subprocess.run(
         [*command, "--no-cache-server"],
         cwd=project,
