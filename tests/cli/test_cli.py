@@ -84,12 +84,14 @@ def test_needs_that_are_no_json_are_4(tmp_path: Path) -> None:
     assert main(["step", "verdict", str(tmp_path), *given]) == 4
 
 
-def test_data_that_are_not_public_never_become_an_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", [("step", "resolve"), ("validate",)], ids=" ".join)
+def test_data_that_are_not_public_never_become_an_artifact(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     contract = tmp_path / "model_contract.yaml"
     contract.write_text((ROOT / "model_contract.yaml").read_text().replace("public_data: true", "public_data: false"))
-    assert (
-        main(["step", "resolve", "--as-artifact", "--contract", str(contract), "--work", str(tmp_path / "work")]) == 4
-    )
+    assert main([*command, "--as-artifact", "--contract", str(contract), "--work", str(tmp_path / "work")]) == 4
     assert "does not allow it" in capsys.readouterr().err
     assert not (tmp_path / "work").exists()
 

@@ -42,6 +42,11 @@ def subject_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--sealed", action="store_true", help="reserve a use of the sealed holdout, for a release")
 
 
+def as_artifact_argument(command: argparse.ArgumentParser) -> None:
+    """Add `--as-artifact`."""
+    command.add_argument("--as-artifact", action="store_true", help="refuse data that must not become an artifact")
+
+
 def reports_arguments(command: argparse.ArgumentParser) -> None:
     """Add what names the evidence of a validation."""
     command.add_argument(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from weighin.cli.parser import (
     Parser,
+    as_artifact_argument,
     attestation_arguments,
     contract_argument,
     example,
@@ -41,7 +42,7 @@ def add_resolve(step: argparse.ArgumentParser) -> None:
     contract_argument(step)
     subject_arguments(step)
     work_argument(step)
-    step.add_argument("--as-artifact", action="store_true", help="refuse data that must not become an artifact")
+    as_artifact_argument(step)
 
 
 def add_predict(step: argparse.ArgumentParser) -> None:
@@ -124,12 +125,8 @@ def run_resolve(given: argparse.Namespace) -> int:
     from weighin.resolve.models import resolve as resolve_subject
 
     file = read_contract(given.contract)
-    if given.as_artifact and not file.contract.data.public_data:
-        raise ContractError(
-            "features and models would become downloadable artifacts, and the contract does not allow it",
-            str(given.contract),
-            "Set `data.public_data: true`, or run `weighin validate` where the data are.",
-        )
+    if given.as_artifact:
+        file.demand_public_data()
     subject = resolve_subject(file, given.work, given.candidate, given.champion, given.sealed)
     print(f"candidate {subject.candidate} {subject.candidate.digest}")
     print(f"champion {subject.champion or 'none: first release'} {subject.champion.digest if subject.champion else ''}")

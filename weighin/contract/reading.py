@@ -62,6 +62,18 @@ class ContractFile:
             raise ContractError(f"data.{dataset} is no file here", str(self.path), "Run `weighin validate` as a whole.")
         return self.folder / given.path
 
+    def demand_public_data(self) -> None:
+        """Check that features, models and predictions may become artifacts, which others can download.
+
+        Errors: `ContractError` where the contract does not allow it.
+        """
+        if not self.contract.data.public_data:
+            raise ContractError(
+                "features and models would become downloadable artifacts, and the contract does not allow it",
+                str(self.path),
+                "Set `data.public_data: true`, or run `weighin validate` where the data are.",
+            )
+
 
 def read_contract(path: Path) -> ContractFile:
     """Read and check a contract.
