@@ -238,7 +238,7 @@ def test_without_an_engine_the_docker_runner_says_so(project: Path) -> None:
 
 
 def test_python_does_what_the_command_does(project: Path) -> None:
-    page = re.findall(r"```python\n(.*?)```", (ROOT / "docs/api.md").read_text(), re.DOTALL)[0]
+    page = re.findall(r"```python\n(.*?)```", (ROOT / "docs/reference/api.md").read_text(), re.DOTALL)[0]
     (project / "run_validate.py").write_text(page)
     done = quick_python.run(["run_validate.py"], project)
     verdict = json.loads((project / "reports/verdict.json").read_text())

@@ -1,4 +1,4 @@
-"""`weighin doctor`: whether a repository is set up as docs/adopting.md says."""
+"""`weighin doctor`: whether a repository is set up as docs/how-to/adopting.md says."""
 
 from __future__ import annotations
 

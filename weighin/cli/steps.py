@@ -47,8 +47,9 @@ def add_resolve(step: argparse.ArgumentParser) -> None:
 
 def add_predict(step: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin step predict`."""
-    for name in ("model", "features", "out"):
-        step.add_argument(f"--{name}", type=Path, required=True)
+    step.add_argument("--model", type=Path, required=True, help="folder of the model")
+    step.add_argument("--features", type=Path, required=True, help="folder of the features")
+    step.add_argument("--out", type=Path, required=True, help="folder of the predictions")
     step.add_argument("--answers", default="{}", metavar="JSON", help="what of an answer is the prediction")
     step.add_argument("--shap", type=int, default=0, metavar="ROWS", help="leave SHAP values of this many rows")
     step.add_argument("--survey", action="store_true", help="leave only what the answers to the holdout look like")
@@ -59,8 +60,8 @@ def add_predict(step: argparse.ArgumentParser) -> None:
 
 def add_serve(step: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin step serve`."""
-    step.add_argument("--model", type=Path, required=True)
-    step.add_argument("--port", type=int, required=True)
+    step.add_argument("--model", type=Path, required=True, help="folder of the model")
+    step.add_argument("--port", type=int, required=True, help="where to listen on loopback")
     step.add_argument("--python", type=Path, help="interpreter of another environment (default: this one)")
 
 
@@ -84,10 +85,10 @@ def add_load(step: argparse.ArgumentParser) -> None:
 
 def add_judge(step: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin step judge`."""
-    step.add_argument("suite")
+    step.add_argument("suite", help="a gate of the contract, or a suite of your own")
     contract_argument(step)
     work_argument(step)
-    step.add_argument("--out", type=Path, default=Path("reports"))
+    step.add_argument("--out", type=Path, default=Path("reports"), help="folder of the reports (%(default)s)")
     step.add_argument("--own-only", action="store_true", help="only the repository's own tests and metrics")
     step.add_argument("--own", type=Path, metavar="DIR", help="what --own-only left; default: run that first")
 
@@ -106,9 +107,9 @@ def add_verdict(step: argparse.ArgumentParser) -> None:
 
 def add_comment(step: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin step comment`."""
-    step.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="(%(default)s)")
+    step.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="record (%(default)s)")
     step.add_argument("--promotion", type=Path, metavar="FILE", help="of a promotion: its promotion.json")
-    step.add_argument("--out", type=Path, default=Path("comment.md"), help="(%(default)s)")
+    step.add_argument("--out", type=Path, default=Path("comment.md"), help="the comment (%(default)s)")
 
 
 def add_provenance(step: argparse.ArgumentParser) -> None:

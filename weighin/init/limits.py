@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from weighin.init.numbers import above, under
+from weighin.init.numbers import above, below, under
 from weighin.outcome import Measurement, Outcome, Unmeasured
 from weighin.stats.distributions import normal_cdf, normal_quantile
 from weighin.stats.metrics import METRICS
@@ -66,7 +66,7 @@ def performance(found: Found, task: str, kind: str) -> tuple[dict[str, object], 
         half = max(one.estimate - one.low, one.high - one.estimate)
         # Once more the half of the interval: of a model that is as good as this one, most samples pass.
         worst = one.high + half if METRICS[metric].lower_is_better else one.low - half
-        limit = above(worst) if METRICS[metric].lower_is_better else _under(worst, half)
+        limit = _beyond(worst, half, up=METRICS[metric].lower_is_better)
         at = "at_most" if METRICS[metric].lower_is_better else "at_least"
         shown = _interval(one, lower_is_better=METRICS[metric].lower_is_better)
         notes[f"performance.checks.{len(checks)}"] = f"this model: {shown}"
@@ -80,12 +80,12 @@ def performance(found: Found, task: str, kind: str) -> tuple[dict[str, object], 
     return {"first_release": "allow", "checks": checks}, notes, asked
 
 
-def _under(value: float, half: float) -> float:
-    """Round down to the second digit of half an interval."""
+def _beyond(value: float, half: float, *, up: bool) -> float:
+    """Round away to the second digit of half an interval: a hundredth of the interval at most is given away."""
     if half <= 0:
-        return under(value, 3)
+        return above(value, 3) if up else under(value, 3)
     power = math.floor(math.log10(half)) - 1
-    return math.floor(value * 10.0**-power + 1e-9) / 10.0**-power if power < 0 else under(value)
+    return -below(-value, power) if up else below(value, power)
 
 
 def _interval(one: Measurement, *, lower_is_better: bool) -> str:
