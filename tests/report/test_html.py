@@ -117,5 +117,5 @@ def test_what_cannot_be_drawn_is_left_out(detail: dict[str, object]) -> None:
 
 def test_a_run_without_a_decision_says_why() -> None:
     page = html.no_decision("the registry is away <b>")
-    assert "not evaluated" in page
+    assert "Not evaluated" in page
     assert "the registry is away &lt;b&gt;" in page

@@ -21,6 +21,7 @@ from weighin.record.decision import VERDICT, decision_record, verdict_file
 from weighin.record.provenance import proven
 from weighin.report import html, markdown
 from weighin.report.annotations import commands
+from weighin.report.terminal import terminal
 from weighin.runner import sandbox
 from weighin.untrusted.redact import reduced
 from weighin.verdict.judge import decide_again
@@ -117,14 +118,14 @@ def conclude(
         listed = [*checks(file.contract), *(checks(file.contract, "sealed") if file.contract.gates.sealed else ())]
         for command in commands(record, place, lines(file.path, listed)):
             print(command)
-    (reports / "report.html").write_text(html.report(record), encoding="utf-8")
+    (reports / "report.html").write_text(html.report(record, told), encoding="utf-8")
     for suite in record["suites"]:
         (reports / suite["suite"]).mkdir(exist_ok=True)
         (reports / suite["suite"] / "report.html").write_text(html.suite_report(suite), encoding="utf-8")
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
-    console.print(markdown.terminal(record))
+    console.print(terminal(record, told))
     console.print(f"Report: {reports / 'report.html'}", markup=False)
     status = str(record["verdict"]["status"])
     return Verdict(status, decision.exit_code, tuple(decision.messages), record, reports)

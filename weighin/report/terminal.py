@@ -1,0 +1,79 @@
+"""The summary for a terminal: the same sentences in the same order, without markup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from weighin.contract.changes import Changes
+from weighin.github.escape import visible
+from weighin.report.answer import Answer, answer
+from weighin.report.causes import Cause
+from weighin.report.pull_request import tell
+from weighin.report.view import WORDS, together
+from weighin.untrusted import JsonObject
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow", "not_evaluated": "magenta"}
+LETTERS = 600
+CAUSES = 10
+
+
+def terminal(record: JsonObject, changes: Changes | None = None) -> RenderableType:
+    """Return the summary, as something that rich prints."""
+    from rich.console import Group
+    from rich.text import Text
+
+    shown, told = answer(record), tell(changes)
+    word, _, rest = shown.sentence.partition(": ")
+    parts: list[Any] = [
+        Text.assemble((f"{shown.mark} {word.upper()}", f"bold {COLOURS[shown.status]}"), ": ", _safe(rest)),
+        *map(_safe, shown.notes),
+    ]
+    parts += [_safe(f"! {told.warning}")] if told and told.warning else []
+    parts += ["", _headlines(shown)] if shown.headlines else []
+    if shown.causes:
+        parts += ["", Text(shown.heading, "bold")]
+        parts += [_cause(number, cause) for number, cause in enumerate(shown.causes[:CAUSES], 1)]
+        parts += [f"and {len(shown.causes) - CAUSES} more causes"] if len(shown.causes) > CAUSES else []
+    if shown.steps:
+        about = [f"({', '.join(map(str, n))}) " if len(shown.causes) > 1 else "" for _, n in shown.steps]
+        parts += ["", Text("What you can do", "bold")]
+        parts += [_safe(f"- {a}{step}") for a, (step, _) in zip(about, shown.steps[:CAUSES], strict=False)]
+    if told:
+        parts += ["", Text("This pull request changes", "bold"), *(_safe(f"- {line}") for line in told.lines)]
+    parts += ["", *(_safe(f"{WORDS[g.status]:13} {g.summary}") for g in shown.groups)]
+    if shown.warnings:
+        names = together([v.check for v in shown.warnings])
+        parts += [_safe(f"{len(shown.warnings)} warnings: {names}" if len(shown.warnings) > 1 else f"warning: {names}")]
+    return Group(*parts)
+
+
+def _headlines(shown: Answer) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric")
+    for name in (shown.candidate, shown.champion or "no champion", "difference", "allowed"):
+        table.add_column(_safe(name), justify="right")
+    table.add_column("outcome")
+    for row in shown.headlines:
+        word = Text(f"{row.mark} {row.word}", COLOURS[row.status])
+        table.add_row(*map(_safe, (row.name, row.candidate, row.baseline, row.difference, row.allowed)), word)
+    return table
+
+
+def _cause(number: int, cause: Cause) -> Any:
+    from rich.text import Text
+
+    said = ". ".join([*cause.found[:2], *([f"Likely: {cause.likely}"] if cause.likely else [])])
+    names = f" [{together([v.check for v in cause.checks])}]" if cause.checks else ""
+    return Text.assemble(f"{number}. ", (WORDS[cause.status], COLOURS[cause.status]), ": ", _safe(said), _safe(names))
+
+
+def _safe(value: str) -> Any:
+    from rich.text import Text
+
+    return Text(visible(value)[:LETTERS])
