@@ -14,6 +14,7 @@ from weighin.contract import checks
 from weighin.outcome import Unmeasured, census
 from weighin.release.promote import Promotion
 from weighin.report import markdown, terminal
+from weighin.report.answer import NoDecision
 
 HOSTILE = (
     "<img src=x onerror=alert(1)> [link](https://evil.example) @team #12 `x` | y\n::error::boo ![p](//q) www.evil.org"
@@ -91,11 +92,16 @@ def test_warnings_are_counted_but_do_not_block(case: Case) -> None:
     assert "<details><summary>1 warning, which does not block</summary>" in text
 
 
-def test_a_run_without_a_decision_says_why() -> None:
-    text = markdown.no_decision("sqlite:///x: the registry is away. Start it. <b>@all</b>")
-    assert text.startswith("## ⛔ not evaluated")
-    assert "the registry is away" in text
-    assert "<b>" not in text
+def test_a_run_without_a_decision_says_why_where_and_who_can_mend_it() -> None:
+    why = NoDecision("the registry is away <b>@all</b>", "sqlite:///x", "Start it.", "whoever runs the model registry")
+    lines = markdown.no_decision(why).splitlines()
+    assert lines[0].startswith("## ⛔ Not evaluated: the registry is away")
+    assert lines[-3:] == [
+        "- Where: sqlite:///x",
+        "- What to do: Start it.",
+        "- Who can do it: whoever runs the model registry",
+    ]
+    assert "<b>" not in "".join(lines)
 
 
 def test_the_terminal_shows_the_verdict_and_what_blocks(case: Case) -> None:

@@ -23,11 +23,11 @@ FIRST_RELEASE = "first release: compared with nothing"
 
 @dataclass(frozen=True)
 class Count:
-    """How many checks of one kind there are, and how many passed."""
+    """The checks on one dataset, and how many of them passed; without a name those of a suite without datasets."""
 
     name: str
-    checks: int
     passed: int
+    views: tuple[CheckView, ...]
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ class Group:
     def summary(self) -> str:
         """The group in a line."""
         noun = "check" if len(self.views) == 1 else "checks"
-        datasets = f" on {len(self.counts)} datasets" if len(self.counts) > 1 else ""
-        return f"{self.title}: {self.passed:,} of {len(self.views):,} {noun} passed{datasets}"
+        datasets = sum(c.views[0].check.startswith("data_quality/") for c in self.counts)
+        where = f" on {datasets} datasets" if datasets > 1 else ""
+        return f"{self.title}: {self.passed:,} of {len(self.views):,} {noun} passed{where}"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,29 @@ class Answer:
         causes = f"{len(self.causes):,} {'cause' if len(self.causes) == 1 else 'causes'}"
         checks = f", {self.blocking:,} {'check' if self.blocking == 1 else 'checks'}" if self.blocking else ""
         return f"What blocks: {causes}{checks}"
+
+
+@dataclass(frozen=True)
+class NoDecision:
+    """Why a run came to no decision: what is wrong, where, what to do about it, and who can."""
+
+    fact: str
+    place: str = ""
+    remedy: str = ""
+    who: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The verdict and what decided it."""
+        return f"Not evaluated: {self.fact.rstrip('.')}"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What stands below it."""
+        found = ["There is no decision: nothing was measured, so nothing is known to be wrong with the candidate."]
+        found += [f"Where: {self.place}"] if self.place else []
+        found += [f"What to do: {self.remedy}"] if self.remedy else []
+        return (*found, *([f"Who can do it: {self.who}"] if self.who else []))
 
 
 def answer(record: JsonObject) -> Answer:
@@ -197,11 +221,16 @@ def group(suite: JsonObject) -> Group:
     name = str(suite["suite"])
     counts: dict[str, list[CheckView]] = {}
     for view in views:
-        part = view.check.split("/")
-        counts.setdefault(part[1] if name == "data_quality" and len(part) > 1 else "", []).append(view)
-    counted = tuple(Count(n, len(own), sum(v.status == "passed" for v in own)) for n, own in counts.items())
+        counts.setdefault(_dataset(view.check) if name == "data_quality" else "", []).append(view)
+    counted = tuple(Count(n, sum(v.status == "passed" for v in own), tuple(own)) for n, own in counts.items())
     title = re.sub(r"_", " ", name)
     return Group(name, title[:1].upper() + title[1:], str(suite["status"]), float(suite["seconds"]), views, counted)
+
+
+def _dataset(check: str) -> str:
+    """Return the dataset that a check on the data is about."""
+    suite, _, rest = check.partition("/")
+    return rest.partition("/")[0] if suite == "data_quality" else "tests of your own"
 
 
 def _facts(record: JsonObject) -> list[tuple[str, str]]:

@@ -142,6 +142,16 @@ def first_clause(reason: str, most: int = 120) -> str:
     return clause if len(clause) <= most else clause[: most - 1] + "…"
 
 
+def capital(sentence: str) -> str:
+    """Return a sentence with a capital letter."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def ended(sentence: str) -> str:
+    """Return a sentence with its full stop."""
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+
+
 def evidence_problems(record: JsonObject) -> tuple[list[str], list[str]]:
     """Return problems with the evidence, and the results of jobs that may only follow from what blocks."""
     texts = [*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])]

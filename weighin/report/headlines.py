@@ -68,7 +68,8 @@ def _headline(key: tuple[str, str], views: list[CheckView]) -> Headline:
     alone = [v for v in views if "/vs-" not in v.check]
     worst = min(views, key=lambda v: (not v.blocks, RANK[v.status]))
     candidate, baseline = _values(compared, alone)
-    allowed = "; ".join([*map(_margin, compared), *map(_limit, alone)])
+    margins = [_margin(v) for v in compared if not _without_champion(v)]
+    allowed = "; ".join([*margins, *map(_limit, alone)])
     difference = "; ".join(map(_difference, compared))
     if against:
         name = f"{name}, against the {against}"
@@ -113,11 +114,16 @@ def _value(value: object, places: int, unit: str) -> str:
     return f"{fixed(number, places)} {unit}".rstrip()
 
 
+def _without_champion(view: CheckView) -> bool:
+    """Whether a comparison had nothing to compare with."""
+    return view.method.startswith("first release")
+
+
 def _difference(view: CheckView) -> str:
     """Return the difference with its interval, as it was measured."""
     if not view.estimate:
         return "not evaluated"
-    if view.method.startswith("first release"):
+    if _without_champion(view):
         return NOT_COMPARED
     low, estimate, high, places = ends(view)
     if view.check.startswith("load/"):
@@ -130,7 +136,7 @@ def _difference(view: CheckView) -> str:
 def _margin(view: CheckView) -> str:
     if "relative_margin" in view.outcome["limit"]:
         return view.limit
-    places = ends(view)[3] if view.estimate and not view.method.startswith("first release") else 0
+    places = ends(view)[3] if view.estimate else 0
     limit = float(view.outcome["limit"]["value"])
     if view.check.startswith("load/"):
         return f"{bound(limit, places)}× or less"

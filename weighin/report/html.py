@@ -12,7 +12,8 @@ from markupsafe import Markup
 from weighin.contract.changes import Changes
 from weighin.github.escape import visible
 from weighin.report import plots
-from weighin.report.answer import Group, answer, group
+from weighin.report.answer import Group, NoDecision, answer, group
+from weighin.report.causes import capital, ended
 from weighin.report.numbers import percent
 from weighin.report.pull_request import tell
 from weighin.report.view import SIGNS, WORDS, CheckView, cell, in_order, seconds, spans
@@ -45,9 +46,9 @@ def suite_report(suite: JsonObject) -> str:
     return template("suite.html.j2").render(title=title, problems=suite["problems"], suites=[one])
 
 
-def no_decision(reason: str) -> str:
+def no_decision(why: NoDecision) -> str:
     """`report.html` of a run that came to no decision."""
-    return template("suite.html.j2").render(title="Not evaluated", problems=[reason], suites=[])
+    return template("suite.html.j2").render(title=why.sentence, problems=why.lines, suites=[])
 
 
 def _dataset(name: str, value: JsonObject) -> JsonDict:
@@ -71,11 +72,10 @@ def _suite(suite: JsonObject, own: Group) -> JsonDict:
 
 def _parts(own: Group, views: list[CheckView]) -> list[JsonDict]:
     """Return what did not pass and what has an interval, open; and the counts that passed, folded, by dataset."""
-    counted = [v for v in views if v.status == "passed" and v.interval == "exact"]
-    shown = [v for v in views if v not in counted]
+    shown = [v for v in views if v.status != "passed" or v.interval != "exact"]
     parts: list[JsonDict] = [{"title": "", "views": shown}] if shown else []
     for count in own.counts:
-        part = [v for v in counted if not count.name or v.check.split("/")[1] == count.name]
+        part = [v for v in count.views if v.status == "passed" and v.interval == "exact"]
         where = f" on {count.name}" if count.name else ""
         if part:
             noun = "count" if len(part) == 1 else "counts"
@@ -118,5 +118,5 @@ def template(name: str = "report.html.j2") -> Page:
         loader=PackageLoader("weighin.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.globals |= {"words": WORDS, "marks": SIGNS, "interval": plots.interval, "seconds": seconds}
-    environment.globals |= {"spans": spans}
+    environment.globals |= {"spans": spans, "ended": ended, "capital": capital}
     return Page(environment.get_template(name))

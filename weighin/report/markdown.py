@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from weighin.contract.changes import Changes
 from weighin.github.escape import in_html, text, visible
-from weighin.report.answer import Answer, Group, answer
-from weighin.report.causes import Cause
+from weighin.report.answer import Answer, Group, NoDecision, answer
+from weighin.report.causes import Cause, capital, ended
 from weighin.report.headlines import Headline
 from weighin.report.pull_request import Told, tell
-from weighin.report.view import MARKS, WORDS, CheckView, in_order, spans
+from weighin.report.view import MARKS, WORDS, CheckView, in_order, shortened, spans
 from weighin.untrusted import JsonObject
 
 COMMENT_BYTES = 60_000
@@ -29,8 +29,6 @@ MARKER = "<!-- weighin -->"
 """First line of the one comment that is kept up to date."""
 PROMOTED = "<!-- weighin promoted -->"
 """The same, of the comment that tells of a promotion."""
-LETTERS = 100
-"""Of a name."""
 NAMES = 6
 """Checks of a cause that stand in its line; more of them are folded."""
 
@@ -104,9 +102,14 @@ def promoted(record: JsonObject, promotion: JsonObject) -> str:
     return "\n".join([*lines, "", f"_{text(record['risk'], 600)}_", "", " · ".join(facts)]) + "\n"
 
 
-def no_decision(reason: str) -> str:
+def no_decision(why: NoDecision) -> str:
     """`summary.md` of a run that came to no decision."""
-    return f"## {MARKS['not_evaluated']} {WORDS['not_evaluated']}\n\nThere is no decision: {text(reason, 2_000)}\n"
+    lines = [
+        f"## {MARKS['not_evaluated']} {text(why.sentence, 500)}",
+        "",
+        *(f"- {text(line, 2_000)}" for line in why.lines),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _title(shown: Answer) -> str:
@@ -166,9 +169,9 @@ def _causes(shown: Answer, room: Room) -> list[str]:
 
 def _cause(number: int, cause: Cause, room: Room) -> list[str]:
     cell = max(room.cell, 120)
-    said = [f"{MARKS[cause.status]} {WORDS[cause.status]}: {inline(cause.found[0], cell)}."]
+    said = [f"{MARKS[cause.status]} {WORDS[cause.status]}: {inline(ended(cause.found[0]), cell)}"]
     more = cause.found[1 : room.sentences]
-    said += [inline(_capital(one), cell) + "." for one in more]
+    said += [inline(capital(ended(one)), cell) for one in more]
     left = len(cause.found) - 1 - len(more)
     said += [f"And {left} more."] if left else []
     said += [f"Likely: {inline(cause.likely, 400)}."] if cause.likely and room.cell else []
@@ -184,16 +187,12 @@ def _about(numbers: Sequence[int], causes: int) -> str:
     return f"({', '.join(map(str, numbers))}) " if causes > 1 else ""
 
 
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
-
-
 def _group(group: Group, room: Room) -> list[str]:
     """Return a suite, folded: how many checks of each dataset passed, what did not, and what has an interval."""
     lines: list[str] = []
     if len(group.counts) > 1:
         lines += ["| dataset | checks | passed |", "|---|--:|--:|"]
-        lines += [f"| {text(c.name)} | {c.checks:,} | {c.passed:,} |" for c in group.counts]
+        lines += [f"| {text(c.name)} | {len(c.views):,} | {c.passed:,} |" for c in group.counts]
     listed = [v for v in in_order(v.outcome for v in group.views) if v.status != "passed" or v.interval != "exact"]
     table = _table(listed, room.rows, room.cell)
     lines += ["", *table] if lines and table else table
@@ -266,9 +265,7 @@ def code(value: str) -> str:
     plain = (
         visible(value).replace("`", "ˋ").replace("|", "¦").replace("::", ":\u200b:").replace("<", "‹").replace(">", "›")
     )
-    plain = " ".join(plain.split())
-    # A table is as wide as its longest name, which may hold a category. What tells names apart stands at both ends.
-    return plain if len(plain) <= LETTERS else f"{plain[: LETTERS - 31]}…{plain[-30:]}"
+    return shortened(plain)
 
 
 def _count(number: int, noun: str) -> str:

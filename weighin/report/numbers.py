@@ -9,13 +9,17 @@ MOST = 6
 
 
 def decimals(low: float, estimate: float, high: float, limit: float) -> int:
-    """Return how many decimals show two digits of the interval's half-width, and no end as equal to another limit.
+    """Return how many decimals show the first digit of the interval's half-width, or two where it is 1 or 2; and no end
+    as equal to another limit.
 
-    >>> decimals(-0.0844, -0.0712, -0.0581, -0.05)
-    3
+    >>> decimals(-0.0844, -0.0712, -0.0581, -0.05), decimals(81.1, 84.2, 87.3, 150)
+    (3, 0)
     """
     half = max((abs(v) for v in (estimate - low, high - estimate) if math.isfinite(v)), default=0.0)
-    places = min(max(1 - math.floor(math.log10(half)), 0), MOST) if half > 0 else _written(estimate)
+    places = _written(estimate)
+    if half > 0:
+        power = math.floor(math.log10(half))
+        places = min(max((half < 3 * 10.0**power) - power, 0), MOST)
     while places < MOST and any(e != limit and round(e, places) == round(limit, places) for e in (low, high)):
         places += 1
     return places

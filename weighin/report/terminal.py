@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from weighin.contract.changes import Changes
 from weighin.github.escape import visible
 from weighin.report.answer import Answer, answer
-from weighin.report.causes import Cause
+from weighin.report.causes import Cause, capital, ended
 from weighin.report.pull_request import tell
-from weighin.report.view import WORDS, together
+from weighin.report.view import WORDS, shortened, spans, together
 from weighin.untrusted import JsonObject
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def terminal(record: JsonObject, changes: Changes | None = None) -> RenderableTy
         parts += ["", Text("This pull request changes", "bold"), *(_safe(f"- {line}") for line in told.lines)]
     parts += ["", *(_safe(f"{WORDS[g.status]:13} {g.summary}") for g in shown.groups)]
     if shown.warnings:
-        names = together([v.check for v in shown.warnings])
+        names = together([shortened(v.check) for v in shown.warnings])
         parts += [_safe(f"{len(shown.warnings)} warnings: {names}" if len(shown.warnings) > 1 else f"warning: {names}")]
     return Group(*parts)
 
@@ -57,7 +57,7 @@ def _headlines(shown: Answer) -> Any:
     table = Table(box=None, pad_edge=False)
     table.add_column("metric")
     for name in (shown.candidate, shown.champion or "no champion", "difference", "allowed"):
-        table.add_column(_safe(name), justify="right")
+        table.add_column(_safe(name), justify="right", no_wrap=name == "difference")
     table.add_column("outcome")
     for row in shown.headlines:
         word = Text(f"{row.mark} {row.word}", COLOURS[row.status])
@@ -68,12 +68,19 @@ def _headlines(shown: Answer) -> Any:
 def _cause(number: int, cause: Cause) -> Any:
     from rich.text import Text
 
-    said = ". ".join([*cause.found[:2], *([f"Likely: {cause.likely}"] if cause.likely else [])])
-    names = f" [{together([v.check for v in cause.checks])}]" if cause.checks else ""
+    said = " ".join(
+        [
+            ended(cause.found[0]),
+            *(capital(ended(one)) for one in cause.found[1:2]),
+            *([f"Likely: {cause.likely}."] if cause.likely else []),
+        ]
+    )
+    names = f" [{together([shortened(v.check) for v in cause.checks])}]" if cause.checks else ""
     return Text.assemble(f"{number}. ", (WORDS[cause.status], COLOURS[cause.status]), ": ", _safe(said), _safe(names))
 
 
 def _safe(value: str) -> Any:
     from rich.text import Text
 
-    return Text(visible(value)[:LETTERS])
+    named = "".join(f"`{shortened(part)}`" if is_code else part for part, is_code in spans(value))
+    return Text(visible(named)[:LETTERS])

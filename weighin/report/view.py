@@ -107,6 +107,18 @@ def causes(views: Sequence[CheckView]) -> list[tuple[CheckView, ...]]:
     return [tuple(one) for one in found.values()]
 
 
+LETTERS = 100
+"""Of a name."""
+
+
+def shortened(name: str) -> str:
+    """Return a name that fits in a table, also where it holds a long category. What tells names apart stands at both
+    ends.
+    """
+    plain = " ".join(name.split())
+    return plain if len(plain) <= LETTERS else f"{plain[: LETTERS - 31]}…{plain[-30:]}"
+
+
 def together(names: Sequence[str], most: int = 3) -> str:
     """Return the checks of one cause in words.
 

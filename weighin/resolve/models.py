@@ -108,9 +108,10 @@ def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> M
         gate = contract.gates.performance
         if gate is None or gate.first_release == "refuse":
             raise ContractError(
-                f"`{name}` has no alias `{alias}`: there is no champion to compare with",
+                f"first release: `{name}` has no alias `{alias}`, so the candidate is compared with nothing",
                 str(contract_file.path),
-                "Set `gates.performance.first_release: allow`, or name one with --champion.",
+                "If no version was released before, write `first_release: allow` under `gates.performance`; otherwise "
+                "name the version that serves with --champion.",
             )
         return None
     return _model(named or f"models:/{name}@{alias}", name, folder)
