@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from support.evidence_files import Case, interval
 from weighin.contract import Check, checks
 from weighin.contract.checks import LoadRule, MetricRule
-from weighin.outcome import Measurement, Unmeasured, census
+from weighin.outcome import Direction, Limit, Measurement, Unmeasured, census, decide
 from weighin.record.suite import Binding, SuiteOutcomes
+from weighin.report import markdown, terminal
 from weighin.stats.metrics import METRICS
 from weighin.suites.performance import FIRST_RELEASE
 
@@ -95,8 +100,6 @@ def own_test(folder: Path) -> Record:
     path = made.reports / "data_quality"
     name, said = "custom/validation_tests/test_data_quality.py::test_cancelled", "too many flights were cancelled"
     left = SuiteOutcomes.read(path)
-    from weighin.outcome import Direction, Limit, decide
-
     found = census(name, 1, n=1, unit="failures", sampling_unit="tests", method="own test", found=said)
     outcome = decide(found, Limit(Direction.AT_MOST, 0.0, 0.05))
     replace(left, outcomes=(*left.outcomes, outcome)).write(path)
@@ -123,3 +126,22 @@ ANSWERS: dict[str, Callable[[Path], Record]] = {
     "own test": own_test,
     "long names": long_names,
 }
+GOLDEN = Path(__file__).resolve().parents[1] / "report/golden"
+
+
+def first_part(record: Record, ending: str) -> str:
+    """What is seen before anything is unfolded: of the summary (`md`), or on a terminal of 110 columns (`txt`)."""
+    if ending == "md":
+        return markdown.summary(record).partition("\n✅ Model")[0].rstrip() + "\n"
+    printed = io.StringIO()
+    Console(file=printed, width=110).print(terminal.terminal(record))
+    lines = printed.getvalue().partition("\npassed        Model")[0].rstrip().splitlines()
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for name in ("passed", "failed", "inconclusive", "unanswered", "first release"):
+        for ending in ("md", "txt"):
+            with tempfile.TemporaryDirectory() as scratch:
+                (GOLDEN / f"{name}.{ending}").write_text(first_part(ANSWERS[name](Path(scratch)), ending))
