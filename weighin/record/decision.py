@@ -305,6 +305,7 @@ def decision_record(
         "suites": [_suite_part(s, decision.waivers) for s in decision.suites],
         "verdict": verdict_part(decision),
         "risk": risk_sentence(contract, sealed),
+        **({"releases": [asdict(one) for one in subject.releases]} if subject.releases else {}),
     }
 
 

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from weighin.outcome import Measurement, Status, decide
+from weighin.record.metrics import COMPARED
 from weighin.record.outcomes import decode_evidence, decode_limit
 from weighin.report.causes import Cause, find_causes
 from weighin.report.headlines import Headline, headlines
-from weighin.report.sentences import COMPARED, metric_name
+from weighin.report.sentences import metric_name
 from weighin.report.view import MARKS, WORDS, CheckView, check_view, seconds
 from weighin.untrusted import JsonObject
 

@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from weighin.record.metrics import COMPARED
 from weighin.report import likely
-from weighin.report.sentences import COMPARED, NAMED_RULES, TABLES, label, metric_name, sentence
+from weighin.report.sentences import NAMED_RULES, TABLES, label, metric_name, sentence
 from weighin.report.view import RANK, CheckView
 from weighin.untrusted import JsonObject
 

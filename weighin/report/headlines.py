@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from weighin.record.metrics import ALONE, COMPARED
 from weighin.report.numbers import bound, fixed
-from weighin.report.sentences import ALONE, COMPARED, ends, metric_name, unit_of
+from weighin.report.sentences import ends, metric_name, unit_of
 from weighin.report.view import MARKS, RANK, CheckView
 
 QUANTILE = re.compile(r"load/(p[\d.]+)(/vs-champion)?")

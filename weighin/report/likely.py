@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from weighin.record.metrics import COMPARED
 from weighin.report.numbers import decimals, fixed, percent
-from weighin.report.sentences import COMPARED, metric_name
+from weighin.report.sentences import metric_name
 from weighin.report.view import CheckView
 
 Checks = Mapping[str, CheckView]

@@ -8,13 +8,11 @@ from __future__ import annotations
 import re
 
 from weighin.outcome import amount
+from weighin.record.metrics import ALONE, COMPARED
 from weighin.report.numbers import bound, decimals, fixed, percent
 from weighin.report.view import CheckView
 from weighin.untrusted import JsonObject
 
-COMPARED = re.compile(r"performance/([\w.]+)/vs-(champion|anchor)(/relative|/better)?(?:/(.+))?", re.DOTALL)
-"""Metric, baseline, kind of margin, and slice of a comparison's id."""
-ALONE = re.compile(r"performance/([\w.]+)")
 NAMES = {
     "roc_auc": "ROC AUC",
     "average_precision": "average precision",

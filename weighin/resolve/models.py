@@ -31,6 +31,7 @@ from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows
 from weighin.resolve.examine import examine
 from weighin.resolve.logged_requests import resolve_requests
 from weighin.resolve.recorded import champion_recorded
+from weighin.resolve.releases import recent_releases
 from weighin.resolve.trained_on import trained_on
 from weighin.runner.plan import LOCUSTFILE, Plan
 
@@ -76,6 +77,7 @@ def resolve(
     examined = examine(contract, work / "models", subject.roles, rows)
     recorded = champion_recorded(contract, subject.champion)
     subject = replace(subject, data=merged(rows, profiles), models=examined, recorded=recorded)
+    subject = replace(subject, releases=recent_releases(contract))
     subject = replace(subject, trained_on=trained_on(contract_file, subject, work))
     _input_example(work)
     _locustfile(contract_file, work)
