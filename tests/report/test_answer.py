@@ -309,6 +309,22 @@ def test_a_first_release_is_compared_with_nothing_and_says_so(tmp_path: Path) ->
         assert "not compared" in text, place
 
 
+def test_the_last_releases_stand_beside_the_candidate_where_the_record_knows_them(tmp_path: Path) -> None:
+    found = answer(ANSWERS["passed"](tmp_path)).trend
+    assert found is not None
+    assert found.metrics[0] == "ROC AUC"
+    assert [(name, day, values[0]) for name, day, values in found.rows] == [
+        ("version 7, there before the ledger", "2013-06-02", "not known"),
+        ("version 8", "2013-08-19", "0.681*"),
+        ("version 1", "2013-10-04", "0.689"),
+        ("version 2, the candidate", "2013-11-16", "0.694"),
+    ]
+    for place, text in places(ANSWERS["passed"](tmp_path / "again")).items():
+        assert "0.681" in text, place
+        assert "on another holdout than today's" in text, place
+    assert answer(failed(tmp_path / "failed")).trend is None
+
+
 def hostile(record: Any) -> Any:
     """A record in which every text that comes from outside is hostile."""
     for suite in record["suites"]:

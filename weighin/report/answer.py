@@ -16,6 +16,7 @@ from weighin.record.outcomes import decode_evidence, decode_limit
 from weighin.report.causes import Cause, find_causes
 from weighin.report.headlines import Headline, headlines
 from weighin.report.sentences import metric_name
+from weighin.report.trend import Trend, trend
 from weighin.report.view import MARKS, WORDS, CheckView, check_view, seconds
 from weighin.untrusted import JsonObject
 
@@ -88,6 +89,7 @@ class Answer:
     warnings: tuple[CheckView, ...]
     waived: tuple[CheckView, ...]
     groups: tuple[Group, ...]
+    trend: Trend | None
     remarks: tuple[str, ...]
     promise: str
     facts: tuple[tuple[str, str], ...]
@@ -145,6 +147,7 @@ def answer(record: JsonObject) -> Answer:
         tuple(v for v in views if v.warns),
         tuple(v for v in views if v.waiver),
         tuple(group(suite) for suite in record["suites"]),
+        trend(record, candidate),
         tuple(remarks),
         str(record["risk"]),
         tuple(_facts(record)),

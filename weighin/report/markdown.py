@@ -17,6 +17,7 @@ from weighin.report.answer import Answer, Group, NoDecision, answer
 from weighin.report.causes import Cause, capital, ended
 from weighin.report.headlines import Headline
 from weighin.report.pull_request import Told, tell
+from weighin.report.trend import Trend
 from weighin.report.view import MARKS, WORDS, CheckView, in_order, shortened, spans
 from weighin.untrusted import JsonObject
 
@@ -139,8 +140,15 @@ def _summary(shown: Answer, told: Told | None, room: Room) -> str:
         lines += _folded("Waived", [f"- `{code(v.check)}`: {text(v.waiver, long)}" for v in shown.waived])
     decided = [f"- {name} `{code(value)}`" for name, value in shown.facts]
     decided += [f"- {text(remark, long)}: what blocks ended it" for remark in shown.remarks]
+    lines += _folded("The last releases", _trend(shown.trend)) if shown.trend else []
     lines += _folded("What a pass promises", [text(shown.promise, 600)])
     return "\n".join([*lines, *_folded("What it was decided on", [*decided, "- the record is unsigned"])]) + "\n"
+
+
+def _trend(found: Trend) -> list[str]:
+    lines = [f"| release | when | {' | '.join(map(text, found.metrics))} |", f"|---|---{'|--:' * len(found.metrics)}|"]
+    lines += [f"| {text(name)} | {text(day)} | {' | '.join(map(text, values))} |" for name, day, values in found.rows]
+    return [*lines, "", text(found.note)] if found.note else lines
 
 
 def _headlines(shown: Answer) -> list[str]:

@@ -9,6 +9,7 @@ from weighin.github.escape import visible
 from weighin.report.answer import Answer, answer
 from weighin.report.causes import Cause, capital, ended
 from weighin.report.pull_request import tell
+from weighin.report.trend import Trend
 from weighin.report.view import WORDS, shortened, spans, together
 from weighin.untrusted import JsonObject
 
@@ -43,6 +44,7 @@ def terminal(record: JsonObject, changes: Changes | None = None) -> RenderableTy
         parts += [_safe(f"- {a}{step}") for a, (step, _) in zip(about, shown.steps[:CAUSES], strict=False)]
     if told:
         parts += ["", Text("This pull request changes", "bold"), *(_safe(f"- {line}") for line in told.lines)]
+    parts += ["", _trend(shown.trend), *([_safe(shown.trend.note)] if shown.trend.note else [])] if shown.trend else []
     parts += ["", *(_safe(f"{WORDS[g.status]:13} {g.summary}") for g in shown.groups)]
     if shown.warnings:
         names = together([shortened(v.check) for v in shown.warnings])
@@ -62,6 +64,19 @@ def _headlines(shown: Answer) -> Any:
     for row in shown.headlines:
         word = Text(f"{row.mark} {row.word}", COLOURS[row.status])
         table.add_row(*map(_safe, (row.name, row.candidate, row.baseline, row.difference, row.allowed)), word)
+    return table
+
+
+def _trend(found: Trend) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("the last releases")
+    table.add_column("when")
+    for metric in found.metrics:
+        table.add_column(_safe(metric), justify="right")
+    for name, day, values in found.rows:
+        table.add_row(*map(_safe, (name, day, *values)))
     return table
 
 
