@@ -17,6 +17,7 @@ from weighin.contract import checks
 from weighin.contract.changes import Changes, FileChange
 from weighin.outcome import Unmeasured
 from weighin.report import html
+from weighin.report.answer import NoDecision
 
 pytestmark = pytest.mark.browser
 AXE = files("selenium_axe_python") / "axe-core/axe.min.js"
@@ -68,7 +69,18 @@ def test_nothing_bars_anybody_and_nothing_is_cut(
     assert beyond == []
 
 
-def test_a_page_without_names_for_its_tables_is_found(browser: selenium.Chrome, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_a_suite_and_of_no_decision_bar_nobody_either(
+    browser: selenium.Chrome, tmp_path: Path, scheme: str
+) -> None:
+    suite = next(s for s in failed(tmp_path)["suites"] if s["suite"] == "load")
+    why = NoDecision("the registry is away", "sqlite:///x", "Start it.", "whoever runs the registry")
+    for page in (html.suite_report(suite), html.no_decision(why)):
+        shown(browser, page, tmp_path, 390, scheme)
+        assert barriers(browser) == []
+
+
+def test_a_page_that_bars_somebody_is_found(browser: selenium.Chrome, tmp_path: Path) -> None:
     page = (
         html.report(failed(tmp_path)).replace('<html lang="en">', "<html>").replace("--soft: #5b6675", "--soft: #ccc")
     )
