@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -171,7 +173,7 @@ def test_nothing_is_offered_as_likely_where_the_record_does_not_say_so(tmp_path:
 def test_inconclusive_says_how_much_more_and_that_nothing_is_known_to_be_wrong(tmp_path: Path) -> None:
     shown = answer(inconclusive(tmp_path))
     assert "about 192 days would settle it, this has 76" in shown.causes[0].found[0]
-    assert shown.steps == (("Nothing is known to be wrong. Add about 116 days to the data.", (1,)),)
+    assert shown.steps == (("Nothing is known to be wrong. Add about 116 days to the holdout.", (1,)),)
 
 
 def test_a_job_that_ended_red_because_of_what_blocks_does_not_open_the_summary(tmp_path: Path) -> None:
@@ -200,6 +202,32 @@ def test_a_suite_that_left_nothing_is_one_cause_with_its_checks(tmp_path: Path) 
     (cause,) = answer(record).causes
     assert cause.short == "suite drift left no evidence"
     assert len(cause.checks) == 17
+
+
+def test_a_suite_that_only_warns_and_evaluated_nothing_is_a_cause(tmp_path: Path) -> None:
+    record = case(tmp_path).write().record()
+    (drift,) = [s for s in record["suites"] if s["suite"] == "drift"]
+    drift["status"] = record["verdict"]["status"] = "not_evaluated"
+    for outcome in drift["outcomes"]:
+        outcome |= {"status": "not_evaluated", "evidence": {"unmeasured": "gone", "detail": {}}}
+    assert [c.short for c in answer(record).causes] == ["suite drift: nothing in it was evaluated"]
+
+
+def test_a_failure_that_chance_explains_says_so(tmp_path: Path) -> None:
+    made = case(tmp_path)
+    limit = made.check("performance/recall/vs-champion")
+    weak = replace(interval(limit, -0.06, 0.009), p_value=0.04)
+    made.evidence[limit.id] = weak
+    (cause,) = answer(made.write().record()).causes
+    assert cause.status == "inconclusive"
+    assert "0.050 lower is allowed: failed alone, but not after Holm's correction over" in cause.found[0]
+    assert "one fails by chance now and then" in cause.step
+
+
+def test_a_record_of_the_first_form_is_shown(tmp_path: Path) -> None:
+    record = json.loads((Path(__file__).parents[1] / "record/golden/decision-v1.json").read_text())
+    for place, text in places(record).items():
+        assert "m version 2 may not replace version 1" in text, place
 
 
 def test_a_failing_test_of_the_team_shows_its_message_everywhere(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_an_inconclusive_check_says_how_much_evidence_is_needed(case: Case) -> N
     text = markdown.summary(case.write().record())
     line = next(line for line in text.splitlines() if f"`{check.id}`" in line)
     assert re.search(r"about [\d,]+ days would settle it", line)
-    assert re.search(r"Nothing is known to be wrong. Add about [\d,]+ days to the data", text)
+    assert re.search(r"Nothing is known to be wrong. Add about [\d,]+ days to the holdout", text)
 
 
 def test_an_absent_suite_is_named_first(case: Case) -> None:

@@ -159,12 +159,21 @@ def evidence_problems(record: JsonObject) -> tuple[list[str], list[str]]:
     left_out = [m[1] for text in texts if (m := LEFT_OUT.fullmatch(text))]
     found = [text for text in texts if not (LEFT_OUT.fullmatch(text) or JOB.fullmatch(text))]
     if left_out:
-        noun = "suite" if len(left_out) == 1 else "suites"
-        was = "was" if len(left_out) == 1 else "were"
-        found.append(
-            f"{noun} {', '.join(left_out)} {was} left out: no verdict without {'it' if was == 'was' else 'them'}"
+        was, them = (
+            ("suite", "was left out: no verdict without it"),
+            ("suites", "were left out: no verdict without them"),
         )
+        noun, rest = was if len(left_out) == 1 else them
+        found.append(f"{noun} {', '.join(left_out)} {rest}")
+    found += [f"suite {s['suite']}: nothing in it was evaluated" for s in record["suites"] if _empty(s)]
     return found, [text for text in texts if JOB.fullmatch(text)]
+
+
+def _empty(suite: JsonObject) -> bool:
+    """Whether a suite came to nothing without anything that says why: all of its checks only warn."""
+    return (
+        suite["status"] == "not_evaluated" and not suite["problems"] and not any(o["blocks"] for o in suite["outcomes"])
+    )
 
 
 def _problem(text: str, own: Sequence[CheckView]) -> Cause:

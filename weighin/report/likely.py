@@ -77,17 +77,22 @@ def _cannot(text: str) -> tuple[str, str]:
 
 
 def _more_evidence(views: Sequence[CheckView]) -> str:
-    more = [(v.outcome["n_required"], v.outcome["evidence"]) for v in views if v.outcome["n_required"]]
+    nothing = "Nothing is known to be wrong."
+    if any("failed alone" in v.reason for v in views):
+        return f"{nothing} Of many checks one fails by chance now and then: validate again on more data."
+    more = [(v.outcome["n_required"], v) for v in views if v.outcome["n_required"]]
     if not more:
-        return "Nothing is known to be wrong. Only much more data, or another limit, would settle it."
-    wanted, evidence = max(more, key=lambda pair: pair[0])
+        return f"{nothing} Only much more data, or another limit, would settle it."
+    wanted, view = max(more, key=lambda pair: pair[0])
+    evidence, suite = view.outcome["evidence"], view.check.partition("/")[0]
+    where = {"performance": "to the holdout", "load": "of load (`gates.load.seconds`)", "drift": "to the current data"}
     missing = max(wanted - evidence["n"], 1)
-    return f"Nothing is known to be wrong. Add about {missing:,} {evidence['sampling_unit']} to the data."
+    return f"{nothing} Add about {missing:,} {evidence['sampling_unit']} {where.get(suite, 'to the data')}."
 
 
 def _metric(metric: str, view: CheckView, by_id: Checks) -> tuple[str, str]:
     against = compared[2] if (compared := COMPARED.fullmatch(view.check)) else "champion"
-    ranking = by_id.get(f"performance/roc_auc/vs-{against}") or by_id.get("performance/roc_auc")
+    ranking = by_id.get(f"performance/roc_auc/vs-{against}")
     holds = ranking is not None and ranking.status == "passed"
     broken = [v for v in by_id.values() if v.blocks and v.check.startswith("data_quality/holdout/")]
     again = f"Train again. {OWNERS} {NOT_MORE}"
@@ -137,12 +142,12 @@ def _column(column: str, views: Sequence[CheckView], by_id: Checks) -> tuple[str
     parts = [v.check.split("/") for v in views]
     rules = [p for p in parts if p[0] == "data_quality"]
     if rules:
-        kinds = " ".join("/".join(p[2:]) for p in rules)
+        kinds = {p[2] if p[2] == "reference" else p[3] for p in rules if len(p) > 3}
         datasets = ", ".join(dict.fromkeys(p[1] for p in rules))
         accept = f"Mend `{column}` in {datasets}; where the data are right, change its rules in the contract. {OWNERS}"
-        if re.search(r"\b(exists|type|time_zone)\b", kinds):
+        if kinds & {"exists", "type", "time_zone"}:
             return "the way in which the data are written or read has changed", accept
-        if re.search(r"\b(reference|allowed|pattern)\b", kinds):
+        if kinds & {"reference", "allowed", "pattern"}:
             return "values are new, or written otherwise", accept
         return "", accept
     why = _moved(by_id)

@@ -76,7 +76,7 @@ def label(check: str) -> str:
     match check.split("/"):
         case ["data_quality", dataset, "reference" | "fresh" | "future", column]:
             return f"`{column}` in {dataset}"
-        case ["data_quality", dataset, column, *rule] if rule and "/".join(rule) and column not in NAMED_RULES:
+        case ["data_quality", dataset, column, _, *_] if column not in NAMED_RULES:
             return f"`{column}` in {dataset}"
         case ["data_quality", dataset, *rule]:
             return f"`{'/'.join(rule)}` in {dataset}"
@@ -122,9 +122,8 @@ def _measured(view: CheckView) -> str:
     evidence = view.outcome["evidence"]
     if (compared := COMPARED.fullmatch(view.check)) and evidence["kind"] == "sample":
         return _comparison(view, *compared.groups())
-    kind = view.check.split("/")[3:4] or view.check.split("/")[2:3]
-    if view.check.startswith("data_quality/") and evidence["kind"] == "census" and kind:
-        return f"{label(view.check)}: {_rows(view, kind[0])}"
+    if view.check.startswith("data_quality/") and evidence["kind"] == "census":
+        return f"{label(view.check)}: {_rows(view)}"
     counted = f", {view.n}" if evidence["kind"] == "sample" else ""
     return f"{label(view.check)}: {numbers(view)}{counted}; {_limit(view)}"
 
@@ -162,10 +161,11 @@ def _margin(view: CheckView, places: int) -> str:
     return f"{bound(abs(limit), places)} {side} is {'demanded' if demanded else 'allowed'}"
 
 
-def _rows(view: CheckView, kind: str) -> str:
+def _rows(view: CheckView) -> str:
     """Return what rows do that break a rule: `285 of 12,345 rows (2.3 %) lack a value; 1 % is allowed`."""
     evidence, limit = view.outcome["evidence"], float(view.outcome["limit"]["value"])
-    kind = kind if kind in ROWS or kind in BROKEN else view.check.split("/")[2]
+    parts = view.check.split("/")[2:]
+    kind = next((part for part in (*parts[1:2], *parts[:1]) if part in ROWS or part in BROKEN), "")
     if kind in BROKEN:
         return BROKEN[kind]
     if evidence["unit"] != "share":
