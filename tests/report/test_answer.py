@@ -25,6 +25,7 @@ from support.answers import (
     measured,
     unanswered,
 )
+from support.evidence_files import ROOT
 from weighin.contract import checks
 from weighin.contract.changes import Changes, FileChange
 from weighin.contract.stricter import LimitChange
@@ -163,6 +164,17 @@ def test_the_likely_reason_follows_from_the_other_checks(
     made.evidence[part.id] = interval(part, -0.2, 0.02)
     (cause,) = answer(made.write().record()).causes
     assert cause.likely.endswith(likely)
+
+
+def test_a_cause_leads_to_the_line_of_its_limit(tmp_path: Path) -> None:
+    record = failed(tmp_path)
+    place = answer(record).causes[0].place
+    name, _, line = place.partition(":")
+    assert name == "model_contract.yaml"
+    assert "{metric: recall, against: champion" in (ROOT / name).read_text().splitlines()[int(line) - 1]
+    for where, text in places(record).items():
+        assert place in text, where
+    assert "lines" not in ANSWERS["passed"](tmp_path / "passed")["contract"]
 
 
 def test_nothing_is_offered_as_likely_where_the_record_does_not_say_so(tmp_path: Path) -> None:

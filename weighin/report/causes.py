@@ -35,6 +35,7 @@ class Cause:
     found   a sentence for each thing that was found
     likely  why, where the record lets one say so; empty otherwise
     step    what to do about it
+    place   file and line of the limit of the first check; empty where it has none
     """
 
     short: str
@@ -43,6 +44,7 @@ class Cause:
     found: tuple[str, ...]
     likely: str = ""
     step: str = ""
+    place: str = ""
 
 
 def find_causes(record: JsonObject, views: Sequence[CheckView]) -> tuple[list[Cause], list[str]]:
@@ -62,7 +64,7 @@ def find_causes(record: JsonObject, views: Sequence[CheckView]) -> tuple[list[Ca
         suite = re.match(r"suite (\S+): ", text)
         found.append(_problem(text, absent.pop(suite[1], []) if suite else []))
     found += [_problem(f"suite {suite}: {own[0].reason}", own) for suite, own in absent.items()]
-    found += [_cause(key, own, by_id) for key, own in groups.items()]
+    found += [_cause(key, own, by_id, record["contract"]) for key, own in groups.items()]
     if not found:
         # Nothing else explains them.
         return [_problem(text, []) for text in remarks], []
@@ -99,13 +101,15 @@ def _key(view: CheckView) -> tuple[str, ...]:
     return ("latency",) if LATENCY.match(view.check) else ("check", view.check)
 
 
-def _cause(key: tuple[str, ...], views: list[CheckView], by_id: Mapping[str, CheckView]) -> Cause:
+def _cause(key: tuple[str, ...], views: list[CheckView], by_id: Mapping[str, CheckView], contract: JsonObject) -> Cause:
     own = tuple(sorted(views, key=lambda v: RANK[v.status]))
     found = tuple(dict.fromkeys(sentence(v) for v in own))
     if own[0].status == "not_evaluated":
         found = found[:1]
     why, step = likely.reason(key, own, by_id)
-    return Cause(_short(key, own), own[0].status, own, found, why, step)
+    line = contract.get("lines", {}).get(own[0].check)
+    place = f"{contract['file']}:{line}" if line else ""
+    return Cause(_short(key, own), own[0].status, own, found, why, step, place)
 
 
 def _short(key: tuple[str, ...], views: Sequence[CheckView]) -> str:

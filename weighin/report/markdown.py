@@ -184,9 +184,10 @@ def _cause(number: int, cause: Cause, room: Room) -> list[str]:
     said += [f"And {left} more."] if left else []
     said += [f"Likely: {inline(cause.likely, 400)}."] if cause.likely and room.cell else []
     names = [f"`{code(v.check)}`" for v in cause.checks]
+    place = [text(cause.place)] if cause.place else []
     line = f"{number}. {' '.join(said)}"
     if len(names) <= NAMES:
-        return [line + (f" ({', '.join(names)})" if names else "")]
+        return [line + (f" ({', '.join([*names, *place])})" if names else "")]
     summary = f"   <details><summary>{len(names):,} checks</summary>"
     return [line, "", summary, "", "   " + " ".join(names), "", "   </details>", ""]
 

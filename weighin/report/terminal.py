@@ -90,7 +90,8 @@ def _cause(number: int, cause: Cause) -> Any:
             *([f"Likely: {cause.likely}."] if cause.likely else []),
         ]
     )
-    names = f" [{together([shortened(v.check) for v in cause.checks])}]" if cause.checks else ""
+    place = f", {cause.place}" if cause.place else ""
+    names = f" [{together([shortened(v.check) for v in cause.checks])}{place}]" if cause.checks else ""
     return Text.assemble(f"{number}. ", (WORDS[cause.status], COLOURS[cause.status]), ": ", _safe(said), _safe(names))
 
 
