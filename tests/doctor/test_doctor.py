@@ -90,7 +90,6 @@ PLAIN = f"on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: actio
             "expectations",
             "not what the contr",
         ),
-        (remove("validation_tests/test_drift.py"), "suites", "absent: validation_tests/test_drift.py"),
         (remove("validation_tests/conftest.py"), "suites", "absent: validation_tests/conftest.py"),
         (replace("model_contract.yaml", ("public_data: true", "public_data: false")), "public-data", "refuse"),
         (remove(OWNERS), "codeowners", "none of .github/CODEOWNERS, CODEOWNERS, docs/CODEOWNERS exists"),

@@ -59,7 +59,8 @@ ERRORS = {
 
 @pytest.mark.parametrize("server", ERRORS)
 def test_what_is_wrong_with_a_server_is_said_and_never_raised(server: str, tmp_path: Path) -> None:
-    log = loaded(server, tmp_path, timeout_seconds=0.5)
+    # Only a server that hangs is waited for in vain; on a busy machine 10 MB take their time.
+    log = loaded(server, tmp_path, timeout_seconds=0.5 if server == "hangs" else 5)
     assert len(log.ok) == 30
     (error,) = set(log.errors)
     # Of an error that was raised over the answer, a code follows.

@@ -17,6 +17,8 @@ from weighin.untrusted.redact import reduced
 
 KEPT = "\n"
 COMMANDS = {
+    "init": ("init", "draft a contract from your data and model, or a repository around one"),
+    "check-model": ("init", "load a model, and ask it five rows"),
     "validate": ("validate", "predict, run the suites, print the verdict"),
     "promote": ("release", "move the champion's alias, if everything passed"),
     "rollback": ("release", "make an earlier version champion again"),

@@ -7,6 +7,7 @@ import json
 
 from weighin.cli.parser import Parser, contract_argument, example, work_argument
 from weighin.errors import ContractError
+from weighin.github.escape import visible
 
 
 def add_contract(command: argparse.ArgumentParser) -> None:
@@ -28,6 +29,8 @@ def add_contract(command: argparse.ArgumentParser) -> None:
 def run_check(given: argparse.Namespace) -> int:
     """Check a contract, and print its checks."""
     from weighin.contract import checks, read_contract
+    from weighin.contract.reading import ContractErrors
+    from weighin.data.fits import look
 
     file = read_contract(given.contract)
     listed = checks(file.contract)
@@ -35,13 +38,21 @@ def run_check(given: argparse.Namespace) -> int:
         severity = "blocks" if check.limit.severity == "block" else "warns"
         print(f"{check.id:60} {check.limit!s:>10}  {severity}{'  ' + check.waiver if check.waiver else ''}")
     expired = [c.expired for c in listed if c.expired]
+    fit = look(file)
+    for said in (*fit.absent, *(f"{one}: its columns are not compared" for one in fit.unopened)):
+        print(f"data: {visible(said)}")
     if (given.work / "subject.json").exists():
         from weighin.suites.power import say_power
 
         say_power(file, given.work)
     else:
-        print("power: not known yet: `weighin validate` leaves the predictions that it is computed from.")
+        print(
+            "power: not known yet. Power is how likely a candidate that is as good as the champion passes; "
+            "run `weighin validate` once, and this command prints it."
+        )
     print(f"{given.contract}: {len(listed)} checks in {len({c.suite for c in listed})} suites, {file.digest}")
+    if fit.unfit:
+        raise ContractErrors([f"{given.contract}: {said}" for said in fit.unfit])
     if expired:
         raise ContractError("; ".join(expired), str(given.contract), "An expired waiver blocks.")
     return 0

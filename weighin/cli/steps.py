@@ -50,6 +50,7 @@ def add_predict(step: argparse.ArgumentParser) -> None:
         step.add_argument(f"--{name}", type=Path, required=True)
     step.add_argument("--answers", default="{}", metavar="JSON", help="what of an answer is the prediction")
     step.add_argument("--shap", type=int, default=0, metavar="ROWS", help="leave SHAP values of this many rows")
+    step.add_argument("--survey", action="store_true", help="leave only what the answers to the holdout look like")
     step.add_argument(
         "--python", type=Path, help="interpreter of an environment of the model's own (default: this one)"
     )
@@ -142,10 +143,15 @@ def run_predict(given: argparse.Namespace) -> int:
 
         program = [str(given.python), "-I", "-B", in_environment.__file__, "--answers", given.answers]
         program += [a for n in ("model", "features", "out", "shap") for a in (f"--{n}", str(getattr(given, n)))]
+        program += ["--survey"] if given.survey else []
         os.execv(program[0], program)  # noqa: S606 - a fixed program, no shell wanted
+    from weighin.model.predict import look_at
     from weighin.model.predict import predict as predict_all
     from weighin.runner.plan import Answers
 
+    if given.survey:
+        look_at(given.model, given.features, given.out)
+        return 0
     try:
         meant = Answers.from_json(given.answers)
     except (ValueError, TypeError) as error:

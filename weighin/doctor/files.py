@@ -8,6 +8,8 @@ from pathlib import Path
 
 from weighin.contract import checks, read_contract
 from weighin.contract.changes import named_files
+from weighin.contract.own import FOLDER as TESTS
+from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractErrors, ContractFile
 from weighin.doctor.callers import FOLDER, Call, Workflow, facts, pinned
 from weighin.doctor.finding import Finding, cannot_tell, missing, ok
@@ -79,11 +81,17 @@ def _expectations(file: ContractFile) -> Finding:
 
 
 def _suites(file: ContractFile) -> Finding:
-    gates = (*file.contract.gates.names, *(("sealed",) if file.contract.gates.sealed else ()))
-    wanted = ["validation_tests/conftest.py", *(f"validation_tests/test_{gate}.py" for gate in gates)]
-    if absent := [name for name in wanted if not (file.folder / name).is_file()]:
-        return missing("suites", f"absent: {_shown(absent)}", "Copy them from weigh-in's validation_tests/.")
-    return ok("suites", f"validation_tests/ has one file for each of {len(gates)} gates")
+    """Look at the repository's own suites: those of the contract's gates need no file."""
+    try:
+        own = own_suites(file.folder)
+    except ContractError as error:
+        return missing("suites", f"{error.place}: {error.fact}", error.remedy)
+    tests = file.folder / TESTS
+    if any(tests.glob("test_*.py")) and not (tests / "conftest.py").is_file():
+        said = f'Write `pytest_plugins = ["weighin.suites.plugin"]` into {TESTS}/conftest.py.'
+        return missing("suites", f"absent: {TESTS}/conftest.py", said)
+    added = f", and {TESTS}/ adds {_shown(list(own))}" if own else ""
+    return ok("suites", f"{len(file.contract.gates.names)} gates have a suite by the contract{added}")
 
 
 def _public_data(file: ContractFile) -> Finding:

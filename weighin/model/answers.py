@@ -61,6 +61,30 @@ def answers_in(returned: object, answers: Answers) -> Floats:
     return _codes(values, answers) if answers.kind == "label" else _numbers(values, answers)
 
 
+def answer_columns(returned: object, rows: int) -> dict[str, NDArray[np.generic]]:
+    """Return every column of some answers, by its name or number. Errors: `NotEvaluated` when they are no table.
+
+    rows  how many rows were asked, each of which has an answer
+
+    >>> [values.tolist() for values in answer_columns([[1, 2], [3, 4]], 2).values()]
+    [[1, 3], [2, 4]]
+    """
+    columns = _by_name(returned)
+    if columns is None:
+        values = _array(returned)
+        table = values[:, None] if values.ndim == 1 else values
+        if table.ndim != 2:
+            raise NotEvaluated(f"answers of shape {values.shape}", "", "Return one row of numbers per row.")
+        found = {str(i): table[:, i] for i in range(table.shape[1])}
+    else:
+        found = {name: _array(values) for name, values in columns.items()}
+    if not found or any(v.ndim != 1 or len(v) != rows for v in found.values()):
+        counts = sorted({str(v.shape) for v in found.values()})[:3]
+        said = f"answers of shape {', '.join(counts) or 'none'} for {rows} rows"
+        raise NotEvaluated(said, "", "Answer every row once, in order.")
+    return found
+
+
 def precision_of(returned: object) -> str:
     """Return NumPy's name of the floating-point type of some answers; that of a double where it cannot be said."""
     columns = _by_name(returned)

@@ -22,6 +22,7 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--answers", default="{}")
     parser.add_argument("--shap", type=int, default=0)
+    parser.add_argument("--survey", action="store_true")
     given = parser.parse_args()
     package = Path(__file__).resolve().parents[1]
     # Only this package by its place: its folder's neighbours are those of another environment.
@@ -36,12 +37,15 @@ def main() -> int:
     # The folder of this file is the first that an interpreter looks into: `predict.py` must not be `predict`.
     sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != package / "model"]
     from weighin.errors import WeighinError
-    from weighin.model.predict import predict
+    from weighin.model.predict import look_at, predict
     from weighin.runner.plan import Answers
     from weighin.untrusted.redact import reduced
 
     try:
-        predict(given.model, given.features, given.out, Answers.from_json(given.answers), given.shap)
+        if given.survey:
+            look_at(given.model, given.features, given.out)
+        else:
+            predict(given.model, given.features, given.out, Answers.from_json(given.answers), given.shap)
     except WeighinError as error:
         print(f"weighin: {error}", file=sys.stderr)
         return error.exit_code

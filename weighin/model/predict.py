@@ -31,6 +31,7 @@ from weighin.model.answers import (
     prediction_columns,
 )
 from weighin.model.frame import LoadedModel, data_frame, handed_over
+from weighin.model.survey import survey
 from weighin.runner.plan import Answers
 from weighin.untrusted.redact import cause, listed, reduced
 
@@ -43,14 +44,7 @@ def predict(model: Path, features: Path, out: Path, answers: Answers, shap_rows:
     Errors: `NotEvaluated` when the model does not load, raises, or gives answers of no usable shape.
     """
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-    import mlflow.pyfunc
-
-    try:
-        # Its warnings compare the model's requirements with every installed package, and nobody reads them here.
-        loaded = mlflow.pyfunc.load_model(str(model), suppress_warnings=True)
-    except Exception as error:
-        said = _missing(error) or _untrusted(error) or reduced(error)
-        raise NotEvaluated(f"the model does not load, {said}", "", "Load it by hand.") from error
+    loaded = _loaded(model)
     order_of_classes(classes_of(loaded), answers)
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(features.glob("*.parquet")):
@@ -63,8 +57,41 @@ def predict(model: Path, features: Path, out: Path, answers: Answers, shap_rows:
         _explain(loaded, pq.read_table(features / "holdout.parquet"), answers, shap_rows, out)
 
 
-def _asked(loaded: Any, rows: pa.Table, answers: Answers, place: str) -> tuple[Floats, str]:
+def look_at(model: Path, features: Path, out: Path) -> None:
+    """Load a model, ask it the rows of `features/holdout.parquet`, and leave what its answers look like in `out`.
+
+    Errors: `NotEvaluated` when the model does not load, raises, or does not answer every row.
+    """
+    loaded = _loaded(model)
+    rows = pq.read_table(features / "holdout.parquet")
+    found = survey(_answer(loaded, rows, "holdout.parquet"), rows.num_rows, classes_of(loaded))
+    out.mkdir(parents=True, exist_ok=True)
+    found.write(out)
+
+
+def _loaded(model: Path) -> LoadedModel:
+    """Return a model as pyfunc loads it. Errors: `NotEvaluated`."""
+    import mlflow.pyfunc
+
+    try:
+        # Its warnings compare the model's requirements with every installed package, and nobody reads them here.
+        return mlflow.pyfunc.load_model(str(model), suppress_warnings=True)
+    except Exception as error:
+        said = _missing(error) or _untrusted(error) or reduced(error)
+        raise NotEvaluated(f"the model does not load, {said}", "", "Load it by hand.") from error
+
+
+def _asked(loaded: LoadedModel, rows: pa.Table, answers: Answers, place: str) -> tuple[Floats, str]:
     """Return what a loaded model answers to a table of features, and in which precision. Errors: `NotEvaluated`."""
+    raw = _answer(loaded, rows, place)
+    found = answers_in(raw, answers)
+    if len(found) != rows.num_rows:
+        raise NotEvaluated(f"{len(found)} answers for {rows.num_rows} rows", place, "Answer every row once, in order.")
+    return found, precision_of(raw)
+
+
+def _answer(loaded: LoadedModel, rows: pa.Table, place: str) -> Any:
+    """Return what a loaded model returns for a table of features. Errors: `NotEvaluated`."""
     try:
         given = handed_over(rows, loaded)
     except (ArithmeticError, ValueError, TypeError) as error:
@@ -74,14 +101,10 @@ def _asked(loaded: Any, rows: pa.Table, answers: Answers, place: str) -> tuple[F
             f"the columns {names} cannot be handed over as the model's signature wants them, {cause(error)}", place
         ) from error
     try:
-        raw = loaded.predict(given)
+        return loaded.predict(given)
     except Exception as error:
         said = reduced(error, rows.column_names)
         raise NotEvaluated(f"the model raised {said}", place, "Ask it by hand.") from error
-    found = answers_in(raw, answers)
-    if len(found) != rows.num_rows:
-        raise NotEvaluated(f"{len(found)} answers for {rows.num_rows} rows", place, "Answer every row once, in order.")
-    return found, precision_of(raw)
 
 
 def _explain(loaded: Any, rows: pa.Table, answers: Answers, shap_rows: int, out: Path) -> None:

@@ -28,7 +28,7 @@ from weighin.data.profiling import profile
 from weighin.data.relation import Relation
 from weighin.data.table import read_columns
 from weighin.data.typed import typed
-from weighin.errors import WeighinError
+from weighin.errors import NotEvaluated, WeighinError
 from weighin.runner.problem import COLUMNS
 from weighin.untrusted import JsonDict, JsonObject
 
@@ -53,12 +53,7 @@ def _span(file: ContractFile, dataset: str, moment: datetime) -> Span | None:
 def resolve_rows(file: ContractFile, work: Path, sealed: bool, moment: datetime) -> dict[str, JsonDict]:
     """Write the features of every dataset that has rows; say what they are and where they came from."""
     contract = file.contract
-    (work / COLUMNS).parent.mkdir(parents=True, exist_ok=True)
-    # What messages of the models' processes may name: all of it stands in the contract.
-    meant = contract.model.answers
-    labels = [str(label) for label in (*meant.classes, *([] if meant.positive is None else [meant.positive]))]
-    named = [*contract.features, *labels, *(c for c in meant.columns if isinstance(c, str))]
-    (work / COLUMNS).write_text(json.dumps(named))
+    _name_columns(contract, work)
     found: dict[str, dict[str, Any]] = {}
     for dataset in (*contract.data.named, *(["sealed_holdout"] if sealed else [])):
         found[dataset] = known = {"sha256": "", "rows": 0, "total": 0, "problem": "", "features": "", "place": ""}
@@ -83,6 +78,33 @@ def resolve_rows(file: ContractFile, work: Path, sealed: bool, moment: datetime)
             features = _written(copies, work / "features/permuted.parquet")
             found["permuted"] = {**known, "rows": copies.num_rows, "features": features}
     return found
+
+
+def some_rows(file: ContractFile, work: Path, most: int, moment: datetime) -> int:
+    """Write the features of a few rows of the holdout; return how many there are.
+
+    Errors: `NotEvaluated` where it cannot be read, or has no rows.
+    """
+    contract = file.contract
+    _name_columns(contract, work)
+    path = work / "data/holdout.parquet"
+    table = relation(file, "holdout", moment)
+    # A sample has about as many rows as were asked for.
+    table.save([c for c in contract.data.columns if c in table.kinds], 100 * most, path)
+    rows = typed(read_columns(path, contract.features), contract.data.columns, "data.holdout").slice(0, most)
+    if not rows.num_rows:
+        raise NotEvaluated("the holdout has no rows", "data.holdout", "Give it some.")
+    _written(rows, work / "features/holdout.parquet")
+    return int(rows.num_rows)
+
+
+def _name_columns(contract: Contract, work: Path) -> None:
+    """Leave what messages of the models' processes may name: all of it stands in the contract."""
+    (work / COLUMNS).parent.mkdir(parents=True, exist_ok=True)
+    meant = contract.model.answers
+    labels = [str(label) for label in (*meant.classes, *([] if meant.positive is None else [meant.positive]))]
+    named = [*contract.features, *labels, *(c for c in meant.columns if isinstance(c, str))]
+    (work / COLUMNS).write_text(json.dumps(named))
 
 
 def _placed(file: ContractFile, dataset: str, work: Path, moment: datetime) -> tuple[Path, Path | None, int]:

@@ -27,7 +27,7 @@ from weighin.registry.holdout_uses import HoldoutUses, row_hashes
 from weighin.registry.location import is_embedded, tracking_uri
 from weighin.registry.mlflow import Registry
 from weighin.registry.profiles import stored_profile
-from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows
+from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows, some_rows
 from weighin.resolve.examine import examine
 from weighin.resolve.logged_requests import resolve_requests
 from weighin.resolve.recorded import champion_recorded
@@ -61,12 +61,12 @@ def resolve(
         )
     _empty(work)
     subject = Subject(
-        _model(candidate or f"models:/{name}@{aliases.challenger}", name, work / "models/candidate"),
+        fetch(candidate or f"models:/{name}@{aliases.challenger}", name, work / "models/candidate"),
         _champion(contract_file, champion, work / "models/champion"),
         contract_file.digest,
         {},
         is_embedded(tracking_uri()),
-        _model(contract.model.anchor, name, work / "models/anchor") if contract.model.anchor else None,
+        fetch(contract.model.anchor, name, work / "models/anchor") if contract.model.anchor else None,
     )
     moment = contract.as_of or datetime.now(UTC)
     rows = resolve_rows(contract_file, work, sealed, moment)
@@ -93,6 +93,27 @@ def resolve(
     return subject
 
 
+def resolve_one(
+    file: ContractFile, work: Path, candidate: str | None, rows: int, moment: datetime
+) -> tuple[Subject, int]:
+    """Fill `work` for one model and the first rows of the holdout; return what it is, and how many rows there are.
+
+    Errors: `RegistryError`, `ContractError`; `NotEvaluated` where the holdout cannot be read.
+    """
+    contract = file.contract
+    _empty(work)
+    name = contract.model.name
+    model = fetch(candidate or f"models:/{name}@{contract.model.aliases.challenger}", name, work / "models/candidate")
+    count = some_rows(file, work, rows, moment)
+    examined = examine(contract, work / "models", ("candidate",), {})["candidate"]
+    apart = ("candidate",) if examined.environment == "own" else ()
+    Plan.of(contract, ("candidate",), own_environments=apart).write(work / "plan.json")
+    models = {"candidate": examined}
+    subject = Subject(model, None, file.digest, {}, is_embedded(tracking_uri()), models=models)
+    subject.write(work / "subject.json")
+    return subject, count
+
+
 def _empty(work: Path) -> None:
     """Remove what an earlier run left."""
     for part in ("models", "features", "requests", "predictions", "load", "shadow", "data", "profiles"):
@@ -116,10 +137,15 @@ def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> M
                 "name the version that serves with --champion.",
             )
         return None
-    return _model(named or f"models:/{name}@{alias}", name, folder)
+    return fetch(named or f"models:/{name}@{alias}", name, folder)
 
 
-def _model(source: str, name: str, folder: Path) -> ModelVersion:
+def fetch(source: str, name: str, folder: Path) -> ModelVersion:
+    """Copy a model's files to a folder, which must not be there yet; say what they are.
+
+    source  `models:/...`, a version of the model `name`, or a folder
+    Errors: `RegistryError`, `ContractError`.
+    """
     if source.isdecimal():
         source = f"models:/{name}/{source}"
     if source.startswith("models:/"):

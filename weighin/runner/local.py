@@ -50,10 +50,11 @@ GATES = ("data_quality", "performance", "drift", "explainability", "load", "shad
 WEIGHIN = (sys.executable, "-P", "-m", "weighin")
 
 
-def predict(work: Path, forks: Warm | None = None) -> tuple[str, ...]:
+def predict(work: Path, forks: Warm | None = None, *, survey: bool = False) -> tuple[str, ...]:
     """Let every role's model predict; returns the roles whose predictions of an earlier run are used (`kept`).
 
-    forks  a warm process; without one each prediction is a new process
+    forks   a warm process; without one each prediction is a new process
+    survey  ask only the holdout, and leave what the answers look like in place of them (`weighin.model.survey`)
     What goes wrong is noted for the suites, which then say `not_evaluated`.
     """
     plan, columns = Plan.read(work / "plan.json"), known_columns(work)
@@ -62,18 +63,19 @@ def predict(work: Path, forks: Warm | None = None) -> tuple[str, ...]:
     def predict_role(role: str) -> None:
         out = _emptied(work / "predictions" / role)
         arguments = ["step", "predict", "--model", str((work / "models" / role).resolve()), "--out", str(out.resolve())]
-        arguments += ["--features", str((work / "features").resolve()), *plan.predict_arguments()]
+        arguments += ["--features", str((work / "features").resolve())]
+        arguments += ["--survey"] if survey else plan.predict_arguments()
         problem, own = plan.refused.get(role) or changed(work, role), role in plan.own_environments
         if own and not problem:
             python, problem = _environment(work / "models" / role)
             arguments += ["--python", str(python)]
             environments.note(out, python)
-        if not problem and not own and kept.use(work, role, plan, out):
+        if not problem and not own and not survey and kept.use(work, role, plan, out):
             used.append(role)
         elif not problem:
             with _scratch() as folder:
                 problem = _run(arguments, folder, plan.predict_seconds, columns, forks=forks)
-            if not problem and not own:
+            if not problem and not own and not survey:
                 kept.keep(work, role, plan, out)
         note_problem(out, problem)
 

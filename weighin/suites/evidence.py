@@ -230,6 +230,12 @@ class Evidence:
             raise NotEvaluated("the profile is not the one that was resolved", f"data.{dataset}", "Validate again.")
         return found
 
+    def predicted(self, dataset: str) -> pa.Array:
+        """Return what the candidate predicts of each row: a number, or of several classes the most probable one."""
+        values, classes = self.predictions("candidate", dataset), self.contract.model.classes
+        codes = values.argmax(axis=1) if values.ndim == 2 else values.astype(np.int64)
+        return pa.array([str(classes[i]) for i in codes] if classes else values)
+
     @cache  # noqa: B019
     def prediction_profile(self, dataset: str) -> Profile:
         """Predictions on a dataset, counted; for several classes the most probable one.
@@ -239,11 +245,7 @@ class Evidence:
         contract = self.contract
         if isinstance(contract.data.source(dataset), StoredProfile):
             return self.profile(dataset)
-        values = self.predictions("candidate", dataset)
-        classes = contract.model.classes
-        codes = values.argmax(axis=1) if values.ndim == 2 else values.astype(np.int64)
-        predicted = [str(classes[i]) for i in codes] if classes else values
-        columns = {COLUMN: pa.array(predicted)}
+        columns = {COLUMN: self.predicted(dataset)}
         name = contract.group_column
         if name:
             columns[name] = self.columns(dataset, name)[name].combine_chunks()

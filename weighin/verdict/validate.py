@@ -20,6 +20,7 @@ from weighin.runner import docker, local
 from weighin.runner.warm import Warm, warm
 from weighin.verdict.conclude import Verdict, conclude, judged_by, or_not_evaluated
 from weighin.verdict.judge import decide_again
+from weighin.verdict.preflight import preflight
 
 ORDER = ("data_quality", "drift", "performance", "explainability", "load", "shadow", "sealed")
 """The suites by how long they take, their pages included; the longest last."""
@@ -62,6 +63,8 @@ def validate(
             raise ContractError(f"no limits for suite {', '.join(absent)}", str(contract), "Add them under `gates`.")
         if sealed and suites:
             raise ContractError("the sealed holdout is for a whole release", "--sealed", "Leave --suite out.")
+        # A training may write the data.
+        preflight(file, chosen, files=not train)
         if runner == "docker":
             judged_by(image, file.folder)
             return _Steps(given, file, chosen, None).run()
@@ -108,6 +111,7 @@ class _Steps:
                 problem = local.train(list(self.given.train))
             if problem:
                 raise NotEvaluated(f"there is nothing to judge: {problem}", "", "Read what it printed.")
+            preflight(self.file, self.suites)
         with _step("resolve candidate and champion"):
             self._resolve()
         early = () if self.in_docker else self._before_models()
