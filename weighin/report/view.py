@@ -142,14 +142,6 @@ def all_views(record: JsonObject) -> list[CheckView]:
     return in_order([o for suite in record["suites"] for o in suite["outcomes"]])
 
 
-def versions(record: JsonObject) -> tuple[str, str]:
-    """Candidate and champion in words."""
-    candidate, champion = record["candidate"], record["champion"]
-    said = f"version {candidate['version']}" if candidate["version"] else "from a folder, not registered"
-    against = "no champion: first release" if champion is None else f"version {champion['version'] or 'from a folder'}"
-    return f"{candidate['name']} {said}", against
-
-
 def spans(sentence: str) -> list[tuple[str, bool]]:
     """Return the parts of a sentence, and of each whether it stands between backticks.
 
