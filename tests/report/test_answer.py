@@ -16,6 +16,7 @@ from rich.console import Console
 from support.answers import (
     ANSWERS,
     GOLDEN,
+    RAISED,
     Record,
     case,
     failed,
@@ -132,6 +133,18 @@ def test_a_cause_is_said_once_with_all_of_its_checks_in_every_suite(tmp_path: Pa
     assert cause.likely.startswith("the model itself")
     text = markdown.summary(record).partition("**What blocks")[2].partition("**What you can do")[0]
     assert text.count("code 1a2b3c") == 1
+
+
+def test_a_model_that_raises_comes_before_what_it_lets_fail(tmp_path: Path) -> None:
+    made = case(tmp_path)
+    for check in checks(made.file.contract, "performance"):
+        made.evidence[check.id] = Unmeasured(check.id, RAISED)
+    errors = made.check("load/errors")
+    made.evidence[errors.id] = replace(interval(errors, 0.99, 0.009), unit="share of requests")
+    first, second = answer(made.write().record()).causes
+    assert (first.found[0], first.status) == (RAISED, "not_evaluated")
+    assert second.found[0].startswith("failed requests: share of requests 0.990 (0.981 to 0.999)")
+    assert second.likely == "the model itself, which raises"
 
 
 def test_checks_of_one_column_are_one_cause_and_the_worst_comes_first(tmp_path: Path) -> None:
@@ -255,7 +268,7 @@ def test_a_value_stands_beside_the_champions_with_difference_interval_and_margin
     rows = {row.name: row for row in answer(failed(tmp_path)).headlines}
     recall = rows["recall"]
     assert (recall.candidate, recall.baseline) == ("0.412", "0.483")
-    assert (recall.difference, recall.allowed) == ("−0.071 [−0.084, −0.058]", "−0.050 or better; 0.3 or more")
+    assert (recall.difference, recall.allowed) == ("−0.071 [−0.084, −0.058]", "−0.050 or better; ≥ 0.3")
     assert (recall.word, recall.mark) == ("failed", "❌")
     assert rows["p50 latency"].candidate == "84 ms"
     assert [name for name, row in rows.items() if not row.passed] == ["recall"]
@@ -295,6 +308,14 @@ def test_a_unit_is_in_words_and_is_never_counted(tmp_path: Path) -> None:
         assert not re.search(r"\d\]? share\b", text), place
     within = next(o for s in record["suites"] for o in s["outcomes"] if o["check"] == "load/within-300-ms")
     assert within["reason"].startswith("share of requests 0.9951 [0.9913, 0.9989], limit")
+
+
+def test_the_table_fits_a_terminal_of_80_columns(tmp_path: Path) -> None:
+    printed = io.StringIO()
+    Console(file=printed, width=80).print(terminal.terminal(failed(tmp_path)))
+    table = printed.getvalue().partition("metric ")[2].partition("\n\n")[0].splitlines()
+    assert len(table) <= 1 + 2 * 7 + 2
+    assert all(cell in printed.getvalue() for cell in ("−0.071 [−0.084, −0.058]", "❌ failed\n", "−0.050 or better;"))
 
 
 # --- the rest

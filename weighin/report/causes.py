@@ -71,10 +71,12 @@ def find_causes(record: JsonObject, views: Sequence[CheckView]) -> tuple[list[Ca
     return sorted(found, key=_rank), remarks
 
 
-def _rank(cause: Cause) -> tuple[int, int, int]:
+def _rank(cause: Cause) -> tuple[bool, int, int, int]:
+    # A model that raises lets much else fail.
+    symptom = likely.RAISED not in cause.found[0]
     suite = cause.checks[0].check.partition("/")[0] if cause.checks else ""
     place = SUITES.index(suite) if suite in SUITES else len(SUITES)
-    return RANK[cause.status], place, -len(cause.checks)
+    return symptom, RANK[cause.status], place, -len(cause.checks)
 
 
 def _key(view: CheckView) -> tuple[str, ...]:

@@ -140,11 +140,11 @@ def _margin(view: CheckView) -> str:
     places = ends(view)[3] if view.estimate else 0
     limit = float(view.outcome["limit"]["value"])
     if view.check.startswith("load/"):
-        return f"{bound(limit, places)}× or less"
+        return f"≤ {bound(limit, places)}×"
     return f"{bound(limit, min(places, 3), signed=True)} or better"
 
 
 def _limit(view: CheckView) -> str:
     unit = unit_of(view.outcome["evidence"]) if view.estimate else ""
-    value = f"{bound(float(view.outcome['limit']['value']), 0)} {unit}".rstrip()
-    return f"{value} or {'more' if view.at_least else 'less'}"
+    value = bound(float(view.outcome["limit"]["value"]), 0)
+    return f"{'≥' if view.at_least else '≤'} {value} {unit}".rstrip()

@@ -18,9 +18,10 @@ DECISIONS = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "f1_m
 PROBABILITIES = ("log_loss", "brier")
 OWNERS = "A change of the contract needs a review by its owners."
 NOT_MORE = "More data would not change it."
+RAISED = "the model raised"
 CANNOT = (
     (
-        r"the model raised|answers for|predictions are|ranks nothing|answers labels|was stopped after|not get healthy",
+        RAISED + r"|answers for|predictions are|ranks nothing|answers labels|was stopped after|not get healthy",
         "the model itself: it does not answer these rows as the contract expects",
         "Whoever trained the candidate asks it by hand for a few rows, and mends it.",
     ),
@@ -42,7 +43,7 @@ def reason(key: tuple[str, ...], views: Sequence[CheckView], by_id: Checks) -> t
     views  its checks, the worst first
     """
     first = views[0]
-    if first.status == "not_evaluated":
+    if first.status == "not_evaluated" and "no right answer" not in first.reason:
         return _cannot(first.reason)
     if first.status == "inconclusive":
         return "", _more_evidence(views)
@@ -51,6 +52,8 @@ def reason(key: tuple[str, ...], views: Sequence[CheckView], by_id: Checks) -> t
             return _metric(key[1], first, by_id)
         case "column":
             return _column(key[1], views, by_id)
+        case _ if first.check.startswith("load/") and any(RAISED in v.reason for v in by_id.values()):
+            return "the model itself, which raises", "Mend the model first."
         case "latency":
             return _latency(by_id)
         case "fairness":

@@ -9,8 +9,8 @@ MOST = 6
 
 
 def decimals(low: float, estimate: float, high: float, limit: float) -> int:
-    """Return how many decimals show the first digit of the interval's half-width, or two where it is 1 or 2; and no end
-    as equal to another limit.
+    """Return how many decimals show the first digit of the interval's half-width, or two where it is 1 or 2; and none
+    of the three as equal to a limit that it is not.
 
     >>> decimals(-0.0844, -0.0712, -0.0581, -0.05), decimals(81.1, 84.2, 87.3, 150)
     (3, 0)
@@ -20,7 +20,7 @@ def decimals(low: float, estimate: float, high: float, limit: float) -> int:
     if half > 0:
         power = math.floor(math.log10(half))
         places = min(max((half < 3 * 10.0**power) - power, 0), MOST)
-    while places < MOST and any(e != limit and round(e, places) == round(limit, places) for e in (low, high)):
+    while places < MOST and any(e != limit and round(e, places) == round(limit, places) for e in (low, estimate, high)):
         places += 1
     return places
 

@@ -84,6 +84,8 @@ def label(check: str) -> str:
             return f"{SHIFTS[kind]} of `{column}`"
         case ["drift", column] if column not in TABLES:
             return f"drift of `{column}`"
+        case ["load", "errors"]:
+            return "failed requests"
         case ["custom", *_]:
             return f"`{check.rpartition('::')[2]}`"
     if quantile := re.fullmatch(r"load/(p[\d.]+)", check):
@@ -101,14 +103,17 @@ def needed(view: CheckView) -> str:
     return view.reason.rpartition(": ")[2]
 
 
-def numbers(view: CheckView) -> str:
-    """Return the estimate with its interval and unit."""
+def numbers(view: CheckView, unit: str | None = None) -> str:
+    """Return the estimate with its interval and unit.
+
+    unit  in place of the measurement's own
+    """
     evidence = view.outcome["evidence"]
     if evidence["kind"] == "census":
         return view.estimate
     low, estimate, high, places = ends(view)
     said = f"{fixed(estimate, places)} ({fixed(low, places)} to {fixed(high, places)})"
-    return amount(said, str(evidence["unit"]))
+    return amount(said, str(evidence["unit"]) if unit is None else unit)
 
 
 def ends(view: CheckView) -> tuple[float, float, float, int]:
@@ -125,7 +130,8 @@ def _measured(view: CheckView) -> str:
     if view.check.startswith("data_quality/") and evidence["kind"] == "census":
         return f"{label(view.check)}: {_rows(view)}"
     counted = f", {view.n}" if evidence["kind"] == "sample" else ""
-    return f"{label(view.check)}: {numbers(view)}{counted}; {_limit(view)}"
+    unit = unit_of(evidence) if ALONE.fullmatch(view.check) else str(evidence["unit"])
+    return f"{label(view.check)}: {numbers(view, unit)}{counted}; {_limit(view)}"
 
 
 def _limit(view: CheckView) -> str:

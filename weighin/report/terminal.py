@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from weighin.contract.changes import Changes
@@ -56,11 +57,14 @@ def _headlines(shown: Answer) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("metric")
-    for name in (shown.candidate, shown.champion or "no champion", "difference", "allowed"):
-        table.add_column(_safe(name), justify="right", no_wrap=name == "difference")
-    table.add_column("outcome")
+    # A row has two lines on 80 columns.
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("metric", min_width=11)
+    for name in (shown.candidate, shown.champion or "none"):
+        table.add_column(_safe(re.sub(r"^version (?=\S{1,8}$)", "v", name)), justify="right")
+    table.add_column("difference", justify="right", no_wrap=True)
+    table.add_column("allowed", justify="right", min_width=17)
+    table.add_column("outcome", no_wrap=True, min_width=9)
     for row in shown.headlines:
         word = Text(f"{row.mark} {row.word}", COLOURS[row.status])
         table.add_row(*map(_safe, (row.name, row.candidate, row.baseline, row.difference, row.allowed)), word)
