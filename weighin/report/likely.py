@@ -110,7 +110,10 @@ def _metric(metric: str, view: CheckView, by_id: Checks) -> tuple[str, str]:
     if metric in PROBABILITIES and holds:
         why = "the candidate ranks as well as before, so its probabilities are off: calibration"
         return why, f"Calibrate the candidate, or train again. {NOT_MORE}"
-    worst = _worst_slice(metric, by_id)
+    if ranking is not None and ranking.status == "failed" and ranking.check != view.check and metric != "roc_auc":
+        return f"the ranking, which is worse than the {against}'s as well", again
+    whole = view if compared else by_id.get(f"performance/{metric}/vs-{against}")
+    worst = _worst_slice(metric, whole, by_id) if whole else ""
     return (f"{metric_name(metric)} changed most where {worst}" if worst else ""), again
 
 
@@ -127,18 +130,22 @@ def _share(value: object) -> str:
     return percent(float(value)) if isinstance(value, (int, float)) else ""
 
 
-def _worst_slice(metric: str, by_id: Checks) -> str:
-    """Return the slice with the largest change for the worse among those that do not pass, with that change."""
-    found = []
+def _worst_slice(metric: str, whole: CheckView, by_id: Checks) -> str:
+    """Return the slice with the largest change for the worse, with that change; empty where it is no larger than what
+    the interval of all rows holds.
+    """
+    if whole.numbers is None:
+        return ""
+    sign, end = (1, whole.numbers[0]) if whole.at_least else (-1, whole.numbers[2])
+    found = [(sign * end, "", 0.0, 0)]
     for view in by_id.values():
         compared = COMPARED.fullmatch(view.check)
-        if compared and compared[1] == metric and compared[4] and view.numbers and view.status == "failed":
+        # Small parts are judged together, so that none of them stands out.
+        if compared and compared[1] == metric and compared[4] and view.numbers and "pooled" not in view.detail:
             estimate = view.numbers[1]
-            found.append((estimate if view.at_least else -estimate, compared[4], estimate, decimals(*view.numbers)))
-    if not found:
-        return ""
+            found.append((sign * estimate, compared[4], estimate, decimals(*view.numbers)))
     _, part, estimate, places = min(found)
-    return f"{part} ({fixed(estimate, places, signed=True)})"
+    return f"{part} ({fixed(estimate, places, signed=True)})" if part else ""
 
 
 def _column(column: str, views: Sequence[CheckView], by_id: Checks) -> tuple[str, str]:

@@ -226,7 +226,7 @@ def _table(views: Sequence[CheckView], most: int, cell: int) -> list[str]:
         why = f": {text(said, cell)}" if cell and said else ""
         needed = v.reason.rpartition(": ")[2]
         more = f"<br>{text(needed, cell)}" if cell and v.status == "inconclusive" and needed else ""
-        more += f"<br>{text(v.no_licence, cell)}" if cell and v.no_licence else ""
+        more += f"<br>{text(v.no_licence, cell)}" if cell and v.no_licence and v.blocks else ""
         row = (f"`{code(v.check)}`", f"{v.word}{why}", text(v.estimate), text(v.interval) + more, text(v.limit))
         lines.append("| " + " | ".join(row) + f" | {picture(v.numbers)} |")
     return [*lines, "", f"{len(views) - most} more are in `report.html`."] if len(views) > most else lines
