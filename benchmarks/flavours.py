@@ -4,7 +4,7 @@
 
 Each flavour is trained twice in an environment that has its library, and registered as champion and challenger. The
 contract has a performance and a load gate, so that the candidate is served as well. `--quick` takes four flavours and
-processes in place of containers. `--write` puts the table into docs/models.md. The last line is one JSON object:
+processes in place of containers. `--write` puts the table into docs/reference/models.md. The last line is JSON:
 `flavours`, `passed`, `type_cases`, `type_cases_right`, `own_environment_seconds_first`,
 `own_environment_seconds_cached`.
 
@@ -291,7 +291,7 @@ def main() -> int:
     print(f"resolve with the static checks of 400 columns: {resolve_seconds():.1f} s", flush=True)
     first, cached = own_environment()
     if given.write:
-        page = ROOT / "docs/models.md"
+        page = ROOT / "docs/reference/models.md"
         text = re.sub(f"{START}.*{END}", f"{START}\n{table(found)}\n{END}", page.read_text(), flags=re.DOTALL)
         page.write_text(text)
     passed = sum(one.passed for one in found)

@@ -22,18 +22,18 @@ only; they are pure Python, so that no compiler is needed for them either."""
 CAUSES = (
     (
         r"No space left on device",
-        "the disk is full: make room, then run make again",
+        "the disk is full: make room, then try again",
     ),
     (
         r"Read-only file system|Permission denied|EROFS|os error (13|30)\b",
-        "a folder cannot be written to: make this checkout writable by you, then run make again",
+        "a folder cannot be written to: make this checkout writable by you, then try again",
     ),
     (
         r"Temporary failure in name resolution|Name or service not known|Failed to establish a new connection|"
         r"Connection refused|Connection reset|Network is unreachable|ConnectTimeout|timed out|"
         r"[Ff]ailed to fetch|error sending request|dns error|client error \(Connect\)|ProxyError|tunnel error",
         "the package index cannot be reached: connect to the network, or name a mirror in PIP_INDEX_URL "
-        "(UV_INDEX_URL for uv), then run make again",
+        "(UV_INDEX_URL for uv), then try again",
     ),
     (
         r"THESE PACKAGES DO NOT MATCH THE HASHES|[Hh]ash mismatch",
@@ -78,9 +78,7 @@ def make_environment(venv):
     if venv.is_symlink() or venv.exists():
         there = version_of(venv / "bin/python")
         if there is None:
-            raise Refused(
-                "{0} does not work, its Python is gone: remove it (rm -rf {0}), then run make again".format(venv)
-            )
+            raise Refused("{0} does not work, its Python is gone: remove it (rm -rf {0}), then try again".format(venv))
         if not supported(there):
             raise Refused(
                 "{0} was made by Python {1}.{2}, and {3}: remove it (rm -rf {0}), then run "
@@ -194,7 +192,7 @@ def main(arguments):
     venv, requirements = Path(arguments[0]), arguments[1:]
     try:
         if not os.access(".", os.W_OK):
-            raise Refused("this folder cannot be written to: make it writable by you, then run make again")
+            raise Refused("this folder cannot be written to: make it writable by you, then try again")
         make_environment(venv)
         if requirements:
             install(venv, requirements, shutil.which("uv"), dict(os.environ))

@@ -1,4 +1,4 @@
-"""Write docs/workflows.md and weighin/doctor/workflows.json from the workflows: `... [--check]`.
+"""Write docs/reference/workflows.md and weighin/doctor/workflows.json from the workflows: `... [--check]`.
 
 One row a line, in the order of the files, so that two branches that change two inputs merge; after any other merge, run
 it again.
@@ -17,11 +17,11 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE, FACTS = Path("docs/workflows.md"), Path("weighin/doctor/workflows.json")
+PAGE, FACTS = Path("docs/reference/workflows.md"), Path("weighin/doctor/workflows.json")
 HEAD = """# The reusable workflows
 
 Generated from `.github/workflows` by `python scripts/workflow_reference.py`; edit the workflows, not this page. How to
-call them: [adopting.md](adopting.md).
+call them: [adopting](../how-to/adopting.md).
 """
 _PERMISSION = re.compile(r" {6}([a-z-]+): (read|write|none) # (.+)$")
 

@@ -1,4 +1,4 @@
-"""What docs/api.md shows runs, in the order in which it stands there."""
+"""What docs/reference/api.md shows runs, in the order in which it stands there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ import rego.v1
 allow := count(input.approvals) == 1
 deny := set()
 """
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/api.md").read_text(), re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/reference/api.md").read_text(), re.DOTALL)
 
 
 def test_every_public_name_is_there_and_has_a_docstring() -> None:

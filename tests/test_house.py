@@ -74,7 +74,7 @@ def test_the_trust_model_has_ten_lines_and_names_the_page() -> None:
     text = (ROOT / "SECURITY.md").read_text()
     section = text.partition("## The trust model in ten lines")[2]
     assert re.findall(r"^(\d+)\. ", section, re.MULTILINE) == [str(n) for n in range(1, 11)]
-    assert "(docs/trust.md)" in section
+    assert "(docs/explanation/trust.md)" in section
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / link).is_file(), link
 
@@ -83,7 +83,7 @@ def test_every_box_of_the_pull_request_template_names_something_that_exists() ->
     text = (ROOT / ".github/pull_request_template.md").read_text()
     boxes = re.findall(r"^- \[ \] (.+)$", text, re.MULTILINE)
     assert len(boxes) >= 4
-    for name in re.findall(r"\b(?:docs|scripts)/[\w.]+|CHANGELOG\.md", "\n".join(boxes)):
+    for name in re.findall(r"\b(?:docs|scripts)/[\w./-]+\w|CHANGELOG\.md", "\n".join(boxes)):
         assert (ROOT / name).is_file(), name
 
 

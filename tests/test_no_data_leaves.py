@@ -39,7 +39,7 @@ BY_DESIGN = {
     "amount": "quantile edges of a column that is not sensitive are the bins of its drawn distribution",
     "city": "categories of a column that is not sensitive are the bins of its drawn distribution",
 }
-"""Columns whose values may stand in the files `DRAWN`, as docs/data.md says, and nowhere else."""
+"""Columns whose values may stand in the files `DRAWN`, as docs/reference/data.md says, and nowhere else."""
 
 CONTRACT = """\
 version: 1

@@ -11,8 +11,8 @@ A suite *measures*; one function decides. The tour, in the order in which a deci
     verdict    evidence to outcomes, outcomes to a record and its reports
     release    the alias, moved only for a record that passed
 
-Public names are those of `__all__`; docs/api.md shows them. They are imported when they are used: what runs on the host
-of a workflow has nothing but the standard library.
+Public names are those of `__all__`; docs/reference/api.md shows them. They are imported when they are used: what runs
+on the host of a workflow has nothing but the standard library.
 """
 
 from __future__ import annotations

@@ -67,6 +67,13 @@ def line_of(text: str, part: str) -> int:
         ("margin: 0.01}", "marign: 0.01}", "unknown key `marign`. Did you mean `margin`?"),
         ("minimum: 0,", "minimun: 0,", "unknown key `minimun`. Did you mean `minimum`?"),
         (
+            "at_least: 0.65",
+            "at_least: 0.65, against: champion",
+            "`against` does not go with the other keys of gates.perf",
+        ),
+        ("against: champion, margin: 0.01}", "against: champion}", "give exactly one of `margin`, `relative_margin`"),
+        ("against: champion, margin: 0.01}", "agianst: champion, margin: 0.01}", "`agianst`. Did you mean `against`?"),
+        (
             "error_rate_at_most: 0.05",
             "errors_at_most: 0.05",
             "unknown key `errors_at_most`: since 0.1 it is `error_rate_",

@@ -407,6 +407,16 @@ def test_each_finding_is_one_line_and_hostile_names_stay_text(
     assert len(said.splitlines()) == len(look(capsys)[1]) + 1
 
 
+def test_without_a_repository_one_line_says_that_its_settings_are_not_known(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    assert main(["doctor"]) == 6
+    unknown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cannot tell")]
+    assert len(unknown) == 1, unknown
+    assert "no repository was named, so nothing is known of main-check, " in unknown[0]
+
+
 def environment(**changes: Any) -> dict[str, Any]:
     return {f"{R}/environments": listed("environments", [ENVIRONMENT | changes])}
 

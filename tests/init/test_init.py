@@ -227,3 +227,54 @@ def test_a_project_that_cannot_be_is_refused(arguments: tuple[str, ...], said: s
     assert done.returncode == 4
     assert said in done.stderr
     assert not (tmp_path / "shop/README.md").exists()
+
+
+def test_a_model_that_answers_as_the_contract_says_is_ok(drafted: Path) -> None:
+    done = weighin(drafted, "check-model", "--candidate", "model")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["model", "asked", "answers", "ok"]
+    assert "5 rows of the holdout" in done.stdout
+    assert "probabilities of 2 classes" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda f: (f / "model/model.skops").write_bytes(b"x"), "the model does not load"),
+        (lambda f: labels_instead(f), "the model answers labels (text, or whole numbers), and the contract says prob"),
+        (lambda f: other_columns(f), "the signature requires it, and the contract has no such feature"),
+    ],
+    ids=["does not load", "labels", "other columns"],
+)
+def test_what_is_wrong_with_a_model_is_diagnosed(break_it, said: str, drafted: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    subprocess.run(["cp", "-r", f"{drafted}/.", str(tmp_path)], check=True, timeout=60)
+    break_it(tmp_path)
+    done = weighin(tmp_path, "check-model", "--candidate", "model")
+    assert done.returncode in (4, 7), done.stdout + done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def labels_instead(folder: Path) -> None:
+    train = rows(0)
+    subprocess.run(["rm", "-r", str(folder / "model")], check=True, timeout=60)
+    save(LogisticRegression().fit(train[["a", "b"]], train["churned"]), train, folder / "model", "predict")
+
+
+def other_columns(folder: Path) -> None:
+    text = (folder / "model_contract.yaml").read_text()
+    (folder / "model_contract.yaml").write_text(
+        "\n".join(li for li in text.splitlines() if not li.startswith("    b: "))
+    )
+
+
+def test_a_contract_check_opens_the_files_that_it_names(drafted: Path, tmp_path: Path) -> None:
+    subprocess.run(["cp", "-r", f"{drafted}/.", str(tmp_path)], check=True, timeout=60)
+    rows(1).assign(a="text").to_parquet(tmp_path / "holdout.parquet")
+    done = weighin(tmp_path, "contract", "check")
+    assert done.returncode == 4
+    assert "column a holds string, and the contract says float" in done.stderr
+    (tmp_path / "holdout.parquet").unlink()
+    done = weighin(tmp_path, "contract", "check")
+    assert done.returncode == 0
+    assert "no such file: holdout.parquet" in done.stdout

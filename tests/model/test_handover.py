@@ -117,7 +117,7 @@ def test_lightgbm_without_a_signature_is_handed_categories_for_text() -> None:
 def test_the_documentation_has_the_table_as_it_is() -> None:
     from weighin.model.handover import NEVER_MISSING
 
-    text = (ROOT / "docs/models.md").read_text()
+    text = (ROOT / "docs/reference/models.md").read_text()
     for (contract, signature), dtype in HANDED.items():
         assert f"| `{contract}` | {f'`{signature}`' if signature else 'none'} | `{dtype}` |" in text
     assert all(f"`{name}`" in text for name in NEVER_MISSING)

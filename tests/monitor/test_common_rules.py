@@ -1,4 +1,4 @@
-"""The field's common rules, as docs/monitoring.md writes them: each alarms beyond its limit, and not within it."""
+"""The common rules, as docs/how-to/monitoring.md writes them: each alarms beyond its limit, and not within it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def rules() -> dict[str, dict[str, Any]]:
     """Comment of the documentation -> what to watch."""
-    text = (ROOT / "docs/monitoring.md").read_text()
+    text = (ROOT / "docs/how-to/monitoring.md").read_text()
     section = text[text.index("## What is watched") :]
     found = re.search("```yaml\n(.*?)```", section, re.DOTALL)
     assert found

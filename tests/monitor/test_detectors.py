@@ -240,7 +240,7 @@ def test_streams_are_read_from_the_log(tables: LogTables, add: Add, label: Calla
 
 
 def test_the_examples_of_the_documentation_are_contracts() -> None:
-    text = (ROOT / "docs" / "monitoring.md").read_text()
+    text = (ROOT / "docs/how-to/monitoring.md").read_text()
     kept: dict[str, Any] = {"log": {"path": "log"}, "watch": [{"window": {"hours": 1}, "error_rate_at_most": 0.1}]}
     for title, key in (("## Concept drift on the stream", "streams"), ("## Shadow", "watch")):
         section = text.split(title)[1].split("\n## ")[0]

@@ -40,7 +40,7 @@ def test_what_comes_lies_within_at_about_the_stated_level(metric: str) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("metric", ["roc_auc", "accuracy", "log_loss"])
 def test_where_probabilities_are_wrong_so_is_the_estimate(metric: str) -> None:
-    """The limit of the method, which docs/monitoring.md states."""
+    """The limit of the method, which docs/how-to/monitoring.md states."""
     assert max(missed(metric, miscalibrated=0.5)) > 0.9 * TRIALS
 
 

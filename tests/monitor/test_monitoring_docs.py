@@ -19,7 +19,7 @@ from weighin.monitor.result import EXIT_CODES
 from weighin.report.monitor import EVENTS
 from weighin.report.series import BUCKETS
 
-TEXT = (ROOT / "docs/monitoring.md").read_text()
+TEXT = (ROOT / "docs/how-to/monitoring.md").read_text()
 CRON = next(line for line in TEXT.splitlines() if line.startswith("*/5 * * * * "))
 COMMAND = CRON.removeprefix("*/5 * * * * ")
 
@@ -50,7 +50,7 @@ def test_every_command_is_one(line: str) -> None:
 
 @pytest.mark.parametrize("place", sorted(set(re.findall(r"\]\((\.\./[^)#]+|[a-z-]+\.md)", TEXT))))
 def test_every_file_that_is_named_is_there(place: str) -> None:
-    assert (ROOT / "docs" / place).exists()
+    assert (ROOT / "docs/how-to" / place).exists()
 
 
 def cron(folder: Path, weighin: str) -> subprocess.CompletedProcess[str]:

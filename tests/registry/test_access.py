@@ -106,7 +106,7 @@ def test_who_may_read_resolves_and_sees_the_history_and_moves_nothing(stock: Sto
     for do in (old.roll_back, lambda: old.promote(4, 3), new.promote):
         sentence = refused("reader", do)
         assert "Permission denied" in sentence
-        assert "This user needs another permission: docs/access.md says which." in sentence
+        assert "This user needs another permission: docs/how-to/access.md says which." in sentence
     assert as_user("reader", old.state) == before
     # Not even a ledger, which any user may create where there is none, and whose word counts.
     assert as_user("reader", new.state) == untouched

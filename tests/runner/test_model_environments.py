@@ -90,7 +90,7 @@ def test_without_it_the_missing_library_is_named(work: Path) -> None:
 
 
 def test_an_image_of_one_s_own_is_built_as_the_documentation_says(work: Path) -> None:
-    (recipe,) = re.findall(r"```dockerfile\n(.*?)```", (ROOT / "docs/models.md").read_text(), re.DOTALL)
+    (recipe,) = re.findall(r"```dockerfile\n(.*?)```", (ROOT / "docs/reference/models.md").read_text(), re.DOTALL)
     assert "lightgbm==4.6.0" in recipe
     # A mirror has certificates, which go in as a secret; otherwise the recipe is as it stands there.
     mounts = "--mount=type=secret,id=conf,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca"

@@ -161,7 +161,7 @@ def tables(tmp_path: Path) -> LogTables:
 
 
 def test_any_server_logs_with_two_functions(tables: LogTables) -> None:
-    """As docs/monitoring.md shows it."""
+    """As docs/reference/prediction-log.md shows it."""
     writer = LogWriter(sink_for(tables))
 
     def features(body: bytes, content_type: str) -> dict[str, list[Any]]:

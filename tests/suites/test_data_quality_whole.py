@@ -193,4 +193,4 @@ def test_spark_without_java_is_said_with_the_remedy(tmp_path: Path) -> None:
     statuses, reason = ran.stdout.splitlines()[-2:]
     assert statuses == "{'not_evaluated'}"
     assert "Spark needs Java" in reason
-    assert "docs/data-quality.md" in reason
+    assert "docs/reference/gates/data-quality.md" in reason

@@ -283,7 +283,8 @@ def test_a_gate_needs_a_log_and_servers_of_its_own(work: Work) -> None:
 
 
 def test_the_page_shows_what_a_contract_takes() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs/shadow-and-canary.md").read_text()
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    page = (docs / "reference/gates/shadow.md").read_text() + (docs / "how-to/canary.md").read_text()
     shown = {}
     for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
         shown |= yaml.safe_load(block)

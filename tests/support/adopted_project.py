@@ -1,4 +1,4 @@
-"""A repository set up as docs/adopting.md says, made from that page itself."""
+"""A repository set up as docs/how-to/adopting.md says, made from that page itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs/adopting.md").read_text()
+PAGE = (ROOT / "docs/how-to/adopting.md").read_text()
 SHA, DIGEST = "1234567890" * 4, "ab" * 32
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support import act, tiny_project
+from support import act, small_project, tiny_project
 from support.small_project import ROOT, edit
 
 LIGHT = ("explainability",)
@@ -75,6 +75,7 @@ class Scenario:
     passing_suites  which pass all the same
     champion   version that the alias names at the end; "1" is the one before. Empty where there is no registry.
     attempt    of the run
+    first      whether the alias moves to version 1, the first champion
     trains     whether the workflow's own training is run, and not one from before copied
     """
 
@@ -95,6 +96,7 @@ class Scenario:
     repositories: Callable[[Path], dict[str, Path]] | None = None
     workflow: str = ""
     trains: bool = False
+    first: bool = False
 
 
 TRAINED: dict[str, Path] = {}
@@ -208,6 +210,19 @@ def foreign_caller(project: Path) -> None:
         if (project / name).exists():
             shutil.move(project / name, gate / name)
     edit(project / "scripts/train.py", ('root / "data/', 'root / "gate/data/'))
+
+
+def own_project(project: Path) -> None:
+    """Put in the place of the project one that `weighin init --project` writes; its suites measure no load."""
+    made = project.parent / "own" / "shop"
+    made.parent.mkdir()
+    done = small_project.weighin(
+        made.parent, "init", "--yes", "--no-load", "--project", "shop", "--name", "shop", "--engine", THEIRS
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.rmtree(project)
+    shutil.copytree(made, project, ignore=shutil.ignore_patterns(".weighin"))
+    project.chmod(0o755)
 
 
 def with_own_test(body: str) -> Callable[[Path], None]:

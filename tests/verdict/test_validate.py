@@ -133,7 +133,12 @@ def not_evaluated(project: Path, out: str, suite: str, sentence: str) -> None:
 
 def test_a_missing_file_is_not_evaluated(restored: Path) -> None:
     (restored / HOLDOUT).unlink()
-    not_evaluated(restored, "out-missing", "performance", "the file is missing")
+    done = small_project.weighin(restored, "validate", "--out", "out-missing")
+    assert done.returncode == 7
+    # Before any model is asked, and with a verdict that says so.
+    assert "resolve" not in done.stderr
+    assert f"data.holdout: no such file: {HOLDOUT}" in done.stderr
+    assert json.loads((restored / "out-missing/verdict.json").read_text())["status"] == "not_evaluated"
 
 
 def test_an_unknown_column_is_not_evaluated(restored: Path) -> None:
@@ -233,7 +238,7 @@ def test_without_an_engine_the_docker_runner_says_so(project: Path) -> None:
 
 
 def test_python_does_what_the_command_does(project: Path) -> None:
-    page = re.findall(r"```python\n(.*?)```", (ROOT / "docs/api.md").read_text(), re.DOTALL)[0]
+    page = re.findall(r"```python\n(.*?)```", (ROOT / "docs/reference/api.md").read_text(), re.DOTALL)[0]
     (project / "run_validate.py").write_text(page)
     done = quick_python.run(["run_validate.py"], project)
     verdict = json.loads((project / "reports/verdict.json").read_text())

@@ -31,7 +31,7 @@ REUSABLE: list[tuple[Path, dict[str, Any]]] = list(reference.reusable(ROOT))
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The workflows and what is generated from them, to be changed."""
-    for name in (".github/workflows", "docs", "weighin/doctor"):
+    for name in (".github/workflows", "docs/reference", "weighin/doctor"):
         (tmp_path / name).mkdir(parents=True)
     for path in (ROOT / ".github/workflows").glob("*.yml"):
         shutil.copy(path, tmp_path / ".github/workflows" / path.name)

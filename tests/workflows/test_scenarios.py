@@ -157,6 +157,17 @@ ALL: tuple[Scenario, ...] = (
         champion="2",
     ),
     Scenario(
+        "a repository that init wrote, released for the first time",
+        "passed",
+        "release",
+        change=scenarios.own_project,
+        trains=True,
+        repositories=ours,
+        passing_suites=("data_quality", "performance", "drift", "explainability"),
+        champion="1",
+        first=True,
+    ),
+    Scenario(
         "a pull request that plants argparse.py, conftest.py, a suite, a metric and a holdout",
         "failed",
         "pull request",
@@ -267,7 +278,7 @@ def test_scenario(scenario: Scenario, runs: dict[str, Future[act.Ran]]) -> None:
     # The exit.
     assert (ran.code == 0) is (scenario.status == "passed"), shown
     # The artifacts: the verdict is there whatever happened, and a promotion only where the alias moved.
-    moved = scenario.champion == "2"
+    moved = scenario.champion == "2" or scenario.first
     assert f"weighin-verdict-{a}" in ran.artifacts, shown
     assert (f"weighin-promotion-{a}" in ran.artifacts) is moved, shown
     assert (f"weighin-promoted-registry-{a}" in ran.artifacts) is moved

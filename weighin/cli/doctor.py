@@ -1,4 +1,4 @@
-"""`weighin doctor`: whether a repository is set up as docs/adopting.md says."""
+"""`weighin doctor`: whether a repository is set up as docs/how-to/adopting.md says."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from weighin.cli.parser import contract_argument, example
 from weighin.errors import ContractError
 
 INCONCLUSIVE = 6
+UNNAMED = "no repository was named"
+NAME_IT = "Give --repository OWNER/REPO, and a token in WEIGHIN_GITHUB_TOKEN that may read its settings."
 
 
 def add_doctor(command: argparse.ArgumentParser) -> None:
@@ -27,6 +29,7 @@ def run_doctor(given: argparse.Namespace) -> int:
     """Print a line for each finding; 1 where something is missing, 6 where something could not be told, else 0."""
     from weighin.doctor import CANNOT_TELL, MISSING, check_files, check_settings
     from weighin.doctor.callers import read_workflows
+    from weighin.doctor.finding import cannot_tell
     from weighin.github.client import GitHub
 
     root = Path()
@@ -47,8 +50,14 @@ def run_doctor(given: argparse.Namespace) -> int:
         listed = [vars(f) for f in found]
         print(json.dumps({"schema": "weighin/doctor/v1", "repository": repository, "findings": listed, "exit": code}))
         return code
+    # Without a repository all of GitHub's settings are unknown for one reason.
+    folded = [f for f in found if f.status == CANNOT_TELL and f.said == UNNAMED]
     for finding in found:
-        print(finding)
+        if finding not in folded:
+            print(finding)
+    if folded:
+        names = ", ".join(f.check for f in folded)
+        print(cannot_tell("settings", f"no repository was named, so nothing is known of {names}", NAME_IT))
     print(", ".join(f"{n} {status}" for status, n in counts.items()))
     return code
 

@@ -48,7 +48,7 @@ def add_drift(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes as JSON")
     command.add_argument("--report", type=Path, metavar="FILE", help="write them as a page")
     contract_argument(command)
-    example(command, "weighin drift january.parquet february.parquet --measure psi --threshold 0.2")
+    example(command, "weighin drift old.parquet new.parquet --measure psi --threshold 0.2")
     command.set_defaults(run=run_drift)
 
 

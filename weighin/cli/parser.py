@@ -25,7 +25,9 @@ def example(command: argparse.ArgumentParser, *lines: str) -> None:
 
 def contract_argument(command: argparse.ArgumentParser) -> None:
     """Add `--contract`."""
-    command.add_argument("--contract", type=Path, default=Path("model_contract.yaml"), help="default: %(default)s")
+    command.add_argument(
+        "--contract", type=Path, default=Path("model_contract.yaml"), help="the contract (%(default)s)"
+    )
 
 
 def work_argument(command: argparse.ArgumentParser) -> None:
@@ -40,9 +42,16 @@ def subject_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--sealed", action="store_true", help="reserve a use of the sealed holdout, for a release")
 
 
+def as_artifact_argument(command: argparse.ArgumentParser) -> None:
+    """Add `--as-artifact`."""
+    command.add_argument("--as-artifact", action="store_true", help="refuse data that must not become an artifact")
+
+
 def reports_arguments(command: argparse.ArgumentParser) -> None:
     """Add what names the evidence of a validation."""
-    command.add_argument("reports", type=Path, nargs="?", default=Path("reports"), help="default: %(default)s")
+    command.add_argument(
+        "reports", type=Path, nargs="?", default=Path("reports"), help="folder of the reports (%(default)s)"
+    )
     command.add_argument("--image", help="the image that judged, for evidence of --runner docker")
     contract_argument(command)
     work_argument(command)

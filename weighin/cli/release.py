@@ -63,7 +63,9 @@ def add_history(command: argparse.ArgumentParser) -> None:
 
 def add_approve(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin approve`."""
-    command.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="(%(default)s)")
+    command.add_argument(
+        "record", type=Path, nargs="?", default=Path("reports/record.json"), help="record (%(default)s)"
+    )
     command.add_argument("--comment", default="", help="why")
     example(command, 'WEIGHIN_SIGNING_KEY=mine.key weighin approve reports/record.json --comment "reviewed"')
     command.set_defaults(run=run_approve)

@@ -12,7 +12,7 @@ from weighin.cli.parser import Parser, contract_argument, example
 def add_serve(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin serve`."""
     contract_argument(command)
-    command.add_argument("--port", type=int, required=True)
+    command.add_argument("--port", type=int, required=True, help="where to listen")
     command.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
     command.add_argument("--pid-file", type=Path, help="where to write the number of the process")
     example(command, "weighin serve --port 8080    # at SIGHUP it serves the champion of that moment")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from weighin.cli.parser import (
     Parser,
+    as_artifact_argument,
     attestation_arguments,
     contract_argument,
     example,
@@ -41,13 +42,14 @@ def add_resolve(step: argparse.ArgumentParser) -> None:
     contract_argument(step)
     subject_arguments(step)
     work_argument(step)
-    step.add_argument("--as-artifact", action="store_true", help="refuse data that must not become an artifact")
+    as_artifact_argument(step)
 
 
 def add_predict(step: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin step predict`."""
-    for name in ("model", "features", "out"):
-        step.add_argument(f"--{name}", type=Path, required=True)
+    step.add_argument("--model", type=Path, required=True, help="folder of the model")
+    step.add_argument("--features", type=Path, required=True, help="folder of the features")
+    step.add_argument("--out", type=Path, required=True, help="folder of the predictions")
     step.add_argument("--answers", default="{}", metavar="JSON", help="what of an answer is the prediction")
     step.add_argument("--shap", type=int, default=0, metavar="ROWS", help="leave SHAP values of this many rows")
     step.add_argument("--survey", action="store_true", help="leave only what the answers to the holdout look like")
@@ -58,8 +60,8 @@ def add_predict(step: argparse.ArgumentParser) -> None:
 
 def add_serve(step: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin step serve`."""
-    step.add_argument("--model", type=Path, required=True)
-    step.add_argument("--port", type=int, required=True)
+    step.add_argument("--model", type=Path, required=True, help="folder of the model")
+    step.add_argument("--port", type=int, required=True, help="where to listen on loopback")
     step.add_argument("--python", type=Path, help="interpreter of another environment (default: this one)")
 
 
@@ -83,10 +85,10 @@ def add_load(step: argparse.ArgumentParser) -> None:
 
 def add_judge(step: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin step judge`."""
-    step.add_argument("suite")
+    step.add_argument("suite", help="a gate of the contract, or a suite of your own")
     contract_argument(step)
     work_argument(step)
-    step.add_argument("--out", type=Path, default=Path("reports"))
+    step.add_argument("--out", type=Path, default=Path("reports"), help="folder of the reports (%(default)s)")
     step.add_argument("--own-only", action="store_true", help="only the repository's own tests and metrics")
     step.add_argument("--own", type=Path, metavar="DIR", help="what --own-only left; default: run that first")
 
@@ -105,9 +107,9 @@ def add_verdict(step: argparse.ArgumentParser) -> None:
 
 def add_comment(step: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin step comment`."""
-    step.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="(%(default)s)")
+    step.add_argument("record", type=Path, nargs="?", default=Path("reports/record.json"), help="record (%(default)s)")
     step.add_argument("--promotion", type=Path, metavar="FILE", help="of a promotion: its promotion.json")
-    step.add_argument("--out", type=Path, default=Path("comment.md"), help="(%(default)s)")
+    step.add_argument("--out", type=Path, default=Path("comment.md"), help="the comment (%(default)s)")
 
 
 def add_provenance(step: argparse.ArgumentParser) -> None:
@@ -123,12 +125,8 @@ def run_resolve(given: argparse.Namespace) -> int:
     from weighin.resolve.models import resolve as resolve_subject
 
     file = read_contract(given.contract)
-    if given.as_artifact and not file.contract.data.public_data:
-        raise ContractError(
-            "features and models would become downloadable artifacts, and the contract does not allow it",
-            str(given.contract),
-            "Set `data.public_data: true`, or run `weighin validate` where the data are.",
-        )
+    if given.as_artifact:
+        file.demand_public_data()
     subject = resolve_subject(file, given.work, given.candidate, given.champion, given.sealed)
     print(f"candidate {subject.candidate} {subject.candidate.digest}")
     nothing = "none. First release: compared with nothing"

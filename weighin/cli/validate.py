@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from weighin.cli.parser import contract_argument, example, subject_arguments, work_argument
+from weighin.cli.parser import as_artifact_argument, contract_argument, example, subject_arguments, work_argument
 
 SUITES = ("data_quality", "performance", "drift", "explainability", "load", "shadow")
 
@@ -21,6 +21,7 @@ def add_validate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, default=Path("reports"), help="folder of the reports")
     command.add_argument("--train", metavar="COMMAND", help="Python file, with its arguments, that is run first")
     work_argument(command)
+    as_artifact_argument(command)
     example(command, "weighin validate --candidate models:/flight-delay/7 --runner docker")
     command.set_defaults(run=run_validate)
 
@@ -40,6 +41,7 @@ def run_validate(args: argparse.Namespace) -> int:
         train=shlex.split(args.train or ""),
         work=args.work,
         reports=args.out,
+        as_artifact=args.as_artifact,
         in_process=args.debug,
     ).exit_code
 

@@ -14,24 +14,27 @@ class Canary(Part):
 
     steps: tuple[Share, ...] = Field(min_length=1, description="Shares of the traffic, growing, such as 0.05, 0.25, 1.")
     command: tuple[str, ...] = Field(
-        min_length=1, description="Moves the traffic, word by word; {share}, {version} and {model} are replaced."
+        min_length=1,
+        description="The command that moves the traffic, word by word; {share}, {version} and {model} are replaced.",
     )
-    seconds_at_most: Positive = Field(60, description="Until the command has ended.")
+    seconds_at_most: Positive = Field(60, description="Longest time of the command.")
     rows_at_least: Count = Field(
-        1000, ge=100, description="Requests of the canary, and labels of them, before a step can pass; then twice that."
+        1000,
+        ge=100,
+        description="Requests of the canary (for a metric: labels) at the first decision; the next is at twice that.",
     )
     error_rate_increase_at_most: Share | None = Field(
-        None, description="Share of requests answered with an error, less the champion's."
+        None, description="Largest share of requests with status 500 or above, less the champion's."
     )
-    metric: Metric | None = None
+    metric: Metric | None = Field(None, description="A metric of rows whose labels have come.")
     metric_drop_at_most: FiniteFloat | None = Field(
         None, ge=0, description="By how much `metric` may be worse than the champion's, in its own unit."
     )
     latency_ratio_at_most: Positive | None = Field(
-        None, description="`quantile` of the latency, as a multiple of the champion's."
+        None, description="Largest `quantile` of the latency, as a multiple of the champion's."
     )
-    latency_ms_at_most: Positive | None = Field(None, description="`quantile` of the latency.")
-    quantile: float = Field(0.5, gt=0, lt=1)
+    latency_ms_at_most: Positive | None = Field(None, description="Largest `quantile` of the latency.")
+    quantile: float = Field(0.5, gt=0, lt=1, description="Which quantile of the latency is limited.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Canary:

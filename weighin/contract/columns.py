@@ -23,46 +23,64 @@ _RULES_OF = {
 class ConditionalRule(Part):
     """What must hold for a column in the rows that meet a condition, and in no others."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Names the checks of this rule.")]
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Name of the rule; it ends the ids of its checks.")
+    ]
     when: Name = Field(description="An SQL condition over the listed columns, as `country = 'US'`.")
-    minimum: FiniteFloat | None = None
-    maximum: FiniteFloat | None = None
-    allowed: tuple[str | int, ...] | None = None
-    missing_at_most: Share | None = Field(None, description="Default: missing values are not counted again.")
-    pattern: Annotated[str, AfterValidator(portable)] | None = None
-    outside_at_most: Share = 0.0
-    unique: bool = False
-    order: Literal["increasing", "strictly_increasing"] | None = None
-    severity: Severity = "block"
-
-
-class Column(Part):
-    """What must hold for one column, in every dataset that the data quality gate looks at."""
-
-    type: Literal["integer", "float", "string", "boolean", "timestamp", "date", "array"]
-    role: Literal["feature", "target", "key", "time", "group", "weight", "other"] = "feature"
-    minimum: FiniteFloat | None = None
-    maximum: FiniteFloat | None = None
-    allowed: tuple[Label, ...] | None = None
-    categorical: bool = Field(
-        False, description="Models are given a pandas category over `allowed`, in its order: for LightGBM and XGBoost."
+    minimum: FiniteFloat | None = Field(None, description="Least value, itself allowed.")
+    maximum: FiniteFloat | None = Field(None, description="Largest value, itself allowed.")
+    allowed: tuple[str | int, ...] | None = Field(None, description="The only values that may occur.")
+    missing_at_most: Share | None = Field(
+        None, description="Share of the rows that may have no value; without it the rule does not check missing values."
     )
-    length: Count | None = Field(None, description="Numbers in each list of an array, such as an embedding.")
-    missing_at_most: Share = 0.0
     pattern: Annotated[str, AfterValidator(portable)] | None = Field(
-        None,
-        description="A regular expression that a whole value matches; see contract/pattern.py for what is allowed.",
+        None, description="A regular expression that a whole value matches."
     )
     outside_at_most: Share = Field(
         0.0, description="Share of values that may break the range, the allowed set or the pattern."
     )
-    unique: bool = False
+    unique: bool = Field(False, description="No value occurs twice.")
     order: Literal["increasing", "strictly_increasing"] | None = Field(
-        None, description="In the order of the file no value lies before the one before it (or is equal to it)."
+        None,
+        description="Values grow in the order of the file; `strictly_increasing` forbids equal neighbours as well.",
     )
-    time_zone: Literal["UTC"] | None = None
-    sensitive: bool = False
-    severity: Severity = "block"
+    severity: Severity = Field("block", description="Whether a broken rule blocks a release or warns.")
+
+
+class Column(Part):
+    """What must hold for one column, in every dataset of the data quality gate."""
+
+    type: Literal["integer", "float", "string", "boolean", "timestamp", "date", "array"] = Field(
+        description="Type in which the column is read, whatever wrote the file."
+    )
+    role: Literal["feature", "target", "key", "time", "group", "weight", "other"] = Field(
+        "feature", description="What the column is for; only a `feature` is given to a model."
+    )
+    minimum: FiniteFloat | None = Field(None, description="Least value, itself allowed.")
+    maximum: FiniteFloat | None = Field(None, description="Largest value, itself allowed.")
+    allowed: tuple[Label, ...] | None = Field(None, description="The only values that may occur.")
+    categorical: bool = Field(
+        False, description="Models are given a pandas category over `allowed`, in its order: for LightGBM and XGBoost."
+    )
+    length: Count | None = Field(None, description="Length of each list of an array, such as an embedding.")
+    missing_at_most: Share = Field(0.0, description="Share of rows that may have no value; NaN is missing.")
+    pattern: Annotated[str, AfterValidator(portable)] | None = Field(
+        None,
+        description="A regular expression that a whole value matches; Python, Java and RE2 must read it alike.",
+    )
+    outside_at_most: Share = Field(
+        0.0, description="Share of values that may break the range, the allowed set or the pattern."
+    )
+    unique: bool = Field(False, description="No value occurs twice.")
+    order: Literal["increasing", "strictly_increasing"] | None = Field(
+        None,
+        description="Values grow in the order of the file; `strictly_increasing` forbids equal neighbours as well.",
+    )
+    time_zone: Literal["UTC"] | None = Field(None, description="Required for a timestamp: all moments are in UTC.")
+    sensitive: bool = Field(
+        False, description="No value, bin or range of the column stands in a report, a record or the prediction log."
+    )
+    severity: Severity = Field("block", description="Whether a broken rule of the column blocks a release or warns.")
     rules: tuple[ConditionalRule, ...] = Field((), description="Rules for the rows that meet a condition.")
 
     @model_validator(mode="after")

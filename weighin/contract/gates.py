@@ -15,9 +15,9 @@ from weighin.contract.shadow import Shadow
 class AbsoluteCheck(Graded):
     """A metric against a number."""
 
-    metric: Metric
-    at_least: FiniteFloat | None = None
-    at_most: FiniteFloat | None = None
+    metric: Metric = Field(description="A metric of the catalogue, or `custom.NAME`.")
+    at_least: FiniteFloat | None = Field(None, description="The metric is at least this, in its own unit.")
+    at_most: FiniteFloat | None = Field(None, description="The metric is at most this, in its own unit.")
 
     @model_validator(mode="after")
     def _one_limit(self) -> AbsoluteCheck:
@@ -29,12 +29,12 @@ class AbsoluteCheck(Graded):
 class _Compared(Graded):
     """A metric against a baseline on the same rows, in the direction in which the metric improves."""
 
-    metric: Metric
-    margin: FiniteFloat | None = Field(None, ge=0, description="Worse by at most this, in the metric's own unit.")
+    metric: Metric = Field(description="A metric of the catalogue, or `custom.NAME`.")
+    margin: FiniteFloat | None = Field(None, ge=0, description="The candidate may be worse by at most this.")
     relative_margin: FiniteFloat | None = Field(
-        None, ge=0, lt=1, description="Worse by at most this share of the baseline's value."
+        None, ge=0, lt=1, description="The candidate may be worse by at most this share of the baseline's value."
     )
-    better_by: FiniteFloat | None = Field(None, ge=0, description="Better by at least this, in the metric's own unit.")
+    better_by: FiniteFloat | None = Field(None, ge=0, description="The candidate must be better by at least this.")
 
     @model_validator(mode="after")
     def _one_margin(self) -> _Compared:
@@ -49,7 +49,9 @@ class _Compared(Graded):
 class BaselineCheck(_Compared):
     """A comparison on all rows, with the champion or with the pinned anchor."""
 
-    against: Literal["champion", "anchor"]
+    against: Literal["champion", "anchor"] = Field(
+        description="The baseline: the champion, or the version that `model.anchor` pins."
+    )
 
 
 class SliceCheck(_Compared):
@@ -60,19 +62,23 @@ class SliceCheck(_Compared):
     with all rows that no part lists; `other` judges those as a part of their own.
     """
 
-    against: Literal["champion", "anchor"] = "champion"
-    column: Name | None = None
-    values: tuple[str | int, ...] = ()
-    ranges: tuple[tuple[FiniteFloat, FiniteFloat], ...] = ()
-    query: Name | None = None
-    name: Name | None = None
+    against: Literal["champion", "anchor"] = Field(
+        "champion", description="The baseline: the champion, or the version that `model.anchor` pins."
+    )
+    column: Name | None = Field(None, description="The column whose `values` or `ranges` are the parts.")
+    values: tuple[str | int, ...] = Field((), description="One part for each value.")
+    ranges: tuple[tuple[FiniteFloat, FiniteFloat], ...] = Field((), description="One part for each pair [from, to).")
+    query: Name | None = Field(
+        None, description="An SQL condition over the columns of the holdout; the rows that meet it are the part."
+    )
+    name: Name | None = Field(None, description="Names the part of a `query`, and its check.")
     rows_at_least: Count | None = Field(
         None,
-        description="Smaller parts are pooled; default as many rows as the margin needs so that a candidate that is "
-        "equal to the baseline passes with 80 %, and at least 100.",
+        description="Smaller parts are pooled. Default: the rows with which an equal candidate passes with 80 %, and "
+        "at least 100.",
     )
     other: bool = Field(False, description="Judge the rows that no part lists, and those of small parts, as `other`.")
-    severity: Severity = "warn"
+    severity: Severity = Field("warn", description="Whether a broken limit blocks a release or warns.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> SliceCheck:
@@ -98,8 +104,8 @@ class FairnessCheck(Graded):
     error_rate           share of wrong decisions; for a regression `mean_error` and `mae` take its place
     """
 
-    column: Name
-    values: tuple[str | int, ...] = Field(min_length=2)
+    column: Name = Field(description="The column that says to which group a row belongs.")
+    values: tuple[str | int, ...] = Field(min_length=2, description="The groups that are compared, each with each.")
     measure: Literal[
         "demographic_parity",
         "equal_opportunity",
@@ -109,8 +115,8 @@ class FairnessCheck(Graded):
         "false_negative_rate",
         "mean_error",
         "mae",
-    ]
-    at_most: Positive
+    ] = Field(description="Which rate of the groups is compared.")
+    at_most: Positive = Field(description="Largest difference of the rate between two groups, in its own unit.")
 
 
 class RecordedCheck(Graded):
@@ -120,8 +126,8 @@ class RecordedCheck(Graded):
     comparison of the two sees it. `checks` must hold an absolute check of the same metric: its outcome is the record.
     """
 
-    metric: Metric
-    margin: Positive = Field(description="Differs by at most this, up or down, in the metric's own unit.")
+    metric: Metric = Field(description="A metric that `checks` limits with `at_least` or `at_most`.")
+    margin: Positive = Field(description="Largest difference, up or down.")
 
 
 FAIRNESS_TASKS = {
@@ -143,23 +149,33 @@ class CustomMetric(Part):
     gets its interval from a bootstrap of rows or groups.
     """
 
-    function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-    unit: str = ""
-    lower_is_better: bool = False
+    function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = Field(
+        description="`module:name` of a Python function, importable from the folder of the contract."
+    )
+    unit: str = Field("", description="Unit of the metric, shown in reports.")
+    lower_is_better: bool = Field(False, description="Whether a smaller value is the better one.")
     rows_at_most: Count = Field(100_000, description="A bootstrap of more rows than these is refused.")
 
 
 class Performance(Part):
     """The gate on how good the candidate is."""
 
-    threshold: Share = Field(0.5, description="A prediction at or above it counts as positive.")
-    checks: tuple[AbsoluteCheck | BaselineCheck, ...] = Field(min_length=1)
-    slices: tuple[SliceCheck, ...] = ()
-    fairness: tuple[FairnessCheck, ...] = ()
-    custom: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], CustomMetric] = Field(default_factory=dict)
-    first_release: Literal["allow", "refuse"] = "refuse"
+    threshold: Share = Field(0.5, description="A probability at or above it is a positive decision.")
+    checks: tuple[AbsoluteCheck | BaselineCheck, ...] = Field(
+        min_length=1, description="Metrics on all rows of the holdout, against a number or a baseline."
+    )
+    slices: tuple[SliceCheck, ...] = Field((), description="Comparisons with a baseline for parts of the rows.")
+    fairness: tuple[FairnessCheck, ...] = Field(
+        (), description="Rates that groups of rows may differ in by at most a limit."
+    )
+    custom: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], CustomMetric] = Field(
+        default_factory=dict, description="Metrics of your own, by name."
+    )
+    first_release: Literal["allow", "refuse"] = Field(
+        "refuse", description="Whether a model without a champion may be released: its comparisons are then not made."
+    )
     champion_as_recorded: tuple[RecordedCheck, ...] = Field(
-        (), description="The champion's metrics on the holdout of today against the record of its own promotion."
+        (), description="Compares the champion's metrics on this holdout with those in its own record."
     )
 
     @model_validator(mode="after")
@@ -186,23 +202,25 @@ class Explainability(Part):
 
     rows: Count = Field(2000, ge=100, description="Rows of the holdout, drawn at random with a fixed seed.")
     repeats: int = Field(5, ge=1, le=20, description="Permutations of each feature.")
-    forbidden: tuple[Name, ...] = Field((), description="Features that must not matter.")
+    forbidden: tuple[Name, ...] = Field((), description="Features that must not change the prediction.")
     forbidden_at_most: Positive = Field(
         0.01, description="Mean absolute change of the prediction that a forbidden feature may cause."
     )
     share_at_most: Share | None = Field(None, description="Largest share of one feature in the total importance.")
     rank_agreement_at_least: FiniteFloat | None = Field(
-        None, ge=-1, le=1, description="Spearman correlation of the importances with the champion's."
+        None, ge=-1, le=1, description="Least Spearman correlation of the importances with the champion's."
     )
-    severity: Severity = "block"
+    severity: Severity = Field("block", description="Whether a broken limit of this gate blocks a release or warns.")
     shap: int = Field(0, ge=0, le=1000, description="Rows for which SHAP values are computed; needs weighin[shap].")
 
 
 class Sealed(Part):
     """Releases are judged on the sealed holdout, in an epoch at most `holdout_uses` times, each at alpha / that."""
 
-    epoch: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    holdout_uses: int = Field(ge=1, le=100)
+    epoch: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        description="Name of the present sealed holdout; a new name, with new rows, starts a new count."
+    )
+    holdout_uses: int = Field(ge=1, le=100, description="Candidates that may be judged in an epoch.")
 
 
 Measure = Literal["psi", "jensen_shannon", "total_variation", "kolmogorov_smirnov"]
@@ -226,10 +244,10 @@ class DriftColumn(_DriftLimits, Graded):
     """Limits of its own for one column, with the reason."""
 
     at_most: Positive | None = Field(None, description="In place of the gate's limit on the distance.")
-    measure: Measure | None = None
-    bins: Count | None = Field(None, ge=2, le=100)
-    ignore: bool = Field(False, description="No check of this column at all.")
-    reason: Name
+    measure: Measure | None = Field(None, description="In place of the gate's distance.")
+    bins: Count | None = Field(None, ge=2, le=100, description="In place of the gate's number of bins.")
+    ignore: bool = Field(False, description="The column has no drift check.")
+    reason: Name = Field(description="Why this column has limits of its own.")
 
     @model_validator(mode="after")
     def _says_something(self) -> DriftColumn:
@@ -245,8 +263,8 @@ class JointDrift(Graded):
     some rows only.
     """
 
-    auc_at_most: FiniteFloat = Field(gt=0.5, lt=1, description="Largest area under the ROC curve.")
-    rows_at_most: Count = Field(20_000, description="Of each dataset, drawn at random with a fixed seed.")
+    auc_at_most: FiniteFloat = Field(gt=0.5, lt=1, description="Largest area under the ROC curve of that classifier.")
+    rows_at_most: Count = Field(20_000, description="Rows of each dataset, drawn at random with a fixed seed.")
 
 
 class TargetBy(Graded):
@@ -256,9 +274,11 @@ class TargetBy(Graded):
     rate of the label should stay as it was.
     """
 
-    column: Name | None = None
-    values: tuple[str | int, ...] = ()
-    scores: tuple[tuple[FiniteFloat, FiniteFloat], ...] = ()
+    column: Name | None = Field(None, description="The column whose `values` are the parts.")
+    values: tuple[str | int, ...] = Field((), description="One part for each value.")
+    scores: tuple[tuple[FiniteFloat, FiniteFloat], ...] = Field(
+        (), description="One part for each range [from, to) of the prediction."
+    )
     at_most: Positive = Field(
         description="Largest difference, up or down: of shares, or of means in standard deviations of the reference."
     )
@@ -275,34 +295,43 @@ class TargetBy(Graded):
 class Drift(_DriftLimits):
     """The gate on whether current data still look like the reference: features, target and predictions."""
 
-    at_most: Positive = 0.1
+    at_most: Positive = Field(
+        0.1, description="Largest distance of a column between reference and current rows, in the unit of `measure`."
+    )
     measure: Measure = Field(
-        "psi", description="The distance. kolmogorov_smirnov is one of numbers: categories then have total_variation."
+        "psi",
+        description="The distance; with kolmogorov_smirnov, which is for numbers, categories have total_variation.",
     )
     bins: int = Field(10, ge=2, le=100, description="Quantile bins of a number; kolmogorov_smirnov always has 100.")
-    columns: dict[Name, DriftColumn] = Field(default_factory=dict)
-    target: bool = True
-    predictions: bool = True
+    columns: dict[Name, DriftColumn] = Field(
+        default_factory=dict, description="Columns with limits of their own; `prediction` names the predictions."
+    )
+    target: bool = Field(True, description="Whether the target is compared.")
+    predictions: bool = Field(True, description="Whether the candidate's predictions are compared.")
     table_as_reference: bool = Field(
         True, description="No column of the reference may be missing, new, or of another type."
     )
     drifted_share_at_most: Share | None = Field(
         None, description="Largest share of columns beyond their limit on the distance."
     )
-    target_by: tuple[TargetBy, ...] = ()
-    joint: JointDrift | None = Field(None, description="All features together.")
+    target_by: tuple[TargetBy, ...] = Field((), description="The label by group, or by range of the prediction.")
+    joint: JointDrift | None = Field(
+        None, description="How well all features together tell current rows from the reference."
+    )
 
 
 class Gates(Part):
     """The suites of a contract. One that is absent is not run, and not promised."""
 
-    data_quality: DataQuality | None = None
-    performance: Performance | None = None
-    drift: Drift | None = None
-    explainability: Explainability | None = None
-    load: Load | None = None
-    shadow: Shadow | None = None
-    sealed: Sealed | None = None
+    data_quality: DataQuality | None = Field(None, description="Rules that the data must keep.")
+    performance: Performance | None = Field(
+        None, description="How good the candidate is, alone, against baselines, by slice and by group."
+    )
+    drift: Drift | None = Field(None, description="Whether current data look like the reference.")
+    explainability: Explainability | None = Field(None, description="What the candidate relies on.")
+    load: Load | None = Field(None, description="Whether the served model is fast, right and small enough.")
+    shadow: Shadow | None = Field(None, description="Whether candidate and champion agree on logged requests.")
+    sealed: Sealed | None = Field(None, description="The sealed holdout for releases.")
 
     @model_validator(mode="after")
     def _some(self) -> Gates:

@@ -21,25 +21,31 @@ FULL = ("stress", "recovery_seconds_at_most", "memory_growth_mb_at_most", "clean
 class Server(Part):
     """What serves the model, what it may use, and how it is spoken to. The default is MLflow's own scoring server."""
 
-    cpus: Positive = 1.0
-    memory_mb: Count = 1500
-    start_seconds: Positive = Field(default=90, description="A server that is not healthy by then has failed to start.")
+    cpus: Positive = Field(default=1.0, description="Processors that the server may use.")
+    memory_mb: Count = Field(default=1500, description="Memory that the server may use, in 2**20 bytes.")
+    start_seconds: Positive = Field(
+        default=90, description="Longest time until the server is healthy; later it has failed to start."
+    )
     image: Name | None = Field(
-        default=None, description="The team's own image; the candidate's files are mounted at /model."
+        default=None, description="An image of your own; the candidate's files are mounted at /model."
     )
     command: tuple[str, ...] = Field(
         default=(),
-        description="Program and arguments of the team's own server; {model} and {port} are replaced.",
+        description="Program and arguments of a server of your own; {model} and {port} are replaced.",
     )
     url: Name | None = Field(
         default=None,
         description="A server that runs already, on a host that WEIGHIN_LOAD_HOSTS lists; not on pull requests.",
     )
     health: Annotated[str, Field(pattern=r"^/")] = Field(
-        default="/ping", description="GET answers 200 when it is ready."
+        default="/ping", description="Path of which a GET answers 200 when the server is ready."
     )
-    path: Annotated[str, Field(pattern=r"^/")] = "/invocations"
-    request: Literal["dataframe_split", "instances", "template"] = "dataframe_split"
+    path: Annotated[str, Field(pattern=r"^/")] = Field(
+        default="/invocations", description="Path to which requests are sent."
+    )
+    request: Literal["dataframe_split", "instances", "template"] = Field(
+        default="dataframe_split", description="Form of the body of a request."
+    )
     template: str = Field(default="", description=f"JSON text for `request: template`, with {ROWS} where the rows go.")
     predictions: str = Field(
         default="/predictions", description="JSON pointer to the predictions in an answer, row by row."
@@ -63,31 +69,31 @@ class Server(Part):
 class Within(Graded):
     """Share of requests answered correctly in form and within a time."""
 
-    latency_ms: Positive
-    share_at_least: Share
+    latency_ms: Positive = Field(description="Time until the last byte of a right answer.")
+    share_at_least: Share = Field(description="Share of requests that keep the time.")
 
 
 class Peak(Graded):
     """A higher load, as the busiest minutes bring it, with a limit of its own."""
 
     rate: Positive = Field(description="Requests per second.")
-    seconds: Positive = 10
-    latency_ms: Positive
-    share_at_least: Share
+    seconds: Positive = Field(10, description="Duration of the peak.")
+    latency_ms: Positive = Field(description="Time until the last byte of a right answer.")
+    share_at_least: Share = Field(description="Share of requests that keep the time.")
 
 
 class LatencyQuantile(Graded):
     """A quantile of latency under the expected load. A failed request is slower than any limit."""
 
-    quantile: float = Field(gt=0, lt=1)
-    latency_ms_at_most: Positive
+    quantile: float = Field(gt=0, lt=1, description="Which quantile, such as 0.95.")
+    latency_ms_at_most: Positive = Field(description="Largest latency at that quantile.")
 
 
 class AgainstChampion(Graded):
     """A quantile of the candidate's latency as a multiple of the champion's, served side by side."""
 
-    quantile: float = Field(0.5, gt=0, lt=1)
-    ratio_at_most: Positive = 1.2
+    quantile: float = Field(0.5, gt=0, lt=1, description="Which quantile of the latency.")
+    ratio_at_most: Positive = Field(1.2, description="Largest ratio, candidate to champion.")
 
 
 class Stress(Graded):
@@ -97,7 +103,7 @@ class Stress(Graded):
     factor: float = Field(1.5, gt=1, le=10, description="Each step asks for so many times the rate of the one before.")
     seconds: Positive = Field(5, description="Duration of a step.")
     max_sustainable_rate_at_least: Positive = Field(
-        description="Requests per second that it must carry within the limit."
+        description="Least rate that the server must carry within the limit of `within`."
     )
 
 
@@ -105,50 +111,62 @@ class Load(Part):
     """The gate on the served model: requests by schedule, latency from the intended start."""
 
     profile: Literal["quick", "full"] = Field(
-        "quick", description=f"full: the limits {', '.join(FULL)} may be set as well."
+        "quick", description=f"`full` allows the limits {', '.join(FULL)} as well."
     )
     rate: Positive = Field(description="Requests per second of the expected load.")
     seconds: Positive = Field(description="Duration of the expected load, at each start of the server.")
-    arrivals: Literal["poisson", "constant"] = "poisson"
-    starts: int = Field(2, ge=1, le=20, description="How often the server is started and asked anew.")
-    warm_up_seconds: Positive = Field(3, description="Not counted.")
+    arrivals: Literal["poisson", "constant"] = Field(
+        "poisson", description="Requests at random moments (a Poisson process), or at equal distances."
+    )
+    starts: int = Field(2, ge=1, le=20, description="Number of times that the server is started and asked.")
+    warm_up_seconds: Positive = Field(3, description="Time at the beginning of each start that is not counted.")
     batch_rows: Count | tuple[Count, ...] = Field(5, description="Rows in one request, or sizes to draw from.")
-    timeout_seconds: Positive = Field(10, description="A request without an answer by then has failed.")
+    timeout_seconds: Positive = Field(10, description="Longest time until an answer; a later one is a failure.")
     stall_seconds: Positive = Field(
-        0.5, description="The longest stalls that are to be expected; the sampling unit is a block of this length."
+        0.5, description="The longest stall that is expected; the sampling unit is a block of this length."
     )
-    locustfile: Name | None = Field(None, description="The team's own Locust users, in place of rows of the holdout.")
-    server: Server = Server()
-    within: Within
-    peak: Peak | None = None
-    quantiles: tuple[LatencyQuantile, ...] = ()
+    locustfile: Name | None = Field(
+        None, description="A file with Locust users of your own, in place of rows of the holdout."
+    )
+    server: Server = Field(Server(), description="What serves the model, and how it is asked.")
+    within: Within = Field(description="Share of requests answered right within a time.")
+    peak: Peak | None = Field(None, description="A higher load with a limit of its own.")
+    quantiles: tuple[LatencyQuantile, ...] = Field((), description="Quantiles of the latency with a limit each.")
     throughput_at_least: Positive | None = Field(
-        None, description="Right answers per second, during the peak, or the expected load where there is none."
+        None, description="Least number of right answers per second, during the peak, or the expected load without one."
     )
-    error_rate_at_most: Share
+    error_rate_at_most: Share = Field(description="Share of requests without a right answer.")
     tolerance: FiniteFloat | None = Field(
         None,
         ge=0,
         description="Largest difference between served and offline answer. Default: 1e-9, or eight units in the last "
         "place of the type in which the model answers (9.5e-07 for float32), times the answer where that is above 1.",
     )
-    refuses_malformed: bool = Field(True, description="Requests that break the signature get a 4xx and do no harm.")
-    input_example: bool = Field(True, description="The example that is logged with the model is answered.")
-    start_up_seconds_at_most: Positive | None = None
-    memory_mb_at_most: Count | None = Field(None, description="Peak memory of the server; needed without a `url`.")
-    cpu_seconds_at_most: Positive | None = Field(None, description="Processor seconds per thousand predictions.")
-    against_champion: AgainstChampion | None = None
-    stress: Stress | None = None
+    refuses_malformed: bool = Field(
+        True, description="Check that malformed requests get a 4xx and leave the server healthy."
+    )
+    input_example: bool = Field(True, description="Check that the input example of the model is answered.")
+    start_up_seconds_at_most: Positive | None = Field(
+        None, description="Longest time from the command of the server to its first healthy answer."
+    )
+    memory_mb_at_most: Count | None = Field(
+        None, description="Largest memory of the server; required unless it has a `url`."
+    )
+    cpu_seconds_at_most: Positive | None = Field(None, description="Most processor time for a thousand predictions.")
+    against_champion: AgainstChampion | None = Field(None, description="Latency as a multiple of the champion's.")
+    stress: Stress | None = Field(None, description="A ramp of load until the server no longer keeps its limit.")
     recovery_seconds_at_most: Positive | None = Field(
-        None, description="After the stress, the expected load must be served within the limit again by then."
+        None, description="Longest time after the stress until the expected load is served within the limit again."
     )
     memory_growth_mb_at_most: FiniteFloat | None = Field(
-        None, ge=0, description="What the server's memory may grow by under the expected load, after the warm-up."
+        None, ge=0, description="Largest growth of the server's memory under the expected load, after the warm-up."
     )
     clean_environment: bool = Field(
-        False, description="The model is served as well in an environment made of its own declared requirements only."
+        False, description="Serve the model also in an environment of its declared requirements only."
     )
-    lateness_ms_at_most: Positive = Field(50, description="A generator later than this at p99 is not to be trusted.")
+    lateness_ms_at_most: Positive = Field(
+        50, description="Latencies are not evaluated where the generator was later than this at p99."
+    )
 
     @property
     def sizes(self) -> tuple[int, ...]:

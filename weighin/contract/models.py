@@ -50,7 +50,7 @@ class Prediction(Part):
     value          of a regression
     """
 
-    kind: Kind = "probability"
+    kind: Kind = Field(default="probability", description="What one answer is; the default follows from the task.")
     column: Annotated[int, Field(ge=0)] | Name | None = Field(
         default=None,
         description="Which column of several: its number, counted from 0, or its name. Default: 1 for a probability, "
@@ -61,16 +61,20 @@ class Prediction(Part):
 class Aliases(Part):
     """Names of the registry aliases that weighin reads and moves."""
 
-    champion: Name = "champion"
-    challenger: Name = "challenger"
-    previous: Name = "previous"
+    champion: Name = Field(default="champion", description="Alias of the version that serves users.")
+    challenger: Name = Field(
+        default="challenger", description="Alias of the version that is judged where no candidate is named."
+    )
+    previous: Name = Field(default="previous", description="Alias of the champion before, which a promotion sets.")
 
 
 class Model(Part):
     """What is judged."""
 
-    name: Name
-    task: Literal["binary", "multiclass", "regression"]
+    name: Name = Field(description="Name of the registered model in MLflow.")
+    task: Literal["binary", "multiclass", "regression"] = Field(
+        description="What is predicted: two classes, several classes, or a number."
+    )
     target: Name = Field(description="The column that holds the truth.")
     positive: Label | None = Field(
         None,
@@ -79,11 +83,11 @@ class Model(Part):
     classes: tuple[Label, ...] = Field(
         (), description="Labels of a multiclass task, in the order of the model's probabilities."
     )
-    prediction: Prediction = Prediction()
+    prediction: Prediction = Field(Prediction(), description="What the model answers for one row.")
     anchor: Name | None = Field(
         None, description="A pinned version, models:/NAME/N: a second baseline, against decay in small steps."
     )
-    aliases: Aliases = Aliases()
+    aliases: Aliases = Field(Aliases(), description="Names of the registry aliases that are read and moved.")
     registry: Literal["any", "server"] = Field(
         "any", description="`server` refuses the embedded registry, as a run without access to yours would use it."
     )
@@ -148,22 +152,29 @@ class Data(Part):
     engine: Literal["duckdb", "spark"] = Field(
         "duckdb", description="What reads files: DuckDB on this machine, or a Spark cluster (WEIGHIN_SPARK names it)."
     )
-    holdout: Rows
+    holdout: Rows = Field(description="Rows with labels that candidate and champion are compared on.")
     reference: RowsOrProfile | None = Field(
-        None, description="What drift is measured from; only the drift gate needs it."
+        None, description="Earlier rows, or a stored profile, that drift is measured from."
     )
-    current: Rows | None = Field(None, description="What drift is measured on; only the drift gate needs it.")
-    sealed_holdout: Rows | None = Field(None, description="What releases are judged on, see `gates.sealed`.")
+    current: Rows | None = Field(None, description="Recent rows that drift is measured on.")
+    sealed_holdout: Rows | None = Field(
+        None, description="Rows that no development sees; `gates.sealed` judges releases on them."
+    )
     rows_at_most: Count = Field(
         1_000_000,
         description="Of a reference or current dataset with more rows than these, models are asked about a sample; "
         "of one that does not lie here in a file, a sample is all that other suites see.",
     )
-    training: Name | None = Field(None, description="What the model learnt from; none of it may stand in the holdout.")
+    training: Name | None = Field(
+        None,
+        description="A Parquet file with the rows that the model was fitted on; none of them may be in the holdout.",
+    )
     public_data: bool = Field(
         False, description="Features and models may travel as workflow artifacts, which others may be able to download."
     )
-    columns: dict[Name, Column] = Field(min_length=1)
+    columns: dict[Name, Column] = Field(
+        min_length=1, description="Every column that a check, a model or a group uses, by its name."
+    )
 
     @property
     def named(self) -> tuple[Dataset, ...]:
@@ -254,8 +265,8 @@ def _answers_fit(model: Model, gates: Gates) -> Iterator[str]:
 class TimeBlock(Part):
     """Rows of one stretch of time depend on each other."""
 
-    column: Name
-    hours: Positive
+    column: Name = Field(description="A column of type timestamp.")
+    hours: Positive = Field(description="Length of a block.")
 
 
 class Waiver(Part):
@@ -265,10 +276,10 @@ class Waiver(Part):
     has expired it blocks until it is renewed or removed.
     """
 
-    check: Name
-    limit: FiniteFloat
-    owner: Name
-    reason: Name
+    check: Name = Field(description="Id of the check, as `weighin contract check` lists it.")
+    limit: FiniteFloat = Field(description="The limit that holds meanwhile, in the unit of the check.")
+    owner: Name = Field(description="Who answers for it.")
+    reason: Name = Field(description="Why; it stands in the record and in every report.")
     starts: date | None = Field(None, description="The first day, for a season that comes and goes.")
     expires: date = Field(description="The last day, judged in UTC against `as_of`.")
 
@@ -282,20 +293,25 @@ class Waiver(Part):
 class Contract(Part):
     """Everything that must hold before a version may become champion."""
 
-    version: Literal[1]
-    alpha: float = Field(0.05, gt=0, lt=0.5)
-    as_of: datetime | None = Field(None, description="The moment at which dates are judged; default now.")
-    model: Model
-    data: Data
+    version: Literal[1] = Field(description="Version of this format.")
+    alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=0.5,
+        description="One-sided error of every interval: how probably a candidate passes a limit that it truly breaks.",
+    )
+    as_of: datetime | None = Field(None, description="The moment of windows, waivers and ages; default now.")
+    model: Model = Field(description="What is judged.")
+    data: Data = Field(description="Where the data live, and what their columns are.")
     group: Name | TimeBlock | None = Field(
         None, description="Rows that share this column's value, or a stretch of time, are not independent."
     )
-    weight: Name | None = Field(None, description="The column that says how much a row counts in every metric.")
-    gates: Gates
-    waivers: tuple[Waiver, ...] = ()
-    promotion: Promotion = Promotion()
-    deploy: Deploy | None = Field(None, description="How servers load the champion, and prove it.")
-    monitor: Monitor | None = Field(None, description="What is watched after the release.")
+    weight: Name | None = Field(None, description="The column with the weight of each row in every metric.")
+    gates: Gates = Field(description="What must hold, suite by suite.")
+    waivers: tuple[Waiver, ...] = Field((), description="Limits that are relaxed for a time.")
+    promotion: Promotion = Field(Promotion(), description="What a promotion asks for beyond a pass.")
+    deploy: Deploy | None = Field(None, description="How servers load the champion, and prove that they serve it.")
+    monitor: Monitor | None = Field(None, description="What the monitor checks after the release, and what it does.")
 
     @field_validator("as_of")
     @classmethod

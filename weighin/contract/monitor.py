@@ -19,18 +19,23 @@ WITHOUT_WINDOW = ("no_traffic_minutes_at_most", "age_days_at_most")
 class PredictionLog(Part):
     """Where predictions are logged: a folder of Parquet files, an SQLite file, or a database.
 
-    The tables are described in docs/monitoring.md. No column that is `sensitive` is logged.
+    The tables are described in docs/reference/prediction-log.md. No column that is `sensitive` is logged.
     """
 
     path: Name | None = Field(
-        None, description="A folder (Parquet) or a file ending in .sqlite, relative to the contract."
+        default=None, description="A folder (Parquet) or a file ending in .sqlite, relative to the contract."
     )
     connection: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
-        None, description="The environment variable that holds a database's address, postgres://user:password@host/db."
+        default=None,
+        description="The environment variable that holds a database's address, postgres://user:password@host/db.",
     )
-    predictions: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] = "weighin_predictions"
-    labels: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] = "weighin_labels"
-    retain_days: Positive = Field(default=90, description="Older rows are removed.")
+    predictions: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] = Field(
+        default="weighin_predictions", description="Name of the table of predictions."
+    )
+    labels: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] = Field(
+        default="weighin_labels", description="Name of the table of labels."
+    )
+    retain_days: Positive = Field(default=90, description="Age at which rows of the log are removed.")
 
     @model_validator(mode="after")
     def _one(self) -> PredictionLog:
@@ -42,11 +47,9 @@ class PredictionLog(Part):
 class Window(Part):
     """The last rows, or the last hours, of what the champion answered."""
 
-    rows: Count | None = None
-    hours: Positive | None = None
-    rows_at_least: Count = Field(
-        default=200, description="With fewer there is not enough evidence, and nothing is done."
-    )
+    rows: Count | None = Field(default=None, description="Number of the newest rows.")
+    hours: Positive | None = Field(default=None, description="Length of the time before the run whose rows count.")
+    rows_at_least: Count = Field(default=200, description="Rows without which a window is not evaluated.")
 
     @model_validator(mode="after")
     def _one(self) -> Window:
@@ -65,21 +68,35 @@ class Window(Part):
 class Watch(Part):
     """One thing that must hold in a window. Exactly one of the limits is given, besides what says of what."""
 
-    window: Window | None = Field(None, description="Needed by every limit but those on silence and age.")
-    action: Action = "alert"
-    drift_at_most: Positive | None = Field(None, description="Distance of each column from the version's profile.")
-    columns: tuple[Name, ...] = Field((), description="Which ones, `prediction` among them; default all.")
-    metric: Metric | None = Field(None, description="Of rows whose labels have come.")
-    at_least: float | None = None
-    at_most: float | None = None
-    times_baseline_at_most: Positive | None = Field(None, description="Of a metric that improves downwards.")
-    relative_decline_at_most: Share | None = Field(None, description="Share of the baseline that may be lost.")
-    error_rate_at_most: Share | None = Field(None, description="Share of requests answered with an error.")
-    latency_ms_at_most: Positive | None = Field(None, description="Of `quantile` of the latency.")
-    quantile: float = Field(default=0.95, gt=0, lt=1)
-    disagreement_at_most: Share | None = Field(None, description="Share of rows that the shadow answers otherwise.")
-    no_traffic_minutes_at_most: Positive | None = Field(None, description="Since the last request that was logged.")
-    age_days_at_most: Positive | None = Field(None, description="Since the version became champion.")
+    window: Window | None = Field(
+        None, description="The rows that are evaluated; every limit but those on silence and age needs one."
+    )
+    action: Action = Field("alert", description="What is done while the limit is broken.")
+    drift_at_most: Positive | None = Field(
+        None, description="Largest distance of each column from the version's profile."
+    )
+    columns: tuple[Name, ...] = Field(
+        (), description="Columns of `drift_at_most`, `prediction` among them; default all."
+    )
+    metric: Metric | None = Field(None, description="The metric that is limited, on rows whose labels have come.")
+    at_least: float | None = Field(None, description="The metric is at least this, in its own unit.")
+    at_most: float | None = Field(None, description="The metric is at most this, in its own unit.")
+    times_baseline_at_most: Positive | None = Field(
+        None, description="The metric is at most this multiple of the value in the champion's record (for errors)."
+    )
+    relative_decline_at_most: Share | None = Field(
+        None, description="Share of the value in the champion's record that may be lost."
+    )
+    error_rate_at_most: Share | None = Field(
+        None, description="Largest share of requests answered with status 500 or above."
+    )
+    latency_ms_at_most: Positive | None = Field(None, description="Largest `quantile` of the latency.")
+    quantile: float = Field(default=0.95, gt=0, lt=1, description="Which quantile of the latency.")
+    disagreement_at_most: Share | None = Field(
+        None, description="Largest share of rows that a shadow answers otherwise."
+    )
+    no_traffic_minutes_at_most: Positive | None = Field(None, description="Longest time since the last logged request.")
+    age_days_at_most: Positive | None = Field(None, description="Longest time since the version became champion.")
 
     @model_validator(mode="after")
     def _one_limit(self) -> Watch:
@@ -103,22 +120,22 @@ class Evidence(Part):
     """How sure an alarm has to be."""
 
     false_alarms_per_month: Positive = Field(
-        default=0.5, description="Expected number in 30 days of runs, all checks together, while every limit is kept."
+        default=0.5, description="Expected false alarms in 30 days, of all checks together."
     )
-    every_minutes: Positive = Field(default=5, description="Between runs.")
+    every_minutes: Positive = Field(default=5, description="Time between two runs.")
     consecutive_windows: int = Field(
         default=3, ge=1, le=10, description="Windows in a row, side by side and not overlapping, that must all fail."
     )
     verify_minutes: Positive = Field(
         default=60,
-        description="After a rollback: so long until fresh traffic has to pass what failed. Then people are told.",
+        description="Time after a rollback in which fresh traffic has to pass what failed, or people are notified.",
     )
 
 
 class Alert(Part):
-    """Where people are told. Addresses and secrets stand in environment variables, and nowhere else."""
+    """Where people are notified. Addresses and secrets stand in environment variables, and nowhere else."""
 
-    to: Literal["slack", "webhook", "github"]
+    to: Literal["slack", "webhook", "github"] = Field(description="What kind of receiver it is.")
     address: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
         None, description="The variable that holds the address of a webhook."
     )
@@ -126,7 +143,8 @@ class Alert(Part):
         None, description="The variable that holds the secret with which a generic webhook is signed."
     )
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = Field(
-        None, description="Whose issue is kept up to date, OWNER/REPO; the token is in WEIGHIN_GITHUB_TOKEN."
+        None,
+        description="The repository, OWNER/REPO, whose issue is kept up to date; the token is in WEIGHIN_GITHUB_TOKEN.",
     )
 
     @model_validator(mode="after")
@@ -141,16 +159,20 @@ class Alert(Part):
 class Retrain(Part):
     """Which repository is asked to train, by an event `weighin-retrain` with model, version and data."""
 
-    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] = Field(
+        description="The repository that is asked, OWNER/REPO."
+    )
 
 
 class Monitor(Part):
     """The same rule as at the release, applied again and again to what the champion answers."""
 
-    log: PredictionLog
-    watch: tuple[Watch, ...] = Field(min_length=1)
+    log: PredictionLog = Field(description="Where predictions and labels are logged.")
+    watch: tuple[Watch, ...] = Field(
+        min_length=1, description="What must hold, in which window, and what is done otherwise."
+    )
     streams: Streams = Field((), description="Detectors of concept drift that are fed row by row.")
-    evidence: Evidence = Evidence()
-    alerts: tuple[Alert, ...] = ()
-    retrain: Retrain | None = None
+    evidence: Evidence = Field(Evidence(), description="How sure an alarm has to be.")
+    alerts: tuple[Alert, ...] = Field((), description="Where people are notified.")
+    retrain: Retrain | None = Field(None, description="Which repository is asked to train.")
     canary: Canary | None = Field(None, description="How traffic moves to a new version, step by step.")

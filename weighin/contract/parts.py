@@ -48,5 +48,10 @@ class Part(BaseModel):
 class Graded(Part):
     """A limit that may warn instead of block."""
 
-    severity: Severity = "block"
-    when_inconclusive: Severity = "block"
+    severity: Severity = Field(
+        "block",
+        description="`block`: without a pass there is no release. `warn`: the check is shown and stops nothing.",
+    )
+    when_inconclusive: Severity = Field(
+        "block", description="The same for an interval that holds the limit: `warn` lets an inconclusive check go on."
+    )

@@ -11,13 +11,13 @@ from weighin.contract.parts import Count, Dataset, Name, Part, Positive, Severit
 
 class _SomeMayBreak(Part):
     share_at_most: Share = Field(default=0.0, description="Share of rows that may break the rule.")
-    severity: Severity = "block"
+    severity: Severity = Field(default="block", description="Whether a broken rule blocks a release or warns.")
 
 
 class UniqueTogether(_SomeMayBreak):
     """No two rows are alike in all of these columns; missing is a value like any other."""
 
-    columns: tuple[Name, ...] = Field(min_length=2)
+    columns: tuple[Name, ...] = Field(min_length=2, description="The columns that are unique together.")
 
     @field_validator("columns")
     @classmethod
@@ -42,10 +42,10 @@ Together = Annotated[
 class Comparison(_SomeMayBreak):
     """Within a row one column is at least, greater than, or equal to another. Rows without either are not judged."""
 
-    column: Name
-    at_least: Name | None = Field(None, description="A column.")
-    greater_than: Name | None = Field(None, description="A column.")
-    equal_to: Name | None = Field(None, description="A column.")
+    column: Name = Field(description="The column that is compared.")
+    at_least: Name | None = Field(None, description="The column that it must not be below.")
+    greater_than: Name | None = Field(None, description="The column that it must be above.")
+    equal_to: Name | None = Field(None, description="The column that it must be equal to.")
 
     @model_validator(mode="after")
     def _one(self) -> Comparison:
@@ -69,19 +69,21 @@ class Comparison(_SomeMayBreak):
 class Reference(_SomeMayBreak):
     """Values of a column stand in a column of another table. Missing values are not judged."""
 
-    column: Name
-    table: Name = Field(description="`reference`, `holdout`, `current`, `training`, or a Parquet file.")
-    key: Name = Field(description="The column of that table.")
+    column: Name = Field(description="The column whose values are looked up.")
+    table: Name = Field(
+        description="Where they must stand: `reference`, `holdout`, `current`, `training`, or a Parquet file."
+    )
+    key: Name = Field(description="The column of that table in which the values must stand.")
 
 
 class Fresh(Part):
     """The newest value of a time column is recent, seen from the contract's `as_of`. A date begins at 0:00 UTC."""
 
-    column: Name
-    hours_at_most: Positive = Field(description="Age of the newest value.")
-    future: Literal["refuse", "allow"] = Field("refuse", description="Whether values after `as_of` may stand there.")
-    datasets: tuple[Dataset, ...] = Field((), description="Where this must hold; default every dataset of the gate.")
-    severity: Severity = "block"
+    column: Name = Field(description="A column of type timestamp or date.")
+    hours_at_most: Positive = Field(description="Largest age of the newest value, seen from `as_of`.")
+    future: Literal["refuse", "allow"] = Field("refuse", description="Whether values after `as_of` may occur.")
+    datasets: tuple[Dataset, ...] = Field((), description="Datasets in which this must hold; default all of the gate.")
+    severity: Severity = Field("block", description="Whether a broken rule blocks a release or warns.")
 
 
 class TrainingRows(_SomeMayBreak):
@@ -111,25 +113,27 @@ class Copies(_SomeMayBreak):
 class DataQuality(Part):
     """The gate on the data that the other gates rely on. The column rules above are its checks, and these."""
 
-    datasets: tuple[Dataset, ...] = Field((), description="Which datasets are looked at; default all there are.")
-    rows_at_least: Count
-    rows_at_most: Count | None = None
-    unique_together: tuple[Together, ...] = ()
-    compare: tuple[Comparison, ...] = ()
-    references: tuple[Reference, ...] = ()
-    fresh: tuple[Fresh, ...] = ()
-    training_rows: TrainingRows = TrainingRows()
+    datasets: tuple[Dataset, ...] = Field((), description="Datasets that are checked; default all that have rows.")
+    rows_at_least: Count = Field(description="Least number of rows of each dataset.")
+    rows_at_most: Count | None = Field(None, description="Largest number of rows of each dataset.")
+    unique_together: tuple[Together, ...] = Field((), description="Columns in which no two rows are alike.")
+    compare: tuple[Comparison, ...] = Field((), description="One column against another, row by row.")
+    references: tuple[Reference, ...] = Field((), description="Values that must stand in another table.")
+    fresh: tuple[Fresh, ...] = Field((), description="How old the newest value may be.")
+    training_rows: TrainingRows = Field(
+        TrainingRows(), description="Rows of the training data that may stand in the holdout; needs `data.training`."
+    )
     copies: Copies | None = Field(
         None, description="Rows that repeat another; checked by default where a feature or the target is a float."
     )
     own_expectations: tuple[Name, ...] = Field(
-        (), description="Hand-written suites in great_expectations/expectations that every dataset must meet as well."
+        (), description="Names of hand-written suites in great_expectations/expectations that every dataset must meet."
     )
     failing_keys: Count | None = Field(
         None,
         le=10_000,
-        description="Leave the keys of up to so many rows that break a rule, for each rule, in a file of its own "
-        "beside the reports; columns with `role: key` that are not sensitive, and no rule about a sensitive column.",
+        description="Number of rows for each broken rule whose keys are written to a file beside the reports; "
+        "never of a sensitive column.",
     )
     engine: Literal["auto", "pandas", "spark"] = Field(
         "auto", description="What Great Expectations counts with; auto takes pandas while the data fit in memory."

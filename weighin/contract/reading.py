@@ -62,6 +62,18 @@ class ContractFile:
             raise ContractError(f"data.{dataset} is no file here", str(self.path), "Run `weighin validate` as a whole.")
         return self.folder / given.path
 
+    def demand_public_data(self) -> None:
+        """Check that features, models and predictions may become artifacts, which others can download.
+
+        Errors: `ContractError` where the contract does not allow it.
+        """
+        if not self.contract.data.public_data:
+            raise ContractError(
+                "features and models would become downloadable artifacts, and the contract does not allow it",
+                str(self.path),
+                "Set `data.public_data: true`, or run `weighin validate` where the data are.",
+            )
+
 
 def read_contract(path: Path) -> ContractFile:
     """Read and check a contract.
@@ -157,9 +169,11 @@ def _meant_at(details: list[ErrorDetails], root: yaml.Node, depth: int) -> list[
         else:
             kept.append(detail)
 
-    def misfit(of: list[ErrorDetails], at: tuple[str, ...]) -> tuple[bool, int]:
+    def misfit(of: list[ErrorDetails], at: tuple[str, ...]) -> tuple[bool, int, int]:
         another = any(d["type"].endswith("_type") and len(_walk(root, d["loc"])[2]) == len(at) for d in of)
-        return another, len(of)
+        # A key that another member of the union knows says that this one was not meant.
+        foreign = sum(d["type"] == "extra_forbidden" and d["loc"][-1] in _fields_at(list(at)) for d in of)
+        return another, foreign, len(of)
 
     for at, by_member in found.items():
         least = min(misfit(of, at) for of in by_member.values())
@@ -183,6 +197,9 @@ def _sentence(detail: ErrorDetails, root: yaml.Node, path: Path) -> str:
         renamed = [name for name in RENAMED.get(wrong, ()) if name in _fields_at(walked[:-1])]
         if renamed:
             return f"{path}:{line}: unknown key `{wrong}`: since 0.1 it is `{renamed[0]}`."
+        if wrong in _fields_at(walked[:-1]):
+            place = ".".join(walked[:-1])
+            return f"{path}:{line}: `{wrong}` does not go with the other keys of {place}. Leave it or the others out."
         near = difflib.get_close_matches(wrong, _fields_at(walked[:-1]), n=1, cutoff=0.4)
         remedy = f"Did you mean `{near[0]}`?" if near else f"Valid keys: {', '.join(_fields_at(walked[:-1]))}."
         return f"{path}:{line}: unknown key `{wrong}`. {remedy}"

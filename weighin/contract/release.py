@@ -10,7 +10,7 @@ from weighin.contract.parts import Name, Part, Positive
 class Approver(Part):
     """Somebody whose signed approval counts."""
 
-    name: Name
+    name: Name = Field(description="The name under which a policy sees the approval.")
     key: Name = Field(
         description="Public ed25519 key in PEM, relative to the contract: FILE.pub of `weighin keygen FILE`."
     )
@@ -22,7 +22,7 @@ class Promotion(Part):
     policy: Name | None = Field(
         default=None, description="A Rego policy, relative to the contract, that decides last: `allow` and `deny`."
     )
-    approvers: tuple[Approver, ...] = Field(default=(), description="Whose signed approvals the policy is shown.")
+    approvers: tuple[Approver, ...] = Field(default=(), description="People whose signed approvals the policy sees.")
     image_built_by: Name | None = Field(
         default=None,
         description="The workflow that must have built the image that judged, as "
@@ -42,7 +42,7 @@ class Promotion(Part):
 class Identity(Part):
     """Where a server says which model it serves."""
 
-    url: str = Field(pattern=r"^https?://[^\s]+$", description="Of a GET that every replica answers.")
+    url: str = Field(pattern=r"^https?://[^\s]+$", description="Address of a GET that every replica answers.")
     header: Name | None = Field("weighin-model-digest", description="The header that holds the digest.")
     pointer: str | None = Field(
         None,
@@ -65,9 +65,9 @@ class Deploy(Part):
 
     reload: tuple[str, ...] = Field(
         (),
-        description="A command, word by word; {model}, {version}, {digest} and {alias} are replaced. "
+        description="Command that makes servers load the champion; {model}, {version}, {digest}, {alias} are replaced. "
         "Empty where servers follow the alias by themselves.",
     )
-    identity: Identity
-    seconds_at_most: Positive = Field(25, description="Until the servers answer with the right digest.")
-    answers: int = Field(5, ge=1, description="Answers in a row that must be right: more than there are replicas.")
+    identity: Identity = Field(description="Where a server says which model it serves.")
+    seconds_at_most: Positive = Field(25, description="Longest time until the servers answer with the right digest.")
+    answers: int = Field(5, ge=1, description="Right answers in a row that are a proof: more than there are replicas.")

@@ -19,22 +19,24 @@ class Shadow(Graded):
     They are read from `monitor.log`, and served as `gates.load.server` says, or by MLflow's scoring server.
     """
 
-    requests: int = Field(1000, ge=20, le=100_000, description="So many of the newest.")
+    requests: int = Field(1000, ge=20, le=100_000, description="Number of logged requests, the newest ones.")
     disagreement_at_most: Share | None = Field(
         None,
         description="Share of rows that the candidate answers otherwise: another decision at the threshold, another "
         "class, a value further away than `tolerance`.",
     )
-    tolerance: FiniteFloat | None = Field(None, ge=0, description="Of a regression, in the unit of its target.")
+    tolerance: FiniteFloat | None = Field(
+        None, ge=0, description="Regression: predictions that differ by more than this disagree."
+    )
     error_rate_at_most: Share | None = Field(None, description="Share of requests that get no right answer.")
     latency_ratio_at_most: Positive | None = Field(
-        None, description="`quantile` of the candidate's latency, as a multiple of the champion's."
+        None, description="Largest `quantile` of the candidate's latency, as a multiple of the champion's."
     )
-    latency_ms_at_most: Positive | None = Field(None, description="`quantile` of the candidate's latency.")
-    quantile: float = Field(0.5, gt=0, lt=1)
-    starts: int = Field(2, ge=1, le=10, description="How often each server is started; they take turns.")
-    timeout_seconds: Positive = Field(10, description="A request without an answer by then got none.")
-    seconds_at_most: Positive = Field(300, description="A start that takes longer over its requests is stopped.")
+    latency_ms_at_most: Positive | None = Field(None, description="Largest `quantile` of the candidate's latency.")
+    quantile: float = Field(0.5, gt=0, lt=1, description="Which quantile of the latency is limited.")
+    starts: int = Field(2, ge=1, le=10, description="Number of times that each server is started; they take turns.")
+    timeout_seconds: Positive = Field(10, description="Longest time until an answer; a later one is a failure.")
+    seconds_at_most: Positive = Field(300, description="Longest time of one start; a longer one is stopped.")
 
     @model_validator(mode="after")
     def _some_limit(self) -> Shadow:

@@ -37,7 +37,7 @@ WindowText = Annotated[
 class Dates(Part):
     """From the first moment of one day to the first moment of another, in UTC."""
 
-    first: date = Field(alias="from")
+    first: date = Field(alias="from", description="The first day that counts.")
     before: date = Field(alias="to", description="The first day that no longer counts.")
 
     @model_validator(mode="after")
@@ -104,13 +104,17 @@ class Files(_Windowed):
     an address of an object store: s3://, gs://, abfs://.
     """
 
-    path: Name
-    format: Literal["parquet", "csv", "arrow"] | None = Field(None, description="Default: what the name ends with.")
-    separator: Sign = Field(",", description="Of a CSV file, between fields.")
-    decimal: Literal[".", ","] = Field(".", description="Of a CSV file, the sign within numbers.")
-    quote: Sign = Field('"', description="Of a CSV file, around fields.")
-    encoding: Literal["utf-8", "latin-1", "windows-1252", "utf-16"] = Field("utf-8", description="Of a CSV file.")
-    missing: tuple[Token, ...] = Field((), description="Of a CSV file: texts that mean missing, as an empty one.")
+    path: Name = Field(description="A file, a glob, a folder, or an address of an object store.")
+    format: Literal["parquet", "csv", "arrow"] | None = Field(
+        default=None, description="Format of the files; default: from the end of the name."
+    )
+    separator: Sign = Field(default=",", description="CSV: the character between fields.")
+    decimal: Literal[".", ","] = Field(default=".", description="CSV: the decimal sign of numbers.")
+    quote: Sign = Field(default='"', description="CSV: the character around fields that hold separators.")
+    encoding: Literal["utf-8", "latin-1", "windows-1252", "utf-16"] = Field(
+        default="utf-8", description="CSV: the encoding of the text."
+    )
+    missing: tuple[Token, ...] = Field((), description="CSV: texts that mean missing, besides an empty field.")
 
     @model_validator(mode="after")
     def _dialect(self) -> Files:
@@ -146,9 +150,13 @@ class Query(_Windowed):
     that no secret stands in the contract. Without one, table and query are Spark's own (`engine: spark`).
     """
 
-    connection: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
-    table: Name | None = Field(None, description="A table, or schema.table.")
-    query: Name | None = Field(None, description="A SELECT in the database's own dialect.")
+    connection: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
+        None, description="The environment variable that holds the address of the database."
+    )
+    table: Name | None = Field(None, description="A table of the database, or schema.table.")
+    query: Name | None = Field(
+        None, description="A SELECT statement in the dialect of the database, in place of a table."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Query:
@@ -160,7 +168,7 @@ class Query(_Windowed):
 class StoredProfile(Part):
     """The profile that is stored with a model version, in place of the rows themselves."""
 
-    profile: Literal["champion", "candidate"]
+    profile: Literal["champion", "candidate"] = Field(description="The version whose stored profile is the reference.")
 
 
 def _tag(value: Any) -> str:

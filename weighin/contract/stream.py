@@ -21,32 +21,37 @@ class _Fed(Part):
     )
     scale: Positive | None = Field(
         None,
-        description="What is fed is divided by it. Parameters are made for values between 0 and 1, so a feature and a "
-        "regression need it: about the width of the range in which nearly all values lie.",
+        description="Divisor of what is fed. Detectors are made for values between 0 and 1: a feature and a regression "
+        "need it, about the width of the range of the values.",
     )
-    rows: Count = Field(default=20_000, description="So many of the newest rows are fed at most.")
-    action: Literal["nothing", "alert", "retrain"] = "alert"
+    rows: Count = Field(default=20_000, description="Largest number of rows that are fed, the newest ones.")
+    action: Literal["nothing", "alert", "retrain"] = Field("alert", description="What is done about a change.")
 
 
 class PageHinkley(_Fed):
     """The cumulated distance from the mean so far, less `delta` for each row, grew by `threshold` (Page 1954)."""
 
-    detector: Literal["page_hinkley"]
+    detector: Literal["page_hinkley"] = Field(description="This detector.")
     min_instances: Count = Field(default=30, description="Rows before which no change is found.")
     delta: float = Field(default=0.005, ge=0, description="Distance from the mean that is tolerated in each row.")
-    threshold: Positive = Field(default=50.0, description="Larger: fewer false alarms, later detection.")
-    alpha: float = Field(default=1 - 0.0001, gt=0, le=1, description="What was cumulated is forgotten by this factor.")
-    mode: Literal["up", "down", "both"] = Field(default="both", description="Which changes of the mean are looked for.")
+    threshold: Positive = Field(
+        default=50.0,
+        description="Sum of distances at which a change is found; larger: fewer false alarms, later detection.",
+    )
+    alpha: float = Field(default=1 - 0.0001, gt=0, le=1, description="Factor by which the sum is reduced at each row.")
+    mode: Literal["up", "down", "both"] = Field(
+        default="both", description="Direction of the changes of the mean that are found."
+    )
 
 
 class Adwin(_Fed):
     """Two parts of a window that adapts itself have different means (Bifet and Gavalda 2007)."""
 
-    detector: Literal["adwin"]
-    delta: float = Field(default=0.002, gt=0, lt=1, description="Significance. Smaller: fewer false alarms.")
-    clock: Count = Field(default=32, description="A change is looked for at every n-th row.")
-    max_buckets: Count = 5
-    min_window_length: Count = Field(default=5, description="Rows of the smaller part.")
+    detector: Literal["adwin"] = Field(description="This detector.")
+    delta: float = Field(default=0.002, gt=0, lt=1, description="Significance level; smaller: fewer false alarms.")
+    clock: Count = Field(default=32, description="The detector tests for a change at every n-th row.")
+    max_buckets: Count = Field(5, description="Buckets of one size before two are merged.")
+    min_window_length: Count = Field(default=5, description="Least number of rows of the smaller part.")
     grace_period: Count = Field(default=10, description="Rows before which no change is found.")
 
 

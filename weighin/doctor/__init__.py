@@ -1,4 +1,4 @@
-"""Whether a repository is set up as docs/adopting.md says, as far as its files and a token tell.
+"""Whether a repository is set up as docs/how-to/adopting.md says, as far as its files and a token tell.
 
 `finding` is what a check answers, `callers` reads the workflows of a repository, `codeowners` its CODEOWNERS, `files`
 checks what lies in the repository and needs no token, `settings` asks GitHub for the rest. What could not be found out

@@ -151,7 +151,7 @@ def _readable(workflows: Sequence[Workflow]) -> Finding:
 def _check_name(workflows: Sequence[Workflow]) -> Finding:
     calls = asks(workflows)
     if not calls:
-        remedy = "Add a caller; docs/adopting.md has a complete one."
+        remedy = "Add a caller; docs/how-to/adopting.md has a complete one."
         return missing("check-name", "no workflow on `pull_request` has a job that calls validate.yml", remedy)
     if odd := [c.place for c in calls if "${{" in str(c.job.get("name", "")) or "strategy" in c.job]:
         return missing(
@@ -269,7 +269,7 @@ def _condition(calls: Sequence[Call]) -> Finding:
     if not promoting:
         return ok("promotion-condition", "nothing here promotes")
     if loose := [c.place for c in promoting if not _holds(c)]:
-        remedy = "Write `if` and `needs` as docs/adopting.md has them."
+        remedy = "Write `if` and `needs` as docs/how-to/adopting.md has them."
         return missing("promotion-condition", f"{_shown(loose)} does not demand a verdict that passed", remedy)
     return ok("promotion-condition", "nothing is promoted without a verdict that passed")
 

@@ -271,17 +271,21 @@ def _measured(
     with _step("check what was drafted"):
         write(final.text())
         outcomes = trial.decided(found)
-        share = limits.alike(outcomes, natural)
-        if share is not None:
-            kept = {**base.gates["data_quality"], "training_rows": {"share_at_most": share}}
-            final = replace(final, gates={**final.gates, "data_quality": kept})
-            final = replace(final, notes={**final.notes, "data_quality.training_rows": ALIKE.format(natural)})
+        equal = {"training_rows": limits.alike(outcomes, natural), "copies": limits.copies(outcomes)}
+        shares = {rule: {"share_at_most": share} for rule, share in equal.items() if share is not None}
+        if shares:
+            kept = {**base.gates["data_quality"], **shares}
+            beside = {f"data_quality.{rule}": EQUAL[rule].format(natural) for rule in shares}
+            final = replace(final, gates={**final.gates, "data_quality": kept}, notes={**final.notes, **beside})
             write(final.text())
             outcomes = trial.decided(found)
     return Drafted(final.text(), tuple(o for o in outcomes if o.blocks))
 
 
-ALIKE = "{:.2g} of the training rows equal another one, so as many of other rows do by nature"
+EQUAL = {
+    "training_rows": "{:.2g} of the training rows equal another one, so as many of other rows do by nature",
+    "copies": "so many rows repeat an earlier one: by nature, or by mistake?",
+}
 
 
 def _repeated(training: Table | None, columns: list[Draft]) -> float:

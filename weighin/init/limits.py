@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from weighin.init.numbers import above, under
+from weighin.init.numbers import above, below, under
 from weighin.outcome import Measurement, Outcome, Unmeasured
 from weighin.stats.distributions import normal_cdf, normal_quantile
 from weighin.stats.metrics import METRICS
@@ -27,6 +27,8 @@ IN_TIME = 0.85
 """Share of the answers that must come in time: fifty blocks prove 0.94 at best, and one may stall."""
 SLOWER = 4
 """A served model may be so many times slower than in the trial: another machine, and other work on it."""
+UNSURE = {"when_inconclusive": "warn"}
+"""Ten seconds on one machine do not say what another one does: what is undecided there is said, and does not block."""
 LARGER = 1.5
 """Times the memory of the trial."""
 TRIAL_SECONDS = 5
@@ -64,7 +66,7 @@ def performance(found: Found, task: str, kind: str) -> tuple[dict[str, object], 
         half = max(one.estimate - one.low, one.high - one.estimate)
         # Once more the half of the interval: of a model that is as good as this one, most samples pass.
         worst = one.high + half if METRICS[metric].lower_is_better else one.low - half
-        limit = above(worst) if METRICS[metric].lower_is_better else _under(worst, half)
+        limit = _beyond(worst, half, up=METRICS[metric].lower_is_better)
         at = "at_most" if METRICS[metric].lower_is_better else "at_least"
         shown = _interval(one, lower_is_better=METRICS[metric].lower_is_better)
         notes[f"performance.checks.{len(checks)}"] = f"this model: {shown}"
@@ -78,12 +80,12 @@ def performance(found: Found, task: str, kind: str) -> tuple[dict[str, object], 
     return {"first_release": "allow", "checks": checks}, notes, asked
 
 
-def _under(value: float, half: float) -> float:
-    """Round down to the second digit of half an interval."""
+def _beyond(value: float, half: float, *, up: bool) -> float:
+    """Round away to the second digit of half an interval: a hundredth of the interval at most is given away."""
     if half <= 0:
-        return under(value, 3)
+        return above(value, 3) if up else under(value, 3)
     power = math.floor(math.log10(half)) - 1
-    return math.floor(value * 10.0**-power + 1e-9) / 10.0**-power if power < 0 else under(value)
+    return -below(-value, power) if up else below(value, power)
 
 
 def _interval(one: Measurement, *, lower_is_better: bool) -> str:
@@ -155,8 +157,8 @@ def load(found: Found) -> dict[str, object] | None:
     fast, slow = above(SLOWER * known["p50"].high), above(SLOWER * known["p90"].high)
     return {
         **_asked(2 * TRIAL_SECONDS, 2 * STALL),
-        "within": {"latency_ms": max(slow, 100.0), "share_at_least": IN_TIME},
-        "quantiles": [{"quantile": 0.5, "latency_ms_at_most": max(fast, 50.0)}],
+        "within": {"latency_ms": max(slow, 100.0), "share_at_least": IN_TIME, **UNSURE},
+        "quantiles": [{"quantile": 0.5, "latency_ms_at_most": max(fast, 50.0), **UNSURE}],
         "error_rate_at_most": 0.06,
         "memory_mb_at_most": int(above(LARGER * known["peak-memory"].high)),
         "start_up_seconds_at_most": int(above(max(SLOWER * known["start-up"].high, 30.0))),
@@ -180,6 +182,13 @@ def alike(outcomes: list[Outcome], natural: float) -> float | None:
     # Four standard errors of a share, so that equal populations differ by more only once in 30,000 drafts.
     room = 4 * math.sqrt(natural * (1 - natural) / one.n)
     return above(natural + room) if one.estimate <= natural + room else None
+
+
+def copies(outcomes: list[Outcome]) -> float | None:
+    """Return the share of rows that may repeat an earlier one; None where the check of it passes."""
+    found = [o for o in outcomes if o.blocks and o.check.endswith("/copies") and isinstance(o.evidence, Measurement)]
+    shares = [o.evidence.estimate for o in found if isinstance(o.evidence, Measurement)]
+    return above(1.25 * max(shares)) if shares else None
 
 
 def unmeasured(found: Found, suite: str) -> Iterator[str]:

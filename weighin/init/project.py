@@ -166,7 +166,7 @@ def _whole(table: Table) -> pa.Table:
         raise ContractError(
             f"{table.rows:,} rows are too many for a repository",
             table.path,
-            "Name a part of them; the contract may then name the place of the whole (docs/data.md).",
+            "Name a part of them; the contract may then name the place of the whole (docs/reference/data.md).",
         )
     return table.sample
 

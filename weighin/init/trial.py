@@ -85,7 +85,9 @@ class Trial:
         out = self.work / "predictions/candidate"
         problem = out.with_suffix(".problem")
         if problem.is_file():
-            raise NotEvaluated(problem.read_text(encoding="utf-8", errors="replace"), "--model", "See docs/models.md.")
+            raise NotEvaluated(
+                problem.read_text(encoding="utf-8", errors="replace"), "--model", "See docs/how-to/log-a-model.md."
+            )
         return Survey.read(out)
 
     def measure(self, text: str) -> dict[str, Measurement | Unmeasured]:

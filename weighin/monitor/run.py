@@ -115,7 +115,7 @@ class Watcher:
             raise NotEvaluated(
                 "nothing was promoted yet, so nothing says how good the champion was",
                 self.champions.model,
-                "Promote one.",
+                "Run `weighin validate` and `weighin promote`; the monitor then compares with what that record holds.",
             )
         return head, version
 

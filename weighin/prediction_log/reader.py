@@ -343,7 +343,7 @@ class _Reading:
             raise NotEvaluated(
                 f"the table {tables.predictions} has no column {', '.join(absent)}",
                 store.place,
-                "docs/monitoring.md shows its columns.",
+                "docs/reference/prediction-log.md shows its columns.",
             )
         self._rows = expression.select(*[c for c in tables.schema.names if c in expression.columns])
 
@@ -389,7 +389,7 @@ class _Labels:
             raise NotEvaluated(
                 f"the table {tables.labels} has no column {', '.join(absent)}",
                 store.place,
-                "docs/monitoring.md shows its columns.",
+                "docs/reference/prediction-log.md shows its columns.",
             )
         rows = rows.select(*self._schema.names)
         wanted = [rows.at <= _moment(rows.at, until)]

@@ -1,6 +1,7 @@
 """The two tables of a prediction log, as the contract shapes them: what was predicted, and the labels that came.
 
-A writer (`weighin.serving`) and a reader (`weighin.monitor`) agree on nothing else. docs/monitoring.md shows them.
+A writer (`weighin.serving`) and a reader (`weighin.monitor`) agree on nothing else. docs/reference/prediction-log.md
+shows them.
 """
 
 from __future__ import annotations

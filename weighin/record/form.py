@@ -95,7 +95,9 @@ def demand_form(record: JsonObject, place: str) -> None:
         raise RecordRefused("not of the published form: it holds text that is not Unicode", place) from None
     if error is not None:
         where, what = _explained(error)
-        raise RecordRefused(f"not of the published form: {where} {what}", place, "docs/verifying.md says which it is.")
+        raise RecordRefused(
+            f"not of the published form: {where} {what}", place, "docs/how-to/verifying.md says which it is."
+        )
 
 
 def _explained(error: ValidationError) -> tuple[str, str]:

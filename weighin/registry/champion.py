@@ -141,8 +141,8 @@ class ChampionRegistry:
             raise RegistryError(
                 f"the version does not claim that, so {head.actor}, who wrote the entry, may not change the model",
                 place,
-                "Let nobody but who promotes write the ledger (docs/access.md). Restore the registry's database, or go "
-                "on under a new model name.",
+                "Let nobody but who promotes write the ledger (docs/how-to/access.md). Restore the registry's "
+                "database, or go on under a new model name.",
             )
         said = versions[head.after].get(ENTRY, "")
         if head.mirrored and said not in {str(e.number) for e in (head, *late)}:

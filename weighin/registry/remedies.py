@@ -10,7 +10,7 @@ LETTERS = 300
 LOOK = "Check the address and that it answers."
 BY_CODE = {
     "UNAUTHENTICATED": "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
-    "PERMISSION_DENIED": "This user needs another permission: docs/access.md says which.",
+    "PERMISSION_DENIED": "This user needs another permission: docs/how-to/access.md says which.",
     "RESOURCE_DOES_NOT_EXIST": "Name one that is registered there; `weighin history` lists those that were champion.",
     "ENDPOINT_NOT_FOUND": "No MLflow answers there: give the address with the path that it has behind a proxy.",
 }

@@ -1,7 +1,7 @@
 """Promotion: the alias moves only to what was judged, only from what it was judged against, and once for a record.
 
-`promote` reads as the list in docs/releasing.md: preconditions, policy, signature (here, by whoever holds the key, and
-nowhere else), ledger, evidence, tags, and the alias last.
+`promote` reads as the list in docs/how-to/releasing.md: preconditions, policy, signature (here, by whoever holds the
+key, and nowhere else), ledger, evidence, tags, and the alias last.
 
 Success means that the ledger's last entry carries the record. An alias that names the candidate already, without such
 an entry, was moved by hand and is refused: an entry could not say what the candidate replaced, because nobody knows it.
@@ -345,7 +345,7 @@ def allowed(contract_file: ContractFile, place: str, record: Verified, reports: 
             f"the provenance of the image that judged ({record.record['image'] or 'none'}) {who_did}, and "
             f"{demands.image_built_by} must have built it",
             place,
-            "Judge with such an image: docs/verifying.md.",
+            "Judge with such an image: docs/how-to/verifying.md.",
         )
     found = approvals(contract_file, reports, record.digest)
     files = {"record.json": (reports / "record.json").read_bytes()}

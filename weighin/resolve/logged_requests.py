@@ -61,7 +61,7 @@ def logged_requests(file: ContractFile, wanted: int, moment: datetime) -> tuple[
         raise NotEvaluated(
             f"{len(hidden)} features are sensitive, and are never logged: no request can be asked again",
             "gates.shadow",
-            "Leave the gate out, or let a shadow server answer the traffic itself (docs/shadow-and-canary.md).",
+            "Leave the gate out, or let a shadow server answer the traffic itself (docs/reference/gates/shadow.md).",
         )
     log = Log.of(file)
     limit = wanted + 1

@@ -430,7 +430,10 @@ def translated(place: str) -> Iterator[None]:
     try:
         yield
     except duckdb.IOException as error:
-        fact, remedy = "a file could not be read or written", "Make room: docs/data-quality.md says for what."
+        fact, remedy = (
+            "a file could not be read or written",
+            "Make room: docs/reference/gates/data-quality.md says for what.",
+        )
         raise NotEvaluated(fact, place, remedy) from error
     except (duckdb.Error, pa.ArrowException, OverflowError) as error:
         kind = type(error).__name__.removesuffix("Exception").removesuffix("Error")

@@ -37,7 +37,7 @@ LARGE = 16 * 2**20
 """Bytes of a frame beyond which it pays to have it collected at once."""
 FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
 WITHOUT_SPARK = (
-    "Run `pip install weighin[spark]` and install Java 17 (docs/data-quality.md: for the image), "
+    "Run `pip install weighin[spark]` and install Java 17 (docs/reference/gates/data-quality.md: for the image), "
     "or raise gates.data_quality.pandas_mb_at_most where memory is left."
 )
 Configuration = dict[str, Any]

@@ -28,7 +28,7 @@ def check_model(file: ContractFile, work: Path, candidate: str | None = None) ->
     known = subject.models["candidate"]
     yield f"model     {subject.candidate}: {_described(known)}"
     if known.refused:
-        raise NotEvaluated(known.refused, "", "See docs/models.md.")
+        raise NotEvaluated(known.refused, "", "See docs/how-to/log-a-model.md.")
     yield f"asked     {rows} rows of the holdout, {PLACES[known.environment]}"
     meant = file.contract.model.prediction.kind
     local.predict(work, survey=True)
@@ -62,7 +62,5 @@ def _answered(work: Path) -> Path:
     out = work / "predictions/candidate"
     problem = out.with_suffix(".problem")
     if problem.is_file():
-        raise NotEvaluated(
-            problem.read_text(encoding="utf-8", errors="replace"), "", "docs/models.md says how to log a model."
-        )
+        raise NotEvaluated(problem.read_text(encoding="utf-8", errors="replace"), "", "See docs/how-to/log-a-model.md.")
     return out

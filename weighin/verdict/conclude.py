@@ -50,7 +50,7 @@ class Verdict:
     status     `passed`, `failed`, `inconclusive` or `not_evaluated`
     exit_code  of the command: 0, 1, 5, 6 or 7
     messages   why it did not pass; empty where it did
-    record     the decision record, as docs/verifying.md describes it
+    record     the decision record, as docs/how-to/verifying.md describes it
     reports    the folder that holds record.json, summary.md and report.html
     """
 

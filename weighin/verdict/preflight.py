@@ -7,16 +7,16 @@ import sys
 from weighin.contract.own import suite_file
 from weighin.contract.reading import ContractFile
 from weighin.data.fits import Fit, look
-from weighin.errors import ContractError
+from weighin.errors import ContractError, NotEvaluated
 from weighin.github.escape import visible
 
 
-class NotReady(ContractError):
+class NotReady(NotEvaluated):
     """Several things that stand in the way of a validation."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
-        super().__init__("; ".join(problems), "before anything was run", "Nothing was asked or measured.")
+        super().__init__("; ".join(p.rstrip(".") for p in problems), "before anything was run")
 
 
 def preflight(file: ContractFile, suites: tuple[str, ...], *, files: bool = True) -> None:

@@ -38,6 +38,7 @@ def validate(
     train: Sequence[str] = (),
     work: Path | str = ".weighin/work",
     reports: Path | str = "reports",
+    as_artifact: bool = False,
     in_process: bool = False,
 ) -> Verdict:
     """Judge a candidate by a contract, and leave record, summary and pages in `reports`.
@@ -50,6 +51,7 @@ def validate(
     sealed      reserve a use of the sealed holdout, for a release
     train       a Python file with its arguments, which is run first
     work        folder of intermediate files; its earlier content is replaced
+    as_artifact  refuse a contract that does not allow work and reports to become artifacts
     in_process  run the local steps without a warm process, and keep tracebacks
     Progress is printed to standard error.
     Errors: `WeighinError` where there is no decision; the reports say `not_evaluated`, and why.
@@ -57,6 +59,8 @@ def validate(
     given = _Given(Path(contract), candidate, champion, runner, image, sealed, tuple(train), Path(work), Path(reports))
     with or_not_evaluated(given.reports):
         file = read_contract(given.contract)
+        if as_artifact:
+            file.demand_public_data()
         chosen = tuple(suites or (*file.contract.gates.names, *own_suites(file.folder)))
         absent = [s for s in suites or () if s not in file.contract.gates.names]
         if absent:

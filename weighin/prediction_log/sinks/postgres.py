@@ -1,7 +1,7 @@
 """PostgreSQL, by COPY: the rows of a batch in one transaction.
 
 The tables are made where they are missing and may be. A user that may only INSERT is enough for a table that is there:
-the process that loads a model has this address, so the less it may do the better (docs/monitoring.md).
+the process that loads a model has this address, so the less it may do the better (docs/reference/prediction-log.md).
 """
 
 from __future__ import annotations
