@@ -285,16 +285,15 @@ COUNTED = frozenset(
 def amount(number: str, unit: str) -> str:
     """Return a number with its unit, in words that agree.
 
-    >>> amount("1", "columns"), amount("2", "columns"), amount("0.5", "")
-    ('1 column', '2 columns', '0.5')
+    >>> amount("1", "columns"), amount("2", "columns"), amount("0.5", ""), amount("0.5", "share of requests")
+    ('1 column', '2 columns', '0.5', 'share of requests 0.5')
     """
-    if unit == "share":
-        return f"share {number}"
+    if unit == "share" or unit.startswith("share of "):
+        return f"{unit} {number}"
     return f"{number} {unit.removesuffix('s') if number == '1' and unit in COUNTED else unit}".rstrip()
 
 
 def _interval(m: Measurement) -> str:
     if m.kind == "census":
         return amount(f"{m.estimate:.6g}", m.unit)
-    unit = f" {m.unit}" if m.unit else ""
-    return f"{m.estimate:.4g} [{m.low:.4g}, {m.high:.4g}]{unit}"
+    return amount(f"{m.estimate:.4g} [{m.low:.4g}, {m.high:.4g}]", m.unit)

@@ -25,7 +25,7 @@ from weighin.errors import ContractError, EvidenceError
 from weighin.github.escape import visible
 from weighin.outcome import Unmeasured
 from weighin.record.suite import SCHEMA, SuiteOutcomes
-from weighin.report import annotations, html, markdown
+from weighin.report import annotations, html, markdown, terminal
 
 CHECK = "performance/roc_auc"
 MIRRORED = "the limit is \u202edeppots\u202c"
@@ -122,8 +122,8 @@ def erased_on_the_terminal(place: Path, wall: bool) -> Result:
     from rich.console import Console
 
     record, printed = recorded(place, "x\x1b[2J\x1b[Hpassed"), io.StringIO()
-    with replaced(wall, "weighin.report.markdown.visible", lambda text, keep="": text):
-        Console(file=printed, width=200).print(markdown.terminal(record))
+    with replaced(wall, "weighin.report.terminal.visible", lambda text, keep="": text):
+        Console(file=printed, width=200).print(terminal.terminal(record))
     return shows(printed.getvalue(), "\x1b")
 
 

@@ -65,7 +65,7 @@ def test_verdict_without_evidence_is_7_and_leaves_a_summary(
     assert main(["step", "verdict", str(tmp_path / "reports"), *contract]) == 7
     assert "subject.json: the file is missing" in capsys.readouterr().err
     assert json.loads((tmp_path / "reports/verdict.json").read_text())["status"] == "not_evaluated"
-    assert "not evaluated" in (tmp_path / "reports/summary.md").read_text()
+    assert "Not evaluated" in (tmp_path / "reports/summary.md").read_text()
 
 
 def test_a_verdict_that_cannot_be_says_why_as_the_workflow_knows_it(

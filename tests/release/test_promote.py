@@ -399,7 +399,7 @@ def test_resolving_asks_whether_an_alias_was_meant_whatever_the_contract_allows(
     if allowed == "allow":
         assert _champion(file, None, tmp_path / "x") is None
     else:
-        with pytest.raises(ContractError, match=r"Set `gates\.performance\.first_release: allow`"):
+        with pytest.raises(ContractError, match=r"write `first_release: allow` under `gates\.performance`"):
             _champion(file, None, tmp_path / "x")
     client.set_registered_model_alias(NAME, "Champion", "1")
     with pytest.raises(RegistryError, match="did you mean `Champion`"):

@@ -1,18 +1,129 @@
-"""The report in a real browser: what blocks, or could, is visible with its interval and its limit."""
+"""The report in a real browser: what blocks, or could, is seen with interval and limit, by everybody, on any screen."""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium import webdriver as selenium
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 
+from support.answers import ANSWERS, failed
 from support.evidence_files import Case, interval
 from weighin.contract import checks
+from weighin.contract.changes import Changes, FileChange
 from weighin.outcome import Unmeasured
 from weighin.report import html
+from weighin.report.answer import NoDecision
 
 pytestmark = pytest.mark.browser
+AXE = files("selenium_axe_python") / "axe-core/axe.min.js"
+CHANGES = Changes((FileChange("code", "scripts/train.py", "changed"), FileChange("engine", "weighin/a.py", "added")))
+SCREENS = [*((name, *screen) for name in ANSWERS for screen in ((1300, "light"), (390, "dark")))]
+OPENED = [("failed", 1300, "dark"), ("failed", 390, "light")]
+"""Screens on which all that is folded is looked at as well, which takes axe seconds."""
+
+
+def shown(browser: selenium.Chrome, page: str, folder: Path, width: int = 1300, scheme: str = "light") -> None:
+    """Open a page on a screen of this width, for people who asked for light or dark."""
+    place = folder / "report.html"
+    place.write_text(page, encoding="utf-8")
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    browser.get(place.as_uri())
+
+
+def barriers(browser: selenium.Chrome) -> list[str]:
+    """What axe-core finds that bars people from a page: rule, and where."""
+    browser.execute_script(AXE.read_text(encoding="utf-8"))
+    found: Any = browser.execute_async_script(
+        "const done = arguments[arguments.length - 1]; axe.run(document).then(done, e => done({failed: String(e)}))"
+    )
+    assert "violations" in found, found
+    assert len(found["passes"]) > 10
+    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found["violations"]]
+
+
+@pytest.mark.parametrize(("name", "width", "scheme"), [*SCREENS, *OPENED])
+def test_nothing_bars_anybody_and_nothing_is_cut(
+    browser: selenium.Chrome, tmp_path: Path, name: str, width: int, scheme: str
+) -> None:
+    shown(browser, html.report(ANSWERS[name](tmp_path), CHANGES), tmp_path, width, scheme)
+    if (name, width, scheme) in OPENED:
+        browser.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true })")
+    assert barriers(browser) == []
+    assert [line["message"] for line in browser.get_log("browser")] == []
+    wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+    assert wide[0] <= wide[1] == width
+    beyond = browser.execute_script(
+        """return [...document.querySelectorAll('h1, h2, p, li, td, th, figcaption, code')].filter(e => {
+             const box = e.getBoundingClientRect();
+             return box.width > 0 && box.right > innerWidth + 1 && !e.closest('.scroll');
+           }).map(e => e.outerHTML.slice(0, 80))"""
+    )
+    assert beyond == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_a_suite_and_of_no_decision_bar_nobody_either(
+    browser: selenium.Chrome, tmp_path: Path, scheme: str
+) -> None:
+    suite = next(s for s in failed(tmp_path)["suites"] if s["suite"] == "load")
+    why = NoDecision("the registry is away", "sqlite:///x", "Start it.", "whoever runs the registry")
+    for page in (html.suite_report(suite), html.no_decision(why)):
+        shown(browser, page, tmp_path, 390, scheme)
+        assert barriers(browser) == []
+
+
+def test_a_page_that_bars_somebody_is_found(browser: selenium.Chrome, tmp_path: Path) -> None:
+    page = (
+        html.report(failed(tmp_path)).replace('<html lang="en">', "<html>").replace("--soft: #5b6675", "--soft: #ccc")
+    )
+    shown(browser, page, tmp_path)
+    found = {one.partition(":")[0] for one in barriers(browser)}
+    assert {"html-has-lang", "color-contrast"} <= found
+
+
+@pytest.mark.parametrize("name", ["failed", "passed", "unanswered"])
+def test_the_answer_is_on_the_first_screen(browser: selenium.Chrome, tmp_path: Path, name: str) -> None:
+    shown(browser, html.report(ANSWERS[name](tmp_path)), tmp_path)
+    seen = browser.execute_script(
+        "return [...document.querySelectorAll('h1, #headlines table, #blocking li, #steps')]"
+        ".map(e => [e.tagName, e.getBoundingClientRect().bottom])"
+    )
+    assert {"H1", "TABLE"} <= {tag for tag, _ in seen}
+    assert [tag for tag, bottom in seen if bottom > 900] == []
+
+
+def test_what_is_folded_opens_by_keyboard(browser: selenium.Chrome, tmp_path: Path) -> None:
+    shown(browser, html.report(failed(tmp_path)), tmp_path)
+    opened = browser.execute_script("return document.querySelectorAll('details[open]').length")
+    keys = ActionChains(browser)
+    for _ in range(60):
+        keys = keys.send_keys(Keys.TAB)
+        keys.perform()
+        keys = ActionChains(browser)
+        if browser.switch_to.active_element.tag_name == "summary":
+            break
+    ActionChains(browser).send_keys(Keys.ENTER).perform()
+    assert browser.execute_script("return document.querySelectorAll('details[open]').length") == opened + 1
+    outline = browser.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none"
+
+
+def test_every_outcome_is_a_word_and_not_only_a_colour(browser: selenium.Chrome, tmp_path: Path) -> None:
+    shown(browser, html.report(failed(tmp_path)), tmp_path)
+    browser.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true })")
+    words = browser.execute_script("return [...document.querySelectorAll('.word')].map(e => e.innerText.slice(2))")
+    assert set(words) == {"passed", "failed"}
+    rows = browser.execute_script("return [...document.querySelectorAll('#headlines tbody tr')].map(e => e.innerText)")
+    assert len(rows) == 7
+    assert all(row.rstrip().endswith(("passed", "failed")) for row in rows), rows
 
 
 def test_every_blocking_check_is_visible_with_interval_and_limit(browser: selenium.Chrome, tmp_path: Path) -> None:
@@ -20,20 +131,25 @@ def test_every_blocking_check_is_visible_with_interval_and_limit(browser: seleni
     worse = case.check("performance/roc_auc/vs-champion")
     case.evidence[worse.id] = interval(worse, -0.05, 0.02)
     case.evidence["drift/temp"] = Unmeasured("drift/temp", "the file is missing")
-    page = tmp_path / "report.html"
-    page.write_text(html.report(case.write().record()), encoding="utf-8")
-    browser.get(page.as_uri())
-    found = browser.execute_script(
-        """return [...document.querySelectorAll('section:not(#blocking) tr[data-check]')].map(row => {
+    shown(browser, html.report(case.write().record()), tmp_path)
+    script = """return [...document.querySelectorAll('tr[data-check]')].map(row => {
              const cell = name => row.querySelector('.' + name);
              const seen = e => e.checkVisibility({opacityProperty: true, visibilityProperty: true})
                                && e.getBoundingClientRect().width > 0 && e.getBoundingClientRect().height > 0;
              return [row.dataset.check, seen(row), cell('interval-text').innerText, cell('limit-text').innerText,
-                     seen(cell('limit-text')), row.querySelector('.word').innerText,
+                     seen(cell('limit-text')), row.querySelector('.word').innerText.slice(2),
                      row.querySelector('svg.interval') !== null];
            })"""
-    )
-    rows = {name: rest for name, *rest in found}
+    # Folded are counts that passed, and nothing else.
+    folded = [row for row in browser.execute_script(script) if not row[1]]
+    assert len(folded) > 200
+    assert {(between, word) for _, _, between, _, _, word, _ in folded} <= {
+        ("exact", "passed"),
+        ("", "passed"),
+        ("", ""),
+    }
+    browser.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true })")
+    rows = {name: rest for name, *rest in browser.execute_script(script)}
     blocking = [c for c in checks(case.file.contract) if c.limit.severity == "block"]
     assert len(blocking) > 200
     for check in blocking:
@@ -47,8 +163,6 @@ def test_every_blocking_check_is_visible_with_interval_and_limit(browser: seleni
     first = browser.find_element("id", "blocking")
     assert first.is_displayed()
     assert {worse.id, "drift/temp"} == {
-        e.get_attribute("data-check") for e in first.find_elements("css selector", "tr[data-check]")
+        e.get_attribute("data-cause") for e in first.find_elements("css selector", "[data-cause]")
     }
     assert [line["message"] for line in browser.get_log("browser")] == []
-    width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-    assert width[0] <= width[1]

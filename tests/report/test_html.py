@@ -12,6 +12,7 @@ from support.evidence_files import Case
 from weighin.contract import checks
 from weighin.outcome import Unmeasured
 from weighin.report import html, plots
+from weighin.report.answer import NoDecision
 
 HOSTILE = '</td><script>alert(1)</script><img src="http://x/y">&"\''
 
@@ -116,6 +117,6 @@ def test_what_cannot_be_drawn_is_left_out(detail: dict[str, object]) -> None:
 
 
 def test_a_run_without_a_decision_says_why() -> None:
-    page = html.no_decision("the registry is away <b>")
-    assert "not evaluated" in page
+    page = html.no_decision(NoDecision("the registry is away <b>"))
+    assert "Not evaluated" in page
     assert "the registry is away &lt;b&gt;" in page

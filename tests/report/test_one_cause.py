@@ -15,7 +15,7 @@ from support.evidence_files import Case
 from weighin.contract import checks
 from weighin.outcome import Unmeasured, census
 from weighin.record.verify import verify
-from weighin.report import annotations, html, markdown
+from weighin.report import annotations, html, markdown, terminal
 
 FOUND = "distance: float in the reference, integer now"
 CAUSE = "the model raised ValueError, code 1a2b3c"
@@ -27,14 +27,16 @@ def case(tmp_path: Path) -> Case:
 
 
 def shown(record: dict[str, Any]) -> dict[str, str]:
-    """The four places, as plain text."""
-    terminal = io.StringIO()
-    Console(file=terminal, width=10_000).print(markdown.terminal(record))
+    """What blocks in the four places, as plain text."""
+    printed = io.StringIO()
+    Console(file=printed, width=10_000).print(terminal.terminal(record))
     page = html.report(record)
-    blocking = page[page.index('<section id="blocking">') :].partition("</section>")[0]
+    blocking = page[page.index('<section id="blocking"') :].partition("</section>")[0]
     return {
-        "terminal": terminal.getvalue(),
-        "summary": re.sub(r"\\(.)", r"\1", markdown.summary(record).partition("<details>")[0]),
+        "terminal": printed.getvalue().partition("What blocks")[2].partition("What you can do")[0],
+        "summary": re.sub(r"\\(.)", r"\1", markdown.summary(record).partition("**What blocks")[2]).partition(
+            "**What you"
+        )[0],
         "page": unescape(re.sub(r"<[^>]+>", " ", blocking)),
         "annotations": "\n".join(annotations.commands(record, "model_contract.yaml", {})),
     }
@@ -59,9 +61,11 @@ def test_one_cause_of_many_checks_is_said_once_with_their_number(case: Case) -> 
         assert text.count(CAUSE) == (2 if place == "annotations" else 1), place
         assert f"{len(blocking)} checks" in text, place
         assert place in ("terminal", "annotations") or not [name for name in blocking if name not in text], place
-    # The record, and the table of the suite, have each check with its reason.
+    # The record has each check with its reason; the page has it in its first line, in what blocks, and in the suite.
     assert len([m for m in record["verdict"]["messages"] if CAUSE in m]) == len(blocking)
-    assert html.report(record).count(CAUSE) == len(listed) + 1
+    page = html.report(record)
+    assert page.count(CAUSE) == 3
+    assert page.count("as above") == len(listed) - 1
 
 
 def test_two_causes_are_two_sentences(case: Case) -> None:

@@ -19,7 +19,7 @@ from weighin.canonical import write_json
 from weighin.contract import checks, read_contract
 from weighin.contract.reading import ContractFile
 from weighin.contract.stricter import compare
-from weighin.errors import ContractError, EvidenceError
+from weighin.errors import ContractError, EvidenceError, RegistryError
 from weighin.model.answers import COLUMN, FEATURES
 from weighin.model.subject import ModelVersion, Recorded, Subject
 from weighin.outcome import Measurement, Outcome, decide
@@ -29,8 +29,10 @@ from weighin.record.verify import verify
 from weighin.registry.ledger import Entry
 from weighin.registry.location import artifact_location
 from weighin.registry.mlflow import Registry
+from weighin.resolve import releases
 from weighin.resolve.models import resolve
-from weighin.resolve.recorded import _looked_up
+from weighin.resolve.recorded import _looked_up, kept_record
+from weighin.resolve.releases import recent_releases
 from weighin.suites import measured
 from weighin.suites.evidence import Evidence
 from weighin.suites.model import model_outcomes
@@ -314,3 +316,47 @@ def test_a_wider_margin_or_none_at_all_is_looser(registered: Registered) -> None
 def test_a_metric_that_no_promotion_records_is_refused(registered: Registered, metric: str, said: str) -> None:
     with pytest.raises(ContractError, match=said):
         registered.write(CONTRACT.replace("- {metric: roc_auc, margin", f"- {{metric: {metric}, margin"))
+
+
+# --- the last releases, for readers
+
+
+def test_the_last_releases_come_from_the_ledger_and_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    of = Registered(tmp_path)
+    first, second = recent_releases(of.file.contract)
+    assert (first.action, first.version, first.metrics) == ("adopt", "1", {})
+    assert (second.action, second.version) == ("promote", "2")
+    assert 0.6 < second.metrics["roc_auc"] < 1
+    record = of.record(rows(2), "3", "2")
+    assert [one["version"] for one in record["releases"]] == ["1", "2"]
+    promoted(of.uri, "3", tmp_path / "scratch", "m", record)
+    fetched: list[int] = []
+    monkeypatch.setattr(
+        releases, "kept_record", lambda ledger, e: (fetched.append(e.number), kept_record(ledger, e))[1]
+    )
+    again = recent_releases(of.file.contract)
+    # What the second scored is known from the record of the third.
+    assert (again[:2], fetched) == ((first, second), [3])
+    assert again[2].metrics["roc_auc"] != second.metrics["roc_auc"]
+    assert again[2].holdout != second.holdout
+
+    def edited(*_: object) -> dict:
+        raise EvidenceError("it was edited")
+
+    monkeypatch.setattr(releases, "kept_record", edited)
+    assert [(one.version, one.metrics) for one in recent_releases(of.file.contract)] == [
+        ("1", {}),
+        ("2", {}),
+        ("3", {}),
+    ]
+
+
+def test_a_ledger_that_cannot_be_read_has_no_releases_and_stops_nothing(
+    registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: object) -> list[Entry]:
+        raise RegistryError("away")
+
+    monkeypatch.setattr("weighin.registry.ledger.Ledger.entries", away)
+    assert recent_releases(registered.file.contract) == ()

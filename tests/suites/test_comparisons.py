@@ -70,6 +70,14 @@ def test_a_worse_candidate_passes_no_comparison(check: str, work: Work) -> None:
     assert outcomes[name].status.value == "failed"
 
 
+def test_a_comparison_of_decisions_says_how_often_each_model_decides_positive(work: Work) -> None:
+    outcomes = found(work, checks="      - {metric: recall, against: champion, margin: 0.5}\n")
+    shares = only(outcomes, "recall/vs-champion").evidence.detail["positive_share"]
+    expected = {role: float((work.scores[role, "holdout"] >= 0.5).mean()) for role in ("candidate", "champion")}
+    assert shares == pytest.approx(expected, abs=1e-6)
+    assert "positive_share" not in only(outcomes, "performance/roc_auc/vs-champion").evidence.detail
+
+
 def with_anchor(work: Work) -> Work:
     work.contract = work.contract.replace("target: late}", "target: late, anchor: 'models:/m/1'}", 1)
     work.contract = work.contract.replace(
@@ -305,7 +313,7 @@ def test_a_first_release_records_every_comparison_as_one(work: Work) -> None:
     outcomes = found(work, checks="      - {metric: roc_auc, against: champion, better_by: 0.02}\n")
     compared = {n: o for n, o in outcomes.items() if "vs-champion" in n}
     assert {o.status.value for o in compared.values()} == {"passed"}
-    assert {o.evidence.method for o in compared.values()} == {"first release: there is no champion to compare with"}
+    assert {o.evidence.method for o in compared.values()} == {"first release: compared with nothing"}
 
 
 def test_an_inconclusive_check_says_what_would_settle_it_and_that_a_margin_is_no_licence(work: Work) -> None:

@@ -180,7 +180,7 @@ def test_a_feature_with_the_whole_importance_is_no_chance_finding(work: Work) ->
     for role in work.models:
         work.models[role] = linear(6.0, 0.0, 0.0, colour=0.0)
     found = work.write().outcomes()["share/a"]
-    assert found.reason == "`a` has the whole importance: leak? (1 [1, 1] share, limit ≤ 0.8)"
+    assert found.reason == "`a` has the whole importance: leak? (share 1 [1, 1], limit ≤ 0.8)"
     others = [replace(found, check=f"b{i}", status=Status.PASSED) for i in range(200)]
     assert confirm_failures([found, *others], 0.05)[0] == found
 

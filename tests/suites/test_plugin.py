@@ -126,6 +126,29 @@ def test_a_teams_own_tests_become_checks(work: Work) -> None:
     assert f"custom/{'validation_tests/test_drift.py'}::test_passes" in outcomes
 
 
+def test_a_failing_test_of_the_team_says_what_its_author_wrote_and_no_value(work: Work) -> None:
+    bodies = {
+        "literal": (
+            "assert 1 == 2, 'too many flights were cancelled'",
+            "too many flights were cancelled (AssertionError",
+        ),
+        "values": (
+            "carrier = 'SECRET'\n    assert not carrier, f'rows of {carrier}: {len(carrier)}'",
+            "rows of {…}: {…} (",
+        ),
+        "fails": ("pytest.fail('call the data team')", "call the data team (Failed, code"),
+        "raises": ("raise ValueError('no weather')", "no weather (ValueError, code"),
+        "computed": ("message = 'SECRET'\n    assert 1 == 2, message", "AssertionError, code"),
+        "skips": ("pytest.skip('from March on')", "from March on (Skipped, code"),
+    }
+    tests = (f"def test_{name}():\n    {body}\n" for name, (body, _) in bodies.items())
+    own(work, "import pytest\n\n\n" + "\n\n".join(tests))
+    _, outcomes, _ = judged(work.write())
+    found = {name.rpartition("::test_")[2]: o["reason"] for name, o in outcomes.items() if name.startswith("custom/")}
+    assert [name for name, (_, says) in bodies.items() if says not in found[name]] == [], found
+    assert "SECRET" not in "".join(found.values())
+
+
 def test_a_fixture_that_breaks_is_not_evaluated(work: Work) -> None:
     own(work, "import pytest\n\n\n@pytest.fixture\ndef broken():\n    1 / 0\n\n\ndef test_own(broken):\n    pass\n")
     _, outcomes, _ = judged(work.write())

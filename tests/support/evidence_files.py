@@ -10,7 +10,7 @@ from weighin.contract import Check, checks, read_contract
 from weighin.contract.checks import ChangedRule, ColumnRule
 from weighin.contract.reading import ContractFile
 from weighin.model.examined import Examined
-from weighin.model.subject import ModelVersion, Subject
+from weighin.model.subject import ModelVersion, Release, Subject
 from weighin.outcome import Direction, Measurement, Unmeasured, census, decide
 from weighin.record.decision import Decision, decision_record, judge_evidence
 from weighin.record.suite import Binding, SuiteOutcomes
@@ -22,6 +22,14 @@ SOUND = {"candidate": Examined(flavours={"sklearn": "1.9.1"}, signature="3 colum
 RUN = {"commit": "c" * 40, "url": "https://example.org/runs/1", "created": "2013-11-16T00:00:00+00:00"}
 
 
+RELEASES = (
+    Release(1, "adopt", "7", "2013-06-02"),
+    Release(2, "promote", "8", "2013-08-19", "sha256:" + "8" * 64, "sha256:" + "e" * 64, {"roc_auc": 0.681}),
+    Release(3, "promote", "1", "2013-10-04", "sha256:" + "9" * 64, "sha256:" + "d" * 64, {"roc_auc": 0.689}),
+)
+"""Changes of champion before: one without a record, one on another holdout, one on today's."""
+
+
 @dataclass
 class Case:
     """A decision about one candidate, with the evidence for it in `reports`."""
@@ -29,12 +37,13 @@ class Case:
     reports: Path
     file: ContractFile = field(default_factory=lambda: read_contract(ROOT / "model_contract.yaml"))
     evidence: dict[str, Measurement | Unmeasured] = field(default_factory=dict)
+    releases: tuple[Release, ...] = ()
 
     def __post_init__(self) -> None:
         candidate = ModelVersion("flight-delay", "2", "r2", "sha256:" + "2" * 64, "models:/flight-delay@challenger")
         champion = ModelVersion("flight-delay", "1", "r1", "sha256:" + "1" * 64, "models:/flight-delay@champion")
         data = {name: {"sha256": "sha256:" + "d" * 64, "rows": 100, "problem": ""} for name in ("holdout", "current")}
-        self.subject = Subject(candidate, champion, self.file.digest, data, True, models=SOUND)
+        self.subject = Subject(candidate, champion, self.file.digest, data, True, models=SOUND, releases=self.releases)
         self.binding = Binding(self.file.digest, self.subject.digest, "", "1")
 
     def write(self, *suites: str) -> Case:

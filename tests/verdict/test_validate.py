@@ -56,7 +56,7 @@ def test_a_good_challenger_passes_and_is_released(project: Path) -> None:
     command = [sys.executable, "-P", "-m", "weighin", "validate"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
-    assert "PASSED  flight-delay version 2 against version 1" in done.stderr
+    assert "✅ PASSED: flight-delay version 2 may replace version 1, since no metric is worse" in done.stderr
     reports = project / "reports"
     for suite in SUITES:
         for name in ("junit.xml", "report.html", "outcomes.json"):
@@ -214,7 +214,7 @@ def test_a_registry_that_is_away_is_said_in_one_line_and_in_the_reports(project:
     assert "Traceback" not in done.stderr
     verdict = json.loads((project / "out-away/verdict.json").read_text())
     assert (verdict["status"], verdict["exit_code"]) == ("not_evaluated", 7)
-    assert "not evaluated" in (project / "out-away/summary.md").read_text()
+    assert "Not evaluated: " in (project / "out-away/summary.md").read_text()
     assert "secret" not in (project / "out-away/summary.md").read_text()
     assert not (project / "out-away/record.json").exists()
 

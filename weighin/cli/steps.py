@@ -129,7 +129,8 @@ def run_resolve(given: argparse.Namespace) -> int:
         file.demand_public_data()
     subject = resolve_subject(file, given.work, given.candidate, given.champion, given.sealed)
     print(f"candidate {subject.candidate} {subject.candidate.digest}")
-    print(f"champion {subject.champion or 'none: first release'} {subject.champion.digest if subject.champion else ''}")
+    nothing = "none. First release: compared with nothing"
+    print(f"champion {f'{subject.champion} {subject.champion.digest}' if subject.champion else nothing}")
     return 0
 
 

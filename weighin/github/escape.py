@@ -14,6 +14,22 @@ def text(value: object, most: int = 200) -> str:
     plain = plain_line(value, most)
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     plain = re.sub(r"([\\`*_\[\]|~])", r"\\\1", plain)
+    return _no_links(plain)
+
+
+def in_html(value: object, most: int = 200) -> str:
+    """Any text as inert text of an HTML element within Markdown, where a backslash would be shown.
+
+    >>> in_html("data_quality <b> @team #1")
+    'data_quality &lt;b&gt; @\u200bteam #\u200b1'
+    """
+    plain = plain_line(value, most)
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _no_links(plain)
+
+
+def _no_links(plain: str) -> str:
+    """Return a text in which the platform finds no mention, reference, address or workflow command."""
     plain = plain.replace("@", "@\u200b").replace("#", "#\u200b").replace("::", ":\u200b:")
     return re.sub(r"(?i)\b(https?|ftp|www)([:.])", "\\1\u200b\\2", plain)
 

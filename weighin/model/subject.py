@@ -65,6 +65,26 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class Release:
+    """A change of champion before this validation, by the ledger, for readers: no outcome rests on it.
+
+    entry, action  number of the ledger's entry, and `promote`, `rollback` or `adopt`
+    version, day   that became champion, and when
+    record         digest of the decision record; empty for none
+    holdout        digest of the holdout that its metrics are of; empty where they are not known
+    metrics        metric -> value on that holdout
+    """
+
+    entry: int
+    action: str
+    version: str
+    day: str
+    record: str = ""
+    holdout: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TrainedOn:
     """The training datasets that the candidate's run has logged, compared with the holdout (and the sealed one).
 
@@ -103,6 +123,7 @@ class Subject:
     models        role -> what was found out about its model before it was asked
     recorded      the champion by its own record, where the contract asks for it
     trained_on    what the candidate was fitted on, by its run, where the contract asks for it
+    releases      the last changes of champion, the oldest first
     """
 
     candidate: ModelVersion
@@ -115,6 +136,7 @@ class Subject:
     models: Mapping[str, Examined] = field(default_factory=dict)
     recorded: Recorded | None = None
     trained_on: TrainedOn | None = None
+    releases: tuple[Release, ...] = ()
 
     def role(self, name: str) -> ModelVersion | None:
         """Return the model in a role, one of `ROLES`."""
@@ -158,6 +180,7 @@ class Subject:
                 {role: Examined.from_json(known) for role, known in value["models"].items()},
                 None if recorded is None else Recorded(**recorded),
                 None if trained_on is None else TrainedOn.from_json(trained_on),
+                tuple(Release(**one) for one in value["releases"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"damaged ({type(error).__name__})", str(path), "Resolve again.") from error

@@ -6,7 +6,7 @@ itself. A suite that is absent, empty, about something else, or that disagrees w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from weighin.canonical import canonical, digest, plain
 from weighin.contract import Check, checks
+from weighin.contract.lines import lines
 from weighin.contract.models import TimeBlock
 from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractFile
@@ -283,7 +284,7 @@ def decision_record(
     run         where it happened: `commit`, `url`, `created`, which may be empty, and the `review` of a pull request
     provenance  who built the judging image, where that was verified (`weighin.record.provenance`)
     """
-    contract = _contract_part(contract_file, binding)
+    contract = _contract_part(contract_file, binding, decision)
     sealed = None if subject.sealed is None else asdict(subject.sealed)
     return {
         "schema": SCHEMA,
@@ -305,11 +306,13 @@ def decision_record(
         "suites": [_suite_part(s, decision.waivers) for s in decision.suites],
         "verdict": verdict_part(decision),
         "risk": risk_sentence(contract, sealed),
+        **({"releases": [asdict(one) for one in subject.releases]} if subject.releases else {}),
     }
 
 
-def _contract_part(contract_file: ContractFile, binding: Binding) -> JsonDict:
+def _contract_part(contract_file: ContractFile, binding: Binding, decision: Decision) -> JsonDict:
     contract = contract_file.contract
+    places = _lines(contract_file, {o.check for o in decision.outcomes if o.status is not Status.PASSED})
     blocks = {"block_hours": contract.group.hours} if isinstance(contract.group, TimeBlock) else {}
     return {
         "digest": binding.contract,
@@ -318,7 +321,16 @@ def _contract_part(contract_file: ContractFile, binding: Binding) -> JsonDict:
         "group": contract.group_column or "",
         "as_of": contract.as_of.isoformat() if contract.as_of else "",
         **blocks,
+        **({"lines": places} if places else {}),
     }
+
+
+def _lines(contract_file: ContractFile, red: Collection[str]) -> dict[str, int]:
+    """Return check -> line of its limit in the contract, for those that did not pass."""
+    contract = contract_file.contract
+    listed = [*checks(contract), *(checks(contract, "sealed") if contract.gates.sealed else ())]
+    wanted = [c for c in listed if c.id in red]
+    return lines(contract_file.path, wanted) if wanted else {}
 
 
 def _suite_part(suite: SuiteVerdict, waivers: Mapping[str, str]) -> JsonDict:

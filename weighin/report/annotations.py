@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from weighin.github.escape import visible
+from weighin.report.causes import evidence_problems
 from weighin.report.view import CheckView, all_views, causes, together
 from weighin.untrusted import JsonObject
 
@@ -23,9 +24,10 @@ def commands(record: JsonObject, file: str, lines: Mapping[str, int]) -> list[st
     lines  check -> line of the contract
     """
     views = all_views(record)
-    problems = [*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])]
+    problems, remarks = evidence_problems(record)
     errors = [_command("error", file, 1, "evidence", p) for p in problems]
     errors += [_of(c, "error", file, lines) for c in causes([v for v in views if v.blocks])]
+    errors = errors or [_command("error", file, 1, "evidence", r) for r in remarks]
     warnings = [_of(c, "warning", file, lines) for c in causes([v for v in views if v.warns])]
     return _capped("error", file, errors) + _capped("warning", file, warnings)
 

@@ -9,49 +9,46 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from weighin.contract.changes import Changes
 from weighin.github.escape import visible
 from weighin.report import plots
-from weighin.report.view import WORDS, CheckView, causes, cell, check_view, in_order, seconds, versions
+from weighin.report.answer import Group, NoDecision, answer, group
+from weighin.report.causes import capital, ended
+from weighin.report.numbers import percent
+from weighin.report.pull_request import tell
+from weighin.report.view import SIGNS, WORDS, CheckView, cell, in_order, seconds, spans
 from weighin.untrusted import JsonDict, JsonObject, JsonValue
 
 
-def report(record: JsonObject) -> str:
-    """`report.html`: the verdict, then every suite with all of its checks, each with interval and limit."""
-    candidate, champion = versions(record)
+def report(record: JsonObject, changes: Changes | None = None) -> str:
+    """`report.html`: the summary, then every suite with all of its checks, each with interval and limit."""
+    shown = answer(record)
     # What blocks comes first, and a long list of counts does not stand before a short list of intervals.
-    suites = sorted((_suite(s) for s in record["suites"]), key=lambda s: (s["status"] == "passed", len(s["views"])))
+    suites = sorted(
+        (_suite(s, g) for s, g in zip(record["suites"], shown.groups, strict=True)),
+        key=lambda s: (s["group"].status == "passed", len(s["group"].views)),
+    )
     return template().render(
-        title=f"{record['model']}: {WORDS[record['verdict']['status']]}",
+        title=f"{record['model']}: {WORDS[shown.status]}",
         record=record,
-        candidate=candidate,
-        champion=champion,
-        status=record["verdict"]["status"],
-        problems=[*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])],
-        blocking=causes([v for s in suites for v in s["views"] if v.blocks]),
-        blocks=sum(s["blocking"] for s in suites),
+        shown=shown,
+        told=tell(changes),
         suites=suites,
+        level=percent(1 - float(record["contract"]["alpha"])),
         datasets=[_dataset(name, value) for name, value in record["data"].items()],
     )
 
 
 def suite_report(suite: JsonObject) -> str:
     """`<suite>/report.html`: one suite of a record."""
-    one = _suite(suite)
-    return template().render(
-        title=f"{suite['suite']}: {WORDS[suite['status']]}",
-        record=None,
-        status=suite["status"],
-        problems=suite["problems"],
-        blocking=[v for v in one["views"] if v.blocks],
-        suites=[one],
-    )
+    title = f"{suite['suite']}: {WORDS[suite['status']]}"
+    one = _suite(suite, group(suite))
+    return template("suite.html.j2").render(title=title, problems=suite["problems"], suites=[one])
 
 
-def no_decision(reason: str) -> str:
+def no_decision(why: NoDecision) -> str:
     """`report.html` of a run that came to no decision."""
-    return template().render(
-        title="not evaluated", record=None, status="not_evaluated", problems=[reason], blocking=[], suites=[]
-    )
+    return template("suite.html.j2").render(title=why.sentence, problems=why.lines, suites=[])
 
 
 def _dataset(name: str, value: JsonObject) -> JsonDict:
@@ -61,20 +58,29 @@ def _dataset(name: str, value: JsonObject) -> JsonDict:
     return {"name": name, "what": what, "digest": digest, "problem": value.get("problem") or value.get("uncounted", "")}
 
 
-def _suite(suite: JsonObject) -> JsonDict:
+def _suite(suite: JsonObject, own: Group) -> JsonDict:
+    """Return a suite with what is drawn of it; its checks in parts, of which those that only count are folded."""
     views = in_order(suite["outcomes"])
-    in_contract_order = [check_view(o) for o in suite["outcomes"]]
     return {
-        "name": suite["suite"],
-        "status": suite["status"],
-        "seconds": suite["seconds"],
-        "views": views,
-        "blocking": sum(v.blocks for v in views),
-        "warnings": sum(v.warns for v in views),
-        "histograms": [(v, p) for v in in_contract_order if (p := plots.histogram(v.detail))],
+        "group": own,
+        "parts": _parts(own, views),
+        "histograms": [(v, p) for v in own.views if (p := plots.histogram(v.detail))],
         "tables": [_table(t) for t in suite.get("information", ())],
-        "curves": [c for v in in_contract_order for c in _curves(v)],
+        "curves": [c for v in own.views for c in _curves(v)],
     }
+
+
+def _parts(own: Group, views: list[CheckView]) -> list[JsonDict]:
+    """Return what did not pass and what has an interval, open; and the counts that passed, folded, by dataset."""
+    shown = [v for v in views if v.status != "passed" or v.interval != "exact"]
+    parts: list[JsonDict] = [{"title": "", "views": shown}] if shown else []
+    for count in own.counts:
+        part = [v for v in count.views if v.status == "passed" and v.interval == "exact"]
+        where = f" on {count.name}" if count.name else ""
+        if part:
+            noun = "count" if len(part) == 1 else "counts"
+            parts.append({"title": f"{len(part):,} {noun}{where} within the limits", "views": part})
+    return parts
 
 
 def _curves(view: CheckView) -> list[tuple[str, Markup]]:
@@ -111,5 +117,6 @@ def template(name: str = "report.html.j2") -> Page:
     environment = Environment(
         loader=PackageLoader("weighin.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.globals |= {"words": WORDS, "interval": plots.interval, "seconds": seconds}
+    environment.globals |= {"words": WORDS, "marks": SIGNS, "interval": plots.interval, "seconds": seconds}
+    environment.globals |= {"spans": spans, "ended": ended, "capital": capital}
     return Page(environment.get_template(name))

@@ -1,4 +1,4 @@
-"""The summary of a check run, for half a minute of reading, and the same for a terminal.
+"""The summary of a check run, for half a minute of reading: the job summary, the comment, the text of a release.
 
 Names, labels and error texts come from data, models and other people's contracts: nothing of them may become markup,
 a mention, a link or a workflow command.
@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from weighin.contract.changes import Changes, FileChange
-from weighin.github.escape import text, visible
-from weighin.report.view import MARKS, WORDS, CheckView, all_views, causes, in_order, seconds, together, versions
+from weighin.contract.changes import Changes
+from weighin.github.escape import in_html, text, visible
+from weighin.report.answer import Answer, Group, NoDecision, answer
+from weighin.report.causes import Cause, capital, ended
+from weighin.report.headlines import Headline
+from weighin.report.pull_request import Told, tell
+from weighin.report.trend import Trend
+from weighin.report.view import MARKS, WORDS, CheckView, in_order, shortened, spans
 from weighin.untrusted import JsonObject
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 COMMENT_BYTES = 60_000
 """A comment holds 65,536 characters."""
@@ -28,32 +30,39 @@ MARKER = "<!-- weighin -->"
 """First line of the one comment that is kept up to date."""
 PROMOTED = "<!-- weighin promoted -->"
 """The same, of the comment that tells of a promotion."""
+NAMES = 6
+"""Checks of a cause that stand in its line; more of them are folded."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """How much is shown: letters of a text, warnings, and rows of each suite."""
+    """How much is shown: letters of a text, warnings, rows of each suite, sentences of a cause, files and limits."""
 
     cell: int
     warnings: int
     rows: int
+    sentences: int
+    files: int
+    limits: int
 
 
-ROOMS = (Room(400, 20, 60), Room(160, 5, 12), Room(60, 0, 0), Room(0, 0, 0))
+ROOMS = (Room(400, 20, 60, 3, 5, 30), Room(160, 5, 12, 2, 5, 30), Room(60, 0, 0, 1, 1, 5), Room(0, 0, 0, 0, 1, 5))
 
 
 def summary(record: JsonObject, changes: Changes | None = None, most: int = BYTES) -> str:
-    """`summary.md`: the verdict, what blocks and why, what the pull request changes, the suites, what a pass means.
+    """`summary.md`: one sentence, candidate beside champion, what blocks and why, what to do, what the pull request
+    changes, and the rest folded.
 
     most  bytes of UTF-8
-    Every blocking check is named: texts are shortened, and rows that do not block left out, before that.
+    Every blocking check is named: texts are shortened, and what does not block left out, before that.
     """
+    shown = answer(record)
     for room in ROOMS:
-        text = _summary(record, changes, room)
-        if len(text.encode()) <= most:
-            return text
-    blocking = [v for v in all_views(record) if v.blocks]
-    found = "\n".join(_head(record)) + f"\n\n{len(blocking):,} checks block; `report.html` says why:\n\n"
+        found = _summary(shown, tell(changes, room.files, room.limits), room)
+        if len(found.encode()) <= most:
+            return found
+    blocking = [v for cause in shown.causes for v in cause.checks]
+    found = f"{_title(shown)}\n\n{len(blocking):,} checks block; `report.html` says why:\n\n"
     for number, view in enumerate(blocking):
         line = f"`{code(view.check)}` "
         if len((found + line).encode()) > most - 100:
@@ -94,135 +103,133 @@ def promoted(record: JsonObject, promotion: JsonObject) -> str:
     return "\n".join([*lines, "", f"_{text(record['risk'], 600)}_", "", " · ".join(facts)]) + "\n"
 
 
-def no_decision(reason: str) -> str:
+def no_decision(why: NoDecision) -> str:
     """`summary.md` of a run that came to no decision."""
-    return f"## {MARKS['not_evaluated']} {WORDS['not_evaluated']}\n\nThere is no decision: {text(reason, 2_000)}\n"
-
-
-def _head(record: JsonObject) -> list[str]:
-    status = record["verdict"]["status"]
-    candidate, champion = versions(record)
-    lines = [f"## {MARKS[status]} {text(record['model'])}: {WORDS[status]}", ""]
-    lines.append(f"Candidate **{text(candidate)}** against champion **{text(champion)}**. Unsigned record.")
-    if record["ephemeral_registry"]:
-        lines += ["", "The registry is a file of this machine or run: its aliases exist there and nowhere else."]
-    return lines
-
-
-def _summary(record: JsonObject, changes: Changes | None, room: Room) -> str:
-    lines = _head(record)
-    lines += _changed_files(changes, room) if changes else []
-    long = max(room.cell, 120)
-    problems = [*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])]
-    if problems:
-        lines += ["", "**Evidence that is missing or does not hold**", ""]
-        lines += [f"- {text(p, long)}" for p in problems[:50]]
-        lines += [f"- and {len(problems) - 50} more"] if len(problems) > 50 else []
-    views = all_views(record)
-    blocking = [v for v in views if v.blocks]
-    if blocking:
-        lines += ["", f"**{_count(len(blocking), 'check')} block{'s' if len(blocking) == 1 else ''}**", ""]
-        lines += _table(blocking, room.cell)
-    lines += _changed_limits(changes, room) if changes else []
-    lines += ["", "| suite | verdict | checks | blocking | warnings | time |", "|---|---|--:|--:|--:|--:|"]
-    for suite in record["suites"]:
-        own = in_order(suite["outcomes"])
-        counts = f"{len(own)} | {sum(v.blocks for v in own)} | {sum(v.warns for v in own)}"
-        status = suite["status"]
-        lines.append(
-            f"| {text(suite['suite'])} | {MARKS[status]} {WORDS[status]} | {counts} | {seconds(suite['seconds'])} |"
-        )
-    warned = [v for v in views if v.warns]
-    lines += _folded(_count(len(warned), "warning"), warned, room.warnings, room.cell) if warned else []
-    for suite in record["suites"] if room.rows else ():
-        # What blocks stands above; here it comes first as well, so that the table is whole.
-        name = f"{text(suite['suite'])}: {_count(len(suite['outcomes']), 'check')}"
-        lines += _folded(name, in_order(suite["outcomes"]), room.rows, room.cell)
-    waived = [v for v in views if v.waiver]
-    if waived:
-        lines += ["", "**Waived**", "", *(f"- {text(v.check)}: {text(v.waiver, long)}" for v in waived)]
-    lines += ["", f"_{text(record['risk'], 600)}_", ""]
-    where = record["run"]
-    facts = [f"contract `{record['contract']['digest'][7:19]}`", f"subject `{record['subject'][7:19]}`"]
-    facts += [f"commit `{text(where['commit'][:12])}`"] if where["commit"] else []
-    facts += [f"image `{text(record['image'][7:19])}`"] if record["image"] else ["local environment"]
-    lines.append(" · ".join(facts))
+    lines = [
+        f"## {MARKS['not_evaluated']} {text(why.sentence, 500)}",
+        "",
+        *(f"- {text(line, 2_000)}" for line in why.lines),
+    ]
     return "\n".join(lines) + "\n"
 
 
-def _changed_files(changes: Changes, room: Room) -> list[str]:
-    """Return what a pull request changes, told first: what decides, and by whose files it was then decided."""
-    lines = []
-    deciding = changes.deciding
-    if deciding:
-        lines += ["", f"⚠️ **This pull request changes what decides**: {_files(deciding, room)}.", ""]
-        if changes.review:
-            actor = f"**{text(changes.review.by) or 'a maintainer'}** at commit `{code(changes.review.commit[:12])}`"
-            lines.append(f"Reviewed by {actor}, so the files of the pull request decided.")
-        elif changes.note:
-            lines.append(f"The files of the pull request decided: {text(changes.note)}.")
-        else:
-            lines.append(
-                "The files of the base decided, and of each limit the stricter one, until a maintainer has reviewed "
-                "this commit."
-            )
-    rest = tuple(f for f in changes.files if f not in deciding)
-    if rest:
-        lines += ["", f"This pull request changes{' as well' if deciding else ''}: {_files(rest, room)}."]
+def _title(shown: Answer) -> str:
+    return f"## {shown.mark} {inline(shown.sentence, 300)}"
+
+
+def _summary(shown: Answer, told: Told | None, room: Room) -> str:
+    long = max(room.cell, 120)
+    lines = [_title(shown), ""]
+    lines += [inline(note, 400) + "  " for note in shown.notes]
+    if told and told.warning:
+        lines += ["", f"⚠️ {inline(told.warning, 2_000)}"]
+    lines += _headlines(shown) if shown.headlines else []
+    lines += _causes(shown, room) if shown.causes else []
+    if shown.steps:
+        lines += ["", "**What you can do**", ""]
+        lines += [f"- {_about(numbers, len(shown.causes))}{inline(step, long)}" for step, numbers in shown.steps[:10]]
+    if told:
+        lines += ["", "**This pull request changes**", "", *(f"- {inline(line, 1_000)}" for line in told.lines)]
+    lines += [line for group in shown.groups for line in _group(group, room)]
+    if shown.warnings:
+        title = (
+            f"{_count(len(shown.warnings), 'warning')}, which {'does' if len(shown.warnings) == 1 else 'do'} not block"
+        )
+        lines += _folded(title, _table(shown.warnings, room.warnings, room.cell))
+    if shown.waived:
+        lines += _folded("Waived", [f"- `{code(v.check)}`: {text(v.waiver, long)}" for v in shown.waived])
+    decided = [f"- {name} `{code(value)}`" for name, value in shown.facts]
+    decided += [f"- {text(remark, long)}: what blocks ended it" for remark in shown.remarks]
+    lines += _folded("The last releases", _trend(shown.trend)) if shown.trend else []
+    lines += _folded("What a pass promises", [text(shown.promise, 600)])
+    return "\n".join([*lines, *_folded("What it was decided on", [*decided, "- the record is unsigned"])]) + "\n"
+
+
+def _trend(found: Trend) -> list[str]:
+    lines = [f"| release | when | {' | '.join(map(text, found.metrics))} |", f"|---|---{'|--:' * len(found.metrics)}|"]
+    lines += [f"| {text(name)} | {text(day)} | {' | '.join(map(text, values))} |" for name, day, values in found.rows]
+    return [*lines, "", text(found.note)] if found.note else lines
+
+
+def _headlines(shown: Answer) -> list[str]:
+    lines = [
+        "",
+        f"| metric | {text(shown.candidate)} | {text(shown.champion) or 'no champion'} | difference | allowed | |",
+    ]
+    lines += ["|---|--:|--:|--:|--:|---|"]
+    return [*lines, *(_headline(row) for row in shown.headlines)]
+
+
+def _headline(row: Headline) -> str:
+    cells = [text(row.name), text(row.candidate), text(row.baseline), text(row.difference), text(row.allowed)]
+    if not row.passed:
+        # What does not pass is found without colour, and without its mark.
+        cells = [f"**{cell}**" if cell and place in (0, 3) else cell for place, cell in enumerate(cells)]
+    return f"| {' | '.join(cells)} | {row.mark} {text(row.word)} |"
+
+
+def _causes(shown: Answer, room: Room) -> list[str]:
+    lines = ["", f"**{shown.heading}**", ""]
+    for number, cause in enumerate(shown.causes, 1):
+        lines += _cause(number, cause, room)
     return lines
 
 
-def _files(files: tuple[FileChange, ...], room: Room) -> str:
-    most, parts = 5 if room.cell else 1, []
-    for kind in dict.fromkeys(f.kind for f in files):
-        own = [f for f in files if f.kind == kind]
-        named = ", ".join(f"`{code(f.path)}` {f.how}" for f in own[:most])
-        parts.append(f"{kind} {named}" + (f" and {len(own) - most} more" if len(own) > most else ""))
-    return "; ".join(parts)
+def _cause(number: int, cause: Cause, room: Room) -> list[str]:
+    cell = max(room.cell, 120)
+    said = [f"{MARKS[cause.status]} {WORDS[cause.status]}: {inline(ended(cause.found[0]), cell)}"]
+    more = cause.found[1 : room.sentences]
+    said += [inline(capital(ended(one)), cell) for one in more]
+    left = len(cause.found) - 1 - len(more)
+    said += [f"And {left} more."] if left else []
+    said += [f"Likely: {inline(cause.likely, 400)}."] if cause.likely and room.cell else []
+    names = [f"`{code(v.check)}`" for v in cause.checks]
+    place = [text(cause.place)] if cause.place else []
+    line = f"{number}. {' '.join(said)}"
+    if len(names) <= NAMES:
+        return [line + (f" ({', '.join([*names, *place])})" if names else "")]
+    summary = f"   <details><summary>{len(names):,} checks</summary>"
+    return [line, "", summary, "", "   " + " ".join(names), "", "   </details>", ""]
 
 
-def _changed_limits(changes: Changes, room: Room) -> list[str]:
-    """Return what the pull request changes in the limits, the lenient ones first."""
-    limits = sorted(changes.limits, key=lambda c: not c.lenient)
-    if not (limits or changes.measured or changes.note):
-        return []
-    lines = ["", "**What this pull request changes in the limits**", ""]
-    if any(c.lenient for c in limits) or changes.measured:
-        actor = "a maintainer has reviewed them, and they decide" if changes.review else "the stricter of both decides"
-        lines.append(f"- ⚠️ limits that are more lenient, or cannot be compared: {actor}")
-    most = 30 if room.cell else 5
-    for change in limits[:most]:
-        between = " → ".join(text(v) for v in (change.before, change.after) if v)
-        lines.append(
-            f"- `{code(change.check)}` {'**' + change.how + '**' if change.lenient else change.how}: {between}"
-        )
-    lines += [f"- and {len(limits) - most} more limits"] if len(limits) > most else []
-    if changes.measured:
-        lines.append(f"- what is measured: {', '.join(f'`{code(m)}`' for m in changes.measured[:most])}")
-    return [*lines, f"- {text(changes.note)}"] if changes.note else lines
+def _about(numbers: Sequence[int], causes: int) -> str:
+    return f"({', '.join(map(str, numbers))}) " if causes > 1 else ""
 
 
-def _folded(title: str, views: list[CheckView], most: int, cell: int) -> list[str]:
-    lines = ["", f"<details><summary>{title}</summary>", "", *_table(views[:most], cell)]
-    lines += ["", f"{len(views) - most} more are in `report.html`."] if len(views) > most else []
-    return [*lines, "", "</details>"]
+def _group(group: Group, room: Room) -> list[str]:
+    """Return a suite, folded: how many checks of each dataset passed, what did not, and what has an interval."""
+    lines: list[str] = []
+    if len(group.counts) > 1:
+        lines += ["| dataset | checks | passed |", "|---|--:|--:|"]
+        lines += [f"| {text(c.name)} | {len(c.views):,} | {c.passed:,} |" for c in group.counts]
+    listed = [v for v in in_order(v.outcome for v in group.views) if v.status != "passed" or v.interval != "exact"]
+    table = _table(listed, room.rows, room.cell)
+    lines += ["", *table] if lines and table else table
+    title = f"{MARKS[group.status]} {group.summary}"
+    if not lines:
+        return ["", in_html(title)]
+    return _folded(title, lines)
 
 
-def _table(views: list[CheckView], cell: int) -> list[str]:
-    if not views:
+def _folded(title: str, lines: Sequence[str]) -> list[str]:
+    if not lines:
+        return ["", in_html(title)]
+    return ["", f"<details><summary>{in_html(title)}</summary>", "", *lines, "", "</details>"]
+
+
+def _table(views: Sequence[CheckView], most: int, cell: int) -> list[str]:
+    if not views or not most:
         return []
     lines = ["| check | outcome | measured | interval | limit | |", "|---|---|---|---|---|---|"]
-    for v, *others in causes(views):
+    for v in views[:most]:
         said = v.reason if v.status == "not_evaluated" else v.found
         why = f": {text(said, cell)}" if cell and said else ""
         needed = v.reason.rpartition(": ")[2]
         more = f"<br>{text(needed, cell)}" if cell and v.status == "inconclusive" and needed else ""
-        more += f"<br>{text(v.no_licence, cell)}" if cell and v.no_licence else ""
-        names = ", ".join(f"`{code(one.check)}`" for one in (v, *others))
-        word = f"{len(others) + 1} checks {v.word}" if others else v.word
-        row = (names, f"{word}{why}", text(v.estimate), text(v.interval) + more, text(v.limit))
+        more += f"<br>{text(v.no_licence, cell)}" if cell and v.no_licence and v.blocks else ""
+        row = (f"`{code(v.check)}`", f"{v.word}{why}", text(v.estimate), text(v.interval) + more, text(v.limit))
         lines.append("| " + " | ".join(row) + f" | {picture(v.numbers)} |")
-    return lines
+    return [*lines, "", f"{len(views) - most} more are in `report.html`."] if len(views) > most else lines
 
 
 def picture(numbers: tuple[float, float, float, float] | None) -> str:
@@ -245,50 +252,30 @@ def picture(numbers: tuple[float, float, float, float] | None) -> str:
     return f"`{''.join(cells)}`"
 
 
+def inline(sentence: str, most: int = 400) -> str:
+    """Return a sentence of ours with names of others in it, which stand between backticks.
+
+    >>> inline("file `a_b` of data_quality")
+    'file `a_b` of data\\\\_quality'
+    """
+    shown = sentence if len(sentence) <= most else f"{sentence[: max(most - 1, 0)]}…"
+    return "".join(f"`{code(part)}`" if is_code else _spaced(part) for part, is_code in spans(shown))
+
+
+def _spaced(part: str) -> str:
+    """Return a part of a sentence, with the spaces at its ends, which `text` takes away."""
+    inner = text(part, len(part) + 1)
+    before, after = " " * part[:1].isspace(), " " * part[-1:].isspace()
+    return f"{before}{inner}{after}" if inner else " " * bool(part)
+
+
 def code(value: str) -> str:
-    """Return a name inside a code span of a table."""
+    """Return a name inside a code span, also one of a table."""
     plain = (
         visible(value).replace("`", "ˋ").replace("|", "¦").replace("::", ":\u200b:").replace("<", "‹").replace(">", "›")
     )
-    return plain if len(plain) <= 200 else plain[:199] + "…"
+    return shortened(plain)
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def terminal(record: JsonObject) -> RenderableType:
-    """Return the verdict for a terminal, as something that rich prints."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    colours = {"passed": "green", "failed": "red", "inconclusive": "yellow", "not_evaluated": "magenta"}
-    candidate, champion = versions(record)
-    status = record["verdict"]["status"]
-    suites = Table("suite", "verdict", "checks", "blocking", "warnings", "time", box=None, pad_edge=False)
-    for suite in record["suites"]:
-        own = in_order(suite["outcomes"])
-        counts = (str(len(own)), str(sum(v.blocks for v in own)), str(sum(v.warns for v in own)))
-        word = Text(WORDS[suite["status"]], colours[suite["status"]])
-        suites.add_row(_safe(suite["suite"]), word, *counts, seconds(suite["seconds"]))
-    parts: list[Any] = [suites]
-    problems = [*record["verdict"]["problems"], *(p for s in record["suites"] for p in s["problems"])]
-    parts += [_safe(f"! {p}") for p in problems[:10]]
-    blocking = [v for v in all_views(record) if v.blocks]
-    listed = causes(blocking)
-    for cause in listed[:15]:
-        v, names = cause[0], together([one.check for one in cause])
-        parts.append(Text.assemble((v.word, colours[v.status]), " ", _safe(names), ": ", _safe(v.reason)))
-    if len(listed) > 15:
-        parts.append(Text(f"and {sum(len(cause) for cause in listed[15:])} more that block"))
-    verdict = Text.assemble(
-        (WORDS[status].upper(), f"bold {colours[status]}"), _safe(f"  {candidate} against {champion}")
-    )
-    return Group(*parts, verdict)
-
-
-def _safe(value: str) -> Any:
-    from rich.text import Text
-
-    return Text(visible(value)[:600])

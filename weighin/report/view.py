@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ WORDS = {
     "not_evaluated": "not evaluated",
 }
 MARKS = {"passed": "✅", "failed": "❌", "inconclusive": "❔", "not_evaluated": "⛔"}
+SIGNS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "not_evaluated": "–"}
+"""The same where letters of the text's own font are needed: not every machine has coloured ones."""
 RANK = {"failed": 0, "not_evaluated": 1, "inconclusive": 2, "passed": 3}
 
 
@@ -42,6 +44,8 @@ class CheckView:
     no_licence: str
     found: str
     """What a failure found, in words."""
+    outcome: JsonObject
+    """The outcome as it stands in the record."""
 
 
 def check_view(outcome: JsonObject) -> CheckView:
@@ -82,6 +86,7 @@ def check_view(outcome: JsonObject) -> CheckView:
         evidence["detail"],
         _no_licence(status, evidence["detail"]),
         str(evidence.get("fault") or evidence.get("found") or "") if status == "failed" else "",
+        outcome,
     )
 
 
@@ -102,6 +107,18 @@ def causes(views: Sequence[CheckView]) -> list[tuple[CheckView, ...]]:
     return [tuple(one) for one in found.values()]
 
 
+LETTERS = 100
+"""Of a name."""
+
+
+def shortened(name: str) -> str:
+    """Return a name that fits in a table, also where it holds a long category. What tells names apart stands at both
+    ends.
+    """
+    plain = " ".join(name.split())
+    return plain if len(plain) <= LETTERS else f"{plain[: LETTERS - 31]}…{plain[-30:]}"
+
+
 def together(names: Sequence[str], most: int = 3) -> str:
     """Return the checks of one cause in words.
 
@@ -114,7 +131,7 @@ def together(names: Sequence[str], most: int = 3) -> str:
     return f"{len(names)} checks ({', '.join(names[:most])}{more})"
 
 
-def in_order(outcomes: list[JsonObject]) -> list[CheckView]:
+def in_order(outcomes: Iterable[JsonObject]) -> list[CheckView]:
     """Return what blocks first, then warnings, then what passed; within each the order of the contract."""
     views = [check_view(o) for o in outcomes]
     return sorted(views, key=lambda v: (not v.blocks, not v.warns, RANK.get(v.status, 0)))
@@ -125,12 +142,16 @@ def all_views(record: JsonObject) -> list[CheckView]:
     return in_order([o for suite in record["suites"] for o in suite["outcomes"]])
 
 
-def versions(record: JsonObject) -> tuple[str, str]:
-    """Candidate and champion in words."""
-    candidate, champion = record["candidate"], record["champion"]
-    said = f"version {candidate['version']}" if candidate["version"] else "from a folder, not registered"
-    against = "no champion: first release" if champion is None else f"version {champion['version'] or 'from a folder'}"
-    return f"{candidate['name']} {said}", against
+def spans(sentence: str) -> list[tuple[str, bool]]:
+    """Return the parts of a sentence, and of each whether it stands between backticks.
+
+    >>> spans("file `a` of `b")
+    [('file ', False), ('a', True), (' of `b', False)]
+    """
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:
+        parts[-2:] = ["`".join(parts[-2:])]
+    return [(part, place % 2 == 1) for place, part in enumerate(parts) if part]
 
 
 def seconds(value: float) -> str:

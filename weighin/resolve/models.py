@@ -31,6 +31,7 @@ from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows, som
 from weighin.resolve.examine import examine
 from weighin.resolve.logged_requests import resolve_requests
 from weighin.resolve.recorded import champion_recorded
+from weighin.resolve.releases import recent_releases
 from weighin.resolve.trained_on import trained_on
 from weighin.runner.plan import LOCUSTFILE, Plan
 
@@ -76,6 +77,7 @@ def resolve(
     examined = examine(contract, work / "models", subject.roles, rows)
     recorded = champion_recorded(contract, subject.champion)
     subject = replace(subject, data=merged(rows, profiles), models=examined, recorded=recorded)
+    subject = replace(subject, releases=recent_releases(contract))
     subject = replace(subject, trained_on=trained_on(contract_file, subject, work))
     _input_example(work)
     _locustfile(contract_file, work)
@@ -129,9 +131,10 @@ def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> M
         gate = contract.gates.performance
         if gate is None or gate.first_release == "refuse":
             raise ContractError(
-                f"`{name}` has no alias `{alias}`: there is no champion to compare with",
+                f"first release: `{name}` has no alias `{alias}`, so the candidate is compared with nothing",
                 str(contract_file.path),
-                "Set `gates.performance.first_release: allow`, or name one with --champion.",
+                "If no version was released before, write `first_release: allow` under `gates.performance`; otherwise "
+                "name the version that serves with --champion.",
             )
         return None
     return fetch(named or f"models:/{name}@{alias}", name, folder)

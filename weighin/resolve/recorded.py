@@ -13,7 +13,7 @@ from weighin.outcome import Measurement
 from weighin.record.outcomes import decode_evidence
 from weighin.record.verify import verify
 from weighin.registry.champion import ChampionRegistry
-from weighin.registry.ledger import Ledger
+from weighin.registry.ledger import Entry, Ledger
 from weighin.registry.mlflow import Registry
 from weighin.registry.spent import RECORD
 from weighin.untrusted import JsonObject
@@ -43,15 +43,7 @@ def _looked_up(ledger: Ledger, champion: ModelVersion, metrics: list[str]) -> Re
             f"the champion, {champion}, was never promoted with a record", ledger.name, "The next promotion keeps one."
         )
     entry = promoted[-1]
-    place = f"{ledger.name}, entry {entry.number}"
-    with tempfile.TemporaryDirectory() as scratch:
-        kept = ledger.kept(entry, RECORD, Path(scratch))
-        try:
-            record = verify(kept, expected=entry.record).record
-        except EvidenceError as error:
-            raise EvidenceError(f"the record that is kept for it does not hold: {error.fact}", place) from error
-    if record["candidate"]["digest"] != champion.digest:
-        raise EvidenceError("the record that is kept for it is of other files", place)
+    record = kept_record(ledger, entry)
     return Recorded(
         entry=f"entry {entry.number}, {entry.created[:10]}",
         record=entry.record,
@@ -59,6 +51,23 @@ def _looked_up(ledger: Ledger, champion: ModelVersion, metrics: list[str]) -> Re
         holdout=str(record["data"].get("holdout", {}).get("sha256", "")),
         metrics={metric: known for metric in metrics if (known := _metric(record, metric))},
     )
+
+
+def kept_record(ledger: Ledger, entry: Entry) -> JsonObject:
+    """Return the record that is kept for a promotion.
+
+    Errors: `EvidenceError` for one that does not hold, or is of other files; `RegistryError`.
+    """
+    place = f"{ledger.name}, entry {entry.number}"
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = ledger.kept(entry, RECORD, Path(scratch))
+        try:
+            record = verify(kept, expected=entry.record).record
+        except EvidenceError as error:
+            raise EvidenceError(f"the record that is kept for it does not hold: {error.fact}", place) from error
+    if record["candidate"]["digest"] != entry.artifact:
+        raise EvidenceError("the record that is kept for it is of other files", place)
+    return record
 
 
 def _metric(record: JsonObject, metric: str) -> dict[str, float]:

@@ -23,7 +23,7 @@ from weighin.suites.evidence import Evidence
 from weighin.suites.rows import Rows
 from weighin.suites.sample import sample
 
-FIRST_RELEASE = "first release: there is no champion to compare with"
+FIRST_RELEASE = "first release: compared with nothing"
 
 
 def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
@@ -95,11 +95,20 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
         interval, detail["candidate"] = measure_custom(custom, folder, part, rule.against, rule.factor, level)
     if part.scored["candidate"].truth.dtype == np.bool_:
         detail["positives"] = int(part.scored["candidate"].truth.sum())
+        if rule.against and rule.slice is None and rule.metric in METRICS and METRICS[rule.metric].uses == "decision":
+            # Whether a model decides otherwise as a whole, or only about other rows: a reader of a failure asks that.
+            detail["positive_share"] = {role: _positive_share(part, role) for role in ("candidate", rule.against)}
     if rule.against and rule.factor == 1:
         worst = -interval.low if check.limit.direction is Direction.AT_LEAST else interval.high
         # Rounded outwards: the margin that is shown would really have passed.
         detail["smallest_margin"] = math.ceil(max(0.0, worst) * 1e6) / 1e6
     return sample(check, interval, unit, part.sampling_unit, detail)
+
+
+def _positive_share(part: Rows, role: str) -> float:
+    """Return the weighted share of rows that a model decides positive."""
+    scored = part.scored[role]
+    return round(float((scored.share * scored.decision).sum()), 6)
 
 
 def _perfect(check: Check, metric: str, part: Rows, level: float) -> Measurement:

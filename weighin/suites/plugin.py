@@ -35,6 +35,7 @@ from weighin.record.decision import CUSTOM
 from weighin.record.suite import Binding, SuiteOutcomes
 from weighin.suites import CHECKS, informed, measured
 from weighin.suites.evidence import Evidence
+from weighin.suites.own_message import written_message
 from weighin.untrusted.redact import reduced
 
 STATE = pytest.StashKey["SuiteRun"]()
@@ -236,6 +237,12 @@ def _reduced(run: SuiteRun, info: pytest.ExceptionInfo[BaseException]) -> str:
     return reduced(info.value, run.evidence.contract.data.columns)
 
 
+def _own_reason(run: SuiteRun, item: pytest.Item, info: pytest.ExceptionInfo[BaseException]) -> str:
+    """Return why a test of the repository did not pass: the message that it is written with, and the reduced error."""
+    message = written_message(info.value, item.path)
+    return f"{message} ({_reduced(run, info)})" if message else _reduced(run, info)
+
+
 def _speaks_of_outcomes(run: SuiteRun, item: pytest.Item, info: pytest.ExceptionInfo[BaseException]) -> bool:
     """Whether an error's text is our own sentence about an outcome, which holds no value of the data."""
     return not _is_own(run, item) and (CHECK in item.stash) and isinstance(info.value, (AssertionError, NotEvaluated))
@@ -258,7 +265,7 @@ def _custom(run: SuiteRun, item: pytest.Item, call: pytest.CallInfo[Any], report
     before = run.outcomes.get(name)
     if before is not None and before.status is not Status.PASSED:
         return
-    reason = _reduced(run, call.excinfo) if call.excinfo else ""
+    reason = _own_reason(run, item, call.excinfo) if call.excinfo else ""
     if report.outcome == "skipped" or hasattr(report, "wasxfail"):
         run.outcomes[name] = decide(Unmeasured(name, f"skipped or expected to fail: {reason or report.outcome}"), limit)
     elif report.outcome == "failed" and report.when != "call":

@@ -16,14 +16,31 @@ from weighin.contract.changes import FILE, Review, changes
 from weighin.contract.checks import checks
 from weighin.contract.lines import lines
 from weighin.contract.reading import ContractFile
-from weighin.errors import INTERNAL_ERROR, NotEvaluated, WeighinError, system_fault
+from weighin.errors import (
+    INTERNAL_ERROR,
+    ContractError,
+    NotEvaluated,
+    RegistryError,
+    SystemFault,
+    WeighinError,
+    system_fault,
+)
 from weighin.record.decision import VERDICT, decision_record, verdict_file
 from weighin.record.provenance import proven
 from weighin.report import html, markdown
 from weighin.report.annotations import commands
+from weighin.report.answer import NoDecision
+from weighin.report.terminal import terminal
 from weighin.runner import sandbox
 from weighin.untrusted.redact import reduced
 from weighin.verdict.judge import decide_again
+
+WHO = {
+    ContractError: "whoever writes the contract, or started this run",
+    RegistryError: "whoever runs the model registry",
+    SystemFault: "whoever runs the machine",
+}
+"""Who can mend what ends a run before there is a decision."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +90,15 @@ def or_not_evaluated(reports: Path) -> Iterator[None]:
         (reports / "record.json").unlink(missing_ok=True)
         said = {"status": "not_evaluated", "exit_code": code, "problems": [reason]}
         write_json(reports / "verdict.json", {"schema": VERDICT, **said, "messages": [reason]})
-        (reports / "summary.md").write_text(markdown.no_decision(reason), encoding="utf-8")
-        (reports / "report.html").write_text(html.no_decision(reason), encoding="utf-8")
+        why = _why(error) if isinstance(error, WeighinError) else NoDecision(reason, remedy="Report it.")
+        (reports / "summary.md").write_text(markdown.no_decision(why), encoding="utf-8")
+        (reports / "report.html").write_text(html.no_decision(why), encoding="utf-8")
         raise
+
+
+def _why(error: WeighinError) -> NoDecision:
+    who = next((said for kind, said in WHO.items() if isinstance(error, kind)), "")
+    return NoDecision(error.fact, error.place, error.remedy, who)
 
 
 def conclude(
@@ -117,14 +140,14 @@ def conclude(
         listed = [*checks(file.contract), *(checks(file.contract, "sealed") if file.contract.gates.sealed else ())]
         for command in commands(record, place, lines(file.path, listed)):
             print(command)
-    (reports / "report.html").write_text(html.report(record), encoding="utf-8")
+    (reports / "report.html").write_text(html.report(record, told), encoding="utf-8")
     for suite in record["suites"]:
         (reports / suite["suite"]).mkdir(exist_ok=True)
         (reports / suite["suite"] / "report.html").write_text(html.suite_report(suite), encoding="utf-8")
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
-    console.print(markdown.terminal(record))
+    console.print(terminal(record, told))
     console.print(f"Report: {reports / 'report.html'}", markup=False)
     status = str(record["verdict"]["status"])
     return Verdict(status, decision.exit_code, tuple(decision.messages), record, reports)
