@@ -72,7 +72,11 @@ def line_of(text: str, part: str) -> int:
             "`against` does not go with the other keys of gates.perf",
         ),
         ("against: champion, margin: 0.01}", "against: champion}", "give exactly one of `margin`, `relative_margin`"),
-        ("against: champion, margin: 0.01}", "agianst: champion, margin: 0.01}", "`agianst`. Did you mean `against`?"),
+        (
+            "against: champion, margin: 0.01}",
+            "againstt: champion, margin: 0.01}",
+            "`againstt`. Did you mean `against`?",
+        ),
         (
             "error_rate_at_most: 0.05",
             "errors_at_most: 0.05",

@@ -232,8 +232,8 @@ def test_a_project_that_cannot_be_is_refused(arguments: tuple[str, ...], said: s
 def test_a_model_that_answers_as_the_contract_says_is_ok(drafted: Path) -> None:
     done = weighin(drafted, "check-model", "--candidate", "model")
     assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["model", "asked", "answers", "ok"]
-    assert "5 rows of the holdout" in done.stdout
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["model", "rows", "answers", "ok"]
+    assert "5 of the holdout" in done.stdout
     assert "probabilities of 2 classes" in done.stdout
 
 

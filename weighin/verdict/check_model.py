@@ -29,7 +29,7 @@ def check_model(file: ContractFile, work: Path, candidate: str | None = None) ->
     yield f"model     {subject.candidate}: {_described(known)}"
     if known.refused:
         raise NotEvaluated(known.refused, "", "See docs/how-to/log-a-model.md.")
-    yield f"asked     {rows} rows of the holdout, {PLACES[known.environment]}"
+    yield f"rows      {rows} of the holdout, {PLACES[known.environment]}"
     meant = file.contract.model.prediction.kind
     local.predict(work, survey=True)
     seen = Survey.read(_answered(work))
