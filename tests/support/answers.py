@@ -24,6 +24,21 @@ Record = dict[str, Any]
 VALUES = {"roc_auc": (0.694, 0.689), "log_loss": (0.561, 0.566), "precision": (0.401, 0.398), "recall": (0.431, 0.433)}
 HALF = {"roc_auc": 0.0061, "log_loss": 0.0042, "precision": 0.0113, "recall": 0.0127}
 RAISED = "holdout.parquet: the model raised ValueError, code 1a2b3c. Ask it by hand."
+SECONDS = list(range(12))
+DRAWN = {
+    "latency_ms": [20.0, 40.0, 84.0, 120.0, 300.0],
+    "share": [0.01, 0.2, 0.5, 0.9, 0.995],
+    "limit_ms": 300.0,
+    "over_time": {
+        "second": SECONDS,
+        "p50_ms": [80.0 + s for s in SECONDS],
+        "p99_ms": [150.0 + 3 * s for s in SECONDS],
+        "offered": [10 + s % 3 for s in SECONDS],
+        "answered": [10] * 12,
+    },
+    "phases": [{"name": "warm-up", "from": 0.0, "to": 1.9}, {"name": "load", "from": 2.0, "to": 11.9}],
+}
+"""What the report draws of a load."""
 LONG = "a_category_of_a_column_that_goes_on_and_on_" * 12
 
 
@@ -39,8 +54,9 @@ def measured(check: Check, values: dict[str, tuple[float, float]]) -> Measuremen
     if isinstance(rule, LoadRule) and rule.kind == "quantile":
         return replace(interval(check, 84.2, 3.1), unit="ms", sampling_unit="blocks of 0.4 s")
     if isinstance(rule, LoadRule) and rule.kind in ("within", "errors"):
-        estimate = 0.0041 if rule.kind == "errors" else 0.9951
-        return replace(interval(check, estimate, 0.0038), unit="share of requests", sampling_unit="blocks of 0.4 s")
+        estimate, detail = (0.0041, {}) if rule.kind == "errors" else (0.9951, DRAWN)
+        found = replace(interval(check, estimate, 0.0038), unit="share of requests", detail=detail)
+        return replace(found, sampling_unit="blocks of 0.4 s")
     return None
 
 
