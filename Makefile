@@ -48,7 +48,7 @@ mutants: $(DEV_STAMP) ## change the deciding core line by line, and count what t
 lint: $(DEV_STAMP) ## formatter, linter, types, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(if $(CI),$(BIN)/mypy,$(BIN)/dmypy run --timeout 3600)
+	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python scripts/banned_words.py
 	$(BIN)/proselint check --config .proselintrc.json README.md CONTRIBUTING.md SECURITY.md \
