@@ -241,7 +241,7 @@ ALL: tuple[Scenario, ...] = (
         change=broken("explainability"),
         proposed=relaxed,
         blocking=("explainability/forbidden",),
-        says=("**relaxed**: ≤ 0.01",),
+        says=("relaxed: ≤ 0.01",),
     ),
     Scenario(
         "a model that an earlier job left",
