@@ -247,8 +247,9 @@ def test_a_model_that_answers_as_the_contract_says_is_ok(drafted: Path) -> None:
         (lambda f: (f / "model/model.skops").write_bytes(b"x"), "the model does not load"),
         (lambda f: labels_instead(f), "the model answers labels (text, or whole numbers), and the contract says prob"),
         (lambda f: other_columns(f), "the signature requires it, and the contract has no such feature"),
+        (lambda f: missing_package(f), "the model does not load, no module absent_package is installed"),
     ],
-    ids=["does not load", "labels", "other columns"],
+    ids=["does not load", "labels", "other columns", "missing package"],
 )
 def test_what_is_wrong_with_a_model_is_diagnosed(break_it, said: str, drafted: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     subprocess.run(["cp", "-r", f"{drafted}/.", str(tmp_path)], check=True, timeout=60)
@@ -263,6 +264,18 @@ def labels_instead(folder: Path) -> None:
     train = rows(0)
     subprocess.run(["rm", "-r", str(folder / "model")], check=True, timeout=60)
     save(LogisticRegression().fit(train[["a", "b"]], train["churned"]), train, folder / "model", "predict")
+
+
+def missing_package(folder: Path) -> None:
+    code = (
+        "import mlflow.pyfunc\n\n\nclass M(mlflow.pyfunc.PythonModel):\n    def predict(self, context, model_input):\n"
+    )
+    code += "        return [0.5] * len(model_input)\n\n\nmlflow.models.set_model(M())\n"
+    (folder / "own.py").write_text(code)
+    subprocess.run(["rm", "-r", str(folder / "model")], check=True, timeout=60)
+    mlflow.pyfunc.save_model(folder / "model", python_model=str(folder / "own.py"), pip_requirements=["mlflow"])
+    (saved,) = (folder / "model").rglob("own.py")
+    saved.write_text("import absent_package\n" + code)
 
 
 def other_columns(folder: Path) -> None:

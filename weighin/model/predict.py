@@ -151,7 +151,14 @@ def _untrusted(error: BaseException) -> str:
 
 
 def _missing(error: BaseException) -> str:
-    """Return the module that a model needs and that is not there, if that is why it does not load."""
-    if isinstance(error, ModuleNotFoundError) and re.fullmatch(r"[A-Za-z_][\w.]{0,59}", error.name or "", re.ASCII):
-        return f"no module {error.name} is installed"
+    """Return the module that a model needs and that is not there, if that is why it does not load.
+
+    MLflow wraps what the code of a model raises.
+    """
+    raised: BaseException | None = error
+    for _ in range(10):
+        if isinstance(raised, ModuleNotFoundError):
+            name = raised.name or ""
+            return f"no module {name} is installed" if re.fullmatch(r"[A-Za-z_][\w.]{0,59}", name, re.ASCII) else ""
+        raised = raised and (raised.__cause__ or raised.__context__)
     return ""
