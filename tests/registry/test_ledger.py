@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -391,6 +392,14 @@ def test_history_and_rollback_from_the_command_line(
     shown = capsys.readouterr().out
     assert "\x1b[2J" not in shown
     assert ENTRY not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert re.search(r"rollback \(EMERGENCY\): version 2 → 1, \d{4}-", shown)
+    assert shown.splitlines()[-1].startswith("Champion now: version 1, since ")
+    assert main(["history", *place, "--markdown"]) == 0
+    shown = capsys.readouterr().out
+    assert "Champion now: version 1" in shown
+    assert "| 5 | rollback (EMERGENCY) | 2 → 1 |" in shown
+    assert "\x1b" not in shown
     Registry(of.stock.uri).move_alias(of.name, "champion", "4")
     assert main(["history", *place]) == 1
     assert "by hand" in capsys.readouterr().err

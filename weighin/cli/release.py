@@ -21,7 +21,6 @@ from weighin.cli.parser import (
 from weighin.errors import ContractError, EvidenceError, PromotionError
 
 if TYPE_CHECKING:
-    from weighin.record.history import Checked
     from weighin.registry.champion import ChampionRegistry
 
 
@@ -49,7 +48,9 @@ def add_rollback(command: argparse.ArgumentParser) -> None:
 def add_history(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin history`."""
     contract_argument(command)
-    command.add_argument("--json", action="store_true", help="as JSON")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON")
+    form.add_argument("--markdown", action="store_true", help="as a table of Markdown, the newest entry first")
     trusted_key_argument(command, "who must have signed each promotion (repeatable)")
     command.add_argument(
         "--witness", type=Path, action="append", default=[], metavar="FILE",
@@ -171,6 +172,7 @@ def run_history(given: argparse.Namespace) -> int:
     from weighin.record.attestation import Attestation, Identity
     from weighin.record.history import check_history, check_witness
     from weighin.record.signature import trusted_key
+    from weighin.report.history import lines, markdown
 
     champions, trusted = champions_of(given), [trusted_key(path) for path in given.trusted_key]
     if given.restore:
@@ -187,7 +189,8 @@ def run_history(given: argparse.Namespace) -> int:
         ]
         print(json.dumps(listed, indent=1))
     else:
-        _table(champions, checked)
+        shown = markdown if given.markdown else lines
+        print("\n".join(shown(champions.model, champions.champion, checked)))
     wrong = [f"entry {c.entry.number}: {problem}" for c in checked for problem in c.problems]
     for path in given.witness:
         try:
@@ -200,32 +203,6 @@ def run_history(given: argparse.Namespace) -> int:
         print(f"weighin: {_printable(sentence)}", file=sys.stderr)
     champions.reconcile(look_only=True)
     return 1 if wrong else 0
-
-
-def _table(champions: ChampionRegistry, checked: list[Checked]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{champions.model}: who was `{champions.champion}`", title_justify="left")
-    for column in ("entry", "when", "what", "version", "by", "record", "evidence", "since the anchor", "served", "why"):
-        table.add_column(column)
-    for c in checked:
-        e = c.entry
-        style = "bold red" if e.emergency or c.problems else None
-        what = f"{e.action} (EMERGENCY)" if e.emergency else e.action
-        why = f"{e.reason} ({e.owner})" if e.owner else e.reason
-        version, change = f"{e.before or 'none'} → {e.after}", e.change.replace("performance/", "")
-        evidence = "DOES NOT HOLD" if c.problems else f"signed {c.signed_by[:19]}" if c.signed_by else "holds"
-        cells = (str(e.number), e.created, what, version, e.actor, e.record[:19], evidence, change, e.served, why)
-        table.add_row(*(_inert(cell) for cell in cells), style=style)
-    Console().print(table)
-
-
-def _inert(cell: str) -> str:
-    """Text that a terminal shows and does not obey."""
-    from rich.markup import escape
-
-    return escape(_printable(cell))
 
 
 def _printable(text: str) -> str:
