@@ -103,6 +103,8 @@ def test_missing_values_have_room_over_the_worst_stretch_and_none_means_none() -
 def test_values_of_a_person_stand_in_no_contract() -> None:
     found = drafted(table(email=["a@example.org", "b@example.org"] * 500))["email"]
     assert found.keys == {"type": "string", "sensitive": True}
+    ages = drafted(table(birth_year=np.arange(ROWS) % 90 + 1920))["birth_year"]
+    assert ages.keys == {"type": "integer", "sensitive": True}
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,12 @@ def test_a_contract_that_is_there_is_not_overwritten(team: Path, monkeypatch: py
     assert main(["init", "--yes", "--data", "holdout.parquet", "--model", "model"]) == 4
     assert "not overwritten" in capsys.readouterr().err
     assert (team / "model_contract.yaml").read_text() == "mine"
+    suite = team / "great_expectations/expectations/contract.json"
+    suite.parent.mkdir(parents=True)
+    suite.write_text("mine")
+    assert main(["init", "--yes", "--data", "holdout.parquet", "--contract", "other.yaml"]) == 4
+    assert suite.read_text() == "mine"
+    assert not (team / "other.yaml").exists()
 
 
 @pytest.mark.parametrize(

@@ -55,14 +55,16 @@ def run_init(args: argparse.Namespace) -> int:
     from weighin.init.draft import draft
     from weighin.init.files import next_steps, write_contract
     from weighin.init.project import Project
+    from weighin.suites.expectations import FOLDER, SUITE
 
     request = _request(args)
     if args.project is not None:
         request = Project(args.project, request, args.engine, args.image).write()
         print(f"{args.project} holds a repository of your own: README.md says what comes next.")
-    elif request.path.exists():
-        # Before minutes of measuring.
-        raise ContractError("it exists, and is not overwritten", str(request.path), "Give --contract another place.")
+    # Before minutes of measuring.
+    for place in (request.path, request.path.parent / FOLDER / "expectations" / f"{SUITE}.json"):
+        if place.exists():
+            raise ContractError("it exists, and is not overwritten", str(place), "Give --contract another folder.")
     written: list[str] = []
 
     def write(text: str) -> None:

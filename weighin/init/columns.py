@@ -204,7 +204,9 @@ def _length(parts: list[pa.ChunkedArray], kind: str) -> dict[str, object]:
 def _promises(
     parts: list[pa.ChunkedArray], kind: str, *, target: bool, hidden: bool
 ) -> tuple[dict[str, object], list[str]]:
-    """Return range or allowed values, and what is to be said of them."""
+    """Return range or allowed values, and what is to be said of them; of a column whose values are hidden nothing."""
+    if hidden:
+        return {}, []
     rows = sum(len(p) - p.null_count for p in parts)
     beyond = above(clopper_pearson(0, rows, LEVEL).high, 1)
     if kind in ("integer", "float"):
@@ -221,8 +223,8 @@ def _promises(
     if kind == "string":
         counts = pc.value_counts(pa.chunked_array([c for p in parts for c in p.cast(pa.string()).chunks]).drop_null())
         found = sorted((str(v["values"]), int(v["counts"].as_py())) for v in counts)
-        if hidden or len(found) > CATEGORIES or len(found) > rows / 10:
-            return {}, [] if hidden else [f"{len(found):,} different values: which are allowed?"]
+        if len(found) > CATEGORIES or len(found) > rows / 10:
+            return {}, [f"{len(found):,} different values: which are allowed?"]
         if target:
             return {"allowed": [v for v, _ in found]}, []
         # What was seen once says how often something unseen comes (Good 1953, Biometrika 40).
