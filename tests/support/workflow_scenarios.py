@@ -217,7 +217,7 @@ def own_project(project: Path) -> None:
     made = project.parent / "own" / "shop"
     made.parent.mkdir()
     done = small_project.weighin(
-        made.parent, "init", "--yes", "--no-load", "--project", "shop", "--name", "shop", "--engine", THEIRS
+        made.parent, "init", "--yes", "--no-load", "--project", "shop", "--name", "tiny", "--engine", THEIRS
     )
     assert done.returncode == 0, done.stdout + done.stderr
     shutil.rmtree(project)
