@@ -211,10 +211,11 @@ def test_a_training_that_fails_ends_the_validation_without_its_words(
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    ("words", "needed"), [(["--help"], []), (["step", "--help"], []), (["contract", "check"], ["pyarrow"])]
+    ("words", "needed"),
+    [(["--help"], []), (["step", "--help"], []), (["contract", "check", "--work", "nowhere"], ["pyarrow"])],
 )
 def test_a_light_command_imports_no_large_library(words: list[str], needed: list[str]) -> None:
-    # A check of a contract reads the schemas of its files.
+    # A check of a contract reads the schemas of its files; after a validation it computes power as well.
     large = ("mlflow", "pandas", "scipy", "pyarrow", "ibis", "duckdb", "great_expectations", "evidently", "sklearn")
     code = (
         "import contextlib, sys\n"
