@@ -48,3 +48,14 @@ def test_names_like_sql_html_or_yaml_words_are_names(name: str, tmp_path: Path) 
     drafted = Contract(model, {"holdout": "h.parquet"}, columns, {"data_quality": {"rows_at_least": 1}})
     (tmp_path / "c.yaml").write_text(drafted.text())
     assert name in read_contract(tmp_path / "c.yaml").contract.data.columns
+
+
+def test_a_reason_with_an_end_of_line_stays_a_comment(tmp_path: Path) -> None:
+    columns = [Draft("x", {"type": "float"}), Draft("y", {"type": "integer", "role": "target", "allowed": [0, 1]})]
+    model = {"name": "m", "task": "binary", "target": "y"}
+    evil = {"model": ["left out: x\n  memory_mb: 1"]}
+    notes = {"model.name": "x\n  predict_seconds: 1"}
+    gates = {"data_quality": {"rows_at_least": 1}}
+    (tmp_path / "c.yaml").write_text(Contract(model, {"holdout": "h.parquet"}, columns, gates, "", notes, evil).text())
+    read = read_contract(tmp_path / "c.yaml").contract.model
+    assert (read.memory_mb, read.predict_seconds) == (2000, 300)

@@ -10,6 +10,7 @@ from datetime import date
 
 import yaml
 
+from weighin.github.escape import visible
 from weighin.init.columns import Draft
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
@@ -72,7 +73,8 @@ class Contract:
                 yield from self._asked(suite, 2)
 
     def _asked(self, section: str, indent: int) -> Iterator[str]:
-        yield from (f"{' ' * indent}# {line}" for line in self.questions.get(section, ()))
+        # A reason may come from a model: an end of line in it would be a key of the contract.
+        yield from (f"{' ' * indent}# {visible(line)}" for line in self.questions.get(section, ()))
 
     def _keys(self, keys: Mapping[str, object], path: str, indent: int) -> Iterator[str]:
         space = " " * indent
@@ -93,6 +95,7 @@ class Contract:
 def _noted(line: str, note: str) -> str:
     if not note:
         return line
+    note = visible(note)
     if len(line) + len(note) + 4 <= WIDTH:
         return f"{line}  # {note}"
     indent = len(line) - len(line.lstrip())
