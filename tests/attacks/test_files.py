@@ -226,11 +226,11 @@ def file_that_nobody_asked_for(place: Path, wall: bool) -> Result:
 
 def artifact_of_another_job(place: Path, wall: bool) -> Result:
     """A job of the caller uploads an artifact whose name looks like that of a suite, with another suite's reports."""
-    for name, text in (("weighin-suite-drift-1", "red"), ("weighin-suite-zzz-1", "green")):
+    for name, text in (("weighin-reports-drift-1", "red"), ("weighin-reports-zzz-1", "green")):
         (place / f"from/{name}/drift").mkdir(parents=True)
         (place / f"from/{name}/drift/outcomes.json").write_text(text)
     if wall:
-        collect.take_suites(place / "from", place / "to", ["drift"], "weighin-suite-", "-1")
+        collect.take_suites(place / "from", place / "to", {"drift": ["drift"]}, "weighin-reports-", "-1")
     else:
         for folder in sorted((place / "from").iterdir()):
             shutil.copytree(folder, place / "to", dirs_exist_ok=True)
@@ -240,12 +240,13 @@ def artifact_of_another_job(place: Path, wall: bool) -> Result:
 def artifact_with_a_second_suite(place: Path, wall: bool) -> Result:
     """The artifact of one suite brings the reports of another."""
     for suite in ("drift", "load"):
-        (place / f"from/weighin-suite-drift-1/{suite}").mkdir(parents=True)
-        (place / f"from/weighin-suite-drift-1/{suite}/outcomes.json").write_text("green")
+        (place / f"from/weighin-reports-drift-1/{suite}").mkdir(parents=True)
+        (place / f"from/weighin-reports-drift-1/{suite}/outcomes.json").write_text("green")
     if wall:
-        collect.take_suites(place / "from", place / "to", ["drift", "load"], "weighin-suite-", "-1")
+        jobs = {"drift": ["drift"], "load": ["load"]}
+        collect.take_suites(place / "from", place / "to", jobs, "weighin-reports-", "-1")
     else:
-        shutil.copytree(place / "from/weighin-suite-drift-1", place / "to")
+        shutil.copytree(place / "from/weighin-reports-drift-1", place / "to")
     return Result.FORGED if (place / "to/load/outcomes.json").exists() else Result.BLOCKED
 
 

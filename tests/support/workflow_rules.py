@@ -48,7 +48,7 @@ PERMISSIONS: dict[tuple[str, str], dict[str, str]] = {
 }
 """Jobs that may do more, or something else, than read the repository."""
 SECRETS: dict[str, tuple[str, ...]] = {
-    "validate.yml": ("resolve",),
+    "validate.yml": ("prepare", "resolve"),
     "promote.yml": ("promote",),
     "rollback.yml": ("rollback",),
     "monitor.yml": ("monitor",),
@@ -56,7 +56,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
     "release.yml": ("validate", "promote"),
     "rollback-button.yml": ("rollback",),
 }
-"""Jobs that see a secret: none of them runs a model, a suite or a training."""
+"""Jobs that see a secret: none of them runs a model or a suite."""
 PULLS = ("secrets.image-username", "secrets.image-password")
 """Secrets of a private image, which the step that pulls it sees, in every job; no container does."""
 REUSABLE = tuple(
@@ -64,7 +64,7 @@ REUSABLE = tuple(
     for n in ("validate", "promote", "rollback", "monitor", "attest", "review", "reviews", "comment", "release-note")
 )
 PASSED = ("!cancelled()", "needs.validate.result == 'success'", "needs.validate.outputs.verdict == 'passed'")
-OWN_COMMIT = {("validate.yml", "image"), ("rollback.yml", "rollback"), ("monitor.yml", "monitor")}
+OWN_COMMIT = {("validate.yml", "prepare"), ("rollback.yml", "rollback"), ("monitor.yml", "monitor")}
 """Jobs that ask which commit the workflow is of: only in the `env` of a step is that allowed everywhere."""
 
 
@@ -184,12 +184,28 @@ def only_listed_jobs_see_a_secret(files: Files) -> Iterator[str]:
 
 
 @rule
-def a_job_that_sees_a_secret_runs_no_training_no_model_and_no_suite(files: Files) -> Iterator[str]:
+def a_job_that_sees_a_secret_runs_no_model_and_no_suite(files: Files) -> Iterator[str]:
     for name, job, step in steps(files):
-        runs = step.get("run", "")
-        foreign = re.search(r"runner\" docker (predict|load|shadow|judge)|TRAIN", runs)
+        foreign = re.search(r"runner\" docker (predict|load|shadow|judge)", step.get("run", ""))
         if job in SECRETS.get(name, ()) and foreign:
             yield f"{name} {job}: {step['name']}"
+
+
+@rule
+def a_run_that_trains_is_given_no_secret(files: Files) -> Iterator[str]:
+    """`train` is refused beside `tracking-uri`, without which no step of that job gets a secret."""
+    guard = re.compile(r"\$\{\{ inputs\.tracking-uri != '' && secrets\.[a-z-]+ \|\| '' \}\}")
+    for name, job, value in jobs(files):
+        done = value.get("steps", [])
+        if job not in SECRETS.get(name, ()) or not any('-euc "$TRAIN"' in s.get("run", "") for s in done):
+            continue
+        if not any('if [ -n "$TRAIN" ] && [ -n "$TRACKING_URI" ]; then\n  stop' in s.get("run", "") for s in done):
+            yield f"{name} {job}: both are accepted"
+        for step in done:
+            for given in step.get("env", {}).values():
+                whether = step["name"].startswith("Refuse") and "!= ''" in given
+                if "secrets." in given and not guard.fullmatch(given) and not whether and given[4:-3] not in PULLS:
+                    yield f"{name} {job}: {step['name']}"
 
 
 @rule
@@ -348,7 +364,7 @@ def suites_do_not_end_each_other(files: Files) -> Iterator[str]:
     suites = load(files["validate.yml"])["jobs"]["suites"]
     if suites["strategy"].get("fail-fast") is not False:
         yield "fail-fast"
-    if "needs.resolve.outputs.suites" not in suites["strategy"]["matrix"]["suite"]:
+    if "needs.prepare.outputs.measure || needs.resolve.outputs.measure" not in suites["strategy"]["matrix"]["measure"]:
         yield "they are not those of the contract"
 
 
@@ -423,8 +439,8 @@ def a_pull_requests_own_limits_do_not_decide_alone(files: Files) -> Iterator[str
     found = load(files["validate.yml"])["jobs"]
     gate = found["gate"]["steps"]
     for job, ref in (
-        ("image", "${{ github.event.pull_request.base.sha || github.event.merge_group.base_sha }}"),
-        ("gate", "${{ needs.image.outputs.base }}"),
+        ("prepare", "${{ github.event.pull_request.base.sha || github.event.merge_group.base_sha }}"),
+        ("gate", "${{ needs.prepare.outputs.base }}"),
     ):
         base = [s for s in found[job]["steps"] if s.get("with", {}).get("path") == "weighin-base"]
         if not base or base[0]["with"]["ref"] != ref:
@@ -436,14 +452,16 @@ def a_pull_requests_own_limits_do_not_decide_alone(files: Files) -> Iterator[str
 @rule
 def the_files_of_the_base_decide_until_the_commit_was_reviewed(files: Files) -> Iterator[str]:
     found = load(files["validate.yml"])["jobs"]
-    say = next(s for s in found["image"]["steps"] if s.get("id") == "files")
+    say = next(s for s in found["prepare"]["steps"] if s.get("id") == "files")
     if '[ -n "$REVIEWED" ] && [ "$REVIEWED" = "$HEAD" ]' not in say["run"]:
         yield "a review of another commit counts"
-    for job in ("resolve", "suites", "gate"):
-        text = str(found[job])
-        if '--repo "$DECIDING" --contract "$CONTRACT"' not in text or "needs.image.outputs.deciding" not in text:
+    if """'DECIDING=%s\\n' "$deciding" >>"$GITHUB_ENV\"""" not in say["run"]:
+        yield "prepare is not told"
+    for job in ("prepare", "resolve", "suites", "gate"):
+        text, told = str(found[job]), found[job]["env"].get("DECIDING") == "${{ needs.prepare.outputs.deciding }}"
+        if '--repo "$DECIDING" --contract "$CONTRACT"' not in text or not (told or job == "prepare"):
             yield f"{job} judges by the files of the pull request"
-    if '--iidfile weighin-image/id "$DECIDING"' not in str(found["image"]):
+    if '--iidfile weighin-image/id "$DECIDING"' not in str(found["prepare"]):
         yield "the image is built from the pull request"
     for name in ("pull-request.yml",):
         called = load(files[name])["jobs"]["validate"]
@@ -485,7 +503,7 @@ def a_promotion_that_is_run_again_takes_the_evidence_that_passed(files: Files) -
 @rule
 def a_fork_without_secrets_is_red_and_says_why(files: Files) -> Iterator[str]:
     words = "github.event.pull_request.head.repo.full_name != github.repository"
-    for job in ("resolve", "gate"):
+    for job in ("prepare", "resolve", "gate"):
         text = str(load(files["validate.yml"])["jobs"][job])
         if words not in text or "a maintainer must run this" not in text:
             yield job

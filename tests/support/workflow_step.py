@@ -27,14 +27,18 @@ class StepResult:
 
 
 def named(file: str, name: str) -> dict[str, Any]:
-    """Return the step of a workflow with this name or id. Errors: `ValueError` where there is not exactly one."""
-    (found,) = [
+    """Return the step of a workflow with this name or id, which several jobs may share.
+
+    Errors: `ValueError` where there is not exactly one.
+    """
+    found = [
         step
         for job in load((FOLDER / file).read_text())["jobs"].values()
         for step in job.get("steps", [])
         if name in (step.get("name"), step.get("id"))
     ]
-    return dict(found)
+    (only,) = {id(step): step for step in found}.values()
+    return dict(only)
 
 
 def run(folder: Path, script: str, programs: dict[str, str], environment: dict[str, str]) -> StepResult:

@@ -35,7 +35,7 @@ def test_a_pull_request_with_a_good_challenger_is_green_in_the_image_that_it_bui
     ran = act.run(project, "pull-request.yml", "pull_request", PULL_REQUEST, variables)
     assert ran.code == 0, ran.log[-5000:]
     for name in ("junit.xml", "report.html", "outcomes.json"):
-        assert (ran.artifacts[f"weighin-suite-{SUITE}-1"] / SUITE / name).is_file(), name
+        assert (ran.artifacts["weighin-reports-suites-1"] / SUITE / name).is_file(), name
     for name in ("verdict.json", "summary.md", "record.json", "report.html"):
         assert (ran.artifacts["weighin-verdict-1"] / name).is_file(), name
     assert ran.read("weighin-verdict-1", "verdict.json")["status"] == "passed"

@@ -23,7 +23,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
         "",
     ),
     ("every_permission_has_its_reason", "promote.yml", "contents: read # to check out the contract", "contents: read"),
-    ("no_expression_stands_in_a_script", "validate.yml", 'judge "$SUITE"', "judge ${{ matrix.suite }}"),
+    ("no_expression_stands_in_a_script", "validate.yml", '<<<"$SUITES"', "<<<${{ matrix.measure.key }}"),
     (
         "nothing_hides_a_failure",
         "validate.yml",
@@ -47,14 +47,21 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "only_listed_jobs_see_a_secret",
         "validate.yml",
-        "          TRAIN: ${{ inputs.train }}\n",
-        "          TRAIN: ${{ inputs.train }}\n          P: ${{ secrets.mlflow-password }}\n",
+        "          SUITES: ${{ join(matrix.measure.suites, ' ') }}\n",
+        "          SUITES: ${{ join(matrix.measure.suites, ' ') }}\n          P: ${{ secrets.mlflow-password }}\n",
     ),
     (
-        "a_job_that_sees_a_secret_runs_no_training_no_model_and_no_suite",
+        "a_job_that_sees_a_secret_runs_no_model_and_no_suite",
         "promote.yml",
         'runner" docker run --image',
         'runner" docker load --image',
+    ),
+    ("a_run_that_trains_is_given_no_secret", "validate.yml", '[ -n "$TRAIN" ] && [ -n "$TRACKING_URI" ]', "false"),
+    (
+        "a_run_that_trains_is_given_no_secret",
+        "validate.yml",
+        "${{ inputs.tracking-uri != '' && secrets.mlflow-password || '' }}",
+        "${{ secrets.mlflow-password }}",
     ),
     (
         "no_token_reaches_a_container",
@@ -73,7 +80,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
         "    timeout-minutes: ${{ inputs.timeout-minutes }}\n",
         "",
     ),
-    ("every_step_has_a_name", "validate.yml", "      - name: Fetch the predictions\n        uses", "      - uses"),
+    ("every_step_has_a_name", "validate.yml", "      - name: Fetch the predictions\n        if", "      - if"),
     ("every_script_runs_in_bash_that_stops_at_an_error", "promote.yml", "defaults:\n  run:\n    shell: bash\n", ""),
     (
         "every_input_secret_and_output_says_what_it_is",
@@ -93,7 +100,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "which_commit_this_is_is_asked_where_that_is_allowed",
         "validate.yml",
-        "      id: ${{ steps.built.outputs.id || steps.image.outputs.id }}",
+        "      id: ${{ steps.named.outputs.id }}",
         "      id: ${{ job.workflow_sha }}",
     ),
     ("which_commit_this_is_is_asked_where_that_is_allowed", "validate.yml", "job.workflow_sha", "github.workflow_sha"),
@@ -101,8 +108,8 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "the_gate_runs_always_and_needs_every_other_job",
         "validate.yml",
-        "needs: [image, candidate, resolve, predict, suites]",
-        "needs: [image, candidate, resolve, predict]",
+        "needs: [prepare, candidate, resolve, predict, suites]",
+        "needs: [prepare, candidate, resolve, predict]",
     ),
     ("suites_do_not_end_each_other", "validate.yml", "fail-fast: false", "fail-fast: true"),
     ("promotion_is_asked_for_only_after_a_pass_of_the_same_run", "release.yml", PASSED, ""),

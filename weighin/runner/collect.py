@@ -5,7 +5,7 @@ files of the expected names, and refuses everything if there is anything else. N
 folder. No name or content of a refused file stands in a message: a model may write what it has read into a name.
 Standard library only.
 
-    python3 -I HOST/weighin/runner collect suites --from DIR --to DIR --suites JSON --prefix TEXT --suffix TEXT
+    python3 -I HOST/weighin/runner collect suites --from DIR --to DIR --measure JSON --prefix TEXT --suffix TEXT
 
 takes from the artifacts of a run those of the suites that were to run: a job of the caller may leave others.
 """
@@ -23,7 +23,7 @@ import subprocess
 import sys
 import unicodedata
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -217,25 +217,44 @@ def _must_be_a_name(name: str, path: str, seen: set[str]) -> None:
     seen.add(twin)
 
 
-def take_suites(source: Path, target: Path, suites: list[str], prefix: str, suffix: str) -> list[str]:
+def take_suites(source: Path, target: Path, jobs: Mapping[str, Sequence[str]], prefix: str, suffix: str) -> list[str]:
     """Take the reports of each suite from the artifact that its job left; returns what was refused, in sentences.
 
     source  a folder for each artifact, called like it
-    A suite without an artifact is left out: the verdict then says that it left no evidence.
+    jobs    key of a job, which is the middle of its artifact's name -> the suites that it was to run
+    A suite without reports is left out: the verdict then says that it left no evidence. Where an artifact holds
+    anything but folders of its job's suites, none of it is taken.
     """
     problems = []
-    for suite in suites:
-        folder = source / f"{prefix}{suite}{suffix}"
+    for key, suites in jobs.items():
+        folder = source / f"{prefix}{key}{suffix}"
         if not folder.is_dir() or folder.is_symlink():
             continue
-        try:
-            if os.listdir(folder) != [suite]:
-                raise Refused("it holds something else than the folder of the suite")
-            take(folder / suite, target / suite, SUITE)
-        except (Refused, OSError) as error:
-            why = str(error) if isinstance(error, Refused) else type(error).__name__
-            problems.append(f"suite {suite}: its reports were refused: {why}")
+        if not set(os.listdir(folder)) <= set(suites):
+            problems.append(f"{key}: its reports were refused: it holds something else than the folders of its suites")
+            continue
+        for suite in suites:
+            try:
+                if os.path.lexists(folder / suite):
+                    take(folder / suite, target / suite, SUITE)
+            except (Refused, OSError) as error:
+                why = str(error) if isinstance(error, Refused) else type(error).__name__
+                problems.append(f"suite {suite}: its reports were refused: {why}")
     return problems
+
+
+def measured(text: str) -> dict[str, list[str]]:
+    """Read which job was to run which suites: a JSON list of objects with `key` and `suites`.
+
+    Errors: `ValueError` for another form.
+    """
+    try:
+        found = {str(job["key"]): [str(suite) for suite in job["suites"]] for job in json.loads(text)}
+    except (KeyError, TypeError) as error:
+        raise ValueError("no list of jobs with their suites") from error
+    if not all(re.fullmatch(r"\w+", name, re.ASCII) for key, suites in found.items() for name in (key, *suites)):
+        raise ValueError("a name of a job or suite is not plain")
+    return found
 
 
 def main() -> int:
@@ -244,11 +263,11 @@ def main() -> int:
     parser.add_argument("what", choices=("suites",))
     parser.add_argument("--from", dest="source", type=Path, required=True)
     parser.add_argument("--to", dest="target", type=Path, required=True)
-    parser.add_argument("--suites", type=json.loads, required=True, help="JSON list of names")
+    parser.add_argument("--measure", type=measured, required=True, help="JSON: which job was to run which suites")
     parser.add_argument("--prefix", required=True, help="of the names of the artifacts")
     parser.add_argument("--suffix", required=True)
     args = parser.parse_args()
     args.target.mkdir(parents=True, exist_ok=True)
-    for problem in take_suites(args.source, args.target, args.suites, args.prefix, args.suffix):
+    for problem in take_suites(args.source, args.target, args.measure, args.prefix, args.suffix):
         print(f"weighin: {problem}", file=sys.stderr)
     return 0

@@ -3,7 +3,7 @@
     python3 -I HOST/weighin/runner docker predict --image IMAGE --work DIR
     python3 -I HOST/weighin/runner docker load    --image IMAGE --work DIR
     python3 -I HOST/weighin/runner docker shadow  --image IMAGE --work DIR
-    python3 -I HOST/weighin/runner docker judge SUITE --image IMAGE --contract FILE --work DIR --out DIR
+    python3 -I HOST/weighin/runner docker judge SUITE ... --image IMAGE --contract FILE --work DIR --out DIR
     python3 -I HOST/weighin/runner docker run --image IMAGE [--registry DIR] [--write DIR ...] -- PROGRAM ...
 
 A *model's* container gets features only: no label, no network, no secret, a read-only root. The *judge's* gets labels
@@ -79,6 +79,7 @@ from weighin.runner.sessions import (
 REGISTRY = "/weighin/registry"
 """The one path of the embedded registry in every container: MLflow keeps absolute artifact paths."""
 JUDGE_SECONDS = 2400
+JUDGE_MB = 4000
 DATA_VARIABLES = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
     *("AWS_ENDPOINT_URL", "WEIGHIN_SPARK", "WEIGHIN_MEMORY"),
@@ -345,7 +346,7 @@ def judge(suite: str, image: str, files: Checkout, work: Path, out: Path) -> int
     def judged(kind: str, fresh: Path, allowed: Allowed, *more: str, own: Path | None = None) -> str:
         with raw_folder(f"{kind}-{suite}") as raw:
             mounts = (*seen, (_lent(raw), f"/out/{suite}", True), *([(own, "/own", False)] if own else []))
-            sandbox = Sandbox(image, mounts, 4000, environment=environment, workdir="/repo")
+            sandbox = Sandbox(image, mounts, JUDGE_MB, environment=environment, workdir="/repo")
             problem = run(sandbox, kind, [*command, *more], JUDGE_SECONDS, raw, allowed=allowed)
             return _taken(problem, raw, fresh, allowed)
 
@@ -363,6 +364,16 @@ def judge(suite: str, image: str, files: Checkout, work: Path, out: Path) -> int
     if problem:
         print(f"suite {suite}: {problem}", file=sys.stderr)
     return 1 if problem else 0
+
+
+def judge_beside(suites: Sequence[str], image: str, files: Checkout, work: Path, out: Path) -> int:
+    """Run suites beside each other, as many at once as the machine has processors and memory for; 1 where one of them
+    did not end as `judge` demands.
+    """
+    cores, memory = machine()
+    most = max(1, min(len(suites), int(cores), int(memory // JUDGE_MB)))
+    with ThreadPoolExecutor(max_workers=most) as pool:
+        return max(pool.map(lambda suite: judge(suite, image, files, work, out), suites))
 
 
 def run_program(
@@ -480,7 +491,7 @@ def _main() -> int:
             step.add_argument("--head", type=Path, help="a checkout of the pull request, where --repo is its base")
             step.add_argument("--contract", type=Path, required=name == "judge", help="relative to the repository")
         if name == "judge":
-            step.add_argument("suite")
+            step.add_argument("suites", nargs="+", metavar="SUITE")
             step.add_argument("--out", type=Path, required=True, help="folder of the reports")
         if name == "run":
             step.add_argument("--base", type=Path, help="a checkout of the base, to be compared")
@@ -500,7 +511,7 @@ def _main() -> int:
                 load(given.image, given.work, given.step)
             case "judge":
                 files = Checkout(given.repo, given.contract, given.head)
-                return judge(given.suite, given.image, files, given.work, given.out)
+                return judge_beside(given.suites, given.image, files, given.work, given.out)
             case "run":
                 files = Checkout(given.repo, given.contract, given.head, given.base)
                 where = (given.image, files, given.registry, given.write, given.network, given.tell, given.read)
