@@ -1,4 +1,4 @@
-"""Write docs/reference/workflows.md and weighin/doctor/workflows.json from the workflows: `... [--check]`.
+"""Write docs/reference/workflows.md and weighin/doctor/workflows.json from workflows and actions: `... [--check]`.
 
 One row a line, in the order of the files, so that two branches that change two inputs merge; after any other merge, run
 it again.
@@ -18,11 +18,12 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, FACTS = Path("docs/reference/workflows.md"), Path("weighin/doctor/workflows.json")
-HEAD = """# The reusable workflows
+HEAD = """# The reusable workflows and actions
 
-Generated from `.github/workflows` by `python scripts/workflow_reference.py`; edit the workflows, not this page. How to
-call them: [adopting](../how-to/adopting.md).
+Generated from `.github/workflows` and `actions` by `python scripts/workflow_reference.py`; edit those, not this page. How
+to call them: [adopting](../how-to/adopting.md).
 """
+_GRANTED = re.compile(r"^# +permissions: \{(.+)\}$", re.MULTILINE)
 _PERMISSION = re.compile(r" {6}([a-z-]+): (read|write|none) # (.+)$")
 
 
@@ -33,6 +34,18 @@ def reusable(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         value["on"] = value.pop(True)
         if isinstance(value["on"], dict) and "workflow_call" in value["on"]:
             yield path, value
+
+
+def actions(root: Path) -> Iterator[tuple[str, Path, dict[str, Any], dict[str, str]]]:
+    """Every action for a step of a caller's job: folder, file, content, and what its job must grant.
+
+    The permissions stand in the example that the file begins with.
+    """
+    for path in sorted((root / "actions").glob("*/action.yml")):
+        text = path.read_text()
+        (granted,) = _GRANTED.findall(text)
+        pairs = (pair.split(": ") for pair in granted.split(", "))
+        yield f"actions/{path.parent.name}", path, yaml.safe_load(text), dict(sorted((k, v) for k, v in pairs))
 
 
 def reasons(path: Path) -> Iterator[tuple[str, str, str, str]]:
@@ -104,6 +117,13 @@ def page(root: Path) -> str:
         )
         rows = [f"`{job}` | `{name}: {access}` | {cell(why)}" for job, name, access, why in reasons(path)]
         parts.append(table("job | permission | why", rows))
+    for name, path, action, wanted in actions(root):
+        granted = ", ".join(f"{key}: {access}" for key, access in wanted.items())
+        parts.append(f"\n## {name}\n\n{purpose(path)}\n\nIts job grants `permissions: {{{granted}}}`.\n")
+        rows = [
+            f"`{key}` | {default(given)} | {cell(given['description'])}" for key, given in action["inputs"].items()
+        ]
+        parts.append(table("input | default | what it is", rows))
     return "".join(parts)
 
 
@@ -132,6 +152,8 @@ def facts(root: Path) -> str:
         }
         for path, workflow in reusable(root)
     }
+    for name, _, _, wanted in actions(root):
+        found[name] = {"permissions": wanted, "variables": [], "jobs": []}
     return json.dumps(found, indent=2, sort_keys=True) + "\n"
 
 

@@ -199,9 +199,9 @@ def test_a_promotion_after_an_attestation_holds_if_the_attestation_does(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attest = (
-        f"  attest:\n    needs: validate\n    {IF}\n    uses: OWNER/weigh-in/.github/workflows/attest.yml@{SHA}\n"
-        "    permissions: {contents: read, id-token: write, attestations: write}\n    with: {image: x@sha256:"
-        f"{DIGEST}}}\n"
+        f"  attest:\n    needs: validate\n    {IF}\n    runs-on: ubuntu-24.04\n"
+        "    permissions: {contents: read, id-token: write, attestations: write}\n    steps:\n"
+        f"      - uses: OWNER/weigh-in/actions/attest@{SHA}\n        with: {{image: x@sha256:{DIGEST}}}\n"
     )
     after = "    needs: [validate, attest]\n    if: ${{ !cancelled() && needs.attest.result == 'success' }}"
     edit(project / RELEASE, ("  promote:\n", f"{attest}  promote:\n"))

@@ -16,27 +16,24 @@ import yaml
 from weighin.untrusted.bounded import LOADER
 
 FOLDER = Path(__file__).resolve().parents[2] / ".github/workflows"
+ACTIONS = FOLDER.parents[1] / "actions"
 Files = dict[str, str]
 Rule = Callable[[Files], Iterator[str]]
 RULES: dict[str, Rule] = {}
 
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
-OWN = ("./.github/workflows/",)
+OWN = ("./.github/workflows/", "./actions/")
 FORBIDDEN_TRIGGERS = ("pull_request_target", "workflow_run", "issue_comment", "issues", "discussion_comment")
 UNTRUSTED = re.compile(r"\$\{\{")
 ATTESTS = {"id-token": "write", "attestations": "write"}
 READS = {"contents": "read"}
 PERMISSIONS: dict[tuple[str, str], dict[str, str]] = {
     ("ci.yml", "ci"): {},
-    ("attest.yml", "attest"): {**READS, **ATTESTS},
     ("release.yml", "attest"): {**READS, **ATTESTS},
-    ("comment.yml", "comment"): {**READS, "pull-requests": "write"},
     ("pull-request.yml", "comment"): {**READS, "pull-requests": "write"},
     ("release.yml", "comment"): {**READS, "pull-requests": "write"},
     ("release.yml", "release-note"): {"contents": "write"},
-    ("release-note.yml", "release-note"): {"contents": "write"},
     ("gate-statistics.yml", "gate-statistics"): {**READS, "actions": "read"},
-    ("reviews.yml", "reviews"): {**READS, "actions": "read"},
     ("review.yml", "review"): {**READS, "pull-requests": "read"},
     ("pull-request.yml", "review"): {**READS, "pull-requests": "read"},
     ("release.yml", "reviews"): {**READS, "actions": "read"},
@@ -61,7 +58,7 @@ PULLS = ("secrets.image-username", "secrets.image-password")
 """Secrets of a private image, which the step that pulls it sees, in every job; no container does."""
 REUSABLE = tuple(
     f"{n}.yml"
-    for n in ("validate", "promote", "rollback", "monitor", "attest", "review", "reviews", "comment", "release-note")
+    for n in ("validate", "promote", "rollback", "monitor", "review")
 )
 PASSED = ("!cancelled()", "needs.validate.result == 'success'", "needs.validate.outputs.verdict == 'passed'")
 OWN_COMMIT = {("validate.yml", "prepare"), ("rollback.yml", "rollback"), ("monitor.yml", "monitor")}
@@ -75,14 +72,20 @@ def rule(function: Rule) -> Rule:
 
 
 def ours() -> Files:
-    """The files as they stand."""
-    return {p.name: p.read_text() for p in sorted(FOLDER.glob("*.yml"))}
+    """The files as they stand: workflows by their names, actions by their folders."""
+    found = {p.name: p.read_text() for p in sorted(FOLDER.glob("*.yml"))}
+    return found | {f"actions/{p.parent.name}": p.read_text() for p in sorted(ACTIONS.glob("*/action.yml"))}
 
 
 @functools.cache
 def load(text: str) -> dict[str, Any]:
-    """A file, with `on` as a key (YAML 1.1 reads it as true). It is read once: nobody may change the answer."""
+    """A file, with `on` as a key (YAML 1.1 reads it as true). It is read once: nobody may change the answer.
+
+    An action has no triggers, and one job, which has no name and is the caller's.
+    """
     value: dict[str, Any] = yaml.load(text, LOADER)  # noqa: S506 - a safe loader
+    if "runs" in value:
+        return {"on": {}, "permissions": {}, "jobs": {"": {"steps": value["runs"]["steps"]}}}
     value["on"] = value.pop(True)
     return value
 
@@ -126,7 +129,7 @@ def permissions_are_none_at_the_top(files: Files) -> Iterator[str]:
 @rule
 def each_job_may_do_what_is_listed_and_no_more(files: Files) -> Iterator[str]:
     for name, job, value in jobs(files):
-        if value.get("permissions") != PERMISSIONS.get((name, job), READS):
+        if job and value.get("permissions") != PERMISSIONS.get((name, job), READS):
             yield f"{name} {job}"
 
 
@@ -234,13 +237,13 @@ def the_machine_is_named_by_its_version(files: Files) -> Iterator[str]:
         if runner and runner["default"] != "ubuntu-24.04":
             yield f"{name}: inputs.runner"
     for name, job, value in jobs(files):
-        if "steps" in value and "inputs.runner" not in value["runs-on"] and value["runs-on"] != "ubuntu-24.04":
+        if job and "steps" in value and "inputs.runner" not in value["runs-on"] and value["runs-on"] != "ubuntu-24.04":
             yield f"{name} {job}"
 
 
 @rule
 def every_job_with_steps_has_a_time_limit(files: Files) -> Iterator[str]:
-    yield from (f"{n} {j}" for n, j, value in jobs(files) if "steps" in value and "timeout-minutes" not in value)
+    yield from (f"{n} {j}" for n, j, value in jobs(files) if j and "steps" in value and "timeout-minutes" not in value)
 
 
 @rule
@@ -293,7 +296,8 @@ def an_artifact_is_named_by_prefix_and_attempt(files: Files) -> Iterator[str]:
         # A caller's own, and one that has no attempts to tell apart from another run's.
         if given == "${{ inputs.model-artifact }}" or name == "gate-statistics.yml":
             continue
-        prefixed = "inputs.artifact-prefix" in given or (name not in REUSABLE and given.startswith("weighin-"))
+        called = name in REUSABLE or name.startswith("actions/")
+        prefixed = "inputs.artifact-prefix" in given or (not called and given.startswith("weighin-"))
         ends = ("-${{ github.run_attempt }}", "-${{ inputs.attempt || github.run_attempt }}")
         if not prefixed or not given.endswith(ends):
             yield f"{name} {job}: {given}"
@@ -371,10 +375,12 @@ def suites_do_not_end_each_other(files: Files) -> Iterator[str]:
 @rule
 def promotion_is_asked_for_only_after_a_pass_of_the_same_run(files: Files) -> Iterator[str]:
     for name, job, value in jobs(files):
-        if value.get("uses", "").endswith(("promote.yml", "attest.yml", "reviews.yml")):
+        for part in (value, *value.get("steps", [])):
+            if not part.get("uses", "").endswith(("promote.yml", "actions/attest", "actions/reviews")):
+                continue
             if not all(words in value.get("if", "") for words in PASSED) or "validate" not in value["needs"]:
                 yield f"{name} {job}"
-            if value["with"].get("image") != "${{ needs.validate.outputs.image }}":
+            if part["with"].get("image") != "${{ needs.validate.outputs.image }}":
                 yield f"{name} {job}: another image"
 
 
@@ -491,11 +497,12 @@ def a_promotion_that_is_run_again_takes_the_evidence_that_passed(files: Files) -
         ("attest", ("attempt", "record")),
         ("comment", ("attempt",)),
     ):
-        given = load(files["release.yml"])["jobs"][job]["with"]
+        value = load(files["release.yml"])["jobs"][job]
+        given = value["steps"][-1]["with"] if "steps" in value else value["with"]
         for name in wanted:
             if given.get(name) != f"${{{{ needs.validate.outputs.{name} }}}}":
                 yield f"release.yml {job}: {name}"
-    for name in ("promote.yml", "attest.yml"):
+    for name in ("promote.yml", "actions/attest"):
         if 'if [ "$found" != "$RECORD" ]' not in files[name]:
             yield f"{name}: the record is not compared"
 
@@ -527,7 +534,7 @@ def what_is_attested_is_the_record_that_was_judged_again(files: Files) -> Iterat
     from weighin.cli.steps import PREDICATE
     from weighin.record.attestation import RECORD
 
-    done = load(files["attest.yml"])["jobs"]["attest"]["steps"]
+    done = load(files["actions/attest"])["jobs"][""]["steps"]
     order = [
         "again" if "weighin step predicate reports" in s.get("run", "") else "attest" if s.get("id") == "attest" else ""
         for s in done
@@ -551,7 +558,7 @@ def where_an_attestation_or_a_review_is_asked_for_nothing_moves_without_it(files
     ):
         if words not in promote["if"]:
             yield words
-    if "attest.yml@{1}" not in promote["with"]["attested-by"]:
+    if "release.yml@{1}" not in promote["with"]["attested-by"]:
         yield "attested-by"
     if "vars.WEIGHIN_REVIEW_ENVIRONMENT" not in promote["with"]["reviews"]:
         yield "reviews"

@@ -33,6 +33,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The workflows and what is generated from them, to be changed."""
     for name in (".github/workflows", "docs/reference", "weighin/doctor"):
         (tmp_path / name).mkdir(parents=True)
+    shutil.copytree(ROOT / "actions", tmp_path / "actions")
     for path in (ROOT / ".github/workflows").glob("*.yml"):
         shutil.copy(path, tmp_path / ".github/workflows" / path.name)
     for path in (reference.PAGE, reference.FACTS):
@@ -49,7 +50,7 @@ def test_the_committed_page_is_current(capsys: pytest.CaptureFixture[str]) -> No
     ("old", "new"),
     [
         ("description: Longest time of one job.", "description: Another."),
-        ("contents: read # to check out the Dockerfile", "contents: read # to see the Dockerfile"),
+        ("contents: read # to check out Dockerfile", "contents: read # to see Dockerfile"),
         ("# Decides whether", "# Says whether"),
         ("  gate:\n", "  verdict:\n"),
     ],
@@ -75,6 +76,17 @@ def test_every_input_secret_and_output_is_described_in_one_sentence(path: Path, 
             assert not re.search(r"\. [A-Z]", said), f"{path.name}: {kind} {name} has more than one sentence"
     for name, given in call.get("inputs", {}).items():
         assert given.get("required") or "default" in given, f"{path.name}: {name} is not required and has no default"
+
+
+@pytest.mark.parametrize("action", list(reference.actions(ROOT)), ids=lambda v: v[0])
+def test_every_input_of_an_action_is_described_and_used(action: tuple[str, Path, dict[str, Any], dict[str, str]]) -> None:
+    _, path, value, granted = action
+    for name, given in value["inputs"].items():
+        assert ONE_SENTENCE.fullmatch(given["description"]), name
+        assert given.get("required") or "default" in given, name
+        assert f"inputs.{name}" in path.read_text(), name
+    assert granted["contents"]
+    assert len(reference.purpose(path)) > 40
 
 
 @pytest.mark.parametrize(("path", "workflow"), REUSABLE, ids=lambda v: v.name if isinstance(v, Path) else "")

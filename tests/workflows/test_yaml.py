@@ -194,8 +194,8 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "a_promotion_that_is_run_again_takes_the_evidence_that_passed",
         "release.yml",
-        "      attempt: ${{ needs.validate.outputs.attempt }}\n",
-        "",
+        "      attempt: ${{ needs.validate.outputs.attempt }}\n      model",
+        "      model",
     ),
     (
         "a_promotion_that_is_run_again_takes_the_evidence_that_passed",
@@ -214,7 +214,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
     ("a_published_image_is_verified_before_it_runs", "monitor.yml", "gh attestation verify", "echo"),
     (
         "what_is_attested_is_the_record_that_was_judged_again",
-        "attest.yml",
+        "actions/attest",
         "subject-path: reports/record.json",
         "subject-path: reports/verdict.json",
     ),
@@ -261,23 +261,23 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
 
 def test_the_workflows_are_those_that_are_documented() -> None:
     assert list(ours()) == [
-        "attest.yml",
         "ci.yml",
-        "comment.yml",
         "gate-statistics.yml",
         "image.yml",
         "monitor.yml",
         "promote.yml",
         "publish.yml",
         "pull-request.yml",
-        "release-note.yml",
         "release.yml",
         "review.yml",
-        "reviews.yml",
         "rollback-button.yml",
         "rollback.yml",
         "self-test.yml",
         "validate.yml",
+        "actions/attest",
+        "actions/comment",
+        "actions/release-note",
+        "actions/reviews",
     ]
 
 

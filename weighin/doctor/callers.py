@@ -16,13 +16,15 @@ from weighin.untrusted.bounded import content, yaml_value
 
 FOLDER = ".github/workflows"
 _OURS = re.compile(r"(?P<where>\.|[\w.-]+/[\w.-]+)/\.github/workflows/(?P<file>[\w.-]+\.yml)(?:@(?P<ref>.+))?")
+_ACTION = re.compile(r"(?P<where>\.|[\w.-]+/[\w.-]+)/(?P<file>actions/[\w-]+)(?:@(?P<ref>.+))?")
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _IMAGE = re.compile(r"docker://.+@sha256:[0-9a-f]{64}")
 
 
 @cache
 def facts() -> JsonDict:
-    """File of a reusable workflow -> `permissions` that a caller must grant, `jobs` by name, `variables` that it reads.
+    """File of a reusable workflow, or folder of an action -> `permissions` that the calling job must grant, `jobs` by
+    name, `variables` that it reads.
 
     scripts/workflow_reference.py writes it from the workflows.
     """
@@ -33,7 +35,7 @@ def facts() -> JsonDict:
 
 @dataclass(frozen=True)
 class Call:
-    """A job that calls one of ours, by the name of the called file."""
+    """A job that calls one of our workflows, by the name of the called file, or one of our actions, by its folder."""
 
     workflow: Workflow
     id: str
@@ -90,20 +92,29 @@ class Workflow:
 
     @property
     def calls(self) -> Iterator[Call]:
-        """Jobs that call a workflow with the name of one of ours; whose it is cannot be seen, so all of them count."""
+        """Jobs that call a workflow with the name of one of ours, or in a step an action of ours; whose it is cannot be
+        seen, so all of them count.
+        """
         for name, job in self.jobs.items():
-            found = _OURS.fullmatch(str(job.get("uses", "")))
-            if found and found["file"] in facts():
-                yield Call(self, str(name), job, found["where"], found["file"], found["ref"] or "")
+            for part in (job, *_steps(job)):
+                uses = str(part.get("uses", ""))
+                found = _OURS.fullmatch(uses) or _ACTION.fullmatch(uses)
+                if found and found["file"] in facts():
+                    called = {**job, "with": part.get("with")}
+                    yield Call(self, str(name), called, found["where"], found["file"], found["ref"] or "")
 
     @property
     def uses(self) -> Iterator[str]:
         """Everything that its jobs and steps run from elsewhere."""
         for job in self.jobs.values():
-            steps = job.get("steps")
-            for part in (job, *(steps if isinstance(steps, list) else ())):
-                if isinstance(part, Mapping) and part.get("uses"):
+            for part in (job, *_steps(job)):
+                if part.get("uses"):
                     yield str(part["uses"])
+
+
+def _steps(job: JsonObject) -> Iterator[JsonObject]:
+    steps = job.get("steps")
+    yield from (step for step in (steps if isinstance(steps, list) else ()) if isinstance(step, Mapping))
 
 
 def pinned(uses: str) -> bool:

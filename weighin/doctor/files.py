@@ -287,7 +287,7 @@ def _holds(call: Call) -> bool:
             continue
         if other.file == "validate.yml" and f"needs.{name}.outputs.verdict == 'passed'" in text:
             return True
-        if other.file == "attest.yml" and _holds(other):
+        if other.file == "actions/attest" and _holds(other):
             return True
     return False
 
