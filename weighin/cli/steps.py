@@ -91,6 +91,7 @@ def add_judge(step: argparse.ArgumentParser) -> None:
     step.add_argument("--out", type=Path, default=Path("reports"), help="folder of the reports (%(default)s)")
     step.add_argument("--own-only", action="store_true", help="only the repository's own tests and metrics")
     step.add_argument("--own", type=Path, metavar="DIR", help="what --own-only left; default: run that first")
+    step.add_argument("--base", type=Path, metavar="FILE", help="the base's contract; of each limit the stricter counts")
 
 
 def add_verdict(step: argparse.ArgumentParser) -> None:
@@ -219,8 +220,8 @@ def run_judge(given: argparse.Namespace) -> int:
 
     file = read_contract(given.contract)
     if given.own_only:
-        return run_own_code(given.suite, file, given.work, given.out)
-    code = run_suite(given.suite, file, given.work, given.out, given.own)
+        return run_own_code(given.suite, file, given.work, given.out, given.base)
+    code = run_suite(given.suite, file, given.work, given.out, given.own, given.base)
     leave_pages(file, given.suite, given.work, given.out / given.suite)
     return code
 

@@ -159,7 +159,7 @@ def _worst(statuses: list[Status], problem: bool) -> Status:
 def _read(
     suite: str, listed: Mapping[str, Check], own: Mapping[str, Check], binding: Binding, reports: Path
 ) -> SuiteVerdict:
-    """Return a suite's evidence under the limits of `listed`. The suite itself judged by those of `own`."""
+    """Return a suite's evidence under the limits of `listed`. The suite itself judged by those, or by those of `own`."""
     try:
         left = SuiteOutcomes.read(reports / suite)
     except EvidenceError as error:
@@ -222,7 +222,7 @@ def _again(left: Outcome, listed: Mapping[str, Check], own: Mapping[str, Check],
     limit = check.limit if check else left.limit
     if check and check.expired:
         return decide(Unmeasured(left.check, check.expired), limit)
-    used = own[left.check].limit if left.check in own else left.limit
+    used = own[left.check].limit if left.check in own and left.limit != limit else left.limit
     said = decide(left.evidence, used)
     if said.status is not left.status:
         problems.append(f"{left.check}: the suite says {left.status.value}, its numbers say {said.status.value}")

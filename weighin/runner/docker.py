@@ -103,6 +103,7 @@ PREPARE = (
 )
 PYTHON = str(interpreter(Path(ENVIRONMENT)))
 HEAD, BASE = "/weighin/head", "/weighin/base"
+BASE_CONTRACT = "/weighin/base-contract.yaml"
 """Where a container finds the checkouts of a pull request and of its base, to compare them."""
 
 
@@ -318,6 +319,7 @@ class Checkout:
         found = [(readable(self.repo), "/repo", False)]
         if self.head is not None and self.contract is not None:
             found.append((_regular(self.head, self.contract), f"/repo/{self.contract}", False))
+            found.append((_regular(self.repo, self.contract), BASE_CONTRACT, False))
         for folder, inside in ((self.head, HEAD), (self.base, BASE)):
             if folder is not None:
                 found.append((readable(folder), inside, False))
@@ -341,6 +343,8 @@ def judge(suite: str, image: str, files: Checkout, work: Path, out: Path) -> int
     environment = (f"WEIGHIN_IMAGE={identity(image)}", f"WEIGHIN_ATTEMPT={os.environ.get('WEIGHIN_ATTEMPT', '1')}")
     seen = (*files.mounts(), (work, "/work", False))
     places = ["--contract", f"/repo/{files.contract}", "--work", "/work", "--out", "/out"]
+    if files.head is not None:
+        places += ["--base", BASE_CONTRACT]
     command = ["weighin", "step", "judge", suite, *places]
 
     def judged(kind: str, fresh: Path, allowed: Allowed, *more: str, own: Path | None = None) -> str:

@@ -29,6 +29,7 @@ import pytest
 from weighin.contract import Check, Contract, checks, read_contract
 from weighin.contract.checks import MetricRule, SealedRule
 from weighin.contract.own import GATES, custom_metrics, is_ours
+from weighin.contract.stricter import compare
 from weighin.errors import NotEvaluated, WeighinError
 from weighin.outcome import Direction, Limit, Outcome, Status, Unmeasured, census, decide
 from weighin.record.decision import CUSTOM
@@ -66,6 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--weighin-suite", default="", help="the suite that runs, where no test of it names one")
     group.addoption("--weighin-own-only", action="store_true", help="only the repository's own tests and metrics")
     group.addoption("--weighin-own", default=None, help="folder of what a run with --weighin-own-only left")
+    group.addoption("--weighin-base", default=None, help="the contract of the base, whose stricter limits count")
     group.addoption("--weighin-image", default=os.environ.get("WEIGHIN_IMAGE", ""), help="identity of this image")
     group.addoption("--weighin-attempt", default=os.environ.get("WEIGHIN_ATTEMPT", "1"), help="attempt of the run")
 
@@ -93,6 +95,8 @@ def suite_run(config: pytest.Config, suite: str) -> SuiteRun:
         if evidence.own is not None and (evidence.own.suite, evidence.own.binding) != (suite, binding):
             raise pytest.UsageError(f"{own} holds outcomes of something else. Run `weighin step judge` once more.")
         listed = checks(file.contract, suite) if suite in GATES else []
+        if base := config.getoption("--weighin-base"):
+            listed = _by_the_stricter(listed, file.contract, Path(base))
         if evidence.own_only:
             listed = [c for c in listed if _needs_own_code(c, file.contract)]
         run = SuiteRun(suite, evidence, binding, evidence.out, listed)
@@ -100,6 +104,18 @@ def suite_run(config: pytest.Config, suite: str) -> SuiteRun:
     if run.suite != suite:
         raise pytest.UsageError(f"one suite per process: {run.suite} and {suite} were both asked for")
     return run
+
+
+def _by_the_stricter(listed: list[Check], contract: Contract, base: Path) -> list[Check]:
+    """Return the checks with the limit of the base's contract, where that demands more of the same.
+
+    A p-value is of a limit: one of the limit that a pull request relaxes says nothing of the one that decides.
+    """
+    try:
+        found = compare(contract, read_contract(base).contract).checks
+    except WeighinError as error:
+        raise pytest.UsageError(f"{error} Nothing can be judged by a base whose contract cannot be read.") from error
+    return [found[c.id] if not found[c.id].expired else c for c in listed]
 
 
 def _needs_own_code(check: Check, contract: Contract) -> bool:

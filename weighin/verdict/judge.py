@@ -42,21 +42,24 @@ SUITE_SECONDS = 1800
 """A suite that takes longer is stopped; what it left is then no evidence."""
 
 
-def run_suite(suite: str, file: ContractFile, work: Path, out: Path, own: Path | None = None) -> int:
+def run_suite(
+    suite: str, file: ContractFile, work: Path, out: Path, own: Path | None = None, base: Path | None = None
+) -> int:
     """Judge a suite and leave `junit.xml` and `outcomes.json` in `out/<suite>`; returns pytest's exit code.
 
-    own  what `run_own_code` left, where that ran elsewhere; by default it runs first, where there is something to run
+    own   what `run_own_code` left, where that ran elsewhere; by default it runs first, where there is something to run
+    base  the contract of a pull request's base: where both limit the same, the stricter limit is judged by
 
     The tests are the engine's (`contract_checks.py`), in an isolated interpreter that imports nothing of the
     repository. What an earlier run left is removed first: a crash leaves nothing instead of old evidence.
     """
     folder = _emptied(out / suite)
     if not runs_own_code(file.folder, file.contract, suite):
-        return _pytest(suite, [CHECKS], file, work, folder, ["-I"], ["--noconftest"])
+        return _pytest(suite, [CHECKS], file, work, folder, ["-I"], ["--noconftest", *_beside(base)])
     with tempfile.TemporaryDirectory() as scratch:
         if own is None:
             own = Path(scratch)
-            run_own_code(suite, file, work, own)
+            run_own_code(suite, file, work, own, base)
         left = own / suite
         if suite not in GATES:
             # Nothing of ours is in it.
@@ -66,10 +69,15 @@ def run_suite(suite: str, file: ContractFile, work: Path, out: Path, own: Path |
         if not (left / OUTCOMES).is_file():
             left = Path(scratch) / "absent"
             _note_absent(suite, file, work, left)
-        return _pytest(suite, [CHECKS], file, work, folder, ["-I"], ["--noconftest", f"--weighin-own={left}"])
+        more = ["--noconftest", f"--weighin-own={left}", *_beside(base)]
+        return _pytest(suite, [CHECKS], file, work, folder, ["-I"], more)
 
 
-def run_own_code(suite: str, file: ContractFile, work: Path, out: Path) -> int:
+def _beside(base: Path | None) -> list[str]:
+    return [] if base is None else [f"--weighin-base={base.resolve()}"]
+
+
+def run_own_code(suite: str, file: ContractFile, work: Path, out: Path, base: Path | None = None) -> int:
     """Run the repository's own tests of a suite, and its metrics, in a process; returns pytest's exit code.
 
     It leaves `outcomes.json` and `junit.xml` in `out/<suite>`. pytest reads no configuration of the repository, and no
@@ -80,6 +88,7 @@ def run_own_code(suite: str, file: ContractFile, work: Path, out: Path) -> int:
         raise ContractError("no such suite file", str(tests), "Name one of the gates, or add the file.")
     files = ([CHECKS] if custom_metrics(file.contract, suite) else []) + ([tests] if tests.is_file() else [])
     more = [f"--confcutdir={tests.parent}", f"--rootdir={file.folder}", "--import-mode=importlib", "--weighin-own-only"]
+    more += _beside(base)
     code = _pytest(suite, files, file, work, folder, ["-P", "-s"], more, shown=False)
     if code:
         print(f"suite {suite}: not all of the repository's own tests pass; what they printed is kept on this machine")
