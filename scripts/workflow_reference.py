@@ -120,9 +120,7 @@ def page(root: Path) -> str:
     for name, path, action, wanted in actions(root):
         granted = ", ".join(f"{key}: {access}" for key, access in wanted.items())
         parts.append(f"\n## {name}\n\n{purpose(path)}\n\nIts job grants `permissions: {{{granted}}}`.\n")
-        rows = [
-            f"`{key}` | {default(given)} | {cell(given['description'])}" for key, given in action["inputs"].items()
-        ]
+        rows = [f"`{key}` | {default(given)} | {cell(given['description'])}" for key, given in action["inputs"].items()]
         parts.append(table("input | default | what it is", rows))
     return "".join(parts)
 

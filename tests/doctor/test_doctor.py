@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -182,6 +183,40 @@ def test_without_workflows_nothing_that_needs_them_is_ok(project: Path, capsys: 
     for path in (project / FOLDER).iterdir():
         path.unlink()
     assert broken(look(capsys)[1]) == ["workflows", "check-name", "required-check-unconditional"]
+
+
+def three_models(project: Path) -> None:
+    """Move the model into a folder, beside two others like it, under a workflow for several."""
+    for name in ("a", "b", "c"):
+        (project / "models" / name).mkdir(parents=True)
+        for part in ("model_contract.yaml", "validation_tests", "great_expectations", "examples", "policy"):
+            if (project / part).is_dir():
+                shutil.copytree(project / part, project / "models" / name / part)
+            elif (project / part).exists():
+                shutil.copy(project / part, project / "models" / name)
+    (project / "model_contract.yaml").unlink()
+    edit(project / PULL, ("validate.yml@", "monorepo.yml@"))
+    with (project / OWNERS).open("a") as file:
+        file.write("\n/models/ @team/owners\n")
+
+
+def test_a_repository_of_three_models_is_looked_at_model_by_model(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three_models(project)
+    edit(project / "models/b/model_contract.yaml", ("public_data: true", "public_data: false"))
+    assert main(["doctor", "--json", "--contract", "models/*/model_contract.yaml"]) == 1
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    (lacking,) = [f for f in findings if f["status"] == "missing"]
+    assert lacking["check"] == "public-data"
+    assert lacking["said"].startswith("models/b/model_contract.yaml: ")
+    assert [f["check"] for f in findings].count("contract") == 3
+    assert [f["check"] for f in findings].count("check-name") == 1
+
+
+def test_a_pattern_that_matches_no_contract_is_a_usage_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--contract", "models/*/model_contract.yaml"]) == 4
+    assert "no contract matches" in capsys.readouterr().err
 
 
 def test_what_a_broken_contract_hides_cannot_be_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,10 @@ import pytest
 
 from support import quick_python
 from support.suite_work import Work
+from weighin.contract import read_contract
+from weighin.contract.stricter import compare
+from weighin.record.decision import judge_evidence
+from weighin.record.suite import SuiteOutcomes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +40,9 @@ from weighin.runner import forked
 
 forked.MAY_FORK = True  # as in the warm process of `weighin validate`
 place = Path.cwd()
-sys.exit(run_suite(sys.argv[1], read_contract(place / "model_contract.yaml"), place / "work", place / "reports"))
+base = place / "base.yaml"
+file = read_contract(place / "model_contract.yaml")
+sys.exit(run_suite(sys.argv[1], file, place / "work", place / "reports", base=base if base.exists() else None))
 """
 
 
@@ -107,6 +113,41 @@ def test_a_warning_is_a_pass_with_a_property(work: Work) -> None:
     assert outcomes["drift/temp"]["status"] == "failed"
     assert not outcomes["drift/temp"]["blocks"]
     assert [p.get("name") for p in junit.iter("property")] == ["weighin-warning"]
+
+
+RELAXED = ("at_most: 0.3, bins: 4", "at_most: 90, bins: 4")
+
+
+def test_a_limit_that_a_pull_request_relaxes_fails_as_the_base_has_it(work: Work) -> None:
+    strict, work.contract = work.contract, work.contract.replace(*RELAXED)
+    assert strict != work.contract
+    work.frames["current"]["temp"] += 40
+    (work.write().folder / "base.yaml").write_text(strict)
+    code, outcomes, _ = judged(work)
+    assert (code, outcomes["drift/temp"]["status"]) == (1, "failed")
+    assert outcomes["drift/temp"]["evidence"]["p_value"] < 1e-6
+    # The verdict, which confirms failures over all checks, comes to the same.
+    file, base = read_contract(work.folder / "model_contract.yaml"), read_contract(work.folder / "base.yaml")
+    binding = SuiteOutcomes.read(work.folder / "reports/drift").binding
+    both = compare(file.contract, base.contract)
+    decision = judge_evidence(file, binding, work.folder / "reports", ("drift",), base=both)
+    (drift,) = [s for s in decision.suites if s.suite == "drift"]
+    found = {o.check: o for o in drift.outcomes}
+    assert found["drift/temp"].status.value == "failed"
+    assert not [p for p in drift.problems if "drift/temp" in p]
+
+
+def test_without_the_base_a_relaxed_limit_passes_what_the_base_would_not(work: Work) -> None:
+    work.contract = work.contract.replace(*RELAXED)
+    work.frames["current"]["temp"] += 40
+    code, outcomes, _ = judged(work.write())
+    assert (code, outcomes["drift/temp"]["status"]) == (0, "passed")
+
+
+def test_a_base_whose_contract_cannot_be_read_leaves_nothing(work: Work) -> None:
+    (work.write().folder / "base.yaml").write_text("version: 1\n")
+    assert judged_by_a_fork(work.folder, "drift") != 0
+    assert not (work.folder / "reports/drift/outcomes.json").exists()
 
 
 def test_a_teams_own_tests_become_checks(work: Work) -> None:

@@ -63,6 +63,7 @@ def make(folder: Path, *, suites: tuple[str, ...] = SUITES) -> Path:
         done = small_project.weighin(folder, "contract", "sync")
         assert done.returncode == 0, done.stderr
     shutil.copytree(ROOT / ".github/workflows", folder / ".github/workflows")
+    shutil.copytree(ROOT / "actions", folder / "actions")
     for name in ("pull-request.yml", "release.yml"):
         edit(folder / ".github/workflows" / name, (TRAINED, TRAIN))
     return folder

@@ -29,6 +29,7 @@ ATTESTS = {"id-token": "write", "attestations": "write"}
 READS = {"contents": "read"}
 PERMISSIONS: dict[tuple[str, str], dict[str, str]] = {
     ("ci.yml", "ci"): {},
+    ("monorepo.yml", "gate"): {},
     ("release.yml", "attest"): {**READS, **ATTESTS},
     ("pull-request.yml", "comment"): {**READS, "pull-requests": "write"},
     ("release.yml", "comment"): {**READS, "pull-requests": "write"},
@@ -49,6 +50,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
     "promote.yml": ("promote",),
     "rollback.yml": ("rollback",),
     "monitor.yml": ("monitor",),
+    "monorepo.yml": ("model",),
     "pull-request.yml": ("validate",),
     "release.yml": ("validate", "promote"),
     "rollback-button.yml": ("rollback",),
@@ -56,10 +58,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
 """Jobs that see a secret: none of them runs a model or a suite."""
 PULLS = ("secrets.image-username", "secrets.image-password")
 """Secrets of a private image, which the step that pulls it sees, in every job; no container does."""
-REUSABLE = tuple(
-    f"{n}.yml"
-    for n in ("validate", "promote", "rollback", "monitor", "review")
-)
+REUSABLE = tuple(f"{n}.yml" for n in ("validate", "monorepo", "promote", "rollback", "monitor", "review"))
 PASSED = ("!cancelled()", "needs.validate.result == 'success'", "needs.validate.outputs.verdict == 'passed'")
 OWN_COMMIT = {("validate.yml", "prepare"), ("rollback.yml", "rollback"), ("monitor.yml", "monitor")}
 """Jobs that ask which commit the workflow is of: only in the `env` of a step is that allowed everywhere."""
@@ -197,7 +196,8 @@ def a_job_that_sees_a_secret_runs_no_model_and_no_suite(files: Files) -> Iterato
 @rule
 def a_run_that_trains_is_given_no_secret(files: Files) -> Iterator[str]:
     """`train` is refused beside `tracking-uri`, without which no step of that job gets a secret."""
-    guard = re.compile(r"\$\{\{ inputs\.tracking-uri != '' && secrets\.[a-z-]+ \|\| '' \}\}")
+    one = r"(secrets\.[a-z-]+|\(inputs\.sealed && secrets\.[a-z-]+ \|\| secrets\.[a-z-]+\))"
+    guard = re.compile(rf"\$\{{\{{ inputs\.tracking-uri != '' && {one} \|\| '' \}}\}}")
     for name, job, value in jobs(files):
         done = value.get("steps", [])
         if job not in SECRETS.get(name, ()) or not any('-euc "$TRAIN"' in s.get("run", "") for s in done):

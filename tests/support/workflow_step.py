@@ -41,11 +41,14 @@ def named(file: str, name: str) -> dict[str, Any]:
     return dict(only)
 
 
-def run(folder: Path, script: str, programs: dict[str, str], environment: dict[str, str]) -> StepResult:
+def run(
+    folder: Path, script: str, programs: dict[str, str], environment: dict[str, str], *, system: bool = True
+) -> StepResult:
     """Run the script of a step in an empty folder, as GitHub does.
 
     programs     name -> what the stand-in of that name does, as a shell script, when it has written down its arguments
     environment  all that the step sees, beside the path and the file for its outputs
+    system       whether it finds the programs of the system as well
     """
     bin_folder, called, outputs = folder / "bin", folder / "calls", folder / "output"
     bin_folder.mkdir()
@@ -57,8 +60,12 @@ def run(folder: Path, script: str, programs: dict[str, str], environment: dict[s
         path.chmod(0o755)
     (folder / "step.sh").write_text(script)
     done = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(folder / "step.sh")],
-        env={"PATH": f"{bin_folder}:/usr/bin:/bin", "GITHUB_OUTPUT": str(outputs), **environment},
+        ["/bin/bash", "--noprofile", "--norc", "-eo", "pipefail", str(folder / "step.sh")],
+        env={
+            "PATH": f"{bin_folder}:/usr/bin:/bin" if system else str(bin_folder),
+            "GITHUB_OUTPUT": str(outputs),
+            **environment,
+        },
         cwd=folder,
         capture_output=True,
         text=True,

@@ -79,7 +79,9 @@ def test_every_input_secret_and_output_is_described_in_one_sentence(path: Path, 
 
 
 @pytest.mark.parametrize("action", list(reference.actions(ROOT)), ids=lambda v: v[0])
-def test_every_input_of_an_action_is_described_and_used(action: tuple[str, Path, dict[str, Any], dict[str, str]]) -> None:
+def test_every_input_of_an_action_is_described_and_used(
+    action: tuple[str, Path, dict[str, Any], dict[str, str]],
+) -> None:
     _, path, value, granted = action
     for name, given in value["inputs"].items():
         assert ONE_SENTENCE.fullmatch(given["description"]), name

@@ -95,6 +95,19 @@ def hands_over_a_model(project: Path) -> None:
     )(project)
 
 
+def seals_rows(project: Path) -> None:
+    """Release on rows that no training has seen."""
+    tiny_project.draw(9).to_parquet(project / "data/sealed.parquet", index=False)
+    edited(
+        "model_contract.yaml",
+        (
+            "  holdout: data/holdout.parquet\n",
+            "  holdout: data/holdout.parquet\n  sealed_holdout: data/sealed.parquet\n",
+        ),
+        ("gates:\n", "gates:\n  sealed: {epoch: first, holdout_uses: 5}\n"),
+    )(project)
+
+
 ALL: tuple[Scenario, ...] = (
     Scenario(
         "a good candidate on a pull request",
@@ -113,6 +126,27 @@ ALL: tuple[Scenario, ...] = (
         passing_suites=LIGHT,
         says=("The registry is a file of this machine or run", "version 1 -> version 2"),
         attempt=2,
+        champion="2",
+    ),
+    Scenario(
+        "every suite on a machine of its own, which a list of labels names",
+        "passed",
+        "pull request",
+        ("drift", "explainability"),
+        change=edited(
+            PULL_REQUEST,
+            ("      build: true\n", "      build: true\n      jobs: separate\n      runner: '[\"ubuntu-24.04\"]'\n"),
+        ),
+        passing_suites=("drift", "explainability"),
+    ),
+    Scenario(
+        "a release on the sealed holdout, in the registry of the run",
+        "passed",
+        "release",
+        ("performance",),
+        change=seals_rows,
+        variables={"WEIGHIN_SEALED": "true"},
+        passing_suites=("performance", "sealed"),
         champion="2",
     ),
     Scenario(
@@ -308,6 +342,6 @@ def test_scenario(scenario: Scenario, runs: dict[str, Future[act.Ran]]) -> None:
         statuses = {s["suite"]: s["status"] for s in record["suites"]}
         for suite in scenario.passing_suites:
             assert statuses[suite] == "passed"
-            left = ran.artifacts[f"weighin-reports-{'load' if suite == 'load' else 'suites'}-{a}"] / suite
+            (left,) = [p / suite for n, p in ran.artifacts.items() if "-reports-" in n and (p / suite).is_dir()]
             assert {p.name for p in left.iterdir()} >= {"junit.xml", "outcomes.json", "report.html"}
             assert (left / "data_docs/holdout/index.html").is_file() is (suite == "data_quality")

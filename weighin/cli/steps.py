@@ -91,7 +91,9 @@ def add_judge(step: argparse.ArgumentParser) -> None:
     step.add_argument("--out", type=Path, default=Path("reports"), help="folder of the reports (%(default)s)")
     step.add_argument("--own-only", action="store_true", help="only the repository's own tests and metrics")
     step.add_argument("--own", type=Path, metavar="DIR", help="what --own-only left; default: run that first")
-    step.add_argument("--base", type=Path, metavar="FILE", help="the base's contract; of each limit the stricter counts")
+    step.add_argument(
+        "--base", type=Path, metavar="FILE", help="the base's contract; of each limit the stricter counts"
+    )
 
 
 def add_verdict(step: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from weighin.contract import checks, read_contract
@@ -19,27 +20,22 @@ from weighin.suites.expectations import write_suite
 
 GATE = "gate"
 SHOWN = 4
+VALIDATE = ("validate.yml", "monorepo.yml")
 PROMOTES_ON = {"push", "workflow_dispatch", "repository_dispatch"}
 _DIGEST = re.compile(r"(?:.*@)?sha256:[0-9a-f]{64}")
 _EVERY_CHANGE = ("opened", "synchronize", "reopened")
 """What a pull request trigger without `types` means."""
 
 
-def check_files(root: Path, contract: Path, workflows: Sequence[Workflow]) -> list[Finding]:
-    """All findings. `root` is the repository, `contract` the file in it."""
-    try:
-        file = read_contract(contract)
-    except ContractError as error:
-        problems = error.problems if isinstance(error, ContractErrors) else [str(error)]
-        said = f"{problems[0]}{f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''}"
-        found = [missing("contract", said.rstrip("."), "Run `weighin contract check`.")]
-        unread = ("expectations", "suites", "public-data", "codeowners")
-        found += [cannot_tell(c, "the contract cannot be read", "Correct the contract.") for c in unread]
-    else:
-        found = [_contract(file), _expectations(file), _suites(file), _public_data(file)]
-        found.append(_owners(root, file, workflows))
+def check_files(root: Path, contract: Path, workflows: Sequence[Workflow], *others: Path) -> list[Finding]:
+    """All findings. `root` is the repository, `contract` the file in it; `others` are those of further models."""
+    found = _of_contract(root, contract, workflows)
+    for other in others:
+        # Which model it is about stands first: the names of the checks are the same for each.
+        found += [replace(f, said=f"{other}: {f.said}") for f in _of_contract(root, other, workflows)]
     calls = [call for w in workflows for call in w.calls]
-    found += [
+    return [
+        *found,
         _readable(workflows),
         _check_name(workflows),
         _check_always(workflows),
@@ -52,12 +48,25 @@ def check_files(root: Path, contract: Path, workflows: Sequence[Workflow]) -> li
         _condition(calls),
         _promotes_on(calls),
     ]
-    return found
+
+
+def _of_contract(root: Path, contract: Path, workflows: Sequence[Workflow]) -> list[Finding]:
+    try:
+        file = read_contract(contract)
+    except ContractError as error:
+        problems = error.problems if isinstance(error, ContractErrors) else [str(error)]
+        said = f"{problems[0]}{f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''}"
+        found = [missing("contract", said.rstrip("."), "Run `weighin contract check`.")]
+        unread = ("expectations", "suites", "public-data", "codeowners")
+        found += [cannot_tell(c, "the contract cannot be read", "Correct the contract.") for c in unread]
+        return found
+    found = [_contract(file), _expectations(file), _suites(file), _public_data(file)]
+    return [*found, _owners(root, file, workflows)]
 
 
 def asks(workflows: Iterable[Workflow]) -> list[Call]:
     """Return the calls of validate.yml that pull requests run."""
-    return [c for w in workflows if "pull_request" in w.triggers for c in w.calls if c.file == "validate.yml"]
+    return [c for w in workflows if "pull_request" in w.triggers for c in w.calls if c.file in VALIDATE]
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -159,7 +159,7 @@ def _worst(statuses: list[Status], problem: bool) -> Status:
 def _read(
     suite: str, listed: Mapping[str, Check], own: Mapping[str, Check], binding: Binding, reports: Path
 ) -> SuiteVerdict:
-    """Return a suite's evidence under the limits of `listed`. The suite itself judged by those, or by those of `own`."""
+    """Return a suite's evidence under the limits of `listed`, by which the suite judged, or else by those of `own`."""
     try:
         left = SuiteOutcomes.read(reports / suite)
     except EvidenceError as error:
