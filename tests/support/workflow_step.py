@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.workflow_rules import FOLDER, load
+from support.workflow_rules import load, ours
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def named(file: str, name: str) -> dict[str, Any]:
     """
     found = [
         step
-        for job in load((FOLDER / file).read_text())["jobs"].values()
+        for job in load(ours()[file])["jobs"].values()
         for step in job.get("steps", [])
         if name in (step.get("name"), step.get("id"))
     ]

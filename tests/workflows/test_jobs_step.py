@@ -28,7 +28,7 @@ def measured(folder: Path, jobs: str, suites: list[str]) -> list[dict[str, objec
         "IMAGE": "i",
         "RUNNER_TEMP": "/t",
     }
-    empty = dict.fromkeys(("CANDIDATE", "MODEL_ARTIFACT", "MODEL_PATH", "MLFLOW_TRACKING_URI"), "")
+    empty = dict.fromkeys(("CANDIDATE", "CHAMPION", "MODEL_ARTIFACT", "MODEL_PATH", "MLFLOW_TRACKING_URI"), "")
     script = workflow_step.named("validate.yml", RESOLVE)["run"]
     result = workflow_step.run(folder, script, {"python3": "exit 0"}, environment | empty)
     assert result.code == 0, result.printed
@@ -61,12 +61,14 @@ def test_every_suite_has_a_machine_of_its_own_where_that_is_asked_for(tmp_path: 
         ({"JOBS": "one"}, "neither merged nor separate"),
         ({"JOBS": ""}, "neither merged nor separate"),
         ({"TRAIN": "python3 train.py", "TRACKING_URI": "https://mlflow.example"}, "pass one of them"),
+        ({"RELEASE": "registry"}, "pass registry-key"),
+        ({"RELEASE": "registry", "KEY": "k.pub", "TRACKING_URI": "https://mlflow.example"}, "no tracking-uri"),
         ({"EVENT": "pull_request_target"}, "call validate.yml on pull_request"),
     ],
 )
 def test_what_cannot_be_is_refused_in_the_first_step(given: dict[str, str], says: str, tmp_path: Path) -> None:
     values = {"EVENT": "push", "JOBS": "merged", "TRAIN": "", "TRACKING_URI": "", "CONTRACT": "c", "REVIEWED": ""}
-    values |= {"BASE": "", "HEAD": "", "GITHUB_ENV": str(tmp_path / "env")}
+    values |= {"RELEASE": "", "KEY": "", "BASE": "", "HEAD": "", "GITHUB_ENV": str(tmp_path / "env")}
     script = workflow_step.named("validate.yml", FILES)["run"]
     result = workflow_step.run(tmp_path, script, {}, values | given)
     assert result.code == 1
@@ -74,11 +76,13 @@ def test_what_cannot_be_is_refused_in_the_first_step(given: dict[str, str], says
     assert set(result.outputs) == {"problem"}
 
 
-def needs_of(folder: Path, jobs: str, train: str, skipped: tuple[str, ...], sealed: str = "false") -> dict[str, str]:
+def needs_of(
+    folder: Path, jobs: str, train: str, skipped: tuple[str, ...], sealed: str = "false", release: str = ""
+) -> dict[str, str]:
     """How the jobs ended, as the verdict is told."""
     results = dict.fromkeys(JOBS, "success")
     results |= dict.fromkeys(skipped, "skipped")
-    environment = {"JOBS": jobs, "TRAIN": train, "SEALED": sealed}
+    environment = {"JOBS": jobs, "TRAIN": train, "SEALED": sealed, "RELEASE": release}
     environment |= {"NEEDS": json.dumps({j: {"result": r} for j, r in results.items()})}
     environment |= {"DECIDING": ".", "CONTRACT": "c.yaml", "IMAGE": "i", "RUNNER_TEMP": "/t", "VERDICT": "{}"}
     environment |= {"WEIGHIN_ATTEMPT": "1", "GITHUB_STEP_SUMMARY": str(folder / "summary")}
@@ -164,3 +168,8 @@ def test_an_image_whose_name_the_platform_dropped_is_said(result: str, says: str
     )
     assert done.code == 1
     assert says in (tmp_path / "summary").read_text()
+
+
+def test_a_registry_of_a_release_is_made_ready_by_a_job_that_may_not_be_skipped(tmp_path: Path) -> None:
+    found = needs_of(tmp_path, "separate", "", ("candidate", "sealed"), release="registry")
+    assert [job for job, result in found.items() if result == "skipped"] == ["candidate"]

@@ -277,6 +277,7 @@ def test_the_workflows_are_those_that_are_documented() -> None:
         "validate.yml",
         "actions/attest",
         "actions/comment",
+        "actions/keep-registry",
         "actions/release-note",
         "actions/reviews",
     ]
