@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE, FACTS = Path("docs/reference/workflows.md"), Path("weighin/doctor/workflows.json")
 HEAD = """# The reusable workflows and actions
 
-Generated from `.github/workflows` and `actions` by `python scripts/workflow_reference.py`; edit those, not this page. How
-to call them: [adopting](../how-to/adopting.md).
+Generated from `.github/workflows` and `actions` by `python scripts/workflow_reference.py`; edit
+those, not this page. How to call them: [adopting](../how-to/adopting.md).
 """
 _GRANTED = re.compile(r"^# +permissions: \{(.+)\}$", re.MULTILINE)
 _PERMISSION = re.compile(r" {6}([a-z-]+): (read|write|none) # (.+)$")

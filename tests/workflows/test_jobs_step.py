@@ -98,7 +98,7 @@ ABSENT = ("candidate", "resolve", "predict", "sealed")
 
 
 @pytest.mark.parametrize(
-    ("jobs", "train", "skipped", "told"),
+    ("jobs", "train", "skipped", "left"),
     [
         ("merged", "", ABSENT, ()),
         ("merged", "python3 train.py", ABSENT, ()),
@@ -111,10 +111,10 @@ ABSENT = ("candidate", "resolve", "predict", "sealed")
     ],
 )
 def test_only_jobs_that_the_run_was_not_to_have_may_be_skipped(
-    jobs: str, train: str, skipped: tuple[str, ...], told: tuple[str, ...], tmp_path: Path
+    jobs: str, train: str, skipped: tuple[str, ...], left: tuple[str, ...], tmp_path: Path
 ) -> None:
     found = needs_of(tmp_path, jobs, train, skipped)
-    assert tuple(job for job, result in found.items() if result == "skipped") == told
+    assert tuple(job for job, result in found.items() if result == "skipped") == left
     assert found.get("prepare", "") in ("success", "skipped")
     assert "suites" in found
 
