@@ -8,7 +8,7 @@
 ARG BASE_IMAGE=python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 # hadolint ignore=DL3006
-FROM ${BASE_IMAGE} AS build
+FROM ${BASE_IMAGE} AS dependencies
 WORKDIR /src
 RUN python3 -m venv /opt/weighin
 ENV PATH=/opt/weighin/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
@@ -23,6 +23,9 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     && find /opt/weighin -type d \( -name tests -o -name test \) -path '*/site-packages/*' -not -path '*/evidently/*' -prune -exec rm -rf {} + \
     && find /opt/weighin -path '*/site-packages/pyarrow/*' \( -path '*/pyarrow/include/*' -o -name '*flight*' \) -delete \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/weighin
+
+# The engine is a layer of its own, a few megabytes: whoever has the dependencies already pulls nothing else.
+FROM dependencies AS build
 COPY pyproject.toml LICENSE README.md ./
 COPY weighin weighin
 # /opt/weighin/host is the runner for the machine that starts the containers: this version, standard library only.
@@ -31,6 +34,9 @@ RUN pip install --quiet --no-compile --no-deps --no-build-isolation . \
     && cp weighin/__init__.py /opt/weighin/host/weighin/ && cp -r weighin/runner weighin/github /opt/weighin/host/weighin/ \
     && cp weighin/untrusted/__init__.py weighin/untrusted/redact.py /opt/weighin/host/weighin/untrusted/ \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/weighin/lib/python3*/site-packages/weighin
+WORKDIR /opt/weighin
+RUN mkdir /engine \
+    && cp -a --parents bin/weighin host lib/python3*/site-packages/weighin lib/python3*/site-packages/weighin-*.dist-info /engine
 
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}
@@ -39,7 +45,8 @@ FROM ${BASE_IMAGE}
 RUN apt-get update -qq \
     && apt-get install --yes --no-install-recommends libatomic1 libgomp1 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
-COPY --from=build /opt/weighin /opt/weighin
+COPY --from=dependencies /opt/weighin /opt/weighin
+COPY --from=build /engine /opt/weighin
 # No interpreter in here looks into the current folder, which is somebody's repository, or takes modules of a user.
 ENV PATH=/opt/weighin/bin:$PATH \
     PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1 \
