@@ -79,6 +79,8 @@ def _limits(changes: Changes, most: int) -> list[str]:
         lines.append(f"⚠ limits that are more lenient, or cannot be compared: {actor}")
     for change in limits[:most]:
         between = " → ".join(v for v in (change.before, change.after) if v)
+        if change.how == "relaxed" and not changes.review:
+            between += f" (the base demands {change.before}, which decides)"
         lines.append(f"{named(change.check)} {change.how}: {between}")
     lines += [f"and {len(limits) - most} more limits"] if len(limits) > most else []
     if changes.measured:
