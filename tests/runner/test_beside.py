@@ -51,8 +51,10 @@ def test_a_suite_of_a_pull_request_sees_the_contract_of_the_base_too(tmp_path: P
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}x", "null", "[1]", '[{"key": "a"}]', '[{"suites": []}]', '[{"key": "../a", "suites": []}]']
-    + ['[{"key": "a", "suites": ["b/c"]}]', '[{"key": "a", "suites": [""]}]'],
+    [
+        *("", "{}x", "null", "[1]", '[{"key": "a"}]', '[{"suites": []}]', '[{"key": "../a", "suites": []}]'),
+        *('[{"key": "a", "suites": ["b/c"]}]', '[{"key": "a", "suites": [""]}]'),
+    ],
 )
 def test_what_is_no_list_of_jobs_with_their_suites_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
