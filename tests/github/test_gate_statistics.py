@@ -58,7 +58,7 @@ def jobs(number: int, *own: dict[str, Any]) -> dict[str, Any]:
 
 WEEK = (
     week({1: [run(4, run_attempt=2), run(3, conclusion="failure")], 5: [run(2, conclusion="cancelled")], 7: [run(1)]})
-    | jobs(1, job("gate"), job("suite drift", 100), job("suite load", 241))
+    | jobs(1, job("gate"), job("suite drift", 100), job("suite load", 241), job("suites", 70), job("load", 50))
     | jobs(2, job("suite drift", 10, conclusion="cancelled"), job("gate", conclusion="skipped"))
     | jobs(
         3,
@@ -107,8 +107,10 @@ def test_a_week_is_counted(there: Answers, tmp_path: Path) -> None:
     assert (found["again"], found["attempts_again"]) == (1, 1)
     assert found["suites"]["suite drift"] == {"runs": 4, "median_seconds": 40, "slowest_seconds": 100}
     assert found["suites"]["suite load"] == {"runs": 2, "median_seconds": 135.5, "slowest_seconds": 241}
-    # Run 1: 1 + 2 + 5; run 2: 1; run 3: 1 + 1 without the machine of their own; run 4: 1 + 1 + 1 + 1.
-    assert found["billed_minutes"] == 15
+    assert found["suites"]["suites"] == {"runs": 1, "median_seconds": 70, "slowest_seconds": 70}
+    assert found["suites"]["load"] == {"runs": 1, "median_seconds": 50, "slowest_seconds": 50}
+    # Run 1: 1 + 2 + 5 + 2 + 1; run 2: 1; run 3: 1 + 1 without the machine of their own; run 4: 1 + 1 + 1 + 1.
+    assert found["billed_minutes"] == 18
     page = (tmp_path / "gate-statistics.md").read_text()
     assert "[3](https://github.example/o/r/actions/runs/3)" in page
     assert "| suite drift | 4 | 40 s | 100 s |" in page

@@ -29,7 +29,8 @@ from weighin.untrusted import JsonDict, JsonObject
 
 SCHEMA = "weighin/gate-statistics/v1"
 GATE = "gate"
-SUITE = "suite "
+SUITE, SUITES = "suite ", ("suites", "load", "sealed")
+"""Jobs that measure: of one suite each, or of several."""
 MOST_AT_ONCE = 1000
 """GitHub lists no more runs for one question."""
 ROWS = 20
@@ -42,7 +43,7 @@ _WORKFLOW = re.compile(r"[\w.-]+\.ya?ml")
 class Job:
     """One job in one attempt of a run.
 
-    part        its name without the caller's job: `gate`, `suite drift`
+    part        its name without the caller's job: `gate`, `suites`, `suite drift`
     seconds     from start to end; None while it runs, or where it never ran
     conclusion  GitHub's word; empty while it runs
     hosted      whether GitHub's own machines ran it, which is what is billed
@@ -150,7 +151,7 @@ def summarized(found: Sequence[Run], repository: str, workflows: Sequence[str], 
     times: dict[str, list[float]] = {}
     for run in looked:
         for job in run.last:
-            if job.seconds is not None and job.part.startswith(SUITE):
+            if job.seconds is not None and (job.part.startswith(SUITE) or job.part in SUITES):
                 times.setdefault(job.part, []).append(job.seconds)
     every = [job for run in looked for job in run.jobs or ()]
     return {
