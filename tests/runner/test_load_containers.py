@@ -15,7 +15,7 @@ import pytest
 
 from support import load_work
 from weighin.load import read_log
-from weighin.runner import docker, sandbox
+from weighin.runner import docker, sandbox, variables
 from weighin.runner.collect import Allowed, surplus
 from weighin.runner.plan import Phase, Session
 from weighin.runner.problem import NOTHING
@@ -100,7 +100,7 @@ def test_what_reading_data_needs_reaches_the_step_that_reads_them_and_no_other_v
     tmp_path.chmod(0o755)
     for name in ("AWS_ACCESS_KEY_ID", "WAREHOUSE", "OTHER"):
         monkeypatch.setenv(name, f"value-of-{name}")
-    monkeypatch.setenv(docker.PASSED_ON, "WAREHOUSE, NOT_SET")
+    monkeypatch.setenv(variables.FORWARD, "WAREHOUSE, NOT_SET")
     program = ["python3", "-c", "import os; print(sorted(v for v in os.environ.values() if v.startswith('value-of-')))"]
     assert docker.run_program(program, IMAGE, docker.Checkout(tmp_path), None, (), False) == 0
     assert "['value-of-AWS_ACCESS_KEY_ID', 'value-of-WAREHOUSE']" in capfd.readouterr().out

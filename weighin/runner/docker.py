@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from weighin.runner import environments
+from weighin.runner import environments, variables
 from weighin.runner.artifact import changed
 from weighin.runner.collect import (
     ANY_NAME,
@@ -80,13 +80,6 @@ REGISTRY = "/weighin/registry"
 """The one path of the embedded registry in every container: MLflow keeps absolute artifact paths."""
 JUDGE_SECONDS = 2400
 JUDGE_MB = 4000
-DATA_VARIABLES = (
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
-    *("AWS_ENDPOINT_URL", "WEIGHIN_SPARK", "WEIGHIN_MEMORY"),
-)
-"""What reading data may need, where it is set. Only `run` passes it on: neither a model's nor the judge's container."""
-PASSED_ON = "WEIGHIN_FORWARD_ENV"
-"""Environment variable: names of further ones that `run` passes on, such as those of a contract's connections."""
 PORT = 8080
 """Of the server, in a network that holds it and the generator alone."""
 TURN = "/turn"
@@ -403,21 +396,11 @@ def run_program(
         Path(folder).mkdir(parents=True, exist_ok=True)
         mounts.append((Path(folder), f"/repo/{folder}", False))
     environment = [f"WEIGHIN_IMAGE={identity(image)}", f"WEIGHIN_IMAGE_DIGESTS={','.join(digests(image))}"]
-    # The values of these are passed on from our own environment and never stand on a command line.
-    passed = (
-        "WEIGHIN_ATTEMPT",
-        "WEIGHIN_RUN_URL",
-        "WEIGHIN_COMMIT",
-        "MLFLOW_TRACKING_USERNAME",
-        "MLFLOW_TRACKING_PASSWORD",
-        "WEIGHIN_SIGNING_KEY",
-    )
-    named = os.environ.get(PASSED_ON, "").replace(",", " ").split()
-    environment += [key for key in (*passed, "MLFLOW_TRACKING_TOKEN", *DATA_VARIABLES, *named) if key in os.environ]
+    # Their values come from our own environment and never stand on a command line. Neither a model's nor the judge's
+    # container gets one of them.
+    environment += variables.passed_on(os.environ, embedded=registry is not None)
     if registry is not None:
         environment.append(f"MLFLOW_TRACKING_URI=sqlite:///{REGISTRY}/mlflow.db")
-    elif "MLFLOW_TRACKING_URI" in os.environ:
-        environment.append("MLFLOW_TRACKING_URI")
     with contextlib.ExitStack() as stack:
         for folder in write:
             raw = stack.enter_context(_written(Path(folder)))
@@ -507,6 +490,8 @@ def _main() -> int:
             step.add_argument("--commands", action="store_true", help="let its output be commands to the workflow")
             step.add_argument("arguments", nargs="+", help="program and arguments, after `--`")
     given = parser.parse_args()
+    if given.step == "run":
+        os.environ.update(variables.masked(os.environ))
     with nothing_commands(os.environ, unless=given.step == "run" and given.commands):
         match given.step:
             case "predict":
