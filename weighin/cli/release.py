@@ -213,7 +213,7 @@ def run_promote(given: argparse.Namespace) -> int:
     """Move the champion's alias, and print what was moved."""
     from weighin.cli.verify import attestation_of
     from weighin.record.signature import signer
-    from weighin.registry.location import is_embedded, tracking_uri
+    from weighin.registry.location import is_embedded, registry_uri
     from weighin.verdict.promote import promote
 
     done = promote(
@@ -232,7 +232,7 @@ def run_promote(given: argparse.Namespace) -> int:
     if done.entry:
         # In the log of the job it is a witness that whoever rewrites the registry does not reach.
         print(f"Entry {done.entry} of the ledger, {done.ledger_head}")
-    if is_embedded(tracking_uri()):
+    if is_embedded(registry_uri()):
         print("The registry is a file of this machine: the alias moved here and nowhere else.")
     return 0
 

@@ -17,6 +17,7 @@ from weighin.contract.models import Model
 from weighin.errors import PromotionError, RegistryError
 from weighin.registry.ledger import Action, Entry, Ledger
 from weighin.registry.mlflow import Registry
+from weighin.registry.promises import demand_promises
 from weighin.runner.artifact import manifest_digest
 
 ENTRY = "weighin.ledger.entry"
@@ -47,6 +48,7 @@ class ChampionRegistry:
     """The champion of one model in one registry, with the names of the aliases that mirror it.
 
     challenger  the alias of what is to be judged, which no champion has
+    ledger_name  of the ledger, where the contract says it
     """
 
     registry: Registry
@@ -54,17 +56,27 @@ class ChampionRegistry:
     champion: str
     previous: str
     challenger: str = "challenger"
+    ledger_name: str = ""
 
     @staticmethod
     def of(model: Model, registry: Registry) -> ChampionRegistry:
         """Of a contract's model."""
         named = model.aliases
-        return ChampionRegistry(registry, model.name, named.champion, named.previous, named.challenger)
+        return ChampionRegistry(
+            registry, model.name, named.champion, named.previous, named.challenger, model.ledger.name or ""
+        )
 
     @property
     def ledger(self) -> Ledger:
         """Its ledger."""
-        return Ledger(self.registry, self.model)
+        return Ledger(self.registry, self.model, self.ledger_name)
+
+    def demand_promises(self) -> None:
+        """Demand that the registry can hold what a change of champion leaves; nothing is written.
+
+        Errors: `PromotionError` that says what could not be promised.
+        """
+        demand_promises(self.registry, self.model, self.champion, self.ledger_name)
 
     def reconcile(self, *, restore: bool = False, look_only: bool = False) -> tuple[Entry | None, str]:
         """Return the last entry, and the version that is champion by it (or by the alias, where there is no ledger

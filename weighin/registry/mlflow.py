@@ -17,12 +17,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from weighin.errors import ContractError, RegistryError, without_password
 from weighin.model.subject import ModelVersion, artifact_digest
-from weighin.registry.location import artifact_location, is_embedded, tracking_uri
-from weighin.registry.remedies import explained, must_have_a_scheme
+from weighin.registry import entry_model
+from weighin.registry.listing import Listing, Version
+from weighin.registry.location import (
+    REGISTRY,
+    TRACKING,
+    artifact_location,
+    is_embedded,
+    registry_beside,
+    registry_uri,
+    tracking_beside,
+    tracking_uri,
+)
+from weighin.registry.queries import tags_are
+from weighin.registry.remedies import Absent, NotSupported, explained, must_have_a_scheme, version_of
+from weighin.registry.stores import store_of
+from weighin.registry.tag_names import meant, stored, stored_key
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion as Version
 
 BUSY_STORE: Mapping[str, Any] = {"attempts": 6, "timeout": None, "wait_initial": 0.2, "wait_max": 4.0}
 """How often, and after how many seconds, a store that is busy is asked again; see `stamina.retry_context`."""
@@ -43,17 +56,22 @@ class Address:
 
     @staticmethod
     def parse(uri: str) -> Address:
-        """Errors: `ContractError` for anything else."""
+        """Take a name apart from what follows it. A name may hold `@`, and neither `/` nor `:`.
+
+        Errors: `ContractError` for anything else.
+
+        >>> Address.parse("models:/a@b@champion"), Address.parse("models:/prod.risk.fraud/3")
+        (Address(name='a@b', version='', alias='champion'), Address(name='prod.risk.fraud', version='3', alias=''))
+        """
         rest = uri.removeprefix("models:/")
-        name, _, alias = rest.partition("@")
-        if alias:
-            return Address(name, alias=alias)
-        name, _, version = rest.rpartition("/")
-        if rest == uri or not name or not version.isdigit():
+        if rest != uri and (numbered := re.fullmatch(r"([^/]+)/([0-9]+)", rest)):
+            return Address(numbered[1], numbered[2])
+        name, _, alias = rest.rpartition("@")
+        if rest == uri or not name or not alias or "/" in rest:
             raise ContractError(
                 f"`{uri}` names no model version", "", "Write models:/NAME/VERSION or models:/NAME@ALIAS."
             )
-        return Address(name, version)
+        return Address(name, alias=alias)
 
 
 @dataclass(frozen=True)
@@ -71,15 +89,27 @@ class LoggedDataset:
 
 
 class Registry:
-    """One MLflow registry. Every error of it arrives as `RegistryError` with the address as its place."""
+    """One MLflow registry. Every error of it arrives as `RegistryError` with the address as its place.
 
-    def __init__(self, uri: str | None = None) -> None:
-        self.uri = uri or tracking_uri()
-        must_have_a_scheme(self.uri)
+    uri       where registered models live
+    tracking  where runs and their files live
+    store     what the registry can hold
+    """
+
+    def __init__(self, uri: str | None = None, tracking: str | None = None) -> None:
+        """Take the addresses; without any, those of the environment. With one of them the other is what MLflow takes
+        beside it.
+        """
+        self.tracking = tracking or (tracking_beside(uri) if uri else tracking_uri())
+        self.uri = registry_beside(uri) if uri else registry_uri(self.tracking)
+        must_have_a_scheme(self.tracking, TRACKING)
+        must_have_a_scheme(self.uri, REGISTRY)
+        self.store = store_of(self.uri)
         from mlflow import MlflowClient
 
         # Its own addresses, and not those of the process: several registries may be used side by side.
-        self._client = self._call(lambda: MlflowClient(tracking_uri=self.uri, registry_uri=self.uri))
+        self._client = self._call(lambda: MlflowClient(tracking_uri=self.tracking, registry_uri=self.uri))
+        self._listing = Listing(self._client, self._call, self.store, self.uri)
 
     def _call(self, what: Callable[[], T]) -> T:
         """Return what a call to MLflow returns; one that a SQLite file was too busy for is tried again.
@@ -97,7 +127,7 @@ class Registry:
 
         try:
             return _again(what, locked)
-        except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        except (MlflowException, RequestException, SQLAlchemyError, OSError, NotImplementedError) as error:
             raise self._said(error) from _shown(error)
 
     def _set(self, what: Callable[[], object]) -> None:
@@ -114,23 +144,35 @@ class Registry:
     def _said(self, error: Exception) -> RegistryError:
         lines = str(error).splitlines() or [type(error).__name__]
         fact = next((line for line in lines if LOCKED in line), lines[0])
-        return explained(fact, str(getattr(error, "error_code", "")), self.uri)
+        code = "NOT_IMPLEMENTED" if isinstance(error, NotImplementedError) else str(getattr(error, "error_code", ""))
+        server = version_of(self.uri) if code == "ENDPOINT_NOT_FOUND" else ""
+        return explained(fact, code, self.uri, server)
+
+    @property
+    def artifact_location(self) -> str | None:
+        """Where a new experiment keeps its files; None where the server decides."""
+        return artifact_location(self.tracking)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version that it names now; empty when the model does not exist."""
-        from mlflow.exceptions import MlflowException
-
-        def held() -> dict[str, object]:
+        try:
             # Not by a search: some registries have no filters, and others leave out what this user may not read.
-            try:
-                return dict(self._client.get_registered_model(name).aliases)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
-                return {}
-
+            held = self._call(lambda: self._client.get_registered_model(name)).aliases
+        except Absent:
+            return {}
         # MLflow says an int or a str, depending on its store.
-        return {alias: str(version) for alias, version in self._call(held).items()}
+        return {alias: str(version) for alias, version in dict(held).items()}
+
+    def has_aliases(self, name: str, alias: str) -> bool:
+        """Return whether this registry knows aliases at all. Nothing is written for that."""
+        try:
+            self._call(lambda: self._client.get_model_version_by_alias(name, alias))
+        except NotSupported:
+            return False
+        except RegistryError:
+            # No such alias yet, no such model, or none that this user may read: that is said where it matters.
+            return True
+        return True
 
     def _nothing_registered(self) -> bool:
         return is_embedded(self.uri) and not self._call(lambda: self._client.search_registered_models(max_results=1))
@@ -156,7 +198,7 @@ class Registry:
             raise RegistryError(fact, without_password(self.uri), remedy)
         found = self._call(lambda: self._client.get_model_version(address.name, version))
         self._download(address.name, version, destination)
-        return ModelVersion(address.name, version, found.run_id or "", artifact_digest(destination), uri)
+        return ModelVersion(address.name, version, self._run_here(found), artifact_digest(destination), uri)
 
     def digest(self, name: str, version: str, scratch: Path) -> str:
         """Return the digest of what the registry holds for a version at this moment, through a copy in `scratch`."""
@@ -167,7 +209,9 @@ class Registry:
         if destination.exists():
             shutil.rmtree(destination)
         destination.mkdir(parents=True)
-        uri = self._call(lambda: self._client.get_model_version_download_uri(name, version))
+        uri = f"models:/{name}/{version}"
+        if not self.store.by_address:
+            uri = self._call(lambda: self._client.get_model_version_download_uri(name, version))
         self._call(lambda: self._download_all(uri, destination))
         if not (destination / "MLmodel").is_file():
             _unnest(destination)
@@ -176,7 +220,7 @@ class Registry:
         from mlflow.artifacts import download_artifacts
 
         place = str(destination)
-        download_artifacts(artifact_uri=uri, dst_path=place, tracking_uri=self.uri, registry_uri=self.uri)
+        download_artifacts(artifact_uri=uri, dst_path=place, tracking_uri=self.tracking, registry_uri=self.uri)
 
     def move_alias(self, name: str, alias: str, version: str) -> None:
         """Let an alias name a version. MLflow's call is an unconditional upsert: compare before."""
@@ -184,17 +228,18 @@ class Registry:
 
     def tags(self, name: str, version: str) -> dict[str, str]:
         """Return the tags of a version."""
-        return dict(self._call(lambda: self._client.get_model_version(name, version)).tags)
+        return meant(dict(self._call(lambda: self._client.get_model_version(name, version)).tags), self.store)
 
     def tag(self, name: str, version: str, tags: dict[str, str]) -> None:
         """Set tags on a version."""
-        for key, value in tags.items():
+        for key, value in stored(tags, self.store).items():
             self._set(partial(self._client.set_model_version_tag, name, version, key, value))
 
     def untag(self, name: str, version: str, tags: Iterable[str]) -> None:
         """Delete tags of a version."""
         for key in tags:
-            self._call(partial(self._client.delete_model_version_tag, name, version, key))
+            held = stored_key(key, self.store)
+            self._call(partial(self._client.delete_model_version_tag, name, version, held))
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags on the run of a version."""
@@ -210,17 +255,8 @@ class Registry:
         self._call(lambda: self._client.log_artifacts(run_id, str(folder), place))
 
     def entries(self, name: str) -> list[Version]:
-        """All versions of a companion model that serves as a ledger, in no order; empty before the first."""
-        found: list[Version] = []
-        token = None
-        while True:
-            query = f"name = '{quoted(name)}'"
-            order = ["version_number ASC"]
-            page = self._call(partial(self._client.search_model_versions, query, 200, order_by=order, page_token=token))
-            found += page
-            token = page.token
-            if not token:
-                return found
+        """Return all versions of a model, in no order; none where there is no such model."""
+        return self._listing.versions(name)
 
     def add_entry(self, name: str, run_id: str, tags: dict[str, str], description: str = "") -> int:
         """Append to a ledger: one version with all of its tags in one call; returns the number that MLflow gave it."""
@@ -232,8 +268,14 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 self._call(lambda: self._client.get_registered_model(name))
         source = self._call(lambda: self._client.get_run(run_id)).info.artifact_uri
+        if self.store.holds_models_only:
+            with tempfile.TemporaryDirectory() as scratch:
+                entry_model.write_entry_model(Path(scratch))
+                self.log_files(run_id, Path(scratch), entry_model.FOLDER)
+            source = f"{source}/{entry_model.FOLDER}"
+        held = stored(tags, self.store)
         made = self._call(
-            lambda: self._client.create_model_version(name, source, run_id, tags, description=description or None)
+            lambda: self._client.create_model_version(name, source, run_id, held, description=description or None)
         )
         return int(made.version)
 
@@ -277,7 +319,7 @@ class Registry:
 
     def run_named(self, experiment: str, name: str) -> str:
         """Return the id of the oldest run of that name in an experiment; one is made where there is none."""
-        location = artifact_location(self.uri)
+        location = self.artifact_location
         found = self._call(lambda: self._client.get_experiment_by_name(experiment))
         if found is None:
             from mlflow.exceptions import MlflowException
@@ -286,21 +328,23 @@ class Registry:
             with contextlib.suppress(MlflowException):
                 self._client.create_experiment(experiment, artifact_location=location)
             found = self._call(lambda: self._client.get_experiment_by_name(experiment))
-        runs = self.runs_of(experiment, f"tags.mlflow.runName = '{quoted(name)}'")
+        runs = self.runs_of(experiment, {"mlflow.runName": name})
         if runs:
             return str(runs[0].info.run_id)
         run = self._call(lambda: self._client.create_run(found.experiment_id, run_name=name))
         return str(run.info.run_id)
 
-    def runs_of(self, experiment: str, query: str, *, newest: bool = False) -> list[Run]:
-        """Return a hundred runs of an experiment, the oldest (or the newest) first; none where there is no such
-        experiment.
+    def runs_of(self, experiment: str, tags: Mapping[str, str], *, newest: bool = False) -> list[Run]:
+        """Return at most a hundred runs of an experiment with these tags, the oldest (or the newest) first; none where
+        there is no such experiment.
         """
         found = self._call(lambda: self._client.get_experiment_by_name(experiment))
         if found is None:
             return []
         ids, order = [found.experiment_id], [f"attributes.start_time {'DESC' if newest else 'ASC'}"]
-        return list(self._call(lambda: self._client.search_runs(ids, query, max_results=100, order_by=order)))
+        query = tags_are(tags)
+        runs = self._call(lambda: self._client.search_runs(ids, query, max_results=100, order_by=order))
+        return [run for run in runs if tags.items() <= run.data.tags.items()]
 
     def log_points(self, run_id: str, metrics: Mapping[str, float], moment: float, step: int) -> None:
         """Add a point to each series of a run. `moment` in seconds since 1970; names are made ones that it allows."""
@@ -327,6 +371,9 @@ class Registry:
         with contextlib.suppress(MlflowException):
             self._client.create_registered_model(name)
         source = f"models:/{address.name}/{address.version}"
+        if re.search(r"[#?%;@]", address.name):
+            # MLflow reads that as an address, where these letters mean something else.
+            source = self._call(lambda: self._client.get_model_version_download_uri(address.name, address.version))
         copied = self._call(
             lambda: self._client.create_model_version(
                 name, source, found.run_id, description=found.description, model_id=found.model_id
@@ -336,8 +383,18 @@ class Registry:
 
     def run_of(self, address: Address) -> str:
         """Return the run that a version came from; empty where there is none."""
-        found = self._call(lambda: self._client.get_model_version(address.name, address.version))
-        return str(found.run_id or "")
+        return self._run_here(self._call(lambda: self._client.get_model_version(address.name, address.version)))
+
+    def _run_here(self, version: Any) -> str:
+        """Return the run of a version; empty where it came from none, or from one that this server does not have (any
+        more), as after an export and import.
+        """
+        run_id = str(version.run_id or "")
+        try:
+            found = self._call(lambda: self._client.get_run(run_id)) if run_id else None
+        except Absent:
+            return ""
+        return run_id if found is not None and found.info.lifecycle_stage == "active" else ""
 
     def add_version(self, name: str, run_id: str, folder: Path, source: Registry) -> str:
         """Register a model's files that came from another registry; returns the number of the version.
@@ -350,7 +407,7 @@ class Registry:
                 # Not every run has one.
                 with contextlib.suppress(RegistryError):
                     source.fetch(run_id, KEPT, Path(scratch))
-            where = artifact_location(self.uri)
+            where = self.artifact_location
             run = self.log_run("weighin-imported", where, Path(scratch), {"model": name})
         with contextlib.suppress(RegistryError):
             self._call(lambda: self._client.create_registered_model(name))
@@ -374,8 +431,11 @@ class Registry:
         return found
 
     def fetch(self, run_id: str, name: str, folder: Path) -> Path:
-        """One file of a run, copied into `folder`."""
-        return Path(self._call(lambda: self._client.download_artifacts(run_id, name, str(folder))))
+        """Return one file of a run, copied into `folder`; all of them for an empty name, but no entry model."""
+        found = Path(self._call(lambda: self._client.download_artifacts(run_id, name, str(folder))))
+        if not name:
+            shutil.rmtree(found / entry_model.FOLDER, ignore_errors=True)
+        return found
 
 
 def _again(what: Callable[[], T], when: Callable[[Exception], bool]) -> T:
@@ -411,8 +471,3 @@ def _unnest(folder: Path) -> None:
         inner[0].rename(aside)
         shutil.rmtree(folder)
         aside.rename(folder)
-
-
-def quoted(name: str) -> str:
-    """Return a text within the quotes of a query."""
-    return name.replace("'", "\\'")
