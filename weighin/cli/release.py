@@ -172,7 +172,7 @@ def run_history(given: argparse.Namespace) -> int:
     from weighin.record.attestation import Attestation, Identity
     from weighin.record.history import check_history, check_witness
     from weighin.record.signature import trusted_key
-    from weighin.report.history import lines, markdown
+    from weighin.report.history import champion_now, lines, markdown
 
     champions, trusted = champions_of(given), [trusted_key(path) for path in given.trusted_key]
     if given.restore:
@@ -199,6 +199,9 @@ def run_history(given: argparse.Namespace) -> int:
             wrong.append(str(error))
         else:
             print(f"{path}: entry {entry.number} is as it was signed" if trusted else f"{path}: entry {entry.number}")
+    if not given.json:
+        named = champions.registry.aliased(champions.model, champions.champion) or ""
+        print("\n".join(champion_now(champions.champion, checked, named, as_markdown=given.markdown)))
     for sentence in wrong:
         print(f"weighin: {_printable(sentence)}", file=sys.stderr)
     champions.reconcile(look_only=True)

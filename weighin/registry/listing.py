@@ -6,7 +6,8 @@ search without; and each number up to the newest version, which the model itself
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PAGE = 200
+AT_ONCE = 8
+"""Versions that are asked for at once."""
 T = TypeVar("T")
 Call = Callable[[Callable[[], Any]], Any]
 
@@ -61,8 +64,14 @@ class Listing:
                 self._ways = self._ways[1:]
 
     def _listed(self, way: Callable[[str], list[Any]], name: str) -> list[Version]:
+        from mlflow.entities.model_registry.model_version_search import ModelVersionSearch
+
         try:
-            return [self._read(name, found) for found in way(name)]
+            found = way(name)
+            if any(isinstance(version, ModelVersionSearch) for version in found):
+                # Unity Catalog leaves the tags out of what a search finds.
+                found = self._each(name, [str(version.version) for version in found])
+            return [self._read(version) for version in found]
         except Absent:
             return []
 
@@ -83,33 +92,32 @@ class Listing:
                 return
 
     def _one_by_one(self, name: str) -> list[Any]:
-        """Ask for each number up to the newest. Errors: `RegistryError` where the registry names no newest version."""
+        """Ask for each number up to the newest, which the model names where it has any version.
+
+        Errors: `RegistryError` where there are versions, and the registry names none.
+        """
         model = self._call(lambda: self._client.get_registered_model(name))
         newest = max((int(v.version) for v in model.latest_versions or ()), default=0)
-        if not newest:
+        if not newest and self._get(name, "1") is not None:
             raise RegistryError(
                 f"no search of versions is allowed, and the newest version of `{name}` is not named either",
                 without_password(self._uri),
                 "Without them nobody can tell whether its ledger is whole: docs/reference/registries.md.",
             )
-        found = []
-        for number in range(1, newest + 1):
-            try:
-                found.append(self._get(name, str(number)))
-            except Absent:
-                # Deleted: whoever needs all numbers notices.
-                continue
-        return found
+        return self._each(name, [str(number) for number in range(1, newest + 1)])
+
+    def _each(self, name: str, numbers: Sequence[str]) -> list[Any]:
+        """Ask for each version; those that were deleted are left out, and whoever needs all numbers notices."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return [found for found in pool.map(partial(self._get, name), numbers) if found is not None]
 
     def _get(self, name: str, version: str) -> Any:
-        return self._call(partial(self._client.get_model_version, name, version))
+        try:
+            return self._call(partial(self._client.get_model_version, name, version))
+        except Absent:
+            return None
 
-    def _read(self, name: str, found: Any) -> Version:
-        from mlflow.entities.model_registry.model_version_search import ModelVersionSearch
-
-        if isinstance(found, ModelVersionSearch):
-            # Unity Catalog leaves the tags out of what a search finds.
-            found = self._get(name, str(found.version))
+    def _read(self, found: Any) -> Version:
         return Version(
             str(found.version), meant(dict(found.tags), self._store), str(found.run_id or ""), found.current_stage or ""
         )

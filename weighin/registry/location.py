@@ -57,9 +57,13 @@ def registry_beside(tracking: str) -> str:
 def tracking_beside(registry: str) -> str:
     """Return the tracking address beside a registry, as `registry_beside` the other way.
 
+    The open source server of Unity Catalog keeps no runs: of it, that of the environment.
+
     >>> tracking_beside("databricks-uc://profile")
     'databricks://profile'
     """
+    if registry.startswith("uc:"):
+        return tracking_uri()
     return DATABRICKS + rest if (rest := registry.removeprefix(f"{DATABRICKS}-uc")) != registry else registry
 
 
