@@ -63,7 +63,7 @@ class Stock:
         return Registry(self.uri, self.tracking or None)
 
 
-def _stocked(uri: str, folder: Path, versions: int, tracking: str) -> tuple[tuple[str, str, str], ...]:
+def _stocked(uri: str, folder: Path, versions: int, tracking: str = "") -> tuple[tuple[str, str, str], ...]:
     registry, found = Registry(uri, tracking or None), []
     for number in range(1, versions + 1):
         model = folder / f"stock-{number}" / "model"

@@ -34,12 +34,14 @@ class Version:
 
     run_id         empty where it came from no run
     current_stage  one of MLflow's stages, empty where the registry has none
+    description    Markdown
     """
 
     version: str
     tags: Mapping[str, str]
     run_id: str
     current_stage: str
+    description: str = ""
 
 
 class Listing:
@@ -118,6 +120,6 @@ class Listing:
             return None
 
     def _read(self, found: Any) -> Version:
-        return Version(
-            str(found.version), meant(dict(found.tags), self._store), str(found.run_id or ""), found.current_stage or ""
-        )
+        tags = meant(dict(found.tags), self._store)
+        run_id, stage = str(found.run_id or ""), found.current_stage or ""
+        return Version(str(found.version), tags, run_id, stage, found.description or "")
