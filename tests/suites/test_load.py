@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from support.suite_work import Work
+from weighin.contract import read_contract
+from weighin.suites.evidence import Evidence
 from weighin.suites.load import information
 
 RATE, SHARE = "load/within-100-ms", "share_at_least: 0.9}"
@@ -429,6 +431,6 @@ def test_the_warm_up_is_shown_with_its_slowest_answer_and_counts_for_nothing(wor
     slow(work.log[-3], 2.31)
     work.log[-1]["error"] = "status 503"
     assert work.write().red("load") == {}
-    (table,) = information(work.evidence)
+    (table,) = information(Evidence(read_contract(work.folder / "model_contract.yaml"), work.folder / "work"))
     assert table["columns"] == ["start", "requests", "failed", "first answer, ms", "slowest answer, ms"]
     assert table["rows"] == [[1, 5, 1, 400.0, 2310.0], [2, 0, 0, "no right answer", "no right answer"]]
