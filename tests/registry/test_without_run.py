@@ -15,8 +15,11 @@ from weighin.data.profile import Profile
 from weighin.errors import NotEvaluated
 from weighin.model.subject import ModelVersion
 from weighin.record.history import check_history
+from weighin.record.signature import KEY, signer, trusted_key
+from weighin.registry.champion import ChampionRegistry
 from weighin.registry.mlflow import Registry
 from weighin.registry.profiles import stored_profile
+from weighin.release.import_version import import_version
 from weighin.release.promote import Promotion, promote
 from weighin.release.rollback import rollback
 from weighin.resolve.models import fetch
@@ -42,7 +45,7 @@ def trial(request: pytest.FixtureRequest, stock: Stock) -> Trial:
 
 
 def promoted(trial: Trial, number: int, champion: int) -> Promotion:
-    """Promote with the profile of the reference that was judged."""
+    """Promote, signed, with the profile of the reference that was judged."""
     case = trial.case(number, champion)
     case.subject = replace(case.subject, data={**case.subject.data, "reference": {"profile": PROFILE.digest}})
     case.binding = replace(case.binding, subject=case.subject.digest)
@@ -51,8 +54,8 @@ def promoted(trial: Trial, number: int, champion: int) -> Promotion:
     work = case.reports / "work"
     case.subject.write(work / "subject.json")
     PROFILE.write(work / "profiles/reference.json")
-    registry = trial.champions().registry
-    return promote(case.file, case.subject, case.decision(), case.reports, registry, work=work)
+    registry, by = trial.champions().registry, signer({KEY: str(trial.stock.folder / "key")})
+    return promote(case.file, case.subject, case.decision(), case.reports, registry, work=work, by=by)
 
 
 def resolved(trial: Trial, folder: Path) -> ModelVersion:
@@ -76,6 +79,21 @@ def test_back_at_a_version_its_own_profile_is_read(trial: Trial, tmp_path: Path)
     champion = resolved(trial, tmp_path / "files")
     assert champion.version == "2"
     assert stored_profile(trial.champions(), champion, "champion").digest == PROFILE.digest
+
+
+def test_its_profile_travels_to_another_registry(trial: Trial, tmp_path: Path) -> None:
+    promoted(trial, 2, 1)
+    (tmp_path / "other").mkdir()
+    here, there = trial.champions().registry, Registry(empty_store(tmp_path / "other"))
+    here.digest(trial.name, "1", tmp_path / "champion")
+    there.move_alias(trial.name, "champion", there.add_version(trial.name, "", tmp_path / "champion", here))
+    champions = ChampionRegistry(there, trial.name, "champion", "previous")
+    trusted = [trusted_key(trial.stock.folder / "key.pub")]
+    done = import_version(trial.case().file, champions, here, f"models:/{trial.name}/2", trusted)
+    assert (done.before, done.version) == ("1", "2")
+    champion = there.resolve(f"models:/{trial.name}@champion", tmp_path / "files")
+    assert champion.run_id
+    assert stored_profile(champions, champion, "champion").digest == PROFILE.digest
 
 
 def test_a_version_that_nobody_promoted_has_none(trial: Trial) -> None:

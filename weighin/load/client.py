@@ -22,6 +22,7 @@ from weighin.errors import NotEvaluated
 ANSWER_BYTES = 2**20
 """Larger answers are errors: nothing that this asks for needs more."""
 HEADER_BYTES = 2**16
+LATE = "no answer in time"
 GRPC = "HTTP/2 in the answer, as of gRPC"
 SETTINGS = re.compile(rb"\x00..\x04.\x00{4}", re.DOTALL)
 """A frame of settings on stream 0, with which an HTTP/2 server begins (RFC 9113, 3.4 and 6.5)."""
@@ -75,7 +76,7 @@ class Client:
                     connection = await self._connect()
                 return await connection.ask(b"%s%d\r\n\r\n%s" % (head, len(body), body))
         except TimeoutError:
-            return Answer("no answer in time", b"", time.perf_counter())
+            return Answer(LATE, b"", time.perf_counter())
         except OSError as error:
             return Answer(_failure(error), b"", time.perf_counter())
         finally:

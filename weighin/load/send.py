@@ -14,12 +14,13 @@ from contextlib import contextmanager, suppress
 
 from weighin.errors import NotEvaluated
 from weighin.load.answer import read_answer
-from weighin.load.client import GRPC, Client
+from weighin.load.client import GRPC, LATE, Client
 from weighin.load.credentials import HEADERS, TOKEN, headers_for
 from weighin.load.log import Response
 from weighin.load.schedule import Schedule
 from weighin.runner.plan import Answers, LoadPlan, Phase
 
+UNASKED = "not asked"
 BY_HAND = "Serve the model by hand and read its log."
 REMEDIES = {
     **dict.fromkeys(
@@ -140,11 +141,13 @@ def wait_until_healthy(url: str, plan: LoadPlan) -> None:
 async def _healthy(client: Client, path: str, seconds: float) -> None:
     """Wait until a GET is answered with 200. Errors: `NotEvaluated` after so many seconds."""
     deadline = time.perf_counter() + seconds
-    said = "not asked"
+    said = UNASKED
     while (left := deadline - time.perf_counter()) > 0:
-        said = (await client.ask(client.head("GET", path), b"", left)).error
-        if not said:
+        error = (await client.ask(client.head("GET", path), b"", left)).error
+        if not error:
             return
+        # The last question has little time left: what the server said before tells more.
+        said = error if error != LATE or said == UNASKED else said
         await asyncio.sleep(0.1)
     raise NotEvaluated(f"the server did not get healthy in {seconds:g} s ({said})", path, REMEDIES.get(said, BY_HAND))
 

@@ -25,12 +25,24 @@ def stored_profile(champions: ChampionRegistry, model: ModelVersion | None, role
         raise NotEvaluated(f"there is no {role} in the registry whose profile could be used", "data.reference")
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            if model.run_id:
-                return Profile.read(champions.registry.fetch(model.run_id, STORED, Path(scratch)))
-            return Profile.read(_beside(champions, model.version, Path(scratch)))
+            return Profile.read(_fetched(champions, model, Path(scratch)))
         except RegistryError as error:
             remedy = "Promotion stores one; `weighin profile --store` does for a model that was not promoted by it."
             raise NotEvaluated(f"no profile is stored with {model} ({error.fact})", "data.reference", remedy) from error
+
+
+def _fetched(champions: ChampionRegistry, model: ModelVersion, folder: Path) -> Path:
+    """Return the profile in the model's run, or the one beside its entry. Errors: `RegistryError`."""
+    if not model.run_id:
+        return _beside(champions, model.version, folder)
+    try:
+        return champions.registry.fetch(model.run_id, STORED, folder)
+    except RegistryError as error:
+        # A version that was imported has a run that holds its files alone.
+        try:
+            return _beside(champions, model.version, folder)
+        except RegistryError:
+            raise error from error.__cause__
 
 
 def _beside(champions: ChampionRegistry, version: str, folder: Path) -> Path:
