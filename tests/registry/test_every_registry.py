@@ -93,6 +93,11 @@ def trial(kind: str, stock: Stock, request: pytest.FixtureRequest) -> Trial:
     return Trial(stock, KINDS[kind][1].format(re.sub(r"\W", "_", request.node.name).lower()))
 
 
+def in_one(*calls: Callable[[], Any]) -> Any:
+    """What the last of some calls returns, in one process of their own: opening a registry takes most of the time."""
+    return in_child(lambda: [call() for call in calls][-1])
+
+
 def at(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the environment name the registry, beside the address of the runs."""
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", trial.stock.uri)
@@ -100,16 +105,12 @@ def at(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_version_is_promoted_and_both_aliases_say_so(trial: Trial) -> None:
-    in_child(trial.set_up)
-    in_child(trial.promote)
-    state = in_child(trial.state)
+    state = in_one(trial.set_up, trial.promote, trial.state)
     assert state["entries"] == [("adopt", "", "1"), ("promote", "1", "2")]
     assert (state["champion"], state["previous"], state["tagged"]["2"]) == ("2", "1", "2")
 
 
 def test_what_a_validation_reads_is_there(trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_child(trial.set_up)
-    in_child(trial.promote)
     at(trial, monkeypatch)
 
     def resolved() -> tuple[list[ModelVersion], list[str]]:
@@ -117,7 +118,7 @@ def test_what_a_validation_reads_is_there(trial: Trial, tmp_path: Path, monkeypa
         found = [fetch(uri, trial.name, tmp_path / str(n)) for n, uri in enumerate(named)]
         return found, [r.version for r in recent_releases(trial.case().file.contract)]
 
-    (champion, candidate), before = in_child(resolved)
+    (champion, candidate), before = in_one(trial.set_up, trial.promote, resolved)
     assert (champion, candidate.version) == (
         ModelVersion(trial.name, "2", *_of(trial, 2), f"models:/{trial.name}@champion"),
         "3",
@@ -133,9 +134,7 @@ def _of(trial: Trial, number: int) -> tuple[str, str]:
 def test_the_command_line_goes_back_and_shows_a_history_that_holds(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_child(trial.set_up)
-    in_child(trial.promote)
-    in_child(trial.promote, 3, 2)
+    in_one(trial.set_up, trial.promote, lambda: trial.promote(3, 2))
     at(trial, monkeypatch)
     contract = Watched.make(trial.stock.uri, tmp_path, {"log": {"path": "log"}, "watch": WATCH}, trial.name).contract
 
@@ -144,11 +143,16 @@ def test_the_command_line_goes_back_and_shows_a_history_that_holds(
             code = main([*words, "--contract", str(contract)])
         return code, printed.getvalue()
 
-    code, said = in_child(command, "rollback", "--owner", "team-a", "--reason", LONG)
-    assert (code, "moved: version 3 -> version 2" in said) == (0, True)
-    code, said = in_child(command, "history", "--json")
-    entries = json.loads(said)
-    assert code == 0
+    def commands() -> list[tuple[int, str]]:
+        return [
+            command("rollback", "--owner", "team-a", "--reason", LONG),
+            command("history", "--json"),
+            command("history"),
+        ]
+
+    back, listed, shown = in_child(commands)
+    assert (back[0], "moved: version 3 -> version 2" in back[1]) == (0, True)
+    entries = json.loads(listed[1])
     assert [(e["action"], e["after"]) for e in entries] == [
         ("adopt", "1"),
         ("promote", "2"),
@@ -158,13 +162,10 @@ def test_the_command_line_goes_back_and_shows_a_history_that_holds(
     assert [e["problems"] for e in entries] == [[]] * 4
     assert [bool(e["signed_by"]) for e in entries] == [False, True, True, False]
     assert entries[-1]["reason"] == LONG
-    code, said = in_child(command, "history")
-    assert (code, said.splitlines()[-1].startswith("Champion now: version 2, since ")) == (0, True)
+    assert (shown[0], shown[1].splitlines()[-1].startswith("Champion now: version 2, since ")) == (0, True)
 
 
 def test_the_monitor_notes_what_it_saw_and_rolls_back(trial: Trial, tmp_path: Path) -> None:
-    in_child(trial.set_up, 2)
-    in_child(trial.promote, 3, 2)
     monitor: dict[str, Any] = {"log": {"path": "log"}, "watch": WATCH}
     place = Watched.make(trial.stock.uri, tmp_path, monitor, trial.name, trial.stock.tracking)
 
@@ -175,9 +176,8 @@ def test_the_monitor_notes_what_it_saw_and_rolls_back(trial: Trial, tmp_path: Pa
     def known() -> tuple[list[str], bool]:
         return [e.kind for e in place.journal()], last_heartbeat(trial.stock.registry, trial.name) is not None
 
-    assert in_child(evaluated) == ["alarm", "rollback"]
-    assert in_child(known) == (["alarm", "rollback"], True)
-    assert in_child(trial.state)["champion"] == "2"
+    assert in_one(lambda: trial.set_up(2), lambda: trial.promote(3, 2), evaluated) == ["alarm", "rollback"]
+    assert in_child(lambda: (*known(), trial.state()["champion"])) == (["alarm", "rollback"], True, "2")
 
 
 def test_uses_of_a_sealed_holdout_are_counted(trial: Trial) -> None:
@@ -195,8 +195,6 @@ def test_uses_of_a_sealed_holdout_are_counted(trial: Trial) -> None:
 
 
 def test_an_entry_that_somebody_deleted_is_missed(trial: Trial) -> None:
-    in_child(trial.set_up, 2, 3)
-
     def deleted() -> str:
         champions = trial.champions()
         champions.registry._client.delete_model_version(champions.ledger.name, "2")
@@ -204,4 +202,4 @@ def test_an_entry_that_somebody_deleted_is_missed(trial: Trial) -> None:
             trial.champions().reconcile()
         return str(caught.value)
 
-    assert "entry 2 is missing" in in_child(deleted)
+    assert "entry 2 is missing" in in_one(lambda: trial.set_up(2, 3), deleted)

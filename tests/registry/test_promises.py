@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,17 @@ def test_what_says_no_release_is_no_mlflow(page: bytes, proxy: Proxy, tmp_path: 
     proxy.refusal = lambda method, path: (200, page) if path.endswith("/version") else (404, b"")
     with pytest.raises(RegistryError, match="No MLflow answers there"):
         Registry(proxy.uri).resolve("models:/fraud/1", tmp_path / "files")
+
+
+def test_a_registry_without_search_that_names_no_newest_version_is_not_believed(proxy: Proxy) -> None:
+    version = b'{"model_version": {"name": "fraud", "version": "1"}}'
+    proxy.refusal = lambda method, path: (
+        (400, json.dumps(azure_ml.FILTER).encode())
+        if "search" in path
+        else (200, version if "model-versions" in path else MODEL)
+    )
+    with pytest.raises(RegistryError, match="no search of versions is allowed, and the newest version of `fraud` is"):
+        Registry(proxy.uri).entries("fraud")
 
 
 def test_a_password_is_not_sent_to_learn_the_release(proxy: Proxy, tmp_path: Path) -> None:

@@ -22,6 +22,14 @@ CAUSES = {
     "that is registered there": ("Model Version (name=m, version=99) not found", "RESOURCE_DOES_NOT_EXIST"),
     "behind a proxy": ("404 page not found", "ENDPOINT_NOT_FOUND"),
     "MLFLOW_TRACKING_TOKEN": ("401", "UNAUTHENTICATED"),
+    "does not offer that": (
+        "Argument 'filter_string' is unsupported for models in the Unity Catalog.",
+        "INTERNAL_ERROR",
+    ),
+    "docs/reference/registries.md says what works": ("Currently unsupported filter string format", "INVALID_PARAMETER"),
+    "Install azureml-mlflow": ("Model registry functionality is unavailable; got unsupported URI 'azureml://x'", "X"),
+    "mlflow db upgrade": ("Detected out-of-date database schema (found version 1, but expected 2)", "X"),
+    "infer_signature": ("Model passed for registration did not contain any signature metadata.", "X"),
     LOOK: ("Connection refused", ""),
 }
 
