@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from weighin.contract import read_contract
 from weighin.errors import RegistryError
 from weighin.registry.companions import Kind, companion
-from weighin.registry.location import registry_uri, tracking_beside
+from weighin.registry.location import experiment_name, registry_uri, tracking_beside
 from weighin.registry.stores import AZURE, MLFLOW, OTHER, UNITY_CATALOG, WORKSPACE, Store, store_of
 from weighin.registry.tag_names import meant, stored, stored_key
 
@@ -102,6 +102,14 @@ def test_the_registry_is_beside_the_runs_where_it_is_named(monkeypatch: pytest.M
 def test_beside_databricks_it_is_unity_catalog(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
     assert registry_uri(tracking) == tracking.replace("databricks", "databricks-uc")
+
+
+def test_experiments_on_databricks_are_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WEIGHIN_EXPERIMENT_FOLDER", raising=False)
+    assert experiment_name("weighin-ledger", "databricks") == "/Shared/weighin-ledger"
+    monkeypatch.setenv("WEIGHIN_EXPERIMENT_FOLDER", "/Workspace/ml/")
+    assert experiment_name("weighin-ledger", "databricks://p") == "/Workspace/ml/weighin-ledger"
+    assert experiment_name("weighin-ledger", "https://databricks.example.org") == "weighin-ledger"
 
 
 REFUSED_SOMEWHERE = {

@@ -12,6 +12,8 @@ STORE = "mlflow.db"
 ENDS = ("model_contract.yaml", ".git")
 """What a project's folder holds: no registry is looked for above it."""
 TRACKING, REGISTRY = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
+EXPERIMENTS = "WEIGHIN_EXPERIMENT_FOLDER"
+"""Variable: the folder of a Databricks workspace for experiments of ours."""
 DATABRICKS = "databricks"
 
 
@@ -65,6 +67,20 @@ def tracking_beside(registry: str) -> str:
     if registry.startswith("uc:"):
         return tracking_uri()
     return DATABRICKS + rest if (rest := registry.removeprefix(f"{DATABRICKS}-uc")) != registry else registry
+
+
+def experiment_name(name: str, tracking: str) -> str:
+    """Return the name of an experiment of ours: on Databricks the path of a workspace's folder, which must exist.
+
+    Source: docs.databricks.com, "Organize training runs with MLflow experiments": names are absolute paths there.
+
+    >>> experiment_name("weighin-ledger", "databricks://profile"), experiment_name("weighin-ledger", "http://h")
+    ('/Shared/weighin-ledger', 'weighin-ledger')
+    """
+    if tracking.partition("://")[0] != DATABRICKS:
+        return name
+    folder = os.environ.get(EXPERIMENTS, "").strip().rstrip("/") or "/Shared"
+    return f"{folder}/{name}"
 
 
 def _project(here: Path) -> Path:

@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import shutil
 import tempfile
-import time
-import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from weighin.errors import ContractError, RegistryError, without_password
 from weighin.model.subject import ModelVersion, artifact_digest
 from weighin.registry import entry_model
+from weighin.registry.client import BUSY, again
 from weighin.registry.listing import Listing, Version
-from weighin.registry.location import (
-    REGISTRY,
-    TRACKING,
-    artifact_location,
-    is_embedded,
-    registry_beside,
-    registry_uri,
-    tracking_beside,
-    tracking_uri,
-)
-from weighin.registry.queries import tags_are
-from weighin.registry.remedies import Absent, NotSupported, explained, must_have_a_scheme, version_of
-from weighin.registry.stores import store_of
+from weighin.registry.location import is_embedded
+from weighin.registry.remedies import Absent, NotSupported
+from weighin.registry.runs import Runs
 from weighin.registry.tag_names import meant, stored, stored_key
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-
-BUSY_STORE: Mapping[str, Any] = {"attempts": 6, "timeout": None, "wait_initial": 0.2, "wait_max": 4.0}
-"""How often, and after how many seconds, a store that is busy is asked again; see `stamina.retry_context`."""
-T = TypeVar("T")
-LOCKED = "database is locked"
-BUSY = (LOCKED, "Giving up after")  # what SQLite says, and MLflow when others took its number
 MODEL, KEPT = "model", "weighin"
 """Folders in a run: the model's files, and what weighin keeps with them."""
 
@@ -74,84 +54,15 @@ class Address:
         return Address(name, alias=alias)
 
 
-@dataclass(frozen=True)
-class LoggedDataset:
-    """A dataset that a run has logged: `mlflow.log_input(dataset, context)`.
-
-    digest  MLflow's own, or what was given in its place
-    source  address or path where it names one
-    """
-
-    name: str
-    context: str
-    digest: str
-    source: str
-
-
-class Registry:
-    """One MLflow registry. Every error of it arrives as `RegistryError` with the address as its place.
-
-    uri       where registered models live
-    tracking  where runs and their files live
-    store     what the registry can hold
-    """
+class Registry(Runs):
+    """One MLflow registry, with the runs beside it."""
 
     def __init__(self, uri: str | None = None, tracking: str | None = None) -> None:
         """Take the addresses; without any, those of the environment. With one of them the other is what MLflow takes
         beside it.
         """
-        self.tracking = tracking or (tracking_beside(uri) if uri else tracking_uri())
-        self.uri = registry_beside(uri) if uri else registry_uri(self.tracking)
-        must_have_a_scheme(self.tracking, TRACKING)
-        must_have_a_scheme(self.uri, REGISTRY)
-        self.store = store_of(self.uri)
-        from mlflow import MlflowClient
-
-        # Its own addresses, and not those of the process: several registries may be used side by side.
-        self._client = self._call(lambda: MlflowClient(tracking_uri=self.tracking, registry_uri=self.uri))
+        super().__init__(uri, tracking)
         self._listing = Listing(self._client, self._call, self.store, self.uri)
-
-    def _call(self, what: Callable[[], T]) -> T:
-        """Return what a call to MLflow returns; one that a SQLite file was too busy for is tried again.
-
-        Errors: `RegistryError`, without a password.
-        """
-        from mlflow.exceptions import MlflowException
-        from requests.exceptions import RequestException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        def locked(error: Exception) -> bool:
-            # SQLite says so before it commits anything.
-            known = isinstance(error, (MlflowException, RequestException, SQLAlchemyError, OSError))
-            return known and LOCKED in str(error)
-
-        try:
-            return _again(what, locked)
-        except (MlflowException, RequestException, SQLAlchemyError, OSError, NotImplementedError) as error:
-            raise self._said(error) from _shown(error)
-
-    def _set(self, what: Callable[[], object]) -> None:
-        """`_call` for what sets a value: where another set it first at the same moment, it is set again.
-
-        MLflow looks whether it is there, and then inserts it; of two the second is refused by the database.
-        """
-
-        def set_first_by_another(error: Exception) -> bool:
-            return isinstance(error, RegistryError) and "unique constraint" in error.fact.lower()
-
-        _again(lambda: self._call(what), set_first_by_another)
-
-    def _said(self, error: Exception) -> RegistryError:
-        lines = str(error).splitlines() or [type(error).__name__]
-        fact = next((line for line in lines if LOCKED in line), lines[0])
-        code = "NOT_IMPLEMENTED" if isinstance(error, NotImplementedError) else str(getattr(error, "error_code", ""))
-        server = version_of(self.uri) if code == "ENDPOINT_NOT_FOUND" else ""
-        return explained(fact, code, self.uri, server)
-
-    @property
-    def artifact_location(self) -> str | None:
-        """Where a new experiment keeps its files; None where the server decides."""
-        return artifact_location(self.tracking)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version that it names now; empty when the model does not exist."""
@@ -241,19 +152,6 @@ class Registry:
             held = stored_key(key, self.store)
             self._call(partial(self._client.delete_model_version_tag, name, version, held))
 
-    def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags on the run of a version."""
-        for key, value in tags.items():
-            self._set(partial(self._client.set_tag, run_id, key, value))
-
-    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        """Log numbers to the run of a version."""
-        self.log_points(run_id, metrics, time.time(), 0)
-
-    def log_files(self, run_id: str, folder: Path, place: str) -> None:
-        """Log a folder of files to the run of a version, under `place`."""
-        self._call(lambda: self._client.log_artifacts(run_id, str(folder), place))
-
     def entries(self, name: str) -> list[Version]:
         """Return all versions of a model, in no order; none where there is no such model."""
         return self._listing.versions(name)
@@ -299,65 +197,7 @@ class Registry:
         def busy(error: Exception) -> bool:
             return isinstance(error, RegistryError) and any(words in error.fact for words in BUSY)
 
-        _again(add, busy)
-
-    def log_run(self, experiment: str, location: str | None, folder: Path, tags: dict[str, str]) -> str:
-        """Make a finished run that holds the files of a folder; returns its id."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.create_experiment(experiment, artifact_location=location)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                self._call(lambda: self._client.get_experiment_by_name(experiment))
-        found = self._call(lambda: self._client.get_experiment_by_name(experiment))
-        run = self._call(lambda: self._client.create_run(found.experiment_id, tags=tags))
-        run_id = str(run.info.run_id)
-        self._call(lambda: self._client.log_artifacts(run_id, str(folder)))
-        self._call(lambda: self._client.set_terminated(run_id))
-        return run_id
-
-    def run_named(self, experiment: str, name: str) -> str:
-        """Return the id of the oldest run of that name in an experiment; one is made where there is none."""
-        location = self.artifact_location
-        found = self._call(lambda: self._client.get_experiment_by_name(experiment))
-        if found is None:
-            from mlflow.exceptions import MlflowException
-
-            # Another process may make it first.
-            with contextlib.suppress(MlflowException):
-                self._client.create_experiment(experiment, artifact_location=location)
-            found = self._call(lambda: self._client.get_experiment_by_name(experiment))
-        runs = self.runs_of(experiment, {"mlflow.runName": name})
-        if runs:
-            return str(runs[0].info.run_id)
-        run = self._call(lambda: self._client.create_run(found.experiment_id, run_name=name))
-        return str(run.info.run_id)
-
-    def runs_of(self, experiment: str, tags: Mapping[str, str], *, newest: bool = False) -> list[Run]:
-        """Return at most a hundred runs of an experiment with these tags, the oldest (or the newest) first; none where
-        there is no such experiment.
-        """
-        found = self._call(lambda: self._client.get_experiment_by_name(experiment))
-        if found is None:
-            return []
-        ids, order = [found.experiment_id], [f"attributes.start_time {'DESC' if newest else 'ASC'}"]
-        query = tags_are(tags)
-        runs = self._call(lambda: self._client.search_runs(ids, query, max_results=100, order_by=order))
-        return [run for run in runs if tags.items() <= run.data.tags.items()]
-
-    def log_points(self, run_id: str, metrics: Mapping[str, float], moment: float, step: int) -> None:
-        """Add a point to each series of a run. `moment` in seconds since 1970; names are made ones that it allows."""
-        from mlflow.entities import Metric
-
-        every = [Metric(metric_name(n), v, int(moment * 1000), step) for n, v in metrics.items()]
-        for start in range(0, len(every), 500):
-            self._set(partial(self._client.log_batch, run_id, metrics=every[start : start + 500]))
-
-    def points(self, run_id: str, metric: str) -> list[tuple[float, float]]:
-        """Return the points of one series, (seconds since 1970, value), the oldest first."""
-        found = self._call(lambda: self._client.get_metric_history(run_id, metric_name(metric)))
-        return sorted((m.timestamp / 1000, float(m.value)) for m in found)
+        again(add, busy)
 
     def copy_version(self, address: Address, name: str) -> str:
         """Copy a version to another registered model of this registry; returns its number there.
@@ -414,53 +254,6 @@ class Registry:
         root = self._call(lambda: self._client.get_run(run)).info.artifact_uri
         made = self._call(lambda: self._client.create_model_version(name, f"{root}/{MODEL}", run))
         return str(made.version)
-
-    def datasets(self, run_id: str) -> list[LoggedDataset]:
-        """Return the datasets that a run has logged. Their texts are those of whoever logged them."""
-        from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
-
-        inputs = self._call(lambda: self._client.get_run(run_id)).inputs
-        found = []
-        for item in inputs.dataset_inputs if inputs else ():
-            context = next((str(t.value) for t in item.tags if t.key == MLFLOW_DATASET_CONTEXT), "")
-            source = ""
-            with contextlib.suppress(ValueError):
-                said = json.loads(item.dataset.source or "null")
-                source = str(said.get("uri") or said.get("url") or "") if isinstance(said, dict) else ""
-            found.append(LoggedDataset(str(item.dataset.name), context, str(item.dataset.digest), source))
-        return found
-
-    def fetch(self, run_id: str, name: str, folder: Path) -> Path:
-        """Return one file of a run, copied into `folder`; all of them for an empty name, but no entry model."""
-        found = Path(self._call(lambda: self._client.download_artifacts(run_id, name, str(folder))))
-        if not name:
-            shutil.rmtree(found / entry_model.FOLDER, ignore_errors=True)
-        return found
-
-
-def _again(what: Callable[[], T], when: Callable[[Exception], bool]) -> T:
-    """Return what a call returns; after an error that `when` accepts it is made again, as BUSY_STORE says."""
-    import stamina
-
-    for attempt in stamina.retry_context(on=when, **BUSY_STORE):
-        with attempt:
-            return what()
-    raise AssertionError("the last attempt returns or raises")
-
-
-def metric_name(name: str) -> str:
-    """Return a name that MLflow allows.
-
-    >>> metric_name("monitor/last-1000/roc_auc@origin=JFK")
-    'monitor/last-1000/roc_auc_origin_JFK'
-    """
-    return re.sub(r"[^\w./: -]", "_", name)
-
-
-def _shown(error: Exception) -> Exception | None:
-    """Return an error as the cause of another, or None where a traceback of it would show a password."""
-    text = "".join(traceback.format_exception(error))
-    return error if without_password(text) == text else None
 
 
 def _unnest(folder: Path) -> None:
