@@ -127,6 +127,15 @@ def test_workers_that_load_at_their_first_request_are_slow_in_the_warm_up_alone(
     assert log.latency.max() < warm_up.slowest
 
 
+def test_a_server_that_drops_a_connection_after_a_refusal_is_healthy_all_the_same(tmp_path: Path) -> None:
+    with asking_server(drops=True) as server:
+        loaded(planned(server.url), server.url, tmp_path, probes=True)
+    facts = json.loads((tmp_path / "load/session.json").read_text())
+    malformed = facts["probes"]["malformed"][:-1]
+    assert [p["said"] for p in malformed] == ["status 400"] * 4
+    assert all(p["kept"] for p in malformed)
+
+
 def test_grpc_is_told_apart_and_its_remedy_named(tmp_path: Path) -> None:
     with grpc_port() as url, pytest.raises(NotEvaluated, match=r"HTTP/2 in the answer, as of gRPC.*port for HTTP/1\.1"):
         loaded(replace(planned(url), start_seconds=0.5), url, tmp_path)

@@ -19,13 +19,16 @@ SETTINGS = b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + b"\x00\x03\x00\x00\x00\x64"
 
 
 class AskingServer(ThreadingHTTPServer):
-    """`wanted` headers must come with every request; `late` are the seconds that each of its workers loads first."""
+    """`wanted` headers must come with every request; `late` are the seconds that each of its workers loads first.
+
+    drops  whether it drops what comes next on a connection on which it has refused a request
+    """
 
     daemon_threads = True
 
-    def __init__(self, wanted: Mapping[str, str], late: tuple[float, ...]) -> None:
+    def __init__(self, wanted: Mapping[str, str], late: tuple[float, ...], *, drops: bool) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.wanted, self.late = wanted, list(late)
+        self.wanted, self.late, self.drops = wanted, list(late), drops
         self.heads: list[dict[str, str]] = []
         self.bodies: list[Any] = []
         self.lock = threading.Lock()
@@ -39,8 +42,13 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: AskingServer
+    refused = False
 
     def answer(self, status: int, value: Any = None) -> None:
+        if self.refused and self.server.drops:
+            self.close_connection = True
+            return
+        self.refused = status == 400
         content = b"" if value is None else json.dumps(value).encode()
         self.send_response_only(status)
         self.send_header("Content-Length", str(len(content)))
@@ -82,9 +90,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def asking_server(wanted: Mapping[str, str] | None = None, late: tuple[float, ...] = ()) -> Iterator[AskingServer]:
+def asking_server(
+    wanted: Mapping[str, str] | None = None, late: tuple[float, ...] = (), *, drops: bool = False
+) -> Iterator[AskingServer]:
     """A running server."""
-    server = AskingServer(wanted or {}, late)
+    server = AskingServer(wanted or {}, late, drops=drops)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
