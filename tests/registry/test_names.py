@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import pytest
 from support.empty_store import empty_store
 from support.promotion_trials import Stock, Trial
 from support.watched_model import Watched
-from weighin.errors import ContractError
+from weighin.contract.models import LedgerName
+from weighin.errors import ContractError, RegistryError
 from weighin.monitor.history import last_heartbeat
 from weighin.record.history import check_history
 from weighin.registry.holdout_uses import HoldoutUses
 from weighin.registry.mlflow import Address, Registry
+from weighin.release.promote import promote
 
 NAME = 'it\'s a "model" #1? @100 % & back\\slash `{ä}` a.b.c;*|~^<>+=$!,[]()'
 WATCH = [{"window": {"rows": 100, "rows_at_least": 100}, "error_rate_at_most": 0.1, "action": "rollback"}]
@@ -42,6 +45,22 @@ def test_a_strange_name_goes_all_the_way(tmp_path: Path) -> None:
     assert registry.copy_version(Address(NAME, "1"), "copy") == "1"
     uses = HoldoutUses(registry, NAME)
     assert uses.reserve("spring", 3, trial.version(2), np.arange(9, dtype=np.uint64)).number == 1
+
+
+def test_a_ledger_that_the_contract_names_is_the_one_that_is_written(tmp_path: Path) -> None:
+    trial = Trial(Stock.of(empty_store(tmp_path), tmp_path, 2), "named-ledger")
+    trial.set_up()
+    case, registry = trial.case(), Registry(trial.stock.uri)
+    model = case.file.contract.model.model_copy(update={"ledger": LedgerName(name="who-was-champion")})
+    file = replace(case.file, contract=case.file.contract.model_copy(update={"model": model}))
+    assert promote(file, case.subject, case.decision(), case.reports, registry).after == "2"
+    assert len(registry.entries("who-was-champion")) == 2
+    assert registry.entries("named-ledger.ledger") == []
+    # Whoever goes on without the name would begin another.
+    renamed = "became champion by the ledger `who-was-champion`, and this is `named-ledger.ledger`"
+    for demand in (trial.champions().reconcile, trial.champions().demand_no_ledger_before):
+        with pytest.raises(RegistryError, match=renamed):
+            demand()
 
 
 @pytest.mark.parametrize("name", ["it's late", 'say "hi"', 'it\'s "late"', "a\\", "a`b"])
