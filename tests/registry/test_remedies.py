@@ -22,6 +22,14 @@ CAUSES = {
     "that is registered there": ("Model Version (name=m, version=99) not found", "RESOURCE_DOES_NOT_EXIST"),
     "behind a proxy": ("404 page not found", "ENDPOINT_NOT_FOUND"),
     "MLFLOW_TRACKING_TOKEN": ("401", "UNAUTHENTICATED"),
+    "does not offer that": (
+        "Argument 'filter_string' is unsupported for models in the Unity Catalog.",
+        "INTERNAL_ERROR",
+    ),
+    "docs/reference/registries.md says what works": ("Currently unsupported filter string format", "INVALID_PARAMETER"),
+    "Install azureml-mlflow": ("Model registry functionality is unavailable; got unsupported URI 'azureml://x'", "X"),
+    "mlflow db upgrade": ("Detected out-of-date database schema (found version 1, but expected 2)", "X"),
+    "infer_signature": ("Model passed for registration did not contain any signature metadata.", "X"),
     LOOK: ("Connection refused", ""),
 }
 
@@ -38,15 +46,15 @@ def test_a_remedy_fits_its_cause(remedy: str) -> None:
 
 @pytest.mark.parametrize("uri", ["127.0.0.1:5000", "localhost", "mlflow.example.org", "mlflow:5000/path", "host:80"])
 def test_an_address_without_a_scheme_is_said(uri: str) -> None:
-    with pytest.raises(RegistryError, match=f"`{uri}` has no scheme. Write http://{uri}."):
-        must_have_a_scheme(uri)
+    with pytest.raises(RegistryError, match=f"^MLFLOW_REGISTRY_URI: `{uri}` has no scheme. Write http://{uri}."):
+        must_have_a_scheme(uri, "MLFLOW_REGISTRY_URI")
 
 
 @pytest.mark.parametrize(
     "uri", ["http://h:5000", "sqlite:////x/mlflow.db", "databricks", "databricks://p", "uc:x", "./mlruns", "/x/y.z"]
 )
 def test_other_addresses_have_one(uri: str) -> None:
-    must_have_a_scheme(uri)
+    must_have_a_scheme(uri, "MLFLOW_REGISTRY_URI")
 
 
 def test_a_sub_folder_has_the_registry_of_its_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,7 @@ def test_stopped_while_a_rival_works_exactly_one_wins_and_the_alias_agrees(deed:
 
 def test_stopped_then_late_then_killed_is_not_taken_for_a_hand(stock: Stock, proxy: Proxy) -> None:
     requests = whole(stock, "rollback", "late-whole", proxy)
-    first, last = [n for n, line in enumerate(requests, 1) if line.endswith("registered-models/alias")]
+    first, last = [n for n in writes(requests) if requests[n - 1].endswith("registered-models/alias")]
     trial = Trial(stock, "late")
     in_child(trial.set_up, 2, 3)
     child = Child(trial.through(proxy.uri).roll_back, "2")

@@ -29,7 +29,7 @@ def test_tags_and_points_set_at_once_are_all_set(tmp_path: Path) -> None:
         barrier = manager.Barrier(PROCESSES)
         given = [(uri, run_id, number, barrier) for number in range(PROCESSES)]
         pool.starmap_async(_set, given).get(timeout=240)
-    (run,) = registry.runs_of("experiment", "")
+    (run,) = registry.runs_of("experiment", {})
     assert {k for k in run.data.tags if k.startswith("turn-")} == {f"turn-{turn}" for turn in range(ROUNDS)}
     assert {v for k, v in run.data.tags.items() if k.startswith("turn-")} <= {str(n) for n in range(PROCESSES)}
     assert len(run.data.metrics) == ROUNDS
@@ -47,5 +47,5 @@ def test_two_registries_in_one_process_keep_their_own_addresses(tmp_path: Path) 
     (tmp_path / "files").mkdir()
     (tmp_path / "files/said.txt").write_text("of one")
     run_id = one.log_run("experiment", str(places[0] / "artifacts"), tmp_path / "files", {})
-    assert other.runs_of("experiment", "") == []
+    assert other.runs_of("experiment", {}) == []
     assert one.fetch(run_id, "said.txt", tmp_path).read_text() == "of one"

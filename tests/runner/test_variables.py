@@ -43,6 +43,12 @@ def test_a_line_that_sets_anything_else_is_refused_without_its_value(line: str) 
     assert "/tmp" not in str(caught.value)
 
 
+def test_what_a_server_of_one_s_own_asks_for_reaches_the_generator_and_no_step_that_reads() -> None:
+    environment = {"WEIGHIN_SERVER_TOKEN": "t", "WEIGHIN_SERVER_HEADERS": "", "MLFLOW_TRACKING_TOKEN": "m"}
+    assert variables.of_server(environment) == ("WEIGHIN_SERVER_TOKEN",)
+    assert passed_on(environment, embedded=False) == ["MLFLOW_TRACKING_TOKEN"]
+
+
 def test_no_variable_is_of_two_kinds() -> None:
     every = (*variables.JUDGING, *variables.DATA, *variables.REGISTRY, *variables.ADDRESSES)
     assert len(set(every)) == len(every)

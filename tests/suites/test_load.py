@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from support.suite_work import Work
+from weighin.contract import read_contract
+from weighin.suites.evidence import Evidence
+from weighin.suites.load import information
 
 RATE, SHARE = "load/within-100-ms", "share_at_least: 0.9}"
 
@@ -420,3 +423,14 @@ def test_a_load_step_that_was_interrupted_passes_nothing(work: Work) -> None:
 def test_facts_that_cannot_be_read_are_not_evaluated(content: str, work: Work) -> None:
     (work.write().folder / "work/load/candidate-0/session.json").write_text(content)
     assert work.red("load") == {"load/malformed": "not_evaluated", "load/input-example": "not_evaluated"}
+
+
+def test_the_warm_up_is_shown_with_its_slowest_answer_and_counts_for_nothing(work: Work) -> None:
+    phase(work, "warm_up", 0, 0, 1, 5)
+    slow(work.log[-5], 0.4)
+    slow(work.log[-3], 2.31)
+    work.log[-1]["error"] = "status 503"
+    assert work.write().red("load") == {}
+    (table,) = information(Evidence(read_contract(work.folder / "model_contract.yaml"), work.folder / "work"))
+    assert table["columns"] == ["start", "requests", "failed", "first answer, ms", "slowest answer, ms"]
+    assert table["rows"] == [[1, 5, 1, 400.0, 2310.0], [2, 0, 0, "no right answer", "no right answer"]]

@@ -20,7 +20,7 @@ from weighin.contract.lines import lines
 from weighin.contract.shadow import LIMITS, Shadow
 from weighin.contract.stricter import compare
 from weighin.errors import ContractError
-from weighin.load.schedule import rows_as_json
+from weighin.load.bodies import rows_as_json
 from weighin.outcome import Status, gate
 from weighin.prediction_log.requests import Requests
 from weighin.runner import local

@@ -171,6 +171,7 @@ WITH: dict[str, dict[str, Any]] = {
     "explainability.forbidden: absent": {".share_at_most": 0.5},
     "explainability.forbidden: empty": {".share_at_most": 0.5},
     "server.request=template": {".template": "{{rows}}"},
+    "server.request=v2": {".path": "/v2/models/m/infer"},
     "server.template": {".request": "template"},
     "server.url: str": {"gates.load.memory_mb_at_most": ABSENT},
     "load.memory_mb_at_most: absent": {"gates.load.server": {"url": "http://a/b"}},

@@ -20,11 +20,16 @@ from weighin.record.signature import KEY, make_key, signer
 from weighin.record.suite import Binding
 from weighin.registry.champion import ENTRY, ChampionRegistry
 from weighin.registry.ledger import Entry
-from weighin.registry.location import artifact_location
 from weighin.registry.mlflow import Registry
 from weighin.release.promote import Promotion, promote
 from weighin.release.rollback import Rollback, rollback
 
+SIGNATURE = """\
+flavors: {}
+signature:
+  inputs: '[{"type": "double", "name": "a"}]'
+  outputs: '[{"type": "double"}]'
+"""
 CALM = {"owner": "team-a", "reason": "it answers wrongly"}
 
 
@@ -35,30 +40,36 @@ class Stock:
     uri    of the registry
     runs   (run id, address of the files, digest) of each
     folder for evidence
+    tracking  address of the runs, where it is another one
     """
 
     uri: str
     runs: tuple[tuple[str, str, str], ...]
     folder: Path
+    tracking: str = ""
 
     @staticmethod
-    def of(uri: str, folder: Path, versions: int = 4) -> Stock:
+    def of(uri: str, folder: Path, versions: int = 4, tracking: str = "") -> Stock:
         """Log so many models. `folder` gets a signing key."""
         make_key(folder / "key")
-        return Stock(uri, in_child(_stocked, uri, folder, versions), folder)
+        return Stock(uri, in_child(_stocked, uri, folder, versions, tracking), folder, tracking)
 
     def at(self, uri: str) -> Stock:
         """The same registry, reached by another address."""
         return replace(self, uri=uri)
 
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.uri, self.tracking or None)
 
-def _stocked(uri: str, folder: Path, versions: int) -> tuple[tuple[str, str, str], ...]:
-    registry, found = Registry(uri), []
+
+def _stocked(uri: str, folder: Path, versions: int, tracking: str = "") -> tuple[tuple[str, str, str], ...]:
+    registry, found = Registry(uri, tracking or None), []
     for number in range(1, versions + 1):
         model = folder / f"stock-{number}" / "model"
         model.mkdir(parents=True)
-        (model / "MLmodel").write_text(f"version: {number}")
-        run_id = registry.log_run("trials", artifact_location(uri), model.parent, {})
+        (model / "MLmodel").write_text(f"version: {number}\n{SIGNATURE}")
+        run_id = registry.log_run("trials", registry.artifact_location, model.parent, {})
         source = f"{registry._client.get_run(run_id).info.artifact_uri}/model"
         found.append((run_id, source, artifact_digest(model)))
     return tuple(found)
@@ -72,7 +83,7 @@ class Trial:
     name: str
 
     def champions(self) -> ChampionRegistry:
-        return ChampionRegistry(Registry(self.stock.uri), self.name, "champion", "previous")
+        return ChampionRegistry(self.stock.registry, self.name, "champion", "previous")
 
     def through(self, uri: str) -> Trial:
         """The same by another address."""
@@ -126,7 +137,7 @@ class Trial:
         """The real promotion over the evidence, which the first call makes."""
         case = self.case(number, champion)
         by = signer({KEY: str(self.stock.folder / "key")})
-        return promote(case.file, case.subject, case.decision(), case.reports, Registry(self.stock.uri), by=by)
+        return promote(case.file, case.subject, case.decision(), case.reports, self.stock.registry, by=by)
 
     def roll_back(self, to: str = "") -> Rollback:
         return rollback(self.champions(), to, **CALM)

@@ -14,13 +14,15 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
 Kind = Literal["refuse", "500", "delay", "lose", "kill before", "kill after", "stop before", "stop after"]
+Refusal = Callable[[str, str], tuple[int, bytes] | None]
+"""Method and path, the query included -> status and body of an answer in the server's place, or None."""
 SECONDS = 60
 """The longest that anything here waits."""
 
@@ -44,10 +46,14 @@ class Fault:
 
 
 class Proxy:
-    """Forwards to one server; `uri` is its own address."""
+    """Forwards to one server; `uri` is its own address.
 
-    def __init__(self, server: str) -> None:
+    refusal  what it answers itself
+    """
+
+    def __init__(self, server: str, refusal: Refusal = lambda method, path: None) -> None:
         self._target = urlsplit(server)
+        self.refusal = refusal
         self._faults: tuple[Fault, ...] = ()
         self._lock = threading.Lock()
         self.requests: list[str] = []
@@ -119,6 +125,8 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if kind == "refuse":
                 return self.hang_up()
+            if answered := proxy.refusal(self.command, self.path):
+                return self.answer(answered[0], {"Content-Type": "application/json"}, answered[1])
             if kind == "500":
                 return self.answer(500, {}, b'{"error_code": "INTERNAL_ERROR", "message": "made up"}')
             if fault and kind == "delay":

@@ -14,19 +14,22 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def served(folder: Path, host: str = "127.0.0.1", **environment: str) -> Iterator[str]:
+def served(folder: Path, host: str = "127.0.0.1", python: str = sys.executable, **environment: str) -> Iterator[str]:
     """The address of a server that keeps everything in a folder.
 
+    python       of the environment that it is installed in
     environment  more variables for it
     """
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind((host, 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--allowed-hosts", "*"]
+    command = [python, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    # MLflow 2 refuses no host, and has no such option.
+    command += ["--allowed-hosts", "*"] if python == sys.executable else []
     command += ["--artifacts-destination", str(folder / "artifacts")]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    path = f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             command,

@@ -21,7 +21,7 @@ from mlflow.types.schema import Array
 from weighin.contract.columns import Column
 from weighin.data.typed import feature_type, typed_column
 from weighin.errors import NotEvaluated
-from weighin.load.schedule import rows_as_json
+from weighin.load.bodies import rows_as_json
 from weighin.model.frame import handed_over
 from weighin.model.handover import handed
 from weighin.runner.plan import Interface

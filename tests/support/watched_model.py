@@ -42,21 +42,23 @@ class Watched:
 
     uri: str
     contract: Path
+    tracking: str = ""
 
     @staticmethod
-    def make(uri: str, folder: Path, monitor: Mapping[str, Any], model: str = NAME) -> Watched:
+    def make(uri: str, folder: Path, monitor: Mapping[str, Any], model: str = NAME, tracking: str = "") -> Watched:
         """Write the contract into a folder."""
         path = folder / "model_contract.yaml"
         own = (ROOT / "model_contract.yaml").read_text().partition("\nmonitor:")[0]
-        own = own.replace(f"name: {NAME}", f"name: {model}")
+        own = own.replace(f"name: {NAME}", f"name: {json.dumps(model)}")
         # JSON is YAML.
         path.write_text(f"{own}\nmonitor: {json.dumps(monitor)}\n")
-        return Watched(uri, path)
+        return Watched(uri, path, tracking)
 
     @property
     def champions(self) -> ChampionRegistry:
         """Anew, as another process has them."""
-        return ChampionRegistry.of(read_contract(self.contract).contract.model, Registry(self.uri))
+        registry = Registry(self.uri, self.tracking or None)
+        return ChampionRegistry.of(read_contract(self.contract).contract.model, registry)
 
     @property
     def tables(self) -> LogTables:

@@ -58,6 +58,8 @@ SECRETS: dict[str, tuple[str, ...]] = {
 """Jobs that see a secret: none of them runs a model or a suite."""
 PULLS = ("secrets.image-username", "secrets.image-password")
 """Secrets of a private image, which the step that pulls it sees, in every job; no container does."""
+SERVER = tuple(f"github.event_name != 'pull_request' && secrets.server-{n} || ''" for n in ("token", "headers"))
+"""Secrets of a server that runs already, which the step that sends load to it sees, and the generator's container."""
 REUSABLE = tuple(f"{n}.yml" for n in ("validate", "monorepo", "promote", "rollback", "monitor", "review"))
 PASSED = ("!cancelled()", "needs.validate.result == 'success'", "needs.validate.outputs.verdict == 'passed'")
 OWN_COMMIT = {("validate.yml", "prepare"), ("rollback.yml", "rollback"), ("monitor.yml", "monitor")}
@@ -178,9 +180,13 @@ def no_stranger_starts_anything_with_our_token(files: Files) -> Iterator[str]:
 @rule
 def only_listed_jobs_see_a_secret(files: Files) -> Iterator[str]:
     for name, job, value in jobs(files):
-        seen = str(value)
-        for words in PULLS:
-            seen = seen.replace(f"${{{{ {words} }}}}", "")
+        seen = "".join(str(part) for key, part in value.items() if key != "steps")
+        for step in value.get("steps", []):
+            known = (*PULLS, *SERVER) if 'runner" docker load' in step.get("run", "") else PULLS
+            text = "".join(f"{part}\n" for part in (step.get("env", {}) | {"": {**step, "env": {}}}).values())
+            for words in known:
+                text = text.replace(f"${{{{ {words} }}}}", "")
+            seen += text
         if "secrets." in seen and job not in SECRETS.get(name, ()):
             yield f"{name} {job}"
 

@@ -51,6 +51,12 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
         "          SUITES: ${{ join(matrix.measure.suites, ' ') }}\n          P: ${{ secrets.mlflow-password }}\n",
     ),
     (
+        "only_listed_jobs_see_a_secret",
+        "validate.yml",
+        "${{ github.event_name != 'pull_request' && secrets.server-token || '' }}",
+        "${{ secrets.server-token }}",
+    ),
+    (
         "a_job_that_sees_a_secret_runs_no_model_and_no_suite",
         "promote.yml",
         'runner" docker run --image',

@@ -144,14 +144,16 @@ def counted(file: ContractFile, dataset: str, moment: datetime, like: Profile | 
         raise ContractError("the contract has no drift gate", str(file.path), "Add `gates.drift`.")
     given = contract.data.source(dataset)
     if isinstance(given, StoredProfile):
+        from weighin.registry.champion import ChampionRegistry
         from weighin.registry.mlflow import Registry
         from weighin.registry.profiles import stored_profile
 
         aliases = contract.model.aliases
         alias = aliases.champion if given.profile == "champion" else aliases.challenger
+        champions = ChampionRegistry.of(contract.model, Registry())
         with tempfile.TemporaryDirectory() as scratch:
-            model = Registry().resolve(f"models:/{contract.model.name}@{alias}", Path(scratch) / "model")
-        return stored_profile(model, given.profile)
+            model = champions.registry.resolve(f"models:/{contract.model.name}@{alias}", Path(scratch) / "model")
+        return stored_profile(champions, model, given.profile)
     columns = {c: cut(gate_, c)[1] for c in drift_columns(contract) if c in contract.data.columns}
     return profile(relation(file, dataset, moment), columns, contract.group, like)
 
@@ -170,7 +172,11 @@ def run_profile(given: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory() as scratch:
             model = registry.resolve(given.store, Path(scratch) / "model")
             if not model.run_id:
-                raise ContractError("this version came from no run, and profiles lie in runs", given.store)
+                raise ContractError(
+                    "this version came from no run of this server, and profiles lie in runs",
+                    given.store,
+                    "Promote it: its profile is then kept beside the ledger's entry.",
+                )
             path = Path(scratch) / "profile" / Path(STORED).name
             found.write(path)
             registry.log_files(model.run_id, path.parent, str(Path(STORED).parent))

@@ -27,7 +27,7 @@ def run_holdout(given: argparse.Namespace) -> int:
     gate, model = file.contract.gates.sealed, file.contract.model.name
     if gate is None:
         raise ContractError("the contract has no sealed holdout", str(given.contract), "Add `gates.sealed`.")
-    ledger = HoldoutUses(Registry(), model)
+    ledger = HoldoutUses(Registry(), model, file.contract.model.ledger.name or "")
     taken, closed = ledger.all(), ledger.closed(gate.epoch)
     own = [use for use in taken if use.epoch == gate.epoch]
     left = 0 if closed else max(0, gate.holdout_uses - len(own))

@@ -172,7 +172,7 @@ def run_history(given: argparse.Namespace) -> int:
     from weighin.record.attestation import Attestation, Identity
     from weighin.record.history import check_history, check_witness
     from weighin.record.signature import trusted_key
-    from weighin.report.history import lines, markdown
+    from weighin.report.history import champion_now, lines, markdown
 
     champions, trusted = champions_of(given), [trusted_key(path) for path in given.trusted_key]
     if given.restore:
@@ -199,6 +199,9 @@ def run_history(given: argparse.Namespace) -> int:
             wrong.append(str(error))
         else:
             print(f"{path}: entry {entry.number} is as it was signed" if trusted else f"{path}: entry {entry.number}")
+    if not given.json:
+        named = champions.registry.aliased(champions.model, champions.champion) or ""
+        print("\n".join(champion_now(champions.champion, checked, named, as_markdown=given.markdown)))
     for sentence in wrong:
         print(f"weighin: {_printable(sentence)}", file=sys.stderr)
     champions.reconcile(look_only=True)
@@ -213,7 +216,7 @@ def run_promote(given: argparse.Namespace) -> int:
     """Move the champion's alias, and print what was moved."""
     from weighin.cli.verify import attestation_of
     from weighin.record.signature import signer
-    from weighin.registry.location import is_embedded, tracking_uri
+    from weighin.registry.location import is_embedded, registry_uri
     from weighin.verdict.promote import promote
 
     done = promote(
@@ -232,7 +235,7 @@ def run_promote(given: argparse.Namespace) -> int:
     if done.entry:
         # In the log of the job it is a witness that whoever rewrites the registry does not reach.
         print(f"Entry {done.entry} of the ledger, {done.ledger_head}")
-    if is_embedded(tracking_uri()):
+    if is_embedded(registry_uri()):
         print("The registry is a file of this machine: the alias moved here and nowhere else.")
     return 0
 

@@ -10,8 +10,10 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from weighin.contract.parts import Count, Graded, Name, Part, Positive, Share
 
-ROWS = "{{rows}}"
-"""What a template holds where the list of row objects goes."""
+MARKS = ("{{rows}}", "{{lists}}", "{{values}}", "{{tensors}}")
+"""One of these stands in a template where the rows go: as objects, as lists, as one flat list, as V2 tensors."""
+READY = "/v2/health/ready"
+"""Path of the health in the V2 protocol."""
 _URL = re.compile(r"https?://[^\s/@]+(/[^\s]*)?$")
 _POINTER = re.compile(r"(/([^/~]|~[01])*)*$")
 FULL = ("stress", "recovery_seconds_at_most", "memory_growth_mb_at_most", "clean_environment")
@@ -43,24 +45,43 @@ class Server(Part):
     path: Annotated[str, Field(pattern=r"^/")] = Field(
         default="/invocations", description="Path to which requests are sent."
     )
-    request: Literal["dataframe_split", "instances", "template"] = Field(
-        default="dataframe_split", description="Form of the body of a request."
+    request: Literal["dataframe_split", "instances", "v2", "template"] = Field(
+        default="dataframe_split",
+        description="Form of the body of a request; `v2` is that of KServe and Triton, a tensor for each column.",
     )
-    template: str = Field(default="", description=f"JSON text for `request: template`, with {ROWS} where the rows go.")
+    template: str = Field(
+        default="",
+        description="JSON text for `request: template`, with {{rows}} (objects), {{lists}}, {{values}} (one flat list) "
+        "or {{tensors}} (V2) where the rows go, and {{count}} for their number.",
+    )
     predictions: str = Field(
-        default="/predictions", description="JSON pointer to the predictions in an answer, row by row."
+        default="/predictions",
+        description="JSON pointer to the predictions in an answer, row by row; `*` in it is each element of a list. "
+        "Default for `request: v2`: /outputs.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _v2(cls, values: object) -> object:
+        """Take the places of the V2 protocol, unless the contract names others."""
+        if not isinstance(values, dict) or values.get("request") != "v2":
+            return values
+        return {"predictions": "/outputs", "health": READY, **values}
 
     @model_validator(mode="after")
     def _consistent(self) -> Server:
         if self.url is not None and (self.image is not None or self.command):
             raise ValueError("a server with a `url` runs already: leave out `image` and `command`")
+        if self.url is not None and self.url.startswith(("grpc:", "grpcs:")):
+            raise ValueError("gRPC is not spoken here: name the server's address for HTTP (Triton's port is 8000)")
         if self.url is not None and not _URL.match(self.url):
             raise ValueError("`url` is http://HOST[:PORT][/PATH], without a user or a password")
         if (self.request == "template") != bool(self.template):
             raise ValueError("`template` belongs to `request: template`, and that needs one")
-        if self.template and ROWS not in self.template:
-            raise ValueError(f"the template has no {ROWS}, so every request would be the same")
+        if self.template and sum(self.template.count(mark) for mark in MARKS) != 1:
+            raise ValueError(f"the template needs one of {', '.join(MARKS)}, once: every request would be the same")
+        if self.request == "v2" and "path" not in self.model_fields_set:
+            raise ValueError("`request: v2` needs a `path`, such as /v2/models/NAME/infer")
         if not _POINTER.match(self.predictions):
             raise ValueError("`predictions` is a JSON pointer, such as /predictions or /data/0/outputs")
         return self

@@ -20,7 +20,7 @@ from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, 
 from weighin.runner.plan import Answers
 from weighin.stats.metrics import METRICS, Uses
 
-_PINNED = re.compile(r"models:/[^@]+/[0-9]+$")
+_PINNED = re.compile(r"models:/[^/]+/[0-9]+$")
 
 
 Kind = Literal["probability", "probabilities", "label", "value", "score"]
@@ -68,6 +68,17 @@ class Aliases(Part):
     previous: Name = Field(default="previous", description="Alias of the champion before, which a promotion sets.")
 
 
+class LedgerName(Part):
+    """Where the registry keeps who was champion, and when."""
+
+    name: Name | None = Field(
+        default=None,
+        description="Name of the registered model that holds the ledger; default: the model's name and `.ledger`, and "
+        "where a registry takes no dots `_ledger`. Those of the uses of a sealed holdout and of the monitor's events "
+        "follow from it.",
+    )
+
+
 class Model(Part):
     """What is judged."""
 
@@ -88,6 +99,7 @@ class Model(Part):
         None, description="A pinned version, models:/NAME/N: a second baseline, against decay in small steps."
     )
     aliases: Aliases = Field(Aliases(), description="Names of the registry aliases that are read and moved.")
+    ledger: LedgerName = Field(LedgerName(), description="The companion models of this model in the registry.")
     registry: Literal["any", "server"] = Field(
         "any", description="`server` refuses the embedded registry, as a run without access to yours would use it."
     )

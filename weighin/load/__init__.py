@@ -5,6 +5,8 @@ meanwhile (what is left out otherwise is called coordinated omission, after Tene
 leaves one row per request in `responses-<role>-<start>.arrow`, and says how late it was itself.
 
     schedule  phases become requests: a moment, rows of the data, a body
+    bodies    rows as the body of a request
+    credentials  headers for a server that asks who is there
     send      asks a server by that schedule
     replay    asks it logged requests instead, one by one
     answer    what an answer says, or what is wrong with it

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from typing import Any
 
 from weighin.errors import NotEvaluated
 from weighin.model.answers import answers_in
@@ -18,7 +20,7 @@ def read_answer(content: bytes, rows: int, pointer: str, meant: Answers) -> tupl
     """Return the error (empty for none) and the predictions of one answer, row by row. Never an exception.
 
     rows     how many were asked for
-    pointer  where in the answer the predictions are: a JSON pointer (RFC 6901)
+    pointer  where in the answer the predictions are: a JSON pointer (RFC 6901), in which `*` is each element of a list
     meant    what of it is the prediction
 
     >>> read_answer(b'{"predictions": [0.5, 1]}', 2, "/predictions", Answers((1,)))
@@ -27,9 +29,11 @@ def read_answer(content: bytes, rows: int, pointer: str, meant: Answers) -> tupl
     ('HTML instead of JSON', None)
     """
     try:
-        found = at(json.loads(content), pointer)
+        found = in_tensors(at(json.loads(content), pointer))
     except LookupError:
         return f"no {pointer} in the answer", None
+    except NotEvaluated as error:
+        return error.fact, None
     except (ValueError, RecursionError):
         return "HTML instead of JSON" if content.lstrip()[:1] == b"<" else "broken JSON", None
     try:
@@ -44,12 +48,20 @@ def read_answer(content: bytes, rows: int, pointer: str, meant: Answers) -> tupl
 
 
 def at(document: JsonValue, pointer: str) -> JsonValue:
-    """Return what a JSON pointer (RFC 6901) refers to. Errors: `LookupError` when there is no such place.
+    """Return what a JSON pointer (RFC 6901) refers to; after a `*`, what it refers to in each element of a list.
+
+    Errors: `LookupError` when there is no such place.
 
     >>> at({"a/b": [{"c": 7}]}, "/a~1b/0/c")
     7
+    >>> at({"predictions": [{"score": 0.2}, {"score": 0.8}]}, "/predictions/*/score")
+    [0.2, 0.8]
     """
-    for part in pointer.split("/")[1:]:
+    parts = pointer.split("/")[1:]
+    for position, part in enumerate(parts, 1):
+        if part == "*" and isinstance(document, list):
+            rest = "".join(f"/{each}" for each in parts[position:])
+            return [at(element, rest) for element in document]
         token = part.replace("~1", "/").replace("~0", "~")
         if isinstance(document, list):
             if not re.fullmatch("0|[1-9][0-9]*", token):
@@ -60,3 +72,36 @@ def at(document: JsonValue, pointer: str) -> JsonValue:
         else:
             raise LookupError(token)
     return document
+
+
+def in_tensors(found: JsonValue) -> JsonValue:
+    """Return the values of tensors of the V2 protocol, row by row; what is no tensor stays as it is.
+
+    One tensor has one value or one list for each row, whether its data are flat or nested; several are columns by name.
+    Errors: `NotEvaluated` for data that do not fill their shape.
+
+    >>> in_tensors([{"name": "p", "shape": [2, 2], "datatype": "FP64", "data": [0.1, 0.9, 0.3, 0.7]}])
+    [[0.1, 0.9], [0.3, 0.7]]
+    >>> in_tensors([{"name": n, "shape": [1, 1], "datatype": "FP32", "data": [v]} for n, v in (("a", 1.0), ("b", 2.0))])
+    {'a': [1.0], 'b': [2.0]}
+    """
+    if _is_tensor(found):
+        return _rows(found)
+    if isinstance(found, list) and found and all(map(_is_tensor, found)):
+        return _rows(found[0]) if len(found) == 1 else {str(t["name"]): _rows(t) for t in found}
+    return found
+
+
+def _is_tensor(value: JsonValue) -> bool:
+    return isinstance(value, dict) and {"name", "shape", "datatype", "data"} <= set(value)
+
+
+def _rows(tensor: Any) -> list[JsonValue]:
+    shape, data = tensor["shape"], tensor["data"]
+    while isinstance(data, list) and data and isinstance(data[0], list):
+        data = [value for part in data for value in (part if isinstance(part, list) else [part])]
+    sized = isinstance(shape, list) and shape and all(type(n) is int and n >= 0 for n in shape)
+    if not sized or not isinstance(data, list) or math.prod(shape) != len(data):
+        raise NotEvaluated("a tensor of the answer does not fill its shape")
+    width = math.prod(shape[1:])
+    return data if width == 1 else [data[i : i + width] for i in range(0, len(data), width)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import ssl
 import time
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from weighin.errors import NotEvaluated
 ANSWER_BYTES = 2**20
 """Larger answers are errors: nothing that this asks for needs more."""
 HEADER_BYTES = 2**16
+LATE = "no answer in time"
+GRPC = "HTTP/2 in the answer, as of gRPC"
+SETTINGS = re.compile(rb"\x00..\x04.\x00{4}", re.DOTALL)
+"""A frame of settings on stream 0, with which an HTTP/2 server begins (RFC 9113, 3.4 and 6.5)."""
 IDLE_SECONDS = 1.0
 """Connections that were idle for longer are not used again: servers close them, gunicorn after 2 s, and a request on
 its way to a closed connection would be charged to the server."""
@@ -38,8 +43,12 @@ class Answer:
 class Client:
     """Connections to one server, as many as there are unanswered requests; the last one used is used first."""
 
-    def __init__(self, url: str) -> None:
-        """Errors: `NotEvaluated` when `url` is no http(s) address."""
+    def __init__(self, url: str, headers: tuple[str, ...] = ()) -> None:
+        """Take lines that stand in the head of every request; no message shows them.
+
+        Errors: `NotEvaluated` when `url` is no http(s) address.
+        """
+        self._headers = headers
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -55,7 +64,7 @@ class Client:
 
     def head(self, method: str, path: str) -> bytes:
         """Return the head of a request, but for the length of its body."""
-        lines = (f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._netloc}", "Accept: */*")
+        lines = (f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._netloc}", "Accept: */*", *self._headers)
         return "\r\n".join([*lines, "Content-Type: application/json", "Content-Length: "]).encode()
 
     async def ask(self, head: bytes, body: bytes, seconds: float) -> Answer:
@@ -67,7 +76,7 @@ class Client:
                     connection = await self._connect()
                 return await connection.ask(b"%s%d\r\n\r\n%s" % (head, len(body), body))
         except TimeoutError:
-            return Answer("no answer in time", b"", time.perf_counter())
+            return Answer(LATE, b"", time.perf_counter())
         except OSError as error:
             return Answer(_failure(error), b"", time.perf_counter())
         finally:
@@ -153,7 +162,7 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._end("no HTTP in the answer")
+            self._end(GRPC if SETTINGS.match(data) else "no HTTP in the answer")
             self._abort()
         if self._received > ANSWER_BYTES + HEADER_BYTES or len(self._content) > ANSWER_BYTES:
             self._end(f"more than {ANSWER_BYTES} bytes")

@@ -67,7 +67,7 @@ def generate(
         _wait_for(turn, out)
         facts["began_at"] = time.time()
         responses = send(url, made, plan, meant)
-    probed = probe(url, features, plan.interface, meant, plan.timeout_seconds) if probes else {}
+    probed = probe(url, features, plan, meant) if probes else {}
     predictions = sum(len(r.answers or ()) // meant.width for r in responses)
     facts |= {"phases": [p.seconds for p in plan.phases], "predictions": predictions, "probes": probed}
     path = out / log_name(role, start)

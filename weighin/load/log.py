@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from weighin.data.table import read_arrow
@@ -146,6 +147,35 @@ def read_log(paths: Sequence[Path]) -> LoadLog:
         tuple(tuple(r["rows"]) for r in counted),
         tuple(None if r["answers"] is None else tuple(r["answers"]) for r in counted),
     )
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """What was asked at one start before requests are counted; times in seconds, from the intended start.
+
+    first, slowest  of the right answers; infinite where there was none
+    """
+
+    start: int
+    requests: int
+    failed: int
+    first: float
+    slowest: float
+
+
+def read_warm_ups(paths: Sequence[Path]) -> list[WarmUp]:
+    """Return the warm-up of each start: there workers are slow that load a model at their first request.
+
+    Errors: `NotEvaluated` for a log that is missing or damaged.
+    """
+    found = []
+    for start, path in enumerate(paths):
+        table = _read(path)
+        asked = table.filter(pc.equal(table["phase"], WARM_UP)).to_pylist()
+        right = [row["done"] - row["intended"] for row in asked if not row["error"]]
+        first = right[0] if right else float("inf")
+        found.append(WarmUp(start, len(asked), len(asked) - len(right), first, max(right, default=float("inf"))))
+    return found
 
 
 def _read(path: Path) -> pa.Table:

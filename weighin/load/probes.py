@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from weighin.load.answer import read_answer
+from weighin.load.bodies import bodies, rows_as_json
 from weighin.load.client import Client
-from weighin.load.schedule import bodies, rows_as_json
-from weighin.runner.plan import Answers, Interface
+from weighin.load.credentials import headers_for
+from weighin.runner.plan import Answers, Interface, LoadPlan
 from weighin.untrusted import JsonDict
 from weighin.untrusted.bounded import json_value
 from weighin.untrusted.redact import reduced
@@ -22,19 +23,17 @@ EXAMPLE_BYTES = 2**20
 NO_COLUMN = "weighin_no_such_column"
 
 
-def probe(url: str, features: Path, interface: Interface, meant: Answers, seconds: float) -> dict[str, list[JsonDict]]:
+def probe(url: str, features: Path, plan: LoadPlan, meant: Answers) -> dict[str, list[JsonDict]]:
     """Return what became of each request: its name, what was answered in words, and whether that is as it should be.
 
     A malformed request is to get a 4xx and to leave the server healthy; after all of them a right request is to be
     answered rightly. `unavailable` says why there is no input example to be sent.
     """
-    return asyncio.run(_probe(url, features, interface, meant, seconds))
+    return asyncio.run(_probe(Client(url, headers_for(url, plan)), features, plan, meant))
 
 
-async def _probe(
-    url: str, features: Path, interface: Interface, meant: Answers, seconds: float
-) -> dict[str, list[JsonDict]]:
-    client = Client(url)
+async def _probe(client: Client, features: Path, plan: LoadPlan, meant: Answers) -> dict[str, list[JsonDict]]:
+    interface, seconds = plan.interface, plan.timeout_seconds
     ask, health = client.head("POST", interface.path), client.head("GET", interface.health)
     one = pq.read_table(features).slice(0, 1)
 
@@ -47,7 +46,8 @@ async def _probe(
         malformed = []
         for name, body in _malformed(one, interface).items():
             said = (await client.ask(ask, body, seconds)).error or "answered as if it were right"
-            alive = (await client.ask(health, b"", seconds)).error
+            # Once more: a server may close a connection after an error, and what is sent on it meanwhile is lost.
+            alive = (await client.ask(health, b"", seconds)).error and (await client.ask(health, b"", seconds)).error
             kept = said.startswith("status 4") and not alive
             malformed.append({"name": name, "said": f"{said}, then {alive}" if alive else said, "kept": kept})
         said = await answered(rows_as_json(one, interface, [0]).of([0]), 1)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from weighin.errors import NotEvaluated
 from weighin.load.answer import read_answer
+from weighin.load.bodies import Bodies, rows_as_json
 from weighin.load.client import Client
+from weighin.load.credentials import headers_for
 from weighin.load.log import WARM_UP, Response
-from weighin.load.schedule import Bodies, rows_as_json
 from weighin.load.send import precise_loop, undisturbed
 from weighin.prediction_log.requests import Requests
 from weighin.runner.plan import Answers, LoadPlan
@@ -33,7 +34,7 @@ def replay(url: str, logged: Path, plan: LoadPlan, meant: Answers, start: int) -
         raise NotEvaluated(f"no request is left for start {start}", "shadow", "Replay more requests, or start less.")
     bodies = rows_as_json(requests.features, plan.interface, range(len(requests.request)))
     with undisturbed(), asyncio.Runner(loop_factory=precise_loop) as runner:
-        return runner.run(_ask(Client(url), mine, bodies, plan, meant))
+        return runner.run(_ask(Client(url, headers_for(url, plan)), mine, bodies, plan, meant))
 
 
 async def _ask(

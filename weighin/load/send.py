@@ -14,10 +14,22 @@ from contextlib import contextmanager, suppress
 
 from weighin.errors import NotEvaluated
 from weighin.load.answer import read_answer
-from weighin.load.client import Client
+from weighin.load.client import GRPC, LATE, Client
+from weighin.load.credentials import HEADERS, TOKEN, headers_for
 from weighin.load.log import Response
 from weighin.load.schedule import Schedule
 from weighin.runner.plan import Answers, LoadPlan, Phase
+
+UNASKED = "not asked"
+BY_HAND = "Serve the model by hand and read its log."
+REMEDIES = {
+    **dict.fromkeys(
+        ("status 401", "status 403"),
+        f"The server asks who is there: set {TOKEN} or {HEADERS} where the generator runs.",
+    ),
+    "status 404": "Name the path of its health in `server.health`; that of the V2 protocol is /v2/health/ready.",
+    GRPC: "Name its port for HTTP/1.1 (Triton's is 8000 and not 8001): gRPC is not spoken here.",
+}
 
 
 def send(url: str, schedule: Schedule, plan: LoadPlan, meant: Answers) -> list[Response]:
@@ -30,7 +42,7 @@ def send(url: str, schedule: Schedule, plan: LoadPlan, meant: Answers) -> list[R
     behind its schedule outside of stress; within stress that ends the ramp as well.
     """
     with undisturbed(), asyncio.Runner(loop_factory=precise_loop) as runner:
-        return runner.run(_send(Client(url), schedule, plan, meant))
+        return runner.run(_send(Client(url, headers_for(url, plan)), schedule, plan, meant))
 
 
 async def _send(client: Client, schedule: Schedule, plan: LoadPlan, meant: Answers) -> list[Response]:
@@ -117,7 +129,7 @@ def wait_until_healthy(url: str, plan: LoadPlan) -> None:
     """Wait until the server can be asked. Errors: `NotEvaluated` after `plan.start_seconds`."""
 
     async def wait() -> None:
-        client = Client(url)
+        client = Client(url, headers_for(url, plan))
         try:
             await _healthy(client, plan.interface.health, plan.start_seconds)
         finally:
@@ -129,15 +141,15 @@ def wait_until_healthy(url: str, plan: LoadPlan) -> None:
 async def _healthy(client: Client, path: str, seconds: float) -> None:
     """Wait until a GET is answered with 200. Errors: `NotEvaluated` after so many seconds."""
     deadline = time.perf_counter() + seconds
-    said = "not asked"
+    said = UNASKED
     while (left := deadline - time.perf_counter()) > 0:
-        said = (await client.ask(client.head("GET", path), b"", left)).error
-        if not said:
+        error = (await client.ask(client.head("GET", path), b"", left)).error
+        if not error:
             return
+        # The last question has little time left: what the server said before tells more.
+        said = error if error != LATE or said == UNASKED else said
         await asyncio.sleep(0.1)
-    raise NotEvaluated(
-        f"the server did not get healthy in {seconds:g} s ({said})", path, "Serve the model by hand and read its log."
-    )
+    raise NotEvaluated(f"the server did not get healthy in {seconds:g} s ({said})", path, REMEDIES.get(said, BY_HAND))
 
 
 @contextmanager

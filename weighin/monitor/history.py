@@ -17,7 +17,7 @@ from weighin.monitor.evaluate import Evaluation
 from weighin.monitor.journal import Event
 from weighin.outcome import Measurement
 from weighin.registry.ledger import Entry
-from weighin.registry.mlflow import Registry, quoted
+from weighin.registry.mlflow import Registry
 
 EXPERIMENT = "weighin-monitor"
 HEARTBEAT, AWAY, STATE = "weighin.heartbeat", "weighin.away_since", "weighin.state"
@@ -68,7 +68,7 @@ class Heartbeat:
     @staticmethod
     def of(registry: Registry, model: str, head: Entry, now: datetime) -> Heartbeat:
         """Errors: `RegistryError`."""
-        before = registry.runs_of(EXPERIMENT, f"tags.`{OF}` = '{quoted(model)}'", newest=True)
+        before = registry.runs_of(EXPERIMENT, {OF: model}, newest=True)
         day = now.astimezone(UTC).date().isoformat()
         run_id = registry.run_named(EXPERIMENT, f"{model} version {head.after}, entry {head.number}, {day}")
         return Heartbeat(registry, model, head, run_id, before[0].data.tags.get(AWAY, "") if before else "")
@@ -96,8 +96,7 @@ def history(registry: Registry, model: str, entries: Sequence[Entry], events: Se
     """
     found: list[Series] = []
     for entry, days in zip(entries[-2:], (1, DAYS)[-len(entries[-2:]) :], strict=True):
-        query = f"tags.`{OF}` = '{quoted(model)}' and tags.`{ENTRY}` = '{entry.number}'"
-        runs = registry.runs_of(EXPERIMENT, query, newest=True)[:days]
+        runs = registry.runs_of(EXPERIMENT, {OF: model, ENTRY: str(entry.number)}, newest=True)[:days]
         checks = sorted({k for run in runs for k in run.data.metrics if f"{k}/low" in run.data.metrics})
         found += [_series(registry, [str(run.info.run_id) for run in runs], c, entry.after) for c in checks]
     return History(tuple(found), tuple(events))
@@ -105,7 +104,7 @@ def history(registry: Registry, model: str, entries: Sequence[Entry], events: Se
 
 def last_heartbeat(registry: Registry, model: str) -> datetime | None:
     """When anybody looked last; None where nobody ever did. Errors: `RegistryError`."""
-    runs = registry.runs_of(EXPERIMENT, f"tags.`{OF}` = '{quoted(model)}'", newest=True)
+    runs = registry.runs_of(EXPERIMENT, {OF: model}, newest=True)
     heartbeats = [run.data.tags[HEARTBEAT] for run in runs if HEARTBEAT in run.data.tags]
     return max(map(datetime.fromisoformat, heartbeats), default=None)
 

@@ -18,6 +18,7 @@ from weighin.contract.monitor import Action
 from weighin.errors import PromotionError
 from weighin.monitor.detectors import Position
 from weighin.registry.chain import Chain, summed
+from weighin.registry.companions import companion
 from weighin.registry.mlflow import Registry
 
 if TYPE_CHECKING:
@@ -126,8 +127,9 @@ class Event:
 class Journal(Chain[Event]):
     """The events of one model."""
 
-    def __init__(self, registry: Registry, model: str) -> None:
-        super().__init__(registry, f"{model}.monitor", EXPERIMENT, Event.of)
+    def __init__(self, registry: Registry, model: str, ledger: str = "") -> None:
+        """Take the name that the contract gives the ledger, if it does."""
+        super().__init__(registry, companion(model, "monitor", registry.store, ledger), EXPERIMENT, Event.of)
 
     def add(self, event: Event, after: Sequence[Event], actor: str, now: datetime, evidence: Path) -> bool:
         """Write an event after those that were read; False where another monitor wrote one first.

@@ -79,7 +79,7 @@ class Watcher:
         windows = LoggedWindows.of(self.file.contract, Log.of(self.file), champion.version, champion.since)
         noticing = _Noticing(windows)
         found = evaluate(self.file.contract, noticing, champion, now)
-        journal = Journal(self.champions.registry, self.champions.model)
+        journal = Journal(self.champions.registry, self.champions.model, self.champions.ledger_name)
         before = tuple(journal.entries())
         state = State(before, head.number)
         streams, left_out = self._streams(champion, now, state)
@@ -144,7 +144,7 @@ class Watcher:
             run_id = self.champions.registry.run_of(Address(self.champions.model, head.after))
             version = ModelVersion(self.champions.model, head.after, run_id, head.artifact, "")
             try:
-                profile = stored_profile(version, "champion")
+                profile = stored_profile(self.champions, version, "champion")
             except NotEvaluated as error:
                 raise NotEvaluated(error.fact, error.place, WITHOUT) from error
         since = datetime.fromisoformat(head.created).astimezone(UTC)

@@ -14,7 +14,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from weighin.canonical import canonical, digest
 from weighin.errors import PromotionError, RegistryError, without_password
-from weighin.registry.location import artifact_location
 from weighin.registry.mlflow import Registry
 
 
@@ -82,7 +81,7 @@ class Chain(Generic[L]):
         written, chain = self._find(candidate_entry)
         # Who has lost already need not leave a link that everybody has to read from then on.
         if written is None and (chain[-1].sum if chain else "") == candidate_entry.parent:
-            location = artifact_location(self._registry.uri)
+            location = self._registry.artifact_location
             kept = {"model": self.name, "sum": candidate_entry.sum}
             run_id = self._registry.log_run(self._experiment, location, evidence, kept)
             # What arrived twice does no harm: the second names a parent that is no longer the last.

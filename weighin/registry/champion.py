@@ -17,6 +17,7 @@ from weighin.contract.models import Model
 from weighin.errors import PromotionError, RegistryError
 from weighin.registry.ledger import Action, Entry, Ledger
 from weighin.registry.mlflow import Registry
+from weighin.registry.promises import demand_promises
 from weighin.runner.artifact import manifest_digest
 
 ENTRY = "weighin.ledger.entry"
@@ -29,6 +30,9 @@ CLAIM = "weighin.ledger.claim."
 It is written before the entry: who may write the ledger, and not the model, makes nobody champion. The value says when,
 and names the ledger, since MLflow's copy of a version to another model takes its tags along.
 """
+MODEL = "weighin.ledger.model"
+"""Tag of such a version: name of the model. A version whose claims name another ledger is a copy from another model, or
+the contract names another ledger than before: this tells which."""
 ADOPTED = "champion when the ledger began"
 """Reason of the entry for a champion that nobody promoted through the ledger."""
 STAGES = ("Staging", "Production", "Archived")
@@ -47,6 +51,7 @@ class ChampionRegistry:
     """The champion of one model in one registry, with the names of the aliases that mirror it.
 
     challenger  the alias of what is to be judged, which no champion has
+    ledger_name  of the ledger, where the contract says it
     """
 
     registry: Registry
@@ -54,17 +59,27 @@ class ChampionRegistry:
     champion: str
     previous: str
     challenger: str = "challenger"
+    ledger_name: str = ""
 
     @staticmethod
     def of(model: Model, registry: Registry) -> ChampionRegistry:
         """Of a contract's model."""
         named = model.aliases
-        return ChampionRegistry(registry, model.name, named.champion, named.previous, named.challenger)
+        return ChampionRegistry(
+            registry, model.name, named.champion, named.previous, named.challenger, model.ledger.name or ""
+        )
 
     @property
     def ledger(self) -> Ledger:
         """Its ledger."""
-        return Ledger(self.registry, self.model)
+        return Ledger(self.registry, self.model, self.ledger_name)
+
+    def demand_promises(self) -> None:
+        """Demand that the registry can hold what a change of champion leaves; nothing is written.
+
+        Errors: `PromotionError` that says what could not be promised.
+        """
+        demand_promises(self.registry, self.model, self.champion, self.ledger_name)
 
     def reconcile(self, *, restore: bool = False, look_only: bool = False) -> tuple[Entry | None, str]:
         """Return the last entry, and the version that is champion by it (or by the alias, where there is no ledger
@@ -117,6 +132,7 @@ class ChampionRegistry:
 
     def _nothing_is_missing(self, head: Entry | None, versions: Mapping[str, Mapping[str, str]]) -> None:
         """Errors: `RegistryError` when a version says that it became champion by an entry which is not there."""
+        self._demand_same_ledger(versions)
         last = head.number if head else 0
         own = [tags for tags in versions.values() if self._own(tags)]
         said = [int(t) for tags in own if (t := tags.get(ENTRY, "")).isdigit()]
@@ -126,6 +142,17 @@ class ChampionRegistry:
                 self.ledger.name,
                 "Somebody deleted it. Restore the registry's database, or go on under a new model name.",
             )
+
+    def _demand_same_ledger(self, versions: Mapping[str, Mapping[str, str]]) -> None:
+        """Errors: `RegistryError` when a version of this model became champion by a ledger of another name."""
+        for version, tags in versions.items():
+            if tags.get(MODEL) == self.model and ENTRY in tags and not self._own(tags):
+                others = sorted({value.partition(" ")[2] for tag, value in tags.items() if tag.startswith(CLAIM)})
+                raise RegistryError(
+                    f"version {version} became champion by the ledger `{others[0]}`, and this is `{self.ledger.name}`",
+                    self.model,
+                    f"Write `ledger: {{name: {others[0]}}}` under `model` in the contract.",
+                )
 
     def _is_the_one_meant(self, head: Entry, versions: Mapping[str, Mapping[str, str]], late: Sequence[Entry]) -> None:
         """Errors: `RegistryError` when the champion by the ledger is gone, or does not carry the number of its entry.
@@ -217,7 +244,8 @@ class ChampionRegistry:
         held = self.registry.tags(self.model, entry.after)
         if not self._own(held):
             self.registry.untag(self.model, entry.after, [tag for tag in (ENTRY, HEAD) if tag in held])
-        self.registry.tag(self.model, entry.after, {claim_tag(entry): f"{entry.created} {self.ledger.name}"})
+        claim = {MODEL: self.model, claim_tag(entry): f"{entry.created} {self.ledger.name}"}
+        self.registry.tag(self.model, entry.after, claim)
         return self.ledger.append(entry, evidence)
 
     def adoption(self, version: str, artifact: str) -> Entry:
@@ -251,9 +279,11 @@ class ChampionRegistry:
         where there is no champion but an alias of almost the same name, that of a version before, or a stage.
         """
         own = claim_tag(first) if first else ""
+        versions = self.registry.entries(self.model)
+        self._demand_same_ledger({version.version: version.tags for version in versions})
         marked = [
             (str(version.version), tag)
-            for version in self.registry.entries(self.model)
+            for version in versions
             if self._own(version.tags)
             for tag in dict(version.tags)
             if tag in (ENTRY, HEAD) or (tag.startswith(CLAIM) and tag != own)

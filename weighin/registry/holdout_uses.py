@@ -1,6 +1,6 @@
 """The budget of uses of a sealed holdout, kept in the registry that everybody shares.
 
-A use is one version of a companion registered model, `<model>.holdout-uses`: MLflow assigns version numbers atomically,
+A use is one version of a companion registered model: MLflow assigns version numbers atomically,
 and everything about a reservation is in the one call that creates it, so that a kill leaves all of it or none.
 Who holds which use is read from the ledger and from nothing else: it is replayed by the rule that also answers a new
 wish, and the k-th distinct candidate of an epoch holds use k. However many writers come at once, they cannot hold more
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from weighin.canonical import canonical, digest
 from weighin.errors import HoldoutUseRefused, RegistryError, without_password
 from weighin.model.subject import ModelVersion
-from weighin.registry.location import artifact_location
+from weighin.registry.companions import companion
 from weighin.registry.mlflow import Registry
 
 SCHEMA = "weighin/holdout-use/v1"
@@ -125,9 +125,10 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 class HoldoutUses:
     """The uses that were taken at sealed holdouts for one model."""
 
-    def __init__(self, registry: Registry, model: str) -> None:
+    def __init__(self, registry: Registry, model: str, ledger: str = "") -> None:
+        """Take the name that the contract gives the ledger, if it does."""
         self._registry = registry
-        self._name = f"{model}.holdout-uses"
+        self._name = companion(model, "holdout-uses", registry.store, ledger)
         self._known: dict[str, Hashes] = {}
 
     def reserve(self, epoch: str, holdout_uses: int, candidate: ModelVersion, rows: Hashes) -> HoldoutUse:
@@ -264,7 +265,7 @@ class HoldoutUses:
     def _log_rows(self, epoch: str, rows: Hashes) -> str:
         with tempfile.TemporaryDirectory() as folder:
             np.save(Path(folder) / FILE, rows)
-            location = artifact_location(self._registry.uri)
+            location = self._registry.artifact_location
             return self._registry.log_run(EXPERIMENT, location, Path(folder), {"epoch": epoch, "model": self._name})
 
     def _rows(self, entry: _Entry) -> Hashes:

@@ -1,4 +1,4 @@
-"""Who was champion, since when, on what evidence: a chain of entries (weighin/registry/chain.py), `<model>.ledger`.
+"""Who was champion, since when, on what evidence: a chain of entries (weighin/registry/chain.py) in a companion model.
 
 The aliases of the model are mirrors of the last entry that counts.
 """
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from weighin.canonical import canonical, digest
 from weighin.errors import PromotionError
 from weighin.registry.chain import Chain, summed
+from weighin.registry.companions import companion
 from weighin.registry.mlflow import Registry
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from weighin.registry.listing import Version
 
 SCHEMA = "weighin/ledger/v1"
 EXPERIMENT = "weighin-ledger"
@@ -99,7 +100,7 @@ class Entry:
         return digest(canonical(own))
 
     @staticmethod
-    def of(version: ModelVersion) -> Entry:
+    def of(version: Version) -> Entry:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
         mirrored, served = tags.pop("mirrored", ""), tags.pop("served", "")
@@ -140,8 +141,9 @@ class Entry:
 class Ledger(Chain[Entry]):
     """The ledger of one model."""
 
-    def __init__(self, registry: Registry, model: str) -> None:
-        super().__init__(registry, f"{model}.ledger", EXPERIMENT, Entry.of)
+    def __init__(self, registry: Registry, model: str, name: str = "") -> None:
+        """Take the name that the contract gives the ledger, if it does."""
+        super().__init__(registry, companion(model, "ledger", registry.store, name), EXPERIMENT, Entry.of)
 
     def _lost(self, first: Entry) -> PromotionError:
         return PromotionError(

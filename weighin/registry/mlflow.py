@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import shutil
 import tempfile
-import time
-import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from weighin.errors import ContractError, RegistryError, without_password
 from weighin.model.subject import ModelVersion, artifact_digest
-from weighin.registry.location import artifact_location, is_embedded, tracking_uri
-from weighin.registry.remedies import explained, must_have_a_scheme
+from weighin.registry import entry_model
+from weighin.registry.client import BUSY, again
+from weighin.registry.listing import Listing, Version
+from weighin.registry.location import is_embedded
+from weighin.registry.remedies import Absent, NotSupported
+from weighin.registry.runs import Runs
+from weighin.registry.tag_names import meant, stored, stored_key
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion as Version
-
-BUSY_STORE: Mapping[str, Any] = {"attempts": 6, "timeout": None, "wait_initial": 0.2, "wait_max": 4.0}
-"""How often, and after how many seconds, a store that is busy is asked again; see `stamina.retry_context`."""
-T = TypeVar("T")
-LOCKED = "database is locked"
-BUSY = (LOCKED, "Giving up after")  # what SQLite says, and MLflow when others took its number
 MODEL, KEPT = "model", "weighin"
 """Folders in a run: the model's files, and what weighin keeps with them."""
 
@@ -43,94 +36,54 @@ class Address:
 
     @staticmethod
     def parse(uri: str) -> Address:
-        """Errors: `ContractError` for anything else."""
+        """Take a name apart from what follows it. A name may hold `@`, and neither `/` nor `:`.
+
+        Errors: `ContractError` for anything else.
+
+        >>> Address.parse("models:/a@b@champion"), Address.parse("models:/prod.risk.fraud/3")
+        (Address(name='a@b', version='', alias='champion'), Address(name='prod.risk.fraud', version='3', alias=''))
+        """
         rest = uri.removeprefix("models:/")
-        name, _, alias = rest.partition("@")
-        if alias:
-            return Address(name, alias=alias)
-        name, _, version = rest.rpartition("/")
-        if rest == uri or not name or not version.isdigit():
+        if rest != uri and (numbered := re.fullmatch(r"([^/]+)/([0-9]+)", rest)):
+            return Address(numbered[1], numbered[2])
+        name, _, alias = rest.rpartition("@")
+        if rest == uri or not name or not alias or "/" in rest:
             raise ContractError(
                 f"`{uri}` names no model version", "", "Write models:/NAME/VERSION or models:/NAME@ALIAS."
             )
-        return Address(name, version)
+        return Address(name, alias=alias)
 
 
-@dataclass(frozen=True)
-class LoggedDataset:
-    """A dataset that a run has logged: `mlflow.log_input(dataset, context)`.
+class Registry(Runs):
+    """One MLflow registry, with the runs beside it."""
 
-    digest  MLflow's own, or what was given in its place
-    source  address or path where it names one
-    """
-
-    name: str
-    context: str
-    digest: str
-    source: str
-
-
-class Registry:
-    """One MLflow registry. Every error of it arrives as `RegistryError` with the address as its place."""
-
-    def __init__(self, uri: str | None = None) -> None:
-        self.uri = uri or tracking_uri()
-        must_have_a_scheme(self.uri)
-        from mlflow import MlflowClient
-
-        # Its own addresses, and not those of the process: several registries may be used side by side.
-        self._client = self._call(lambda: MlflowClient(tracking_uri=self.uri, registry_uri=self.uri))
-
-    def _call(self, what: Callable[[], T]) -> T:
-        """Return what a call to MLflow returns; one that a SQLite file was too busy for is tried again.
-
-        Errors: `RegistryError`, without a password.
+    def __init__(self, uri: str | None = None, tracking: str | None = None) -> None:
+        """Take the addresses; without any, those of the environment. With one of them the other is what MLflow takes
+        beside it.
         """
-        from mlflow.exceptions import MlflowException
-        from requests.exceptions import RequestException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        def locked(error: Exception) -> bool:
-            # SQLite says so before it commits anything.
-            known = isinstance(error, (MlflowException, RequestException, SQLAlchemyError, OSError))
-            return known and LOCKED in str(error)
-
-        try:
-            return _again(what, locked)
-        except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-            raise self._said(error) from _shown(error)
-
-    def _set(self, what: Callable[[], object]) -> None:
-        """`_call` for what sets a value: where another set it first at the same moment, it is set again.
-
-        MLflow looks whether it is there, and then inserts it; of two the second is refused by the database.
-        """
-
-        def set_first_by_another(error: Exception) -> bool:
-            return isinstance(error, RegistryError) and "unique constraint" in error.fact.lower()
-
-        _again(lambda: self._call(what), set_first_by_another)
-
-    def _said(self, error: Exception) -> RegistryError:
-        lines = str(error).splitlines() or [type(error).__name__]
-        fact = next((line for line in lines if LOCKED in line), lines[0])
-        return explained(fact, str(getattr(error, "error_code", "")), self.uri)
+        super().__init__(uri, tracking)
+        self._listing = Listing(self._client, self._call, self.store, self.uri)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version that it names now; empty when the model does not exist."""
-        from mlflow.exceptions import MlflowException
-
-        def held() -> dict[str, object]:
+        try:
             # Not by a search: some registries have no filters, and others leave out what this user may not read.
-            try:
-                return dict(self._client.get_registered_model(name).aliases)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
-                return {}
-
+            held = self._call(lambda: self._client.get_registered_model(name)).aliases
+        except Absent:
+            return {}
         # MLflow says an int or a str, depending on its store.
-        return {alias: str(version) for alias, version in self._call(held).items()}
+        return {alias: str(version) for alias, version in dict(held).items()}
+
+    def has_aliases(self, name: str, alias: str) -> bool:
+        """Return whether this registry knows aliases at all. Nothing is written for that."""
+        try:
+            self._call(lambda: self._client.get_model_version_by_alias(name, alias))
+        except NotSupported:
+            return False
+        except RegistryError:
+            # No such alias yet, no such model, or none that this user may read: that is said where it matters.
+            return True
+        return True
 
     def _nothing_registered(self) -> bool:
         return is_embedded(self.uri) and not self._call(lambda: self._client.search_registered_models(max_results=1))
@@ -156,7 +109,7 @@ class Registry:
             raise RegistryError(fact, without_password(self.uri), remedy)
         found = self._call(lambda: self._client.get_model_version(address.name, version))
         self._download(address.name, version, destination)
-        return ModelVersion(address.name, version, found.run_id or "", artifact_digest(destination), uri)
+        return ModelVersion(address.name, version, self._run_here(found), artifact_digest(destination), uri)
 
     def digest(self, name: str, version: str, scratch: Path) -> str:
         """Return the digest of what the registry holds for a version at this moment, through a copy in `scratch`."""
@@ -167,7 +120,9 @@ class Registry:
         if destination.exists():
             shutil.rmtree(destination)
         destination.mkdir(parents=True)
-        uri = self._call(lambda: self._client.get_model_version_download_uri(name, version))
+        uri = f"models:/{name}/{version}"
+        if not self.store.by_address:
+            uri = self._call(lambda: self._client.get_model_version_download_uri(name, version))
         self._call(lambda: self._download_all(uri, destination))
         if not (destination / "MLmodel").is_file():
             _unnest(destination)
@@ -176,7 +131,7 @@ class Registry:
         from mlflow.artifacts import download_artifacts
 
         place = str(destination)
-        download_artifacts(artifact_uri=uri, dst_path=place, tracking_uri=self.uri, registry_uri=self.uri)
+        download_artifacts(artifact_uri=uri, dst_path=place, tracking_uri=self.tracking, registry_uri=self.uri)
 
     def move_alias(self, name: str, alias: str, version: str) -> None:
         """Let an alias name a version. MLflow's call is an unconditional upsert: compare before."""
@@ -184,43 +139,22 @@ class Registry:
 
     def tags(self, name: str, version: str) -> dict[str, str]:
         """Return the tags of a version."""
-        return dict(self._call(lambda: self._client.get_model_version(name, version)).tags)
+        return meant(dict(self._call(lambda: self._client.get_model_version(name, version)).tags), self.store)
 
     def tag(self, name: str, version: str, tags: dict[str, str]) -> None:
         """Set tags on a version."""
-        for key, value in tags.items():
+        for key, value in stored(tags, self.store).items():
             self._set(partial(self._client.set_model_version_tag, name, version, key, value))
 
     def untag(self, name: str, version: str, tags: Iterable[str]) -> None:
         """Delete tags of a version."""
         for key in tags:
-            self._call(partial(self._client.delete_model_version_tag, name, version, key))
-
-    def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags on the run of a version."""
-        for key, value in tags.items():
-            self._set(partial(self._client.set_tag, run_id, key, value))
-
-    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        """Log numbers to the run of a version."""
-        self.log_points(run_id, metrics, time.time(), 0)
-
-    def log_files(self, run_id: str, folder: Path, place: str) -> None:
-        """Log a folder of files to the run of a version, under `place`."""
-        self._call(lambda: self._client.log_artifacts(run_id, str(folder), place))
+            held = stored_key(key, self.store)
+            self._call(partial(self._client.delete_model_version_tag, name, version, held))
 
     def entries(self, name: str) -> list[Version]:
-        """All versions of a companion model that serves as a ledger, in no order; empty before the first."""
-        found: list[Version] = []
-        token = None
-        while True:
-            query = f"name = '{quoted(name)}'"
-            order = ["version_number ASC"]
-            page = self._call(partial(self._client.search_model_versions, query, 200, order_by=order, page_token=token))
-            found += page
-            token = page.token
-            if not token:
-                return found
+        """Return all versions of a model, in no order; none where there is no such model."""
+        return self._listing.versions(name)
 
     def add_entry(self, name: str, run_id: str, tags: dict[str, str], description: str = "") -> int:
         """Append to a ledger: one version with all of its tags in one call; returns the number that MLflow gave it."""
@@ -232,8 +166,14 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 self._call(lambda: self._client.get_registered_model(name))
         source = self._call(lambda: self._client.get_run(run_id)).info.artifact_uri
+        if self.store.holds_models_only:
+            with tempfile.TemporaryDirectory() as scratch:
+                entry_model.write_entry_model(Path(scratch))
+                self.log_files(run_id, Path(scratch), entry_model.FOLDER)
+            source = f"{source}/{entry_model.FOLDER}"
+        held = stored(tags, self.store)
         made = self._call(
-            lambda: self._client.create_model_version(name, source, run_id, tags, description=description or None)
+            lambda: self._client.create_model_version(name, source, run_id, held, description=description or None)
         )
         return int(made.version)
 
@@ -257,63 +197,7 @@ class Registry:
         def busy(error: Exception) -> bool:
             return isinstance(error, RegistryError) and any(words in error.fact for words in BUSY)
 
-        _again(add, busy)
-
-    def log_run(self, experiment: str, location: str | None, folder: Path, tags: dict[str, str]) -> str:
-        """Make a finished run that holds the files of a folder; returns its id."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.create_experiment(experiment, artifact_location=location)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                self._call(lambda: self._client.get_experiment_by_name(experiment))
-        found = self._call(lambda: self._client.get_experiment_by_name(experiment))
-        run = self._call(lambda: self._client.create_run(found.experiment_id, tags=tags))
-        run_id = str(run.info.run_id)
-        self._call(lambda: self._client.log_artifacts(run_id, str(folder)))
-        self._call(lambda: self._client.set_terminated(run_id))
-        return run_id
-
-    def run_named(self, experiment: str, name: str) -> str:
-        """Return the id of the oldest run of that name in an experiment; one is made where there is none."""
-        location = artifact_location(self.uri)
-        found = self._call(lambda: self._client.get_experiment_by_name(experiment))
-        if found is None:
-            from mlflow.exceptions import MlflowException
-
-            # Another process may make it first.
-            with contextlib.suppress(MlflowException):
-                self._client.create_experiment(experiment, artifact_location=location)
-            found = self._call(lambda: self._client.get_experiment_by_name(experiment))
-        runs = self.runs_of(experiment, f"tags.mlflow.runName = '{quoted(name)}'")
-        if runs:
-            return str(runs[0].info.run_id)
-        run = self._call(lambda: self._client.create_run(found.experiment_id, run_name=name))
-        return str(run.info.run_id)
-
-    def runs_of(self, experiment: str, query: str, *, newest: bool = False) -> list[Run]:
-        """Return a hundred runs of an experiment, the oldest (or the newest) first; none where there is no such
-        experiment.
-        """
-        found = self._call(lambda: self._client.get_experiment_by_name(experiment))
-        if found is None:
-            return []
-        ids, order = [found.experiment_id], [f"attributes.start_time {'DESC' if newest else 'ASC'}"]
-        return list(self._call(lambda: self._client.search_runs(ids, query, max_results=100, order_by=order)))
-
-    def log_points(self, run_id: str, metrics: Mapping[str, float], moment: float, step: int) -> None:
-        """Add a point to each series of a run. `moment` in seconds since 1970; names are made ones that it allows."""
-        from mlflow.entities import Metric
-
-        every = [Metric(metric_name(n), v, int(moment * 1000), step) for n, v in metrics.items()]
-        for start in range(0, len(every), 500):
-            self._set(partial(self._client.log_batch, run_id, metrics=every[start : start + 500]))
-
-    def points(self, run_id: str, metric: str) -> list[tuple[float, float]]:
-        """Return the points of one series, (seconds since 1970, value), the oldest first."""
-        found = self._call(lambda: self._client.get_metric_history(run_id, metric_name(metric)))
-        return sorted((m.timestamp / 1000, float(m.value)) for m in found)
+        again(add, busy)
 
     def copy_version(self, address: Address, name: str) -> str:
         """Copy a version to another registered model of this registry; returns its number there.
@@ -327,6 +211,9 @@ class Registry:
         with contextlib.suppress(MlflowException):
             self._client.create_registered_model(name)
         source = f"models:/{address.name}/{address.version}"
+        if re.search(r"[#?%;@]", address.name):
+            # MLflow reads that as an address, where these letters mean something else.
+            source = self._call(lambda: self._client.get_model_version_download_uri(address.name, address.version))
         copied = self._call(
             lambda: self._client.create_model_version(
                 name, source, found.run_id, description=found.description, model_id=found.model_id
@@ -336,8 +223,18 @@ class Registry:
 
     def run_of(self, address: Address) -> str:
         """Return the run that a version came from; empty where there is none."""
-        found = self._call(lambda: self._client.get_model_version(address.name, address.version))
-        return str(found.run_id or "")
+        return self._run_here(self._call(lambda: self._client.get_model_version(address.name, address.version)))
+
+    def _run_here(self, version: Any) -> str:
+        """Return the run of a version; empty where it came from none, or from one that this server does not have (any
+        more), as after an export and import.
+        """
+        run_id = str(version.run_id or "")
+        try:
+            found = self._call(lambda: self._client.get_run(run_id)) if run_id else None
+        except Absent:
+            return ""
+        return run_id if found is not None and found.info.lifecycle_stage == "active" else ""
 
     def add_version(self, name: str, run_id: str, folder: Path, source: Registry) -> str:
         """Register a model's files that came from another registry; returns the number of the version.
@@ -350,57 +247,13 @@ class Registry:
                 # Not every run has one.
                 with contextlib.suppress(RegistryError):
                     source.fetch(run_id, KEPT, Path(scratch))
-            where = artifact_location(self.uri)
+            where = self.artifact_location
             run = self.log_run("weighin-imported", where, Path(scratch), {"model": name})
         with contextlib.suppress(RegistryError):
             self._call(lambda: self._client.create_registered_model(name))
         root = self._call(lambda: self._client.get_run(run)).info.artifact_uri
         made = self._call(lambda: self._client.create_model_version(name, f"{root}/{MODEL}", run))
         return str(made.version)
-
-    def datasets(self, run_id: str) -> list[LoggedDataset]:
-        """Return the datasets that a run has logged. Their texts are those of whoever logged them."""
-        from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
-
-        inputs = self._call(lambda: self._client.get_run(run_id)).inputs
-        found = []
-        for item in inputs.dataset_inputs if inputs else ():
-            context = next((str(t.value) for t in item.tags if t.key == MLFLOW_DATASET_CONTEXT), "")
-            source = ""
-            with contextlib.suppress(ValueError):
-                said = json.loads(item.dataset.source or "null")
-                source = str(said.get("uri") or said.get("url") or "") if isinstance(said, dict) else ""
-            found.append(LoggedDataset(str(item.dataset.name), context, str(item.dataset.digest), source))
-        return found
-
-    def fetch(self, run_id: str, name: str, folder: Path) -> Path:
-        """One file of a run, copied into `folder`."""
-        return Path(self._call(lambda: self._client.download_artifacts(run_id, name, str(folder))))
-
-
-def _again(what: Callable[[], T], when: Callable[[Exception], bool]) -> T:
-    """Return what a call returns; after an error that `when` accepts it is made again, as BUSY_STORE says."""
-    import stamina
-
-    for attempt in stamina.retry_context(on=when, **BUSY_STORE):
-        with attempt:
-            return what()
-    raise AssertionError("the last attempt returns or raises")
-
-
-def metric_name(name: str) -> str:
-    """Return a name that MLflow allows.
-
-    >>> metric_name("monitor/last-1000/roc_auc@origin=JFK")
-    'monitor/last-1000/roc_auc_origin_JFK'
-    """
-    return re.sub(r"[^\w./: -]", "_", name)
-
-
-def _shown(error: Exception) -> Exception | None:
-    """Return an error as the cause of another, or None where a traceback of it would show a password."""
-    text = "".join(traceback.format_exception(error))
-    return error if without_password(text) == text else None
 
 
 def _unnest(folder: Path) -> None:
@@ -411,8 +264,3 @@ def _unnest(folder: Path) -> None:
         inner[0].rename(aside)
         shutil.rmtree(folder)
         aside.rename(folder)
-
-
-def quoted(name: str) -> str:
-    """Return a text within the quotes of a query."""
-    return name.replace("'", "\\'")

@@ -25,6 +25,7 @@ from weighin.record.verify import Verified, verify
 from weighin.registry.champion import ChampionRegistry
 from weighin.registry.ledger import IMPORTED, Entry
 from weighin.registry.mlflow import Address, Registry
+from weighin.registry.profiles import BESIDE
 from weighin.registry.spent import demand_unspent
 from weighin.release.promote import allowed, since_anchor
 from weighin.runner.artifact import manifest_digest
@@ -67,6 +68,7 @@ def import_version(
     keys = tuple(trusted)
     if not keys:
         raise PromotionError("nobody is trusted to have signed its record", place, "Give --trusted-key.")
+    champions.demand_promises()
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
         found, digest, files = _evidence_of(contract_file, source, wanted, keys, home)
@@ -130,6 +132,8 @@ def _evidence_of(
     files |= {"record.json": canonical(found.record), SIGNED: (home / "evidence" / SIGNED).read_bytes()}
     if (home / "evidence" / SIGNER).is_file():
         files[SIGNER] = (home / "evidence" / SIGNER).read_bytes()
+    if (home / "evidence" / BESIDE).is_file():
+        files[BESIDE] = (home / "evidence" / BESIDE).read_bytes()
     return found, digest, files
 
 

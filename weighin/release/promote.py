@@ -34,7 +34,7 @@ from weighin.registry.champion import ChampionRegistry, actor
 from weighin.registry.holdout_uses import HoldoutUses
 from weighin.registry.ledger import Entry
 from weighin.registry.mlflow import Registry
-from weighin.registry.profiles import STORED
+from weighin.registry.profiles import BESIDE, STORED
 from weighin.registry.spent import demand_unspent
 from weighin.release.approval import FOLDER, approvals, listed
 from weighin.release.policy import demand
@@ -148,6 +148,7 @@ def promote(
     Errors: `PromotionError` with the sentence that says what does not hold; the registry is then as it was.
     """
     champions = ChampionRegistry.of(contract_file.contract.model, registry)
+    champions.demand_promises()
     record = checked_record(contract_file, subject, decision, reports, work=work, attestation=attestation, image=image)
     before, head, stands = check_preconditions(contract_file, subject, champions, record, dry_run=dry_run)
     unfinished = stands is not None and _record_tag(champions, subject) != record.digest
@@ -249,6 +250,8 @@ def begin_ledger(plan: Plan) -> Plan:
     if plan.stands is None:
         if candidate.run_id:
             plan.registry.tag_run(candidate.run_id, {"weighin.judged": plan.record.digest})
+        elif profile is not None:
+            files[BESIDE] = _content(profile)
         if head is None and plan.subject.champion is not None:
             head = plan.champions.adopt(plan.before, plan.subject.champion.digest)
     return replace(plan, files=files, head=head, profile=profile)
@@ -274,7 +277,7 @@ def write_ledger(plan: Plan) -> Plan:
     with tempfile.TemporaryDirectory() as scratch:
         for name, content in plan.files.items():
             path = Path(scratch) / name
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         return replace(plan, entry=plan.champions.enter(plan.entry, Path(scratch)))
 
@@ -285,7 +288,7 @@ def log_evidence(plan: Plan) -> None:
         return
     kept = tuple(name for name, there in ((SIGNED, plan.by), (ATTESTED, plan.attestation)) if there)
     _publish(plan.decision, plan.subject, plan.reports, plan.registry, kept)
-    if plan.profile is not None:
+    if plan.profile is not None and plan.subject.candidate.run_id:
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / STORED
             plan.profile.write(path)
@@ -459,11 +462,12 @@ def _publish(
 
 
 def _profile(contract_file: ContractFile, subject: Subject, work: Path | None) -> Profile | None:
-    """Return the reference's profile, which is stored with the candidate so that later drift checks need no row of it.
+    """Return the reference's profile, which is stored with the candidate so that later drift checks need no row of it:
+    in the candidate's run, or beside the ledger's entry where it came from none.
 
     Errors: `EvidenceError` where drift was judged, and the profile it was judged with is not there.
     """
-    if work is None or contract_file.contract.gates.drift is None or not subject.candidate.run_id:
+    if work is None or contract_file.contract.gates.drift is None:
         return None
     evidence = Evidence(contract_file, work)
     try:
@@ -471,6 +475,12 @@ def _profile(contract_file: ContractFile, subject: Subject, work: Path | None) -
     except WeighinError:
         # Predictions need not have come along to where a version is promoted; the profile of the data has.
         return evidence.profile("reference")
+
+
+def _content(profile: Profile) -> bytes:
+    with tempfile.TemporaryDirectory() as scratch:
+        profile.write(Path(scratch) / BESIDE)
+        return (Path(scratch) / BESIDE).read_bytes()
 
 
 def _close_epoch(contract_file: ContractFile, subject: Subject, registry: Registry, *, dry_run: bool) -> None:
@@ -484,7 +494,7 @@ def _close_epoch(contract_file: ContractFile, subject: Subject, registry: Regist
             str(subject.candidate),
             "Run `weighin validate --sealed`.",
         )
-    ledger = HoldoutUses(registry, contract_file.contract.model.name)
+    ledger = HoldoutUses(registry, contract_file.contract.model.name, contract_file.contract.model.ledger.name or "")
     held = [h for h in ledger.all(use.epoch) if h.ledger_version == use.ledger_version]
     if not held or held[0].candidate != subject.candidate.digest:
         raise PromotionError(

@@ -53,6 +53,7 @@ def rollback(
     place = champions.model
     if not owner.strip() or not reason.strip():
         raise PromotionError("a rollback needs somebody who answers for it, and why", place, "Give --owner, --reason.")
+    champions.demand_promises()
     head, champion = champions.reconcile(restore=emergency and not dry_run, look_only=dry_run)
     if head is None:
         raise PromotionError("nothing was promoted yet, so there is nothing to go back from", place)

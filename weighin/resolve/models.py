@@ -18,13 +18,14 @@ from pathlib import Path
 
 from weighin.contract.own import own_suites, runs_own_code
 from weighin.contract.reading import ContractFile
+from weighin.data.profile import Profile
 from weighin.data.table import read_columns
 from weighin.errors import ContractError, NotEvaluated
 from weighin.load.probes import EXAMPLE, EXAMPLE_BYTES
 from weighin.model.subject import ModelVersion, ReservedUse, Subject, artifact_digest
 from weighin.registry.champion import ChampionRegistry
 from weighin.registry.holdout_uses import HoldoutUses, row_hashes
-from weighin.registry.location import is_embedded, tracking_uri
+from weighin.registry.location import is_embedded, registry_uri
 from weighin.registry.mlflow import Registry
 from weighin.registry.profiles import stored_profile
 from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows, some_rows
@@ -53,7 +54,7 @@ def resolve(
     contract = contract_file.contract
     name, aliases = contract.model.name, contract.model.aliases
     own = own_suites(contract_file.folder)
-    if contract.model.registry == "server" and is_embedded(tracking_uri()):
+    if contract.model.registry == "server" and is_embedded(registry_uri()):
         raise NotEvaluated(
             "the contract demands a registry on a server, and this run has none",
             "MLFLOW_TRACKING_URI",
@@ -65,12 +66,12 @@ def resolve(
         _champion(contract_file, champion, work / "models/champion"),
         contract_file.digest,
         {},
-        is_embedded(tracking_uri()),
+        is_embedded(registry_uri()),
         fetch(contract.model.anchor, name, work / "models/anchor") if contract.model.anchor else None,
     )
     moment = contract.as_of or datetime.now(UTC)
     rows = resolve_rows(contract_file, work, sealed, moment)
-    profiles = resolve_profiles(contract_file, work, moment, lambda role: stored_profile(subject.role(role), role))
+    profiles = resolve_profiles(contract_file, work, moment, lambda role: _stored(contract_file, subject, role))
     if contract.gates.shadow:
         # By the clock and not `as_of`: the log is what was asked until now.
         rows["requests"] = resolve_requests(contract_file, work, datetime.now(UTC), subject.champion is not None)
@@ -109,9 +110,14 @@ def resolve_one(
     apart = ("candidate",) if examined.environment == "own" else ()
     Plan.of(contract, ("candidate",), own_environments=apart).write(work / "plan.json")
     models = {"candidate": examined}
-    subject = Subject(model, None, file.digest, {}, is_embedded(tracking_uri()), models=models)
+    subject = Subject(model, None, file.digest, {}, is_embedded(registry_uri()), models=models)
     subject.write(work / "subject.json")
     return subject, count
+
+
+def _stored(contract_file: ContractFile, subject: Subject, role: str) -> Profile:
+    champions = ChampionRegistry.of(contract_file.contract.model, Registry())
+    return stored_profile(champions, subject.role(role), role)
 
 
 def _empty(work: Path) -> None:
@@ -196,5 +202,6 @@ def _reserve_use(contract_file: ContractFile, subject: Subject, work: Path) -> R
         raise ContractError(
             f"{len(seen):,} rows of the sealed holdout stand in the development holdout as well", place, "Seal others."
         )
-    use = HoldoutUses(Registry(), contract.model.name).reserve(gate.epoch, gate.holdout_uses, subject.candidate, rows)
+    uses = HoldoutUses(Registry(), contract.model.name, contract.model.ledger.name or "")
+    use = uses.reserve(gate.epoch, gate.holdout_uses, subject.candidate, rows)
     return ReservedUse(use.epoch, use.number, use.holdout_uses, use.ledger_version)

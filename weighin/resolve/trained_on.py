@@ -25,7 +25,8 @@ from weighin.contract.sources import Files, in_place
 from weighin.data.relation import Relation
 from weighin.errors import NotEvaluated, RegistryError, WeighinError
 from weighin.model.subject import Subject, TrainedOn
-from weighin.registry.mlflow import LoggedDataset, Registry
+from weighin.registry.mlflow import Registry
+from weighin.registry.runs import LoggedDataset
 from weighin.suites.quality_columns import rows_in_training, training_overlap
 
 HOLDOUTS = ("holdout", "sealed_holdout")

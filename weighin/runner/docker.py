@@ -183,7 +183,7 @@ def _start(
     command += ["--step", plan.step]
     seconds = plan.most_seconds + PROBE_SECONDS
     if plan.url:
-        outside = Sandbox(image, mounts, GENERATOR_MB, network="bridge")
+        outside = Sandbox(image, mounts, GENERATOR_MB, network="bridge", environment=variables.of_server(os.environ))
         return run(outside, "generator", [*command, "--url", plan.url], seconds, out, columns=known_columns(work))
     held: tuple[tuple[Path, str, bool], ...] = ((model_of(session, work), "/model", False),)
     with contextlib.ExitStack() as stack:

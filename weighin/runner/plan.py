@@ -85,7 +85,7 @@ class Interface:
 
     health       path of a GET that answers 200 when the server is ready
     path         path of the POST that asks for predictions
-    form         body of a request: "dataframe_split", "instances" or "template"
+    form         body of a request: "dataframe_split", "instances", "v2" or "template"
     template     JSON text; {{rows}} in it is replaced by the list of row objects
     predictions  JSON pointer (RFC 6901) to the list of predictions in an answer; "" is the whole answer
     """

@@ -16,6 +16,8 @@ REGISTRY = (
     *("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"),
 )
 """What a client of a registry may need, where it is set."""
+SERVER = ("WEIGHIN_SERVER_TOKEN", "WEIGHIN_SERVER_HEADERS")
+"""What a server of the team's own asks for; only the generator of a load that is sent to one gets it."""
 ADDRESSES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 LINES = "WEIGHIN_REGISTRY_VARIABLES"
 """Environment variable: lines NAME=VALUE, each NAME of `REGISTRY`, for workflows, which cannot name a variable for each
@@ -48,6 +50,11 @@ def masked(environment: Mapping[str, str]) -> dict[str, str]:
         for value in found.values():
             print(f"::add-mask::{value.replace('%', '%25')}", flush=True)
     return found
+
+
+def of_server(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of what the generator passes on to a server of the team's own, where they are set."""
+    return tuple(name for name in SERVER if environment.get(name))
 
 
 def passed_on(environment: Mapping[str, str], *, embedded: bool) -> list[str]:

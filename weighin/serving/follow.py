@@ -26,11 +26,15 @@ from weighin.errors import RegistryError, WeighinError
 from weighin.prediction_log.tables import LogTables
 from weighin.prediction_log.writer import CLOSE_SECONDS
 from weighin.registry.champion import ChampionRegistry
+from weighin.registry.location import REGISTRY, TRACKING
 from weighin.runner.isolated import isolated
 from weighin.serving.scoring import LOG, MODEL, VERSION
 from weighin.serving.worker import ANSWER_SECONDS, CLOSED, GRACE_SECONDS, READY
 
-SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "WEIGHIN_SIGNING_KEY")
+SECRETS = (
+    *("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "WEIGHIN_SIGNING_KEY"),
+    *("DATABRICKS_TOKEN", "DATABRICKS_CLIENT_SECRET", "AZURE_CLIENT_SECRET"),
+)
 """What the process that loads a model is not given. The address of the prediction log it needs, and has."""
 LOAD_SECONDS = 120.0
 LEAVE_SECONDS = GRACE_SECONDS + ANSWER_SECONDS + CLOSE_SECONDS + 16
@@ -213,7 +217,8 @@ def _variables(
 ) -> dict[str, str]:
     own = {MODEL: str(home / "model"), VERSION: version}
     own |= {} if log is None else {LOG: log.to_json()}
-    return isolated({k: v for k, v in environment.items() if k not in SECRETS and k != "MLFLOW_TRACKING_URI"}) | own
+    left_out = (*SECRETS, TRACKING, REGISTRY)
+    return isolated({k: v for k, v in environment.items() if k not in left_out}) | own
 
 
 @contextlib.contextmanager

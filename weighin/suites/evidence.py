@@ -24,7 +24,7 @@ from weighin.data.relation import Relation
 from weighin.data.table import group_codes, read_columns
 from weighin.errors import ContractError, NotEvaluated
 from weighin.load import LoadLog, read_log
-from weighin.load.log import log_name
+from weighin.load.log import WarmUp, log_name, read_warm_ups
 from weighin.model.answers import COLUMN, must_be_probabilities, must_not_be_labels, read_predictions
 from weighin.model.labels import Truth, scored, truth_of
 from weighin.model.subject import Subject
@@ -272,6 +272,10 @@ class Evidence:
         if not starts:
             raise NotEvaluated(f"no server of the {role} was asked", "gates.load")
         return read_log([self.work / "load" / s.name / log_name(role, s.start) for s in starts])
+
+    def warm_ups(self, role: str) -> list[WarmUp]:
+        """Return what the load generator saw before it counted, at each start of a role's server."""
+        return read_warm_ups([self.work / "load" / s.name / log_name(role, s.start) for s in self.sessions(role)])
 
     @cache  # noqa: B019
     def load_facts(self, role: str, start: int, of: Literal["session", "server"]) -> JsonDict:

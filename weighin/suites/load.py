@@ -367,3 +367,23 @@ def _drawn(log: LoadLog, evidence: Evidence, rule: LoadRule) -> JsonDict:
             for p in phases
         ],
     }
+
+
+def information(evidence: Evidence) -> list[JsonDict]:
+    """Return what was asked before requests were counted: what a server does once, it does there."""
+    if evidence.contract.gates.load is None:
+        return []
+    rows = [
+        [w.start + 1, w.requests, w.failed, _seconds(w.first), _seconds(w.slowest)]
+        for w in evidence.warm_ups("candidate")
+    ]
+    columns = ["start", "requests", "failed", "first answer, ms", "slowest answer, ms"]
+    note = (
+        "Not counted. Workers that load the model at their first request are slow here; where one still does after the "
+        "warm-up, raise `warm_up_seconds`."
+    )
+    return [{"title": "Warm-up", "columns": columns, "rows": rows, "note": note}]
+
+
+def _seconds(value: float) -> float | str:
+    return round(value * 1000, 1) if math.isfinite(value) else "no right answer"
