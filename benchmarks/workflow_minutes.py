@@ -113,6 +113,10 @@ def main() -> int:
             variables["WEIGHIN_IMAGE"] = workflow_scenarios.image()
         ran = act.run(project, "pull-request.yml", "pull_request", payload, variables)
         jobs = split(ran.log, sessions(ran.artifacts))
+        sizes = {
+            name: sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6
+            for name, folder in sorted(ran.artifacts.items())
+        }
         act.discard(project)
     if ran.code:
         print(ran.log[-5000:], file=sys.stderr)
@@ -126,6 +130,7 @@ def main() -> int:
     wall = sum(totals[job] for job in totals if job not in measuring) + max(measuring.values())
     start = max(jobs[job]["start"] + jobs[job]["imports"] for job in measuring)
     image = sum(parts["image"] for parts in jobs.values())
+    print("artifacts, MB unpacked: " + ", ".join(f"{name} {size:.1f}" for name, size in sizes.items()))
     print(f"one after the other {ran.seconds:.0f} s; load of the machine before: {before:.1f}")
     said = {"jobs": len(jobs), "billed_minutes": sum(billed.values()), "wall_seconds": round(wall, 1)}
     print(json.dumps({**said, "image_seconds": round(image, 1), "start_seconds": round(start, 1)}))
