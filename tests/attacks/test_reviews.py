@@ -38,7 +38,8 @@ def outputs(place: Path, text: str, **variables: str) -> dict[str, str]:
     """What a step says when it is run."""
     out = place / "output"
     out.touch()
-    environment = {"PATH": f"{place}:{os.environ['PATH']}", "GITHUB_OUTPUT": str(out), **variables}
+    environment = {"PATH": f"{place}:{os.environ['PATH']}", "GITHUB_OUTPUT": str(out), "GITHUB_ENV": str(place / "env")}
+    environment |= {"JOBS": "merged", **variables}
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", text],
         cwd=place, env=environment, capture_output=True, text=True, timeout=60, check=False,
