@@ -1,0 +1,226 @@
+"""The whole drill: judge without a fault, then each fault, on two processes; what was done is kept until the end."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from weighin.canonical import canonical, digest
+from weighin.contract.reading import ContractFile
+from weighin.drill.controls import CONTROLS, Control
+from weighin.drill.fault import Fault
+from weighin.drill.inputs import Inputs, NotApplicable
+from weighin.drill.judge import Judge, decided
+from weighin.drill.result import Drill, FaultResult
+from weighin.drill.search import Search, Settings
+from weighin.errors import EvidenceError
+from weighin.untrusted import JsonDict
+from weighin.untrusted.redact import reduced
+
+SECONDS = 600
+"""The longest that one fault may take; it is then no answer."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the processes have in common; they are forks, so nothing of it is sent."""
+
+    judge: Judge
+    faults: dict[str, Fault]
+    settings: Settings
+
+
+_SHARED: list[_Shared] = []
+
+
+class TookTooLongError(Exception):
+    """A fault that did not come to its end."""
+
+
+def drill(
+    file: ContractFile,
+    work: Path,
+    faults: Sequence[Fault],
+    settings: Settings,
+    *,
+    workers: int = 2,
+    journal: Path | None = None,
+    say: Say = lambda line: None,
+) -> Drill:
+    """Judge every fault and the clean controls.
+
+    work     what the last validation left
+    workers  processes; 1 works in this one
+    journal  folder in which finished faults are kept until all are: a drill that was stopped goes on from there
+    say      gets a line when a fault is done
+    Errors: `EvidenceError`, `NotEvaluated` where there is nothing to drill.
+    """
+    started = time.monotonic()
+    base = Inputs.read(file, work)
+    if base.subject.contract != file.digest:
+        raise EvidenceError(
+            f"resolved under another contract ({base.subject.contract}, this is {file.digest})",
+            str(work / "subject.json"),
+            "Run `weighin validate` again.",
+        )
+    judge = Judge.of(base)
+    without = decided(judge.baseline.values(), judge.alpha)
+    say(f"without a fault: {without.status.value}, {len(judge.baseline)} checks, {time.monotonic() - started:.0f} s")
+    about = _about(judge, settings)
+    kept = _Journal.of(journal, about)
+    shared = _Shared(judge, {f.name: f for f in faults}, settings)
+    todo = [f.name for f in sorted(faults, key=lambda f: not f.drawn) if f.name not in kept.faults]
+    names = [*(f"control {i}" for i in range(len(CONTROLS)) if f"control {i}" not in kept.controls), *todo]
+    for number, (name, value) in enumerate(_all(shared, names, workers), len(kept.faults) + len(kept.controls) + 1):
+        kept.add(name, value)
+        say(f"{number}/{len(faults) + len(CONTROLS)} {_line(name, value)}")
+    kept.remove()
+    results = [kept.faults[f.name] for f in faults]
+    controls = [c for i in range(len(CONTROLS)) if (c := kept.controls[f"control {i}"]) is not None]
+    suites = tuple(dict.fromkeys(c.suite for c in judge.checks.values()))
+    # Not part of what a journal must agree in.
+    about = {**about, "seconds": round(time.monotonic() - started, 1)}
+    red = {"status": without.status.value, "blocking": sorted(judge.red)}
+    return Drill(about, suites, red, results, controls)
+
+
+def _about(judge: Judge, settings: Settings) -> JsonDict:
+    subject, file = judge.base.subject, judge.base.file
+    champion = None if subject.champion is None else str(subject.champion)
+    return {
+        "model": file.contract.model.name,
+        "candidate": str(subject.candidate),
+        "champion": champion,
+        "contract": file.digest,
+        "subject": subject.digest,
+        "alpha": file.contract.alpha,
+        "sampling_unit": file.contract.sampling_unit,
+        **asdict(settings),
+    }
+
+
+def _all(shared: _Shared, names: Sequence[str], workers: int) -> Iterator[tuple[str, JsonDict]]:
+    _SHARED[:] = [shared]
+    try:
+        if workers == 1 or len(names) < 2:
+            yield from ((name, _one(name)) for name in names)
+            return
+        # Forks: tables and libraries are there, and a fault that takes its process down takes no other.
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _as_worker) as pool:
+            futures = {pool.submit(_one, name): name for name in names}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        _SHARED.clear()
+
+
+def _as_worker() -> None:
+    """Leave Ctrl-C to the process that waits."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def _one(name: str) -> JsonDict:
+    """Judge one fault, or one control; whatever goes wrong in it is its result, and never a fault that was caught."""
+    shared = _SHARED[0]
+    if name.startswith("control "):
+        return _control(shared, int(name.removeprefix("control ")))
+    fault, started = shared.faults[name], time.monotonic()
+
+    def late(number: int, frame: FrameType | None) -> None:
+        raise TookTooLongError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        search = Search(shared.judge, fault, shared.settings, lambda s, rng: fault.make(shared.judge.base, s, rng))
+        judged = search.stated()
+        curve = None if shared.settings.quick else search.curve()
+        return FaultResult.of(fault, judged, curve, search.sizes(), time.monotonic() - started).to_json()
+    except NotApplicable as error:
+        return FaultResult.without(fault, "not_applicable", str(error)).to_json()
+    except TookTooLongError:
+        return FaultResult.without(fault, "error", f"it did not end within {SECONDS} s").to_json()
+    except Exception as error:  # noqa: BLE001 - a fault that crashes is no answer of the gate
+        return FaultResult.without(fault, "error", f"the fault raised {reduced(error)}").to_json()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _control(shared: _Shared, number: int) -> JsonDict:
+    make, settings = CONTROLS[number], shared.settings
+    rng = np.random.default_rng([settings.seed, zlib.crc32(make.__name__.encode())])
+    try:
+        return asdict(make(shared.judge, settings.controls, rng))
+    except NotApplicable as error:
+        return {"not_applicable": str(error)}
+
+
+def _line(name: str, value: JsonDict) -> str:
+    if "not_applicable" in value:
+        return f"{name}: not applicable: {value['not_applicable']}"
+    if "predicted" in value:
+        return f"{value['name']}: {value['blocked']} of {value['draws']} draws blocked"
+    at = f", 80 % at {value['curve']['size']:.3g} {value['unit']}" if value["curve"] else ""
+    by = f" by {next(iter(value['by']))}" if value["by"] else ""
+    why = f" ({value['reason']})" if value["reason"] else ""
+    return f"{name} {value['size']:g}: {value['answer'].replace('_', ' ')}{by}{at}{why}"
+
+
+@dataclass
+class _Journal:
+    """Finished parts of a drill, one a line, in a file that is named by everything that they depend on."""
+
+    path: Path | None
+    faults: dict[str, FaultResult]
+    controls: dict[str, Control | None]
+
+    @staticmethod
+    def of(folder: Path | None, about: JsonDict) -> _Journal:
+        """Open the journal of a drill; what another drill left is no part of it, and neither is half a line."""
+        path = None if folder is None else folder / f"drill-{digest(canonical(about))[7:23]}.jsonl"
+        found = _Journal(path, {}, {})
+        for line in path.read_text(encoding="utf-8").splitlines() if path is not None and path.is_file() else ():
+            try:
+                name, value = json.loads(line)
+                found._take(name, value)
+            except (ValueError, TypeError, KeyError):
+                continue
+        return found
+
+    def _take(self, name: str, value: JsonDict) -> None:
+        if name.startswith("control "):
+            self.controls[name] = None if "not_applicable" in value else Control(**value)
+        else:
+            self.faults[name] = FaultResult.from_json(value)
+
+    def add(self, name: str, value: JsonDict) -> None:
+        """Keep a part."""
+        self._take(name, value)
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([name, value]) + "\n")
+
+    def remove(self) -> None:
+        """Forget all of it: the next drill begins anew."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)

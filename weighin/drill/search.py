@@ -1,0 +1,174 @@
+"""How a gate answers to one fault: at the size that is stated, and the smallest size that it blocks with 80 %."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from weighin.drill.fault import Fault
+from weighin.drill.inputs import Inputs
+from weighin.drill.judge import Judge, Judged, drawn_again, holdout_rows, reached
+from weighin.errors import NotEvaluated
+from weighin.outcome import Outcome
+from weighin.stats.dose_response import Curve, Trials, fit
+from weighin.stats.intervals import Undefined
+from weighin.suites.rows import Rows
+
+SCAN = 4
+"""Draws at each size before the sizes are known that matter."""
+AT = (0.6, 0.75, 0.85, 0.93)
+"""Where on the fitted curve the further draws are made: they tell most about the size that is blocked with 80 %."""
+SHARED = 5
+"""Draws of the holdout that share one making of the fault."""
+HALVINGS = 3
+"""Of the step between the largest size that was missed and the smallest that was blocked."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How thoroughly a drill looks.
+
+    seed     of every random number
+    repeats  further draws for each fault that has a curve
+    quick    only the stated sizes, and no curves
+    controls draws of each control
+    """
+
+    seed: int = 7
+    repeats: int = 60
+    quick: bool = False
+    controls: int = 400
+
+
+@dataclass(frozen=True)
+class Sized:
+    """What became of the draws at one size."""
+
+    size: float
+    draws: int
+    blocked: int
+    inconclusive: int
+
+
+@dataclass
+class Search:
+    """Draws of one fault, at sizes that follow from each other.
+
+    make  puts the fault into inputs: (size, random numbers) -> inputs
+    """
+
+    judge: Judge
+    fault: Fault
+    settings: Settings
+    make: Callable[[float, np.random.Generator], Inputs]
+    found: dict[float, list[Judged]] = field(default_factory=dict)
+    _first: str = ""
+
+    def rng(self, size: float, number: int) -> np.random.Generator:
+        """Return random numbers that depend on the seed, the fault, the size and the number of the draw alone."""
+        name = zlib.crc32(f"{self.fault.name} {size:.9g}".encode())
+        return np.random.default_rng([self.settings.seed, name, number])
+
+    def stated(self) -> Judged:
+        """Judge the fault at its stated size, by every check that it reaches, on the data as they are."""
+        return self.judge.judged(self.make(self.fault.size, self.rng(self.fault.size, 0)))
+
+    def sizes(self) -> list[Sized]:
+        """Return what became of all draws, by size."""
+        return [
+            Sized(size, len(of), sum(j.killed for j in of), sum(j.answer == "inconclusive" for j in of))
+            for size, of in sorted(self.found.items())
+        ]
+
+    def curve(self) -> Curve | None:
+        """Draw, and return the curve; None where nothing was blocked at any size. Errors: `NotApplicable`."""
+        if not self.fault.drawn:
+            return self._step()
+        for _, of in self._scan(SCAN):
+            if len(of) >= 2 and all(all(j.killed for j in one) for one in of[-2:]):
+                break
+        for part in (0.4, 0.6):
+            found = self._fitted()
+            if found.size is None:
+                break
+            most = max(self.fault.sizes)
+            sizes = sorted({min(most, found.quantile(p)) for p in AT})
+            for size in sizes:
+                self._draw(size, max(1, round(part * self.settings.repeats / len(sizes))))
+        found = self._fitted()
+        return None if found.size is None else found
+
+    def _scan(self, draws: int) -> Iterator[tuple[float, list[list[Judged]]]]:
+        """Draw at the sizes of the fault, the smallest first; yield all so far after each."""
+        so_far: list[list[Judged]] = []
+        for size in self.fault.sizes:
+            so_far.append(self._draw(size, draws))
+            yield size, so_far
+
+    def _fitted(self) -> Curve:
+        return fit([Trials(s.size, s.blocked, s.draws) for s in self.sizes()])
+
+    def _step(self) -> Curve | None:
+        """Return the smallest size that is blocked, of a fault whose draws hardly differ: between the two bounds."""
+        missed, hit = 0.0, None
+        for size, of in self._scan(1):
+            if of[-1][0].killed:
+                hit = size
+                break
+            missed = size
+        if hit is None:
+            return None
+        for _ in range(HALVINGS if missed else 0):
+            middle = math.sqrt(missed * hit)
+            if self._draw(middle, 1)[0].killed:
+                hit = middle
+            else:
+                missed = middle
+        # All draws at `hit` are blocked, and none at `missed`: as steep as a curve can be drawn.
+        return Curve(hit, missed, hit, 60.0)
+
+    def _draw(self, size: float, draws: int) -> list[Judged]:
+        """Judge the fault at one size so many times more, on the holdout drawn again where performance matters."""
+        of = self.found.setdefault(size, [])
+        wanted = len(of) + draws
+        while len(of) < wanted:
+            rng = self.rng(size, 1 + len(of))
+            inputs = self.make(size, rng)
+            ids = reached(self.judge.checks.values(), inputs, self.judge.base)
+            if not self.fault.drawn or not ids & self.judge.performance:
+                of.append(self.judge.judged(inputs))
+                continue
+            fixed = self._fixed(size, inputs, ids - self.judge.performance)
+            rows = self._rows(inputs)
+            for _ in range(min(SHARED, wanted - len(of))):
+                if rows is None:
+                    of.append(self.judge.judged(inputs))
+                else:
+                    one = self.judge.at_once(drawn_again(rows, rng), fixed, self._first)
+                    self._first = next(iter(one.by), self._first)
+                    of.append(one)
+        return of
+
+    def _fixed(self, size: float, inputs: Inputs, ids: frozenset[str]) -> dict[str, Outcome]:
+        """Return the outcomes of what is measured on data as they are, once for each size."""
+        kept: dict[float, dict[str, Outcome]] = self.__dict__.setdefault("_kept", {})
+        if size not in kept:
+            kept[size] = self.judge.outcomes(inputs, ids)
+        return kept[size]
+
+    def _rows(self, inputs: Inputs) -> Rows | None:
+        """Return the scored rows; None where they cannot be scored, which every performance check then says."""
+        try:
+            return holdout_rows(inputs, self.judge.base)
+        except (NotEvaluated, Undefined):
+            return None
+
+
+def fresh(judge: Judge, fault: Fault, size: float, draws: int, seed: int) -> int:
+    """Return how many fresh draws of a fault are blocked at a size: what a predicted size is held against."""
+    search = Search(judge, fault, Settings(seed), lambda s, rng: fault.make(judge.base, s, rng))
+    return sum(j.killed for j in search._draw(size, draws))
