@@ -8,7 +8,7 @@ from pathlib import Path
 
 from weighin.cli.parser import contract_argument, example, work_argument
 
-CONTROLS, QUICK = 400, 60
+CONTROLS, QUICK = 200, 60
 """Draws of each control; of a quick drill."""
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weighin.contract.gates import BaselineCheck
+from weighin.data.permute import Rows, sample
 from weighin.drill.fault import Bools, Fault, chosen, shares, slice_rows
 from weighin.drill.inputs import Inputs, NotApplicable, evidence_of
 from weighin.stats.intervals import Undefined
 from weighin.stats.metrics import METRICS
+from weighin.suites.explainability import DATASET as PERMUTED
 
 Floats = NDArray[np.float64]
 ROLE = "candidate"
@@ -45,13 +48,10 @@ def worse(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
         margin = listed[0].margin if listed[0].margin is not None else (listed[0].relative_margin or 0) * abs(champion)
         wanted = champion + (1 if metric.lower_is_better else -1) * size * margin
         own = inputs.answered(ROLE)
-        donors, turn = own[rng.permutation(len(own))], rng.random(len(own))
-
-        def at(share: float) -> Floats:
-            return np.where(_as(turn < share, own), donors, own)
+        order, turn = rng.permutation(len(own)), rng.random(len(own))
 
         def off(share: float) -> bool:
-            answers = at(share)
+            answers = np.where(_as(turn < share, own), own[order], own)
             scored = rows.scored[ROLE]
             changed = answers if labelled is None else answers[labelled]
             value = metric.of(type(scored)(scored.truth, changed, scored.weight, scored.threshold)).estimate
@@ -65,7 +65,7 @@ def worse(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
     for _ in range(STEPS):
         middle = (low + high) / 2
         low, high = (low, middle) if off(middle) else (middle, high)
-    return inputs.with_answers({(ROLE, "holdout"): at(high)})
+    return _each_row(inputs, lambda values, rows: np.where(_as(turn[rows] < high, values), own[order[rows]], values))
 
 
 def slice_inverted(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
@@ -73,7 +73,7 @@ def slice_inverted(inputs: Inputs, size: float, rng: np.random.Generator) -> Inp
 
     Seen: a category that was encoded in another order at training than when the model is asked.
     """
-    return _in_slice(inputs, size, rng, lambda values, part: _inverted(inputs, values))
+    return _in_slice(inputs, size, rng, lambda values: _inverted(inputs, values))
 
 
 def slice_constant(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
@@ -81,7 +81,8 @@ def slice_constant(inputs: Inputs, size: float, rng: np.random.Generator) -> Inp
 
     Seen: a lookup of features that has no entry for a new site falls back to defaults.
     """
-    return _in_slice(inputs, size, rng, lambda values, part: np.broadcast_to(_middle(values[part]), values.shape))
+    middle = np.asarray(inputs.answered(ROLE)[slice_rows(inputs)[1]].mean(axis=0))
+    return _in_slice(inputs, size, rng, lambda values: np.broadcast_to(middle, values.shape))
 
 
 def overconfident(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
@@ -135,9 +136,8 @@ def not_a_number(inputs: Inputs, size: float, rng: np.random.Generator) -> Input
 
     Seen: a ratio whose denominator is zero for a few customers.
     """
-    own = np.array(inputs.answered(ROLE))
-    own[chosen(len(own), size, rng)] = np.nan
-    return inputs.with_answers({(ROLE, "holdout"): own})
+    mask = chosen(len(inputs.answered(ROLE)), size, rng)
+    return _each_row(inputs, lambda values, rows: np.where(_as(mask[rows], values), np.nan, values))
 
 
 def stale(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
@@ -146,19 +146,22 @@ def stale(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
     Seen: a registry entry that was written before the training had uploaded the new files.
     """
     champion = inputs.answered("champion")
-    own = inputs.answered(ROLE)
-    mask = np.ones(len(own), dtype=bool) if size >= 1 else chosen(len(own), size, rng)
-    changed = {(ROLE, "holdout"): np.where(_as(mask, own), champion, own)}
-    others = [d for r, d in inputs.answers if r == "champion" and d != "holdout" and (ROLE, d) in inputs.answers]
-    return inputs.with_answers(
-        changed | ({(ROLE, d): inputs.answers["champion", d] for d in others} if size >= 1 else {})
-    )
+    if size >= 1:
+        mine = [d for role, d in inputs.answers if role == ROLE and ("champion", d) in inputs.answers]
+        return inputs.with_answers({(ROLE, d): inputs.answers["champion", d] for d in mine})
+    mask = chosen(len(champion), size, rng)
+    theirs = {key[1]: values for key, values in inputs.answers.items() if key[0] == "champion"}
+
+    def of(dataset: str, values: Floats, rows: Rows) -> Floats:
+        return np.where(_as(mask[rows], values), theirs[dataset], values) if dataset in theirs else values
+
+    return inputs.with_answers({(ROLE, d): of(d, inputs.answers[ROLE, d], rows) for d, rows in _rows(inputs).items()})
 
 
 def leaked(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
     """Let the answers to a share of the rows know the label, which the served model is not given.
 
-    Seen: columns that are filled in after the event; 17 fields of science had to correct results (Kapoor and
+    Seen: columns that are filled in after the event; 17 fields of science have met it (Kapoor and
     Narayanan 2023).
     """
     with evidence_of(inputs, inputs) as evidence:
@@ -175,9 +178,11 @@ def leaked(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
         told = np.where(np.arange(k)[None, :] == told[:, None], 0.999, 0.001 / max(1, k - 1))
     elif kind == "score":
         told = np.where(told > 0, own.max(), own.min())
-    own[places[hit]] = told[hit]
-    changed = inputs.with_answers({(ROLE, "holdout"): own})
-    return type(changed)(**{**vars(changed), "apart": True})
+    known = np.zeros(len(own), dtype=bool)
+    known[places[hit]] = True
+    own[places] = told
+    changed = _each_row(inputs, lambda values, rows: np.where(_as(known[rows], values), own[rows], values))
+    return replace(changed, apart=True)
 
 
 def _each(inputs: Inputs, change: Callable[[Floats], Floats]) -> Inputs:
@@ -185,21 +190,32 @@ def _each(inputs: Inputs, change: Callable[[Floats], Floats]) -> Inputs:
     return inputs.with_answers({key: change(v) for key, v in inputs.answers.items() if key[0] == ROLE})
 
 
-def _in_slice(
-    inputs: Inputs, size: float, rng: np.random.Generator, change: Callable[[Floats, Bools], Floats]
-) -> Inputs:
-    part = slice_rows(inputs)[1]
-    own = inputs.answered(ROLE)
-    mask = chosen(len(own), size, rng, part)
-    return inputs.with_answers({(ROLE, "holdout"): np.where(_as(mask, own), change(own, part), own)})
+def _in_slice(inputs: Inputs, size: float, rng: np.random.Generator, change: Callable[[Floats], Floats]) -> Inputs:
+    mask = chosen(len(inputs.answered(ROLE)), size, rng, slice_rows(inputs)[1])
+    return _each_row(inputs, lambda values, rows: np.where(_as(mask[rows], values), change(values), values))
+
+
+def _each_row(inputs: Inputs, change: Callable[[Floats, Rows], Floats]) -> Inputs:
+    """Return a copy in which the candidate's answers to rows of the holdout are changed, permuted copies included.
+
+    change  (answers, number of the holdout's row that each answers) -> answers
+    """
+    return inputs.with_answers({(ROLE, d): change(inputs.answers[ROLE, d], rows) for d, rows in _rows(inputs).items()})
+
+
+def _rows(inputs: Inputs) -> dict[str, Rows]:
+    """Dataset -> which row of the holdout each of the candidate's answers is about."""
+    n = len(inputs.answered(ROLE))
+    found = {"holdout": np.arange(n)}
+    explain = inputs.file.contract.gates.explainability
+    if explain is not None and (ROLE, PERMUTED) in inputs.answers:
+        drawn = sample(n, explain.rows)
+        found[PERMUTED] = np.tile(drawn, len(inputs.answers[ROLE, PERMUTED]) // len(drawn))
+    return found
 
 
 def _as(mask: Bools, values: Floats) -> Bools:
     return mask if values.ndim == 1 else mask[:, None]
-
-
-def _middle(values: Floats) -> Floats:
-    return np.asarray(values.mean(axis=0))
 
 
 def _inverted(inputs: Inputs, values: Floats) -> Floats:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weighin.drill import answers, labels
+from weighin.drill import answers, labels, process, rows, skew, values
 from weighin.drill.fault import Fault
 from weighin.errors import ContractError
 
-FAULTS: tuple[Fault, ...] = (*labels.FAULTS, *answers.FAULTS)
+FAULTS: tuple[Fault, ...] = (
+    *labels.FAULTS,
+    *answers.FAULTS,
+    *skew.FAULTS,
+    *values.FAULTS,
+    *rows.FAULTS,
+    *process.FAULTS,
+)
 FAMILIES = tuple(dict.fromkeys(f.family for f in FAULTS))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from weighin.drill.inputs import Inputs, NotApplicable
 
 Family = Literal["labels", "model", "data", "serving", "process", "own", "controls"]
-Make = Callable[[Inputs, float, np.random.Generator], Inputs]
-"""(inputs, size, random numbers) -> changed inputs. Errors: `NotApplicable`."""
 Bools = NDArray[np.bool_]
 
 
@@ -23,7 +21,8 @@ Bools = NDArray[np.bool_]
 class Fault:
     """A fault with a size.
 
-    make    puts it into inputs; the first line of its docstring says what it is, the rest where it has been seen
+    make    puts it into inputs, (inputs, size, random numbers) -> inputs, or for a fault of the process into a case of
+            evidence; the first line of its docstring says what it is, the rest where it has been seen
     size    the size that the documentation states
     sizes   all that are tried, in ascending order
     unit    what a size counts
@@ -33,7 +32,7 @@ class Fault:
 
     name: str
     family: Family
-    make: Make
+    make: Callable[..., Any]
     size: float
     sizes: tuple[float, ...]
     unit: str

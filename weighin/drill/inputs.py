@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,13 @@ from weighin.model.subject import Subject
 from weighin.suites.evidence import Evidence, Floats
 from weighin.suites.explainability import DATASET as PERMUTED
 
+Prepare = Callable[[pa.Table], pa.Table]
 Answers = Mapping[tuple[str, str], Floats]
 """(role, dataset) -> what the role's model answered, shape (n,) or (n, k)."""
+
+
+PREFERRED = ("current", "holdout")
+"""What faults of data are put into where nobody says otherwise: what arrives, before what models are scored on."""
 
 
 class NotApplicable(Exception):
@@ -43,6 +48,9 @@ class Inputs:
     answers   see `Answers`; what no model was asked is absent
     profiles  dataset -> what drift was counted on
     apart     whether the model that is served answers otherwise than the one that was asked offline
+    dataset   the one that faults of data are put into
+    prepare   what the candidate does to its features before it answers, and did not do when it was trained
+    problems  (role, dataset) -> why a model did not answer, where it did before
     """
 
     file: ContractFile
@@ -52,6 +60,9 @@ class Inputs:
     answers: Answers
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     apart: bool = False
+    dataset: str = "holdout"
+    prepare: Prepare | None = None
+    problems: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @staticmethod
     def read(file: ContractFile, work: Path) -> Inputs:
@@ -75,7 +86,7 @@ class Inputs:
             if PERMUTED in subject.data:
                 with contextlib.suppress(NotEvaluated):
                     answers[role, PERMUTED] = evidence.answers_left(role, PERMUTED, subject.data[PERMUTED]["rows"])
-        return Inputs(file, subject, work, tables, answers, profiles)
+        return Inputs(file, subject, work, tables, answers, profiles, dataset=next(d for d in PREFERRED if d in tables))
 
     def table(self, dataset: str) -> pa.Table:
         """Return a dataset's rows. Errors: `NotApplicable`."""
@@ -100,6 +111,11 @@ class Inputs:
             dataset, table.set_column(table.column_names.index(name), name, pa.chunked_array([values]))
         )
 
+    def with_rows(self, dataset: str, rows: NDArray[np.int64]) -> Inputs:
+        """Return a copy in which a dataset has these rows, by number; what models answered goes with them."""
+        answers = {key: values[rows] for key, values in self.answers.items() if key[1] == dataset}
+        return self.with_table(dataset, self.table(dataset).take(pa.array(rows))).with_answers(answers)
+
     def with_answers(self, changed: Answers) -> Inputs:
         """Return a copy in which models answered otherwise."""
         return replace(self, answers={**self.answers, **changed})
@@ -115,7 +131,8 @@ class Inputs:
 
     def changed_answers(self, base: Inputs) -> frozenset[tuple[str, str]]:
         """Return role and dataset of the answers that differ from those of other inputs."""
-        return frozenset(key for key, values in self.answers.items() if values is not base.answers.get(key))
+        changed = {key for key, values in self.answers.items() if values is not base.answers.get(key)}
+        return frozenset(changed | set(self.problems))
 
 
 def same(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
@@ -184,7 +201,10 @@ class HeldEvidence(Evidence):
 
     def answers_left(self, role: str, dataset: str, rows: int) -> Floats:
         """Return the finite numbers that a role's model answered. Errors: `NotEvaluated`."""
-        values = self.held[0].answers.get((role, dataset))
+        inputs = self.held[0]
+        if (role, dataset) in inputs.problems:
+            raise NotEvaluated(inputs.problems[role, dataset], f"predictions/{role}")
+        values = inputs.answers.get((role, dataset))
         if values is None:
             return super().answers_left(role, dataset, rows)
         place = f"predictions/{role}/{dataset}.arrow"
@@ -227,8 +247,3 @@ def evidence_of(inputs: Inputs, base: Inputs) -> Iterator[HeldEvidence]:
     """Yield evidence over inputs; what it writes is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="weighin-drill-") as folder:
         yield HeldEvidence(inputs.file, inputs.work, inputs=inputs, base=base, folder=Path(folder))
-
-
-def taken(table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
-    """Return some rows of a table, in the order of their numbers."""
-    return table.take(pa.array(rows))

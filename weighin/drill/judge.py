@@ -108,9 +108,15 @@ class Judge:
             asked = replace(evidence, only=wanted)
             return {i: _decided(c, asked) for i, c in self.checks.items() if i in wanted}
 
-    def judged(self, inputs: Inputs) -> Judged:
-        """Judge inputs by every check that they reach."""
-        return self.verdict(self.outcomes(inputs, reached(self.checks.values(), inputs, self.base)))
+    def judged(self, inputs: Inputs, *, asked: bool = True) -> Judged:
+        """Judge inputs by every check that they reach.
+
+        asked  whether the models have answered to the features as they are; else what needs answers is left out
+        """
+        ids = reached(self.checks.values(), inputs, self.base)
+        if not asked:
+            ids = frozenset(i for i in ids if not _needs_answers(self.checks[i], inputs))
+        return self.verdict(self.outcomes(inputs, ids))
 
     def verdict(self, changed: Outcomes) -> Judged:
         """Return the verdict where some outcomes are others than before."""
@@ -237,6 +243,12 @@ def _reached(
             return isinstance(rule, LoadRule) and rule.kind == "wrong_answers" and inputs.apart
         case _:
             return False
+
+
+def _needs_answers(check: Check, inputs: Inputs) -> bool:
+    of = inputs.file.contract.data.columns
+    drift = isinstance(check.rule, DriftRule) and check.rule.column == COLUMN and COLUMN not in of
+    return drift or check.suite in ("performance", "explainability")
 
 
 def _groups(inputs: Inputs, tables: Mapping[str, frozenset[str] | None]) -> bool:

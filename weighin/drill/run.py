@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -18,13 +19,16 @@ import numpy as np
 
 from weighin.canonical import canonical, digest
 from weighin.contract.reading import ContractFile
+from weighin.drill.asked import Models
 from weighin.drill.controls import CONTROLS, Control
 from weighin.drill.fault import Fault
 from weighin.drill.inputs import Inputs, NotApplicable
-from weighin.drill.judge import Judge, decided
+from weighin.drill.judge import Judge, Judged, decided
+from weighin.drill.process import GATE, case_of
 from weighin.drill.result import Drill, FaultResult
 from weighin.drill.search import Search, Settings
 from weighin.errors import EvidenceError
+from weighin.outcome import Status
 from weighin.untrusted import JsonDict
 from weighin.untrusted.redact import reduced
 
@@ -43,6 +47,7 @@ class _Shared:
 
 
 _SHARED: list[_Shared] = []
+_MODELS: list[Models] = []
 
 
 class TookTooLongError(Exception):
@@ -81,7 +86,7 @@ def drill(
     about = _about(judge, settings)
     kept = _Journal.of(journal, about)
     shared = _Shared(judge, {f.name: f for f in faults}, settings)
-    todo = [f.name for f in sorted(faults, key=lambda f: not f.drawn) if f.name not in kept.faults]
+    todo = [f.name for f in sorted(faults, key=lambda f: (not f.drawn, not f.asks)) if f.name not in kept.faults]
     names = [*(f"control {i}" for i in range(len(CONTROLS)) if f"control {i}" not in kept.controls), *todo]
     for number, (name, value) in enumerate(_all(shared, names, workers), len(kept.faults) + len(kept.controls) + 1):
         kept.add(name, value)
@@ -89,11 +94,13 @@ def drill(
     kept.remove()
     results = [kept.faults[f.name] for f in faults]
     controls = [c for i in range(len(CONTROLS)) if (c := kept.controls[f"control {i}"]) is not None]
-    suites = tuple(dict.fromkeys(c.suite for c in judge.checks.values()))
+    suites = dict.fromkeys(c.suite for c in judge.checks.values())
+    if any(f.family == "process" for f in faults):
+        suites[GATE.partition("/")[0]] = None
     # Not part of what a journal must agree in.
     about = {**about, "seconds": round(time.monotonic() - started, 1)}
     red = {"status": without.status.value, "blocking": sorted(judge.red)}
-    return Drill(about, suites, red, results, controls)
+    return Drill(about, tuple(suites), red, results, controls)
 
 
 def _about(judge: Judge, settings: Settings) -> JsonDict:
@@ -127,12 +134,15 @@ def _all(shared: _Shared, names: Sequence[str], workers: int) -> Iterator[tuple[
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     finally:
+        _end_models()
         _SHARED.clear()
 
 
 def _as_worker() -> None:
     """Leave Ctrl-C to the process that waits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Of a worker of multiprocessing nothing else runs at its end.
+    multiprocessing.util.Finalize(None, _end_models, exitpriority=10)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
@@ -150,7 +160,11 @@ def _one(name: str) -> JsonDict:
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        search = Search(shared.judge, fault, shared.settings, lambda s, rng: fault.make(shared.judge.base, s, rng))
+        if fault.family == "process":
+            return _of_process(shared, fault, started)
+        models = _models(shared) if fault.asks else None
+        base = shared.judge.base
+        search = Search(shared.judge, fault, shared.settings, lambda s, rng: fault.make(base, s, rng), models)
         judged = search.stated()
         curve = None if shared.settings.quick else search.curve()
         return FaultResult.of(fault, judged, curve, search.sizes(), time.monotonic() - started).to_json()
@@ -163,6 +177,28 @@ def _one(name: str) -> JsonDict:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _of_process(shared: _Shared, fault: Fault, started: float) -> JsonDict:
+    """Show a fault of the evidence to the code that has to notice it."""
+    with case_of(shared.judge) as case:
+        said = fault.make(case).replace(f"{case.folder}/", "").replace(f"{case.file.folder}/", "")
+    by = {GATE: Status.NOT_EVALUATED.value} if said else {}
+    judged = Judged(Status.NOT_EVALUATED if said else Status.PASSED, by)
+    found = FaultResult.of(fault, judged, None, (), time.monotonic() - started)
+    return replace(found, reason=said).to_json()
+
+
+def _models(shared: _Shared) -> Models:
+    """Return the models of this process, started with the first fault that needs them."""
+    if not _MODELS:
+        _MODELS.append(Models(shared.judge.base))
+    return _MODELS[0]
+
+
+def _end_models() -> None:
+    while _MODELS:
+        _MODELS.pop().close()
 
 
 def _control(shared: _Shared, number: int) -> JsonDict:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from weighin.drill.asked import Models
 from weighin.drill.fault import Fault
 from weighin.drill.inputs import Inputs
 from weighin.drill.judge import Judge, Judged, drawn_again, holdout_rows, reached
@@ -41,7 +42,7 @@ class Settings:
     seed: int = 7
     repeats: int = 60
     quick: bool = False
-    controls: int = 400
+    controls: int = 200
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,19 @@ class Sized:
 class Search:
     """Draws of one fault, at sizes that follow from each other.
 
-    make  puts the fault into inputs: (size, random numbers) -> inputs
+    make    puts the fault into inputs: (size, random numbers) -> inputs
+    models  the models, where the fault changes what they are given
     """
 
     judge: Judge
     fault: Fault
     settings: Settings
     make: Callable[[float, np.random.Generator], Inputs]
+    models: Models | None = None
     found: dict[float, list[Judged]] = field(default_factory=dict)
     _first: str = ""
+    _fixed: dict[float, dict[str, Outcome]] = field(default_factory=dict)
+    _made: dict[float, Inputs] = field(default_factory=dict)
 
     def rng(self, size: float, number: int) -> np.random.Generator:
         """Return random numbers that depend on the seed, the fault, the size and the number of the draw alone."""
@@ -75,7 +80,8 @@ class Search:
 
     def stated(self) -> Judged:
         """Judge the fault at its stated size, by every check that it reaches, on the data as they are."""
-        return self.judge.judged(self.make(self.fault.size, self.rng(self.fault.size, 0)))
+        inputs = self.make(self.fault.size, self.rng(self.fault.size, 0))
+        return self.judge.judged(self.models.again(inputs) if self.models else inputs)
 
     def sizes(self) -> list[Sized]:
         """Return what became of all draws, by size."""
@@ -91,7 +97,7 @@ class Search:
         for _, of in self._scan(SCAN):
             if len(of) >= 2 and all(all(j.killed for j in one) for one in of[-2:]):
                 break
-        for part in (0.4, 0.6):
+        for part in (1.0,) if self.models else (0.4, 0.6):
             found = self._fitted()
             if found.size is None:
                 break
@@ -137,28 +143,34 @@ class Search:
         wanted = len(of) + draws
         while len(of) < wanted:
             rng = self.rng(size, 1 + len(of))
-            inputs = self.make(size, rng)
+            inputs = self._input(size, rng)
             ids = reached(self.judge.checks.values(), inputs, self.judge.base)
-            if not self.fault.drawn or not ids & self.judge.performance:
-                of.append(self.judge.judged(inputs))
+            rows = self._rows(inputs) if self.fault.drawn and ids & self.judge.performance else None
+            if rows is None:
+                of.append(self._whole(inputs))
                 continue
-            fixed = self._fixed(size, inputs, ids - self.judge.performance)
-            rows = self._rows(inputs)
+            if size not in self._fixed:
+                self._fixed[size] = self.judge.outcomes(inputs, ids - self.judge.performance)
             for _ in range(min(SHARED, wanted - len(of))):
-                if rows is None:
-                    of.append(self.judge.judged(inputs))
-                else:
-                    one = self.judge.at_once(drawn_again(rows, rng), fixed, self._first)
-                    self._first = next(iter(one.by), self._first)
-                    of.append(one)
+                one = self.judge.at_once(drawn_again(rows, rng), self._fixed[size], self._first)
+                self._first = next(iter(one.by), self._first)
+                of.append(one)
         return of
 
-    def _fixed(self, size: float, inputs: Inputs, ids: frozenset[str]) -> dict[str, Outcome]:
-        """Return the outcomes of what is measured on data as they are, once for each size."""
-        kept: dict[float, dict[str, Outcome]] = self.__dict__.setdefault("_kept", {})
-        if size not in kept:
-            kept[size] = self.judge.outcomes(inputs, ids)
-        return kept[size]
+    def _input(self, size: float, rng: np.random.Generator) -> Inputs:
+        """Return inputs with the fault. Where models have to be asked it is put in once for each size."""
+        if self.models is None or not self.fault.drawn:
+            return self.make(size, rng)
+        if size not in self._made:
+            self._made[size] = self.models.again(self.make(size, rng), whole=False)
+        return self._made[size]
+
+    def _whole(self, inputs: Inputs) -> Judged:
+        """Judge inputs as they are. Models are asked only where nothing blocks that needs no answer of theirs."""
+        if self.models is None:
+            return self.judge.judged(inputs)
+        before = self.judge.judged(inputs, asked=False)
+        return before if before.killed else self.judge.judged(self.models.again(inputs))
 
     def _rows(self, inputs: Inputs) -> Rows | None:
         """Return the scored rows; None where they cannot be scored, which every performance check then says."""
