@@ -19,6 +19,7 @@ from weighin.drill.catalogue import FAULTS, selected
 from weighin.drill.fault import Fault
 from weighin.drill.inputs import Inputs, NotApplicable
 from weighin.drill.labels import FAULTS as LABELS
+from weighin.drill.own import own_faults
 from weighin.drill.run import drill
 from weighin.drill.search import Settings
 from weighin.errors import ContractError, EvidenceError
@@ -153,6 +154,50 @@ def test_the_command_writes_three_files_and_says_that_it_worked_on_copies(
     value = json.loads(Path("reports/drill/drill.json").read_bytes())
     assert value["summary"]["faults"] == 1
     assert {p.name for p in Path("reports/drill").iterdir()} == {"drill.json", "drill.md", "drill.html"}
+
+
+OWN = """drill:
+  faults:
+    half: {function: "own_faults:half", dataset: current, what: Half of the distance}
+    raises: {function: "own_faults:raises"}
+    nothing: {function: "own_faults:nothing"}
+    other: {function: "own_faults:other"}
+    absent: {function: "own_faults:absent"}
+"""
+CODE = """
+def half(frame, size, rng):
+    return frame.assign(distance=frame["distance"] // 40)
+
+def raises(frame, size, rng):
+    raise ValueError(f"row 7: {frame['carrier'][7]} Jane Doe")
+
+def nothing(frame, size, rng):
+    return None
+
+def other(frame, size, rng):
+    return frame.rename(columns={"distance": "miles"})
+"""
+
+
+def test_faults_of_the_team_are_judged_and_one_that_goes_wrong_says_so_in_a_sentence(work: Work) -> None:
+    work.contract = work.contract.replace("datasets: [holdout]", "datasets: [holdout, current]")
+    work.contract = work.contract.replace("  drift:\n", "  drift:\n    predictions: false\n") + OWN
+    (work.folder / "own_faults.py").write_text(CODE)
+    work.write()
+    file = read_contract(work.folder / "model_contract.yaml")
+    value = run(work, list(own_faults(file)))
+    found = {f["name"]: f for f in value["faults"]}  # type: ignore[attr-defined]
+    assert found["own-half"]["answer"] == "blocked"
+    assert "data_quality/current/distance/range" in found["own-half"]["by"]
+    assert found["own-half"]["what"] == "Half of the distance."
+    said = {name.removeprefix("own-"): f["reason"] for name, f in found.items() if f["answer"] == "error"}
+    assert said.keys() == {"raises", "nothing", "other", "absent"}
+    assert "raised ValueError, code" in said["raises"]
+    assert "Jane" not in json.dumps(value)
+    assert "returned NoneType" in said["nothing"]
+    assert "absent or out of order" in said["other"]
+    assert "cannot be found" in said["absent"]
+    assert value["summary"]["killed"] == 1  # type: ignore[index]
 
 
 def test_a_fault_that_does_not_exist_is_refused_with_the_way_to_the_names() -> None:

@@ -20,6 +20,7 @@ def add_drill(command: argparse.ArgumentParser) -> None:
     command.add_argument("--champion", help="the same for the baseline")
     command.add_argument("--fault", action="append", default=[], metavar="NAME", help="only this one (repeat)")
     command.add_argument("--family", action="append", default=[], metavar="NAME", help="only these faults (repeat)")
+    command.add_argument("--dataset", choices=("reference", "holdout", "current"), help="for faults of data")
     command.add_argument("--repeats", type=int, default=60, metavar="N", help="draws for each curve (%(default)s)")
     command.add_argument("--quick", action="store_true", help="only the stated sizes, no curves")
     command.add_argument("--seed", type=int, default=7, metavar="N", help="of every random number (%(default)s)")
@@ -32,12 +33,14 @@ def add_drill(command: argparse.ArgumentParser) -> None:
 def run_drill(args: argparse.Namespace) -> int:
     """Drill, and write the reports; 0 whatever the gate missed, since a drill judges no model."""
     from weighin.contract import read_contract
-    from weighin.drill.catalogue import selected
+    from weighin.drill.catalogue import FAULTS, selected
+    from weighin.drill.own import own_faults
     from weighin.drill.search import Settings
     from weighin.errors import ContractError
     from weighin.github.escape import visible
 
-    faults = selected(args.fault, args.family)
+    file = read_contract(args.contract)
+    faults = selected(args.fault, args.family, (*FAULTS, *own_faults(file)))
     if args.list:
         for fault in faults:
             print(f"{fault.name:26} {fault.size:g} {fault.unit}: {fault.what}")
@@ -52,10 +55,11 @@ def run_drill(args: argparse.Namespace) -> int:
     def say(line: str) -> None:
         print(visible(line), file=sys.stderr, flush=True)
 
-    file = read_contract(args.contract)
     with prepared(file, args.work, args.candidate, args.champion) as work:
         settings = Settings(args.seed, args.repeats, args.quick, QUICK if args.quick else CONTROLS)
-        value = drill(file, work, faults, settings, journal=args.work.parent / "drill", say=say).to_json()
+        value = drill(
+            file, work, faults, settings, dataset=args.dataset, journal=args.work.parent / "drill", say=say
+        ).to_json()
     args.out.mkdir(parents=True, exist_ok=True)
     write_json(args.out / "drill.json", value)
     (args.out / "drill.md").write_text(report.markdown(value), encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from weighin.contract.columns import Column
+from weighin.contract.drill import Drill
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
 from weighin.contract.load import Server
 from weighin.contract.monitor import Monitor
@@ -312,6 +313,7 @@ class Contract(Part):
     promotion: Promotion = Field(Promotion(), description="What a promotion asks for beyond a pass.")
     deploy: Deploy | None = Field(None, description="How servers load the champion, and prove that they serve it.")
     monitor: Monitor | None = Field(None, description="What the monitor checks after the release, and what it does.")
+    drill: Drill | None = Field(None, description="What a drill of the gate does beyond its own faults.")
 
     @field_validator("as_of")
     @classmethod

@@ -170,8 +170,15 @@ class Judge:
         """Whether an outcome blocks whatever the others are: Holm's correction over all checks confirms it."""
         if not outcome.blocks or outcome.status is Status.INCONCLUSIVE:
             return False
-        alone = confirm_failures([outcome, *[_other(outcome)] * (len(self.checks) - 1)], self.alpha)
+        alone = confirm_failures([outcome, *[_other(outcome)] * (self.family - 1)], self.alpha)
         return alone[0].status is outcome.status
+
+    @cached_property
+    def family(self) -> int:
+        """At most so many outcomes are corrected together: all that are no census."""
+        return sum(
+            not (isinstance(e := o.evidence, Measurement) and e.kind == "census") for o in self.baseline.values()
+        )
 
 
 def _other(outcome: Outcome) -> Outcome:

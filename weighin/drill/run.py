@@ -24,10 +24,11 @@ from weighin.drill.controls import CONTROLS, Control
 from weighin.drill.fault import Fault
 from weighin.drill.inputs import Inputs, NotApplicable
 from weighin.drill.judge import Judge, Judged, decided
+from weighin.drill.own import BadFaultError
 from weighin.drill.process import GATE, case_of
 from weighin.drill.result import Drill, FaultResult
 from weighin.drill.search import Search, Settings
-from weighin.errors import EvidenceError
+from weighin.errors import EvidenceError, NotEvaluated
 from weighin.outcome import Status
 from weighin.untrusted import JsonDict
 from weighin.untrusted.redact import reduced
@@ -60,6 +61,7 @@ def drill(
     faults: Sequence[Fault],
     settings: Settings,
     *,
+    dataset: str | None = None,
     workers: int = 2,
     journal: Path | None = None,
     say: Say = lambda line: None,
@@ -67,6 +69,7 @@ def drill(
     """Judge every fault and the clean controls.
 
     work     what the last validation left
+    dataset  that faults of data are put into, where a fault names none; default what arrives
     workers  processes; 1 works in this one
     journal  folder in which finished faults are kept until all are: a drill that was stopped goes on from there
     say      gets a line when a fault is done
@@ -80,6 +83,10 @@ def drill(
             str(work / "subject.json"),
             "Run `weighin validate` again.",
         )
+    if dataset is not None:
+        if dataset not in base.tables:
+            raise NotEvaluated(f"there are no rows of data.{dataset}", "--dataset", "Name another dataset.")
+        base = replace(base, dataset=dataset)
     judge = Judge.of(base)
     without = decided(judge.baseline.values(), judge.alpha)
     say(f"without a fault: {without.status.value}, {len(judge.baseline)} checks, {time.monotonic() - started:.0f} s")
@@ -114,6 +121,7 @@ def _about(judge: Judge, settings: Settings) -> JsonDict:
         "subject": subject.digest,
         "alpha": file.contract.alpha,
         "sampling_unit": file.contract.sampling_unit,
+        "dataset": judge.base.dataset,
         **asdict(settings),
     }
 
@@ -170,6 +178,8 @@ def _one(name: str) -> JsonDict:
         return FaultResult.of(fault, judged, curve, search.sizes(), time.monotonic() - started).to_json()
     except NotApplicable as error:
         return FaultResult.without(fault, "not_applicable", str(error)).to_json()
+    except BadFaultError as error:
+        return FaultResult.without(fault, "error", str(error)).to_json()
     except TookTooLongError:
         return FaultResult.without(fault, "error", f"it did not end within {SECONDS} s").to_json()
     except Exception as error:  # noqa: BLE001 - a fault that crashes is no answer of the gate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -94,26 +94,40 @@ class Search:
         """Draw, and return the curve; None where nothing was blocked at any size. Errors: `NotApplicable`."""
         if not self.fault.drawn:
             return self._step()
-        for _, of in self._scan(SCAN):
-            if len(of) >= 2 and all(all(j.killed for j in one) for one in of[-2:]):
-                break
-        for part in (1.0,) if self.models else (0.4, 0.6):
+        self._bracket()
+        for number, part in enumerate((1.0,) if self.models else (0.4, 0.6)):
             found = self._fitted()
             if found.size is None:
                 break
-            most = max(self.fault.sizes)
-            sizes = sorted({min(most, found.quantile(p)) for p in AT})
+            sizes = self._telling(found, first=number == 0)
             for size in sizes:
                 self._draw(size, max(1, round(part * self.settings.repeats / len(sizes))))
         found = self._fitted()
         return None if found.size is None else found
 
-    def _scan(self, draws: int) -> Iterator[tuple[float, list[list[Judged]]]]:
-        """Draw at the sizes of the fault, the smallest first; yield all so far after each."""
-        so_far: list[list[Judged]] = []
-        for size in self.fault.sizes:
-            so_far.append(self._draw(size, draws))
-            yield size, so_far
+    def _telling(self, found: Curve, *, first: bool) -> list[float]:
+        """Return sizes at which draws tell most: between the bounds at first, then by the curve."""
+        least, most = self.fault.sizes[0] / 4, self.fault.sizes[-1]
+        if first and 0 < found.low < found.high < math.inf:
+            wanted = np.geomspace(found.low, found.high, len(AT) + 2)[1:-1].tolist()
+        else:
+            wanted = [found.quantile(p) for p in AT]
+        return sorted({min(max(size, least), most) for size in wanted})
+
+    def _bracket(self) -> None:
+        """Draw at the stated size, and from there on to sizes that are never and that are always blocked."""
+        sizes, start = self.fault.sizes, self.fault.sizes.index(self.fault.size)
+        first = self._share(self.fault.size)
+        for size in reversed(sizes[:start]):
+            if first == 0.0 or self._share(size) == 0.0:
+                break
+        for size in sizes[start + 1 :]:
+            if first == 1.0 or self._share(size) == 1.0:
+                break
+
+    def _share(self, size: float) -> float:
+        of = self._draw(size, SCAN)
+        return sum(j.killed for j in of) / len(of)
 
     def _fitted(self) -> Curve:
         return fit([Trials(s.size, s.blocked, s.draws) for s in self.sizes()])
@@ -121,8 +135,8 @@ class Search:
     def _step(self) -> Curve | None:
         """Return the smallest size that is blocked, of a fault whose draws hardly differ: between the two bounds."""
         missed, hit = 0.0, None
-        for size, of in self._scan(1):
-            if of[-1][0].killed:
+        for size in self.fault.sizes:
+            if self._draw(size, 1)[0].killed:
                 hit = size
                 break
             missed = size

@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 WANTED = 0.8
 LEVEL = 0.95
 """Two-sided confidence of an interval."""
+LEAST = 0.5
+"""A largest size that is caught less often than this says nothing of where it would be caught with `WANTED`."""
 SLOPES = np.geomspace(0.3, 60.0, 90)
 """Slopes of the probit per unit of the logarithm that are tried: the steepest is a step for every purpose here."""
 SIZES = 1200
@@ -84,7 +86,7 @@ def fit(trials: Sequence[Trials], wanted: float = WANTED) -> Curve:
     flat = np.flatnonzero(profile >= best - 1e-3)
     place = int(flat[-1])
     slope = float(SLOPES[likelihood[place].argmax()])
-    if tried[place] > sizes.max():
+    if Curve(float(tried[place]), low, high, slope).probability(float(sizes.max())) < LEAST:
         return Curve(None, low, math.inf, slope)
     if caught.sum() == draws.sum():
         # Every draw was caught: the smallest size that was tried is as far as the promise goes.
