@@ -1,6 +1,6 @@
 """How well a drill predicts: python benchmarks/drill.py [--quick] [--contract FILE] [--work DIR].
 
-It drills on what `make validate` left, and then makes fresh draws of every fault that has a curve, at the size of which the
+It drills on what `make validate` left. Then it makes fresh draws of every fault with a curve, at the size of which the
 drill says that it is blocked with 80 %. The last line is one JSON object. RESULTS.md has what was measured.
 """
 

@@ -156,6 +156,25 @@ def test_the_command_writes_three_files_and_says_that_it_worked_on_copies(
     assert {p.name for p in Path("reports/drill").iterdir()} == {"drill.json", "drill.md", "drill.html"}
 
 
+def test_what_gets_through_is_given_a_contract_line_that_was_tried(
+    work: Work, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "      - {metric: log_loss, at_most: 0.65"
+    work.contract = work.contract.replace(line, f"{line}, severity: warn")
+    work.write()
+    monkeypatch.chdir(work.folder)
+    asked = ["drill", "--work", "work", "--fault", "model-overconfident", "--quick", "--suggest", "better.patch"]
+    assert main(asked) == 0
+    value = json.loads(Path("reports/drill/drill.json").read_bytes())
+    (found,) = value["faults"]
+    assert found["answer"] == "missed"
+    assert found["edits"] == [{"path": ["gates", "performance", "checks", 1, "severity"], "value": "block"}]
+    assert found["suggestion"][0].endswith("then blocked by performance/log_loss")
+    patch = Path("better.patch").read_text()
+    assert f"-{line}, severity: warn}}\n+{line}, severity: block}}\n" in patch
+    assert "1 changes of the contract" in capsys.readouterr().out
+
+
 OWN = """drill:
   faults:
     half: {function: "own_faults:half", dataset: current, what: Half of the distance}

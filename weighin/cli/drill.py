@@ -25,6 +25,9 @@ def add_drill(command: argparse.ArgumentParser) -> None:
     command.add_argument("--quick", action="store_true", help="only the stated sizes, no curves")
     command.add_argument("--seed", type=int, default=7, metavar="N", help="of every random number (%(default)s)")
     command.add_argument("--out", type=Path, default=Path("reports/drill"), help="folder of the reports (%(default)s)")
+    command.add_argument(
+        "--suggest", type=Path, metavar="FILE", help="write contract lines that block what gets through"
+    )
     command.add_argument("--list", action="store_true", help="list the faults, and do nothing")
     example(command, "weighin drill --quick", "weighin drill --family labels --fault model-worse")
     command.set_defaults(run=run_drill)
@@ -48,18 +51,25 @@ def run_drill(args: argparse.Namespace) -> int:
     if args.repeats < 1:
         raise ContractError(f"{args.repeats} draws are none", "--repeats", "Give a whole number above zero.")
     from weighin.canonical import write_json
+    from weighin.contract.edit import Edit
     from weighin.drill.prepare import prepared
     from weighin.drill.run import drill
+    from weighin.drill.suggest import patch
     from weighin.report import drill as report
 
     def say(line: str) -> None:
         print(visible(line), file=sys.stderr, flush=True)
 
     with prepared(file, args.work, args.candidate, args.champion) as work:
-        settings = Settings(args.seed, args.repeats, args.quick, QUICK if args.quick else CONTROLS)
+        controls = QUICK if args.quick else CONTROLS
+        settings = Settings(args.seed, args.repeats, args.quick, controls, args.suggest is not None)
         value = drill(
             file, work, faults, settings, dataset=args.dataset, journal=args.work.parent / "drill", say=say
         ).to_json()
+    if args.suggest is not None:
+        listed = [Edit(tuple(e["path"]), e["value"]) for fault in value["faults"] for e in fault["edits"]]
+        args.suggest.write_text(patch(file, listed), encoding="utf-8")
+        print(f"{len(listed)} changes of the contract, each tried: {args.suggest}" if listed else "no change was found")
     args.out.mkdir(parents=True, exist_ok=True)
     write_json(args.out / "drill.json", value)
     (args.out / "drill.md").write_text(report.markdown(value), encoding="utf-8")

@@ -31,6 +31,7 @@ class FaultResult:
              `inconclusive`, `missed`, `not_applicable`; `error` where the fault itself went wrong
     by       check -> status of what blocks, for the stated size
     reason   why it is not applicable, or what went wrong
+    suggestion, edits  changes of the contract that were tried and block it, in words and as path and value
     curve    by the draws; None where no size was blocked, or none was looked for
     """
 
@@ -47,6 +48,7 @@ class FaultResult:
     draws: Sequence[Sized] = ()
     seconds: float = 0.0
     suggestion: Sequence[str] = ()
+    edits: Sequence[tuple[Sequence[str | int], str]] = ()
 
     @staticmethod
     def of(fault: Fault, judged: Judged, curve: Curve | None, draws: Sequence[Sized], seconds: float) -> FaultResult:
@@ -77,6 +79,7 @@ class FaultResult:
         """For `drill.json` and for the journal of a drill that may be stopped."""
         value = asdict(self)
         value |= {"by": dict(self.by), "suites": self.suites, "suggestion": list(self.suggestion)}
+        value["edits"] = [{"path": list(path), "value": text} for path, text in self.edits]
         value["draws"] = [asdict(d) for d in self.draws]
         value["curve"] = None if self.curve is None else _curve(self.curve)
         return value
@@ -87,6 +90,7 @@ class FaultResult:
         rest = {k: v for k, v in value.items() if k != "suites"}
         rest["draws"] = tuple(Sized(**d) for d in value["draws"])
         rest["suggestion"] = tuple(value["suggestion"])
+        rest["edits"] = tuple((tuple(e["path"]), e["value"]) for e in value["edits"])
         if value["curve"] is not None:
             known = value["curve"]
             rest["curve"] = Curve(**{**known, "high": math.inf if known["high"] is None else known["high"]})

@@ -28,6 +28,7 @@ from weighin.drill.own import BadFaultError
 from weighin.drill.process import GATE, case_of
 from weighin.drill.result import Drill, FaultResult
 from weighin.drill.search import Search, Settings
+from weighin.drill.suggest import suggestions
 from weighin.errors import EvidenceError, NotEvaluated
 from weighin.outcome import Status
 from weighin.untrusted import JsonDict
@@ -173,9 +174,18 @@ def _one(name: str) -> JsonDict:
         models = _models(shared) if fault.asks else None
         base = shared.judge.base
         search = Search(shared.judge, fault, shared.settings, lambda s, rng: fault.make(base, s, rng), models)
-        judged = search.stated()
+        inputs = search.at_stated()
+        judged = shared.judge.judged(inputs)
         curve = None if shared.settings.quick else search.curve()
-        return FaultResult.of(fault, judged, curve, search.sizes(), time.monotonic() - started).to_json()
+        found = FaultResult.of(fault, judged, curve, search.sizes(), time.monotonic() - started)
+        if shared.settings.suggest and not judged.killed:
+            listed = suggestions(shared.judge, inputs, shared.settings.seed)
+            found = replace(
+                found,
+                suggestion=[str(s) for s in listed],
+                edits=[(list(e.path), e.value) for s in listed for e in s.edits],
+            )
+        return found.to_json()
     except NotApplicable as error:
         return FaultResult.without(fault, "not_applicable", str(error)).to_json()
     except BadFaultError as error:

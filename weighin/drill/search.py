@@ -37,12 +37,14 @@ class Settings:
     repeats  further draws for each fault that has a curve
     quick    only the stated sizes, and no curves
     controls draws of each control
+    suggest  try changes of the contract for what is not blocked
     """
 
     seed: int = 7
     repeats: int = 60
     quick: bool = False
     controls: int = 200
+    suggest: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,10 @@ class Search:
         name = zlib.crc32(f"{self.fault.name} {size:.9g}".encode())
         return np.random.default_rng([self.settings.seed, name, number])
 
-    def stated(self) -> Judged:
-        """Judge the fault at its stated size, by every check that it reaches, on the data as they are."""
+    def at_stated(self) -> Inputs:
+        """Return inputs with the fault at its stated size, on the data as they are, the models having answered."""
         inputs = self.make(self.fault.size, self.rng(self.fault.size, 0))
-        return self.judge.judged(self.models.again(inputs) if self.models else inputs)
+        return self.models.again(inputs) if self.models else inputs
 
     def sizes(self) -> list[Sized]:
         """Return what became of all draws, by size."""
