@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weighin.drill import answers, labels, process, rows, skew, values
+from weighin.drill import answers, labels, process, rows, serving, skew, values
 from weighin.drill.fault import Fault
 from weighin.errors import ContractError
 
@@ -14,6 +14,7 @@ FAULTS: tuple[Fault, ...] = (
     *skew.FAULTS,
     *values.FAULTS,
     *rows.FAULTS,
+    *serving.FAULTS,
     *process.FAULTS,
 )
 FAMILIES = tuple(dict.fromkeys(f.family for f in FAULTS))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import multiprocessing.util
 import os
@@ -12,22 +11,24 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 
-from weighin.canonical import canonical, digest
 from weighin.contract.reading import ContractFile
 from weighin.drill.asked import Models
-from weighin.drill.controls import CONTROLS, Control
+from weighin.drill.controls import CONTROLS
 from weighin.drill.fault import Fault
 from weighin.drill.inputs import Inputs, NotApplicable
+from weighin.drill.journal import Journal
 from weighin.drill.judge import Judge, Judged, decided
 from weighin.drill.own import BadFaultError
 from weighin.drill.process import GATE, case_of
 from weighin.drill.result import Drill, FaultResult
 from weighin.drill.search import Search, Settings
+from weighin.drill.serving import Serving
 from weighin.drill.suggest import suggestions
 from weighin.errors import EvidenceError, NotEvaluated
 from weighin.outcome import Status
@@ -92,11 +93,15 @@ def drill(
     without = decided(judge.baseline.values(), judge.alpha)
     say(f"without a fault: {without.status.value}, {len(judge.baseline)} checks, {time.monotonic() - started:.0f} s")
     about = _about(judge, settings)
-    kept = _Journal.of(journal, about)
+    kept = Journal.of(journal, about)
     shared = _Shared(judge, {f.name: f for f in faults}, settings)
     todo = [f.name for f in sorted(faults, key=lambda f: (not f.drawn, not f.asks)) if f.name not in kept.faults]
+    served = [f.name for f in faults if f.family == "serving" and f.name in todo]
+    todo = [name for name in todo if name not in served]
     names = [*(f"control {i}" for i in range(len(CONTROLS)) if f"control {i}" not in kept.controls), *todo]
-    for number, (name, value) in enumerate(_all(shared, names, workers), len(kept.faults) + len(kept.controls) + 1):
+    # Serving comes last, with the machine to itself.
+    every = chain(_all(shared, names, workers), _served(shared, served))
+    for number, (name, value) in enumerate(every, len(kept.faults) + len(kept.controls) + 1):
         kept.add(name, value)
         say(f"{number}/{len(faults) + len(CONTROLS)} {_line(name, value)}")
     kept.remove()
@@ -147,6 +152,19 @@ def _all(shared: _Shared, names: Sequence[str], workers: int) -> Iterator[tuple[
         _SHARED.clear()
 
 
+def _served(shared: _Shared, names: Sequence[str]) -> Iterator[tuple[str, JsonDict]]:
+    """Judge faults of serving, one after the other."""
+    serving = Serving(shared.judge)
+    for name in names:
+        fault, started = shared.faults[name], time.monotonic()
+        yield name, _bounded(fault, lambda: _of_serving(serving, fault, started))  # noqa: B023 - called at once
+
+
+def _of_serving(serving: Serving, fault: Fault, started: float) -> JsonDict:
+    judged = fault.make(serving, fault.size)
+    return FaultResult.of(fault, judged, None, (), time.monotonic() - started).to_json()
+
+
 def _as_worker() -> None:
     """Leave Ctrl-C to the process that waits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -161,7 +179,14 @@ def _one(name: str) -> JsonDict:
     shared = _SHARED[0]
     if name.startswith("control "):
         return _control(shared, int(name.removeprefix("control ")))
-    fault, started = shared.faults[name], time.monotonic()
+    fault = shared.faults[name]
+    if fault.family == "process":
+        return _bounded(fault, lambda: _of_process(shared, fault))
+    return _bounded(fault, lambda: _of_inputs(shared, fault))
+
+
+def _bounded(fault: Fault, judge: Callable[[], JsonDict]) -> JsonDict:
+    """Return a fault's result within `SECONDS`; where it goes wrong, why."""
 
     def late(number: int, frame: FrameType | None) -> None:
         raise TookTooLongError
@@ -169,23 +194,7 @@ def _one(name: str) -> JsonDict:
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        if fault.family == "process":
-            return _of_process(shared, fault, started)
-        models = _models(shared) if fault.asks else None
-        base = shared.judge.base
-        search = Search(shared.judge, fault, shared.settings, lambda s, rng: fault.make(base, s, rng), models)
-        inputs = search.at_stated()
-        judged = shared.judge.judged(inputs)
-        curve = None if shared.settings.quick else search.curve()
-        found = FaultResult.of(fault, judged, curve, search.sizes(), time.monotonic() - started)
-        if shared.settings.suggest and not judged.killed:
-            listed = suggestions(shared.judge, inputs, shared.settings.seed)
-            found = replace(
-                found,
-                suggestion=[str(s) for s in listed],
-                edits=[(list(e.path), e.value) for s in listed for e in s.edits],
-            )
-        return found.to_json()
+        return judge()
     except NotApplicable as error:
         return FaultResult.without(fault, "not_applicable", str(error)).to_json()
     except BadFaultError as error:
@@ -199,8 +208,25 @@ def _one(name: str) -> JsonDict:
         signal.signal(signal.SIGALRM, before)
 
 
-def _of_process(shared: _Shared, fault: Fault, started: float) -> JsonDict:
+def _of_inputs(shared: _Shared, fault: Fault) -> JsonDict:
+    """Judge a fault of what the gate reads: at its stated size, by draws, and under other lines of the contract."""
+    started, base = time.monotonic(), shared.judge.base
+    models = _models(shared) if fault.asks else None
+    search = Search(shared.judge, fault, shared.settings, lambda s, rng: fault.make(base, s, rng), models)
+    inputs = search.at_stated()
+    judged = shared.judge.judged(inputs)
+    curve = None if shared.settings.quick else search.curve()
+    found = FaultResult.of(fault, judged, curve, search.sizes(), time.monotonic() - started)
+    if shared.settings.suggest and not judged.killed:
+        listed = suggestions(shared.judge, inputs, shared.settings.seed)
+        edits = [(list(e.path), e.value) for s in listed for e in s.edits]
+        found = replace(found, suggestion=[str(s) for s in listed], edits=edits)
+    return found.to_json()
+
+
+def _of_process(shared: _Shared, fault: Fault) -> JsonDict:
     """Show a fault of the evidence to the code that has to notice it."""
+    started = time.monotonic()
     with case_of(shared.judge) as case:
         said = fault.make(case).replace(f"{case.folder}/", "").replace(f"{case.file.folder}/", "")
     by = {GATE: Status.NOT_EVALUATED.value} if said else {}
@@ -239,44 +265,3 @@ def _line(name: str, value: JsonDict) -> str:
     by = f" by {next(iter(value['by']))}" if value["by"] else ""
     why = f" ({value['reason']})" if value["reason"] else ""
     return f"{name} {value['size']:g}: {value['answer'].replace('_', ' ')}{by}{at}{why}"
-
-
-@dataclass
-class _Journal:
-    """Finished parts of a drill, one a line, in a file that is named by everything that they depend on."""
-
-    path: Path | None
-    faults: dict[str, FaultResult]
-    controls: dict[str, Control | None]
-
-    @staticmethod
-    def of(folder: Path | None, about: JsonDict) -> _Journal:
-        """Open the journal of a drill; what another drill left is no part of it, and neither is half a line."""
-        path = None if folder is None else folder / f"drill-{digest(canonical(about))[7:23]}.jsonl"
-        found = _Journal(path, {}, {})
-        for line in path.read_text(encoding="utf-8").splitlines() if path is not None and path.is_file() else ():
-            try:
-                name, value = json.loads(line)
-                found._take(name, value)
-            except (ValueError, TypeError, KeyError):
-                continue
-        return found
-
-    def _take(self, name: str, value: JsonDict) -> None:
-        if name.startswith("control "):
-            self.controls[name] = None if "not_applicable" in value else Control(**value)
-        else:
-            self.faults[name] = FaultResult.from_json(value)
-
-    def add(self, name: str, value: JsonDict) -> None:
-        """Keep a part."""
-        self._take(name, value)
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([name, value]) + "\n")
-
-    def remove(self) -> None:
-        """Forget all of it: the next drill begins anew."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
