@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from weighin.cli.parser import contract_argument, example, work_argument
 
@@ -28,6 +30,7 @@ def add_drill(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--suggest", type=Path, metavar="FILE", help="write contract lines that block what gets through"
     )
+    command.add_argument("--reports", type=Path, default=Path("reports"), help="of the validation (%(default)s)")
     command.add_argument("--list", action="store_true", help="list the faults, and do nothing")
     example(command, "weighin drill --quick", "weighin drill --family labels --fault model-worse")
     command.set_defaults(run=run_drill)
@@ -52,6 +55,7 @@ def run_drill(args: argparse.Namespace) -> int:
         raise ContractError(f"{args.repeats} draws are none", "--repeats", "Give a whole number above zero.")
     from weighin.canonical import write_json
     from weighin.contract.edit import Edit
+    from weighin.drill.ml_test_score import score
     from weighin.drill.prepare import prepared
     from weighin.drill.run import drill
     from weighin.drill.suggest import patch
@@ -70,14 +74,28 @@ def run_drill(args: argparse.Namespace) -> int:
         listed = [Edit(tuple(e["path"]), e["value"]) for fault in value["faults"] for e in fault["edits"]]
         args.suggest.write_text(patch(file, listed), encoding="utf-8")
         print(f"{len(listed)} changes of the contract, each tried: {args.suggest}" if listed else "no change was found")
+    value["ml_test_score"] = score(file.contract, _record(args.reports, file.digest), value, datetime.now(UTC).date())
     args.out.mkdir(parents=True, exist_ok=True)
     write_json(args.out / "drill.json", value)
     (args.out / "drill.md").write_text(report.markdown(value), encoding="utf-8")
+    (args.out / "ml_test_score.svg").write_text(report.badge(value["ml_test_score"]), encoding="utf-8")
     (args.out / "drill.html").write_text(report.html(value), encoding="utf-8")
     print(report.headline(value))
     print(value["promise"])
     say(f"Report: {args.out / 'drill.html'}")
     return 0
+
+
+def _record(reports: Path, contract: str) -> dict[str, Any] | None:
+    """Return the record of the last validation, where it is of this contract and holds by itself."""
+    from weighin.errors import WeighinError
+    from weighin.record.verify import verify
+
+    try:
+        record = dict(verify(reports / "record.json").record)
+    except WeighinError:
+        return None
+    return record if record["contract"]["digest"] == contract else None
 
 
 COMMANDS = {"drill": add_drill}

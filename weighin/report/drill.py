@@ -46,12 +46,34 @@ def html(value: JsonObject) -> str:
         ],
         survivors=_survivors(value),
         controls=[{**c, "said": _control(c)} for c in value["controls"]],
+        score=value.get("ml_test_score"),
         signs=SIGNS,
         answers=WORDS,
         size=size_text,
         curve=curve,
         cell=cell,
     )
+
+
+def badge(score: JsonObject) -> str:
+    """Return `ml_test_score.svg`: the total of the ML Test Score, for a README."""
+    total = float(score["total"])
+    colour = "#1a7f4b" if total >= 3 else "#9a6700" if total >= 1 else "#c0271d"
+    return str(drawn("badge", text=f"{total:g}", colour=colour, title=f"ML Test Score: {total:g} ({score['meaning']})"))
+
+
+def _scored(score: JsonObject) -> Iterator[str]:
+    """Yield the ML Test Score as Markdown."""
+    yield ""
+    yield f"## ML Test Score: {score['total']:g}"
+    yield ""
+    parts = ", ".join(f"{name} {points:g}" for name, points in score["sections"].items())
+    yield f"{score['meaning'].capitalize()}. The lowest of the sections: {parts}, of 7 each."
+    yield ""
+    yield "| test | points | by |"
+    yield "|---|--:|---|"
+    for one in score["tests"]:
+        yield f"| {one['text']} (`{one['name']}`) | {one['points']:g} | {text(one['evidence'], 300)} |"
 
 
 def headline(value: JsonObject) -> str:
@@ -142,6 +164,8 @@ def _lines(value: JsonObject) -> Iterator[str]:
         yield ""
         for control in value["controls"]:
             yield f"- {_control(control)}"
+    if value.get("ml_test_score"):
+        yield from _scored(value["ml_test_score"])
 
 
 def _control(control: JsonObject) -> str:
