@@ -143,7 +143,7 @@ def test_the_same_seed_finds_the_same_curve_and_the_reports_show_it(work: Work) 
     assert "| model-worse | 4 margins | ✓ |" in text
 
 
-def test_the_command_writes_three_files_and_says_that_it_worked_on_copies(
+def test_the_command_writes_its_files_and_says_that_it_worked_on_copies(
     work: Work, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(work.folder)
@@ -153,7 +153,11 @@ def test_the_command_writes_three_files_and_says_that_it_worked_on_copies(
     assert "wrote to no registry" in printed.out
     value = json.loads(Path("reports/drill/drill.json").read_bytes())
     assert value["summary"]["faults"] == 1
-    assert {p.name for p in Path("reports/drill").iterdir()} == {"drill.json", "drill.md", "drill.html"}
+    assert {p.name for p in Path("reports/drill").iterdir()} == {
+        *("drill.json", "drill.md", "drill.html", "ml_test_score.svg")
+    }
+    schema = json.loads((ROOT / "docs/schema/drill-v1.schema.json").read_text())
+    validator_for(schema).validate(value)
 
 
 def test_what_gets_through_is_given_a_contract_line_that_was_tried(

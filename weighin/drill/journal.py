@@ -34,7 +34,7 @@ class Journal:
         return found
 
     def _take(self, name: str, value: JsonDict) -> None:
-        if name.startswith("control "):
+        if name.startswith("control-"):
             self.controls[name] = None if "not_applicable" in value else Control(**value)
         else:
             self.faults[name] = FaultResult.from_json(value)

@@ -72,10 +72,12 @@ class Judge:
 
     base      what it reads
     baseline  check -> outcome, for every check that a drill can measure, uncorrected
+    broken    checks whose limit is truly broken by what is judged: nothing is learned from them
     """
 
     base: Inputs
     baseline: Outcomes
+    broken: frozenset[str] = frozenset()
 
     @staticmethod
     def of(base: Inputs) -> Judge:
@@ -92,7 +94,8 @@ class Judge:
     @cached_property
     def red(self) -> frozenset[str]:
         """The checks that block without a fault; a fault gets no credit for them."""
-        return frozenset(o.check for o in confirm_failures(list(self.baseline.values()), self.alpha) if o.blocks)
+        corrected = confirm_failures(list(self.baseline.values()), self.alpha)
+        return self.broken | {o.check for o in corrected if o.blocks}
 
     @property
     def alpha(self) -> float:

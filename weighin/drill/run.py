@@ -35,6 +35,10 @@ from weighin.outcome import Status
 from weighin.untrusted import JsonDict
 from weighin.untrusted.redact import reduced
 
+NEEDS = {"labels": "performance", "model": "performance", "data": "data_quality"}
+"""Family of faults -> the gate that is there for them."""
+CONTROLLED = {f"control-{make.__name__.replace('_', '-')}": make for make in CONTROLS}
+"""Name -> control."""
 SECONDS = 600
 """The longest that one fault may take; it is then no answer."""
 Say = Callable[[str], None]
@@ -98,7 +102,7 @@ def drill(
     todo = [f.name for f in sorted(faults, key=lambda f: (not f.drawn, not f.asks)) if f.name not in kept.faults]
     served = [f.name for f in faults if f.family == "serving" and f.name in todo]
     todo = [name for name in todo if name not in served]
-    names = [*(f"control {i}" for i in range(len(CONTROLS)) if f"control {i}" not in kept.controls), *todo]
+    names = [*(name for name in CONTROLLED if name not in kept.controls), *todo]
     # Serving comes last, with the machine to itself.
     every = chain(_all(shared, names, workers), _served(shared, served))
     for number, (name, value) in enumerate(every, len(kept.faults) + len(kept.controls) + 1):
@@ -106,7 +110,7 @@ def drill(
         say(f"{number}/{len(faults) + len(CONTROLS)} {_line(name, value)}")
     kept.remove()
     results = [kept.faults[f.name] for f in faults]
-    controls = [c for i in range(len(CONTROLS)) if (c := kept.controls[f"control {i}"]) is not None]
+    controls = [c for name in CONTROLLED if (c := kept.controls[name]) is not None]
     suites = dict.fromkeys(c.suite for c in judge.checks.values())
     if any(f.family == "process" for f in faults):
         suites[GATE.partition("/")[0]] = None
@@ -177,8 +181,8 @@ def _as_worker() -> None:
 def _one(name: str) -> JsonDict:
     """Judge one fault, or one control; whatever goes wrong in it is its result, and never a fault that was caught."""
     shared = _SHARED[0]
-    if name.startswith("control "):
-        return _control(shared, int(name.removeprefix("control ")))
+    if name in CONTROLLED:
+        return _control(shared, name)
     fault = shared.faults[name]
     if fault.family == "process":
         return _bounded(fault, lambda: _of_process(shared, fault))
@@ -216,6 +220,9 @@ def _of_inputs(shared: _Shared, fault: Fault) -> JsonDict:
     inputs = search.at_stated()
     judged = shared.judge.judged(inputs)
     curve = None if shared.settings.quick else search.curve()
+    gate = NEEDS.get(fault.family, "")
+    if judged.answer == "missed" and gate and getattr(base.file.contract.gates, gate) is None:
+        raise NotApplicable(f"the contract has no {gate} gate, and no other check notices it")
     found = FaultResult.of(fault, judged, curve, search.sizes(), time.monotonic() - started)
     if shared.settings.suggest and not judged.killed:
         listed = suggestions(shared.judge, inputs, shared.settings.seed)
@@ -247,8 +254,8 @@ def _end_models() -> None:
         _MODELS.pop().close()
 
 
-def _control(shared: _Shared, number: int) -> JsonDict:
-    make, settings = CONTROLS[number], shared.settings
+def _control(shared: _Shared, name: str) -> JsonDict:
+    make, settings = CONTROLLED[name], shared.settings
     rng = np.random.default_rng([settings.seed, zlib.crc32(make.__name__.encode())])
     try:
         return asdict(make(shared.judge, settings.controls, rng))
