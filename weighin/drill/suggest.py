@@ -179,7 +179,8 @@ def _tighter(check: Check, before: Outcome, after: Outcome, text: str) -> Iterat
     if not math.isfinite(room) or room <= 0:
         return
     value = _short(good - room / 2 if at_least else good + room / 2, abs(room) / 4)
-    if (value < 0) != (check.limit.value < 0) and isinstance(check.rule, MetricRule) and check.rule.against:
+    turned = math.copysign(1, value) != math.copysign(1, check.limit.value)
+    if turned and isinstance(check.rule, MetricRule) and check.rule.against:
         return  # A margin has one sign: a candidate that is that much better is no matter of a margin.
     place = _place(check, text)
     if place is not None:
