@@ -192,6 +192,18 @@ def test_a_drill_measures_what_the_validation_measured_and_asks_the_models_as_it
     assert judge.judged(frozen).killed
 
 
+def test_a_drill_of_the_command_line_reads_the_registry_and_writes_nothing_to_it(diabetes: Path) -> None:
+    database = diabetes / ".weighin/registry/mlflow.db"
+    before = database.read_bytes()
+    done = small_project.weighin(diabetes, "drill", "--quick", "--fault", "process-alias-moved")
+    assert done.returncode == 0, done.stderr[-3000:]
+    value = json.loads((diabetes / "reports/drill/drill.json").read_text())
+    (found,) = value["faults"]
+    assert (found["answer"], "is version 1 now" in found["reason"]) == ("blocked", True)
+    assert value["ml_test_score"]["sections"]["model"] == 2.0
+    assert database.read_bytes() == before
+
+
 def test_files_of_a_validation_that_were_exchanged_are_noticed(diabetes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(diabetes)
     judge = Judge.of(Inputs.read(read_contract(Path("model_contract.yaml")), Path(".weighin/work")))

@@ -16,17 +16,20 @@ from weighin.stats.dose_response import Curve
 
 ROOT = Path(__file__).resolve().parents[2]
 ABOUT = {
-    "model": "flight-delay", "candidate": "flight-delay version 2", "champion": None,
-    "contract": "sha256:" + "c" * 64, "subject": "sha256:" + "d" * 64, "alpha": 0.05, "sampling_unit": "days",
-
-        "dataset": "current",
-        "seed": 7,
-        "repeats": 60,
-        "quick": False,
-        "controls": 200,
-        "suggest": True,
-        "seconds": 9.5
-    ,
+    "model": "flight-delay",
+    "candidate": "flight-delay version 2",
+    "champion": None,
+    "contract": "sha256:" + "c" * 64,
+    "subject": "sha256:" + "d" * 64,
+    "alpha": 0.05,
+    "sampling_unit": "days",
+    "dataset": "current",
+    "seed": 7,
+    "repeats": 60,
+    "quick": False,
+    "controls": 200,
+    "suggest": True,
+    "seconds": 9.5,
 }
 DRAWS = (Sized(0.05, 4, 0, 1), Sized(0.1, 20, 9, 8), Sized(0.2, 20, 19, 1))
 
