@@ -75,10 +75,11 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer draws, no serving")
     parser.add_argument("--contract", type=Path, default=Path("model_contract.yaml"))
+    parser.add_argument("--fault", action="append", default=[], help="predict only the size of this one (repeat)")
     parser.add_argument("--work", type=Path, default=Path(".weighin/work"))
     args = parser.parse_args(argv)
     file = read_contract(args.contract)
-    settings = Settings(repeats=60 if args.quick else 200, controls=100 if args.quick else 400)
+    settings = Settings(repeats=60 if args.quick else 400, controls=100 if args.quick else 400)
     # What a team runs, timed: the default settings.
     started = time.monotonic()
     every = [f for f in (*FAULTS, *own_faults(file)) if f.family != "serving"]
@@ -91,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
         started = time.monotonic()
         results += drill(file, args.work, serving, replace(Settings(), controls=1), say=say).faults
         serving_seconds = round(time.monotonic() - started, 1)
-    drawn = [f for f in FAULTS if f.drawn and not f.asks]
+    drawn = [f for f in FAULTS if f.drawn and not f.asks and (not args.fault or f.name in args.fault)]
     precise = timed if args.quick else drill(file, args.work, drawn, settings, say=say)
     judge = Judge.of(Inputs.read(file, args.work))
     held = coverage(judge, curves(precise), FRESH_QUICK if args.quick else FRESH)

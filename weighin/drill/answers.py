@@ -255,7 +255,7 @@ FAULTS = (
     Fault("model-overconfident", "model", overconfident, 2.0, shares(2.0, 16), "times more", drawn=True),
     Fault("model-underconfident", "model", underconfident, 2.0, shares(2.0, 16), "times less", drawn=True),
     Fault("model-offset", "model", offset, 1.0, shares(1.0, 8), "log odds or standard deviations", drawn=True),
-    Fault("model-rounded", "model", rounded, 0.5, shares(0.5), "step", drawn=True),
+    Fault("model-rounded", "model", rounded, 0.5, (0.01, 0.05, 0.1, 0.25, 0.5), "step"),
     Fault("model-not-a-number", "model", not_a_number, 0.01, shares(0.01), "share of the answers"),
     Fault("model-stale", "model", stale, 1.0, (0.5, 0.9, 1.0), "share of the rows"),
     Fault("model-leaked-label", "model", leaked, 1.0, shares(1.0), "share of the rows", drawn=True),

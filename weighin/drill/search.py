@@ -21,8 +21,10 @@ from weighin.suites.rows import Rows
 
 SCAN = 4
 """Draws at each size before the sizes are known that matter."""
-AT = (0.6, 0.75, 0.85, 0.93)
+AT = (0.65, 0.78, 0.88)
 """Where on the fitted curve the further draws are made: they tell most about the size that is blocked with 80 %."""
+PARTS = (0.25, 0.35, 0.4)
+"""Of the further draws: between two of these parts the curve is fitted again."""
 SHARED = 5
 """Draws of the holdout that share one making of the fault."""
 HALVINGS = 3
@@ -97,7 +99,7 @@ class Search:
         if not self.fault.drawn:
             return self._step()
         self._bracket()
-        for number, part in enumerate((1.0,) if self.models else (0.4, 0.6)):
+        for number, part in enumerate((1.0,) if self.models else PARTS):
             found = self._fitted()
             if found.size is None:
                 break
@@ -165,13 +167,19 @@ class Search:
             if rows is None:
                 of.append(self._whole(inputs))
                 continue
-            if size not in self._fixed:
-                self._fixed[size] = self.judge.outcomes(inputs, ids - self.judge.performance)
+            fixed = self._others(size, inputs, ids - self.judge.performance)
             for _ in range(min(SHARED, wanted - len(of))):
-                one = self.judge.at_once(drawn_again(rows, rng), self._fixed[size], self._first)
+                one = self.judge.at_once(drawn_again(rows, rng), fixed, self._first)
                 self._first = next(iter(one.by), self._first)
                 of.append(one)
         return of
+
+    def _others(self, size: float, inputs: Inputs, ids: frozenset[str]) -> dict[str, Outcome]:
+        """Return the outcomes of what is measured on the data as they are: data quality once for each size."""
+        counted = frozenset(i for i in ids if i.startswith("data_quality/"))
+        if size not in self._fixed:
+            self._fixed[size] = self.judge.outcomes(inputs, counted if self.models is None else ids)
+        return {**self._fixed[size], **(self.judge.outcomes(inputs, ids - counted) if self.models is None else {})}
 
     def _input(self, size: float, rng: np.random.Generator) -> Inputs:
         """Return inputs with the fault. Where models have to be asked it is put in once for each size."""
