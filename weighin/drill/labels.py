@@ -114,7 +114,7 @@ def _other_label(inputs: Inputs, mask: Bools, rng: np.random.Generator) -> Input
 
 FAULTS = (
     Fault("labels-flipped", "labels", flipped, 0.2, shares(0.2), "share of the labels", drawn=True),
-    Fault("labels-one-class", "labels", one_class, 0.4, shares(0.4), "share of the rarest class", drawn=True),
+    Fault("labels-one-class", "labels", one_class, 0.5, shares(0.5), "share of the rarest class", drawn=True),
     Fault("labels-one-slice", "labels", one_slice, 0.5, shares(0.5), "share of the part's labels", drawn=True),
     Fault("labels-definition", "labels", definition, 0.5, shares(0.5, 2), "of the size of the class", drawn=True),
     Fault("labels-another-row", "labels", another_row, 0.5, shares(0.5), "share of the rows", drawn=True),

@@ -141,7 +141,7 @@ def late_load(serving: Serving, size: float) -> Judged:
 
 FAULTS = (
     Fault("serving-slow", "serving", slow, 0.3, (0.3,), "share of the requests"),
-    Fault("serving-stall", "serving", stall, 1.5, (1.5,), "seconds"),
+    Fault("serving-stall", "serving", stall, 2.5, (2.5,), "seconds"),
     Fault("serving-wrong-answers", "serving", wrong, 0.05, (0.05,), "share of the requests"),
     Fault("serving-cached-answers", "serving", cached, 0.2, (0.2,), "share of the requests"),
     Fault("serving-errors", "serving", errors, 0.2, (0.2,), "share of the requests"),
