@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from support import quick_python, small_project
+from weighin.contract import read_contract
+from weighin.drill.asked import Models
+from weighin.drill.inputs import Inputs
+from weighin.drill.judge import Judge
+from weighin.drill.process import answers_swapped, case_of, data_swapped, model_swapped
+from weighin.drill.skew import all_frozen
 
 EXAMPLES = small_project.ROOT / "examples"
 
@@ -157,3 +165,48 @@ def test_a_candidate_that_fails_elsewhere_is_not_shown_the_sealed_rows(digits: P
     found = json.loads((digits / "worse/record.json").read_text())
     statuses = {s["suite"]: s["status"] for s in found["suites"]}
     assert statuses == {"model": "passed", "performance": "failed", "sealed": "not_evaluated"}
+
+
+def test_a_drill_measures_what_the_validation_measured_and_asks_the_models_as_it_did(
+    diabetes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(diabetes)
+    file = read_contract(Path("model_contract.yaml"))
+    base = Inputs.read(file, Path(".weighin/work"))
+    judge = Judge.of(base)
+    recorded = {o["check"]: o for s in record(diabetes)["suites"] for o in s["outcomes"]}
+    assert {i: o.status.value for i, o in judge.baseline.items()} == {i: recorded[i]["status"] for i in judge.baseline}
+    assert {i for i in recorded if not i.startswith("custom/")} == set(judge.baseline)
+    models = Models(base)
+    try:
+        same = models.again(replace(base, prepare=lambda table: table))
+        frozen = models.again(all_frozen(base, 1.0, np.random.default_rng(1)))
+    finally:
+        models.close()
+    assert same.problems == {}
+    for dataset in ("holdout", "permuted"):
+        assert np.array_equal(same.answers["candidate", dataset], base.answers["candidate", dataset])
+        assert same.answers["champion", dataset] is base.answers["champion", dataset]
+    # Every feature has its median: every row has the same answer, and the gate says so.
+    assert np.ptp(frozen.answers["candidate", "holdout"]) < np.ptp(base.answers["candidate", "holdout"]) / 10
+    assert judge.judged(frozen).killed
+
+
+def test_a_drill_of_the_command_line_reads_the_registry_and_writes_nothing_to_it(diabetes: Path) -> None:
+    database = diabetes / ".weighin/registry/mlflow.db"
+    before = database.read_bytes()
+    done = small_project.weighin(diabetes, "drill", "--quick", "--fault", "process-alias-moved")
+    assert done.returncode == 0, done.stderr[-3000:]
+    value = json.loads((diabetes / "reports/drill/drill.json").read_text())
+    (found,) = value["faults"]
+    assert (found["answer"], "is version 1 now" in found["reason"]) == ("blocked", True)
+    assert value["ml_test_score"]["sections"]["model"] == 2.0
+    assert database.read_bytes() == before
+
+
+def test_files_of_a_validation_that_were_exchanged_are_noticed(diabetes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(diabetes)
+    judge = Judge.of(Inputs.read(read_contract(Path("model_contract.yaml")), Path(".weighin/work")))
+    for ask in (model_swapped, answers_swapped, data_swapped):
+        with case_of(judge) as case:
+            assert ask(case) != "", ask.__name__

@@ -11,12 +11,13 @@ from selenium import webdriver as selenium
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from support import drilled
 from support.answers import ANSWERS, failed
 from support.evidence_files import Case, interval
 from weighin.contract import checks
 from weighin.contract.changes import Changes, FileChange
 from weighin.outcome import Unmeasured
-from weighin.report import html
+from weighin.report import drill, html
 from weighin.report.answer import NoDecision
 
 pytestmark = pytest.mark.browser
@@ -78,6 +79,15 @@ def test_the_page_of_a_suite_and_of_no_decision_bar_nobody_either(
     for page in (html.suite_report(suite), html.no_decision(why)):
         shown(browser, page, tmp_path, 390, scheme)
         assert barriers(browser) == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (390, "dark")])
+def test_the_page_of_a_drill_bars_nobody(browser: selenium.Chrome, tmp_path: Path, width: int, scheme: str) -> None:
+    shown(browser, drill.html(drilled.value()), tmp_path, width, scheme)
+    browser.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true })")
+    assert barriers(browser) == []
+    wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+    assert wide[0] <= wide[1] == width
 
 
 def test_a_page_that_bars_somebody_is_found(browser: selenium.Chrome, tmp_path: Path) -> None:

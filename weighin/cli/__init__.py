@@ -36,6 +36,7 @@ COMMANDS = {
     "canary": ("canary", "evaluate a canary once: move on, go back, or wait"),
     "log": ("serve", "append labels to the prediction log"),
     "holdout": ("holdout", "show the uses of the sealed holdout: taken, left, closed"),
+    "drill": ("drill", "put faults into copies, and see which the gate blocks"),
     "doctor": ("doctor", "check whether a repository is set up as docs/how-to/adopting.md says"),
     "step": ("steps", "one step of a validation, for workflows"),
 }

@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from weighin.contract.columns import Column
+from weighin.contract.drill import Drill
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
 from weighin.contract.load import Server
+from weighin.contract.ml_test_score import TestName, Vouched
 from weighin.contract.monitor import Monitor
 from weighin.contract.parts import CUSTOM_METRIC, YAML_WORDS, Count, Dataset, Label, Name, Part, Positive, Severity
 from weighin.contract.quality import DataQuality, TrainingRows
@@ -324,6 +326,10 @@ class Contract(Part):
     promotion: Promotion = Field(Promotion(), description="What a promotion asks for beyond a pass.")
     deploy: Deploy | None = Field(None, description="How servers load the champion, and prove that they serve it.")
     monitor: Monitor | None = Field(None, description="What the monitor checks after the release, and what it does.")
+    drill: Drill | None = Field(None, description="What a drill of the gate does beyond its own faults.")
+    ml_test_score: dict[TestName, Vouched] = Field(
+        default_factory=dict, description="Tests of the ML Test Score that people do by hand, by name."
+    )
 
     @field_validator("as_of")
     @classmethod

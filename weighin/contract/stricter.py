@@ -148,7 +148,8 @@ def basis(contract: Contract) -> JsonDict:
     """Return what is measured, and on what: everything of a contract that is neither a limit nor about what comes
     after.
     """
-    whole = contract.model_dump(mode="json", exclude={"waivers", "alpha", "promotion", "deploy", "monitor", "version"})
+    later = {"waivers", "alpha", "promotion", "deploy", "monitor", "drill", "ml_test_score", "version"}
+    whole = contract.model_dump(mode="json", exclude=later)
     if contract.gates.shadow and contract.monitor:
         # The requests that are asked again are data, too.
         whole["log"] = contract.monitor.log.model_dump(mode="json", exclude={"retain_days"})

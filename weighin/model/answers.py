@@ -298,12 +298,18 @@ def read_predictions(path: Path, rows: int, width: int, features: str) -> Floats
         )
     if table.num_rows != rows:
         raise NotEvaluated(f"{table.num_rows} predictions for {rows} rows", place, "Answer every row once.")
-    values = np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])
+    values = must_be_finite(np.column_stack([table[name].to_numpy().astype(np.float64) for name in names]), place)
+    return values[:, 0] if len(names) == 1 else values
+
+
+def must_be_finite(values: Floats, place: str) -> Floats:
+    """Return the values, if each is a finite number. Errors: `NotEvaluated`."""
     for bad, what in ((np.isnan(values), "NaN"), (np.isinf(values), "infinite")):
         if bad.any():
-            count = int(bad.any(axis=1).sum())
-            raise NotEvaluated(f"{count} of {rows} predictions are {what}", place, "Answer every row with a number.")
-    return values[:, 0] if len(names) == 1 else values
+            count = int(bad.reshape(len(values), -1).any(axis=1).sum())
+            said = f"{count} of {len(values)} predictions are {what}"
+            raise NotEvaluated(said, place, "Answer every row with a number.")
+    return values
 
 
 def read_precision(path: Path) -> np.finfo:

@@ -55,8 +55,8 @@ def contrast(
     Errors: `Undefined` where metric or interval do not exist for these rows.
     """
     kind = METRICS[metric].kind
-    own = METRICS[metric].of(candidate)
-    theirs = None if other is None else METRICS[metric].of(other)
+    own = _once(metric, candidate)
+    theirs = None if other is None else _once(metric, other)
     total = own if theirs is None else own.minus(theirs, factor)
     independent = group is None and candidate.weight is None
     if independent and kind == "median" and other is None:
@@ -66,6 +66,14 @@ def contrast(
     else:
         found = _from_sums(metric, total, group, level, other is None)
     return Contrast(found, own.estimate, None if theirs is None else theirs.estimate, total.values)
+
+
+def _once(metric: str, rows: Scored) -> Influence:
+    """Return a metric of some rows, kept with them: a contract asks for it alone and against each baseline."""
+    kept: dict[str, Influence] = rows.__dict__.setdefault("_metrics", {})
+    if metric not in kept:
+        kept[metric] = METRICS[metric].of(rows)
+    return kept[metric]
 
 
 def _from_sums(metric: str, total: Influence, group: Codes | None, level: float, alone: bool) -> Interval:

@@ -30,7 +30,7 @@ def measure_custom(
     bootstrapped. Errors: `NotEvaluated` when the function cannot be found, raises, or answers with something else;
     `Undefined` where its interval does not exist.
     """
-    function = _function(metric.function, folder)
+    function = own_function(metric.function, folder)
     candidate = rows.scored["candidate"]
     other = None if baseline is None else rows.scored[baseline]
     first = _ask(function, metric.function, candidate)
@@ -57,7 +57,8 @@ def measure_custom(
 
 
 @functools.cache
-def _function(name: str, folder: Path) -> Callable[..., Any]:
+def own_function(name: str, folder: Path) -> Callable[..., Any]:
+    """Return a function of the repository, `module:name`. Errors: `NotEvaluated` where there is none."""
     module, _, attribute = name.partition(":")
     # Behind everything that is installed: a file of the repository hides no module of anybody's.
     if str(folder) not in sys.path:
@@ -70,7 +71,7 @@ def _function(name: str, folder: Path) -> Callable[..., Any]:
         )
     except (ImportError, AttributeError) as error:
         raise NotEvaluated(
-            f"the metric cannot be found ({reduced(error)})", name, f"Put it below {folder.name}/."
+            f"the function cannot be found ({reduced(error)})", name, f"Put it below {folder.name}/."
         ) from error
     return found
 

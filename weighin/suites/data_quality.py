@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from weighin.contract.quality import DataQuality
 from weighin.contract.rules import ColumnRule, QualityRule, quality_rules
 from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement, Status, Unmeasured, census, decide
-from weighin.suites.evidence import Evidence
+from weighin.suites.evidence import Evidence, kept
 from weighin.suites.expectations import FOLDER, SUITE, added_column, write_suite
 from weighin.suites.failing_keys import write_failing_keys
 from weighin.suites.quality_columns import QualityColumns, quality_columns, training_overlap
@@ -111,7 +110,7 @@ class Validated:
     seconds: float
 
 
-@cache
+@kept
 def validated(evidence: Evidence, dataset: str) -> Validated | NotEvaluated:
     """Run the contract's suite and the hand-written ones over a dataset, once; or why that could not be done."""
     gate, started = evidence.contract.gates.data_quality, time.monotonic()
@@ -131,7 +130,8 @@ def validated(evidence: Evidence, dataset: str) -> Validated | NotEvaluated:
 
 def _validated(evidence: Evidence, dataset: str, gate: DataQuality, view: QualityColumns, started: float) -> Validated:
     folder = evidence.file.folder / FOLDER
-    suites = {name: _suite(folder, name, dataset) for name in (SUITE, *gate.own_expectations)}
+    listed = {n: _wanted(evidence, dataset, n, _suite(folder, n, dataset)) for n in (SUITE, *gate.own_expectations)}
+    suites = {name: part for name, part in listed.items() if part}
     engine = choose(gate, widest(suites, view, gate.own_expectations))
     counted = count(engine, gate, view, suites, gate.own_expectations)
     hidden = _hidden(evidence.contract)
@@ -152,6 +152,13 @@ def _validated(evidence: Evidence, dataset: str, gate: DataQuality, view: Qualit
         for name, listed in found.items()
     }
     return Validated(view.rows, by_key, view.problems, view.families, engine, time.monotonic() - started)
+
+
+def _wanted(evidence: Evidence, dataset: str, suite: str, listed: list[Configuration]) -> list[Configuration]:
+    """Return the expectations of checks that will be asked for; a hand-written suite is one check."""
+    if suite != SUITE:
+        return listed if evidence.wants(f"data_quality/{dataset}/own/{suite}") else []
+    return [e for e in listed if evidence.wants(f"data_quality/{dataset}/{e['meta'].get('rule')}")]
 
 
 def _hidden(contract: Contract) -> Callable[[JsonObject], bool]:

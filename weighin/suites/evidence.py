@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +43,23 @@ Floats = NDArray[np.float64]
 Values: TypeAlias = NDArray[Any]
 """Values of a column, of whatever type it has."""
 FACTS_BYTES = 4 * 2**20
+P = ParamSpec("P")
+R = TypeVar("R")
+E = TypeVar("E", bound="Evidence")
+
+
+def kept(function: Callable[Concatenate[E, P], R]) -> Callable[Concatenate[E, P], R]:
+    """Compute a function of evidence once for each of its arguments; the results live as long as the evidence."""
+
+    @wraps(function)
+    def once(evidence: E, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        known: dict[Any, R] = evidence.__dict__.setdefault("_kept", {})
+        key = (function, args, tuple(kwargs.items()))
+        if key not in known:
+            known[key] = function(evidence, *args, **kwargs)
+        return known[key]
+
+    return once
 
 
 @dataclass(frozen=True)
@@ -56,9 +74,15 @@ class Evidence:
     """What the judge of the repository's own code left; None where that code is asked in this process."""
     own_only: bool = False
     """Whether this is the judge of the repository's own code, which measures nothing else."""
+    only: frozenset[str] | None = None
+    """The checks that will be asked for, where it pays to prepare no others; None for all."""
 
     def __hash__(self) -> int:
         return id(self)
+
+    def wants(self, check: str) -> bool:
+        """Whether a check will be asked for."""
+        return self.only is None or check in self.only
 
     @property
     def contract(self) -> Contract:
@@ -66,23 +90,23 @@ class Evidence:
         return self.file.contract
 
     @property
-    @cache  # noqa: B019 - lives as long as the process of one suite
+    @kept
     def subject(self) -> Subject:
         """Who is judged."""
         return Subject.read(self.work / "subject.json")
 
-    @cache  # noqa: B019
+    @kept
     def columns(self, dataset: str, *names: str) -> pa.Table:
         """Columns of a dataset, in file order."""
         return read_columns(self.path(dataset), names)
 
-    @cache  # noqa: B019
+    @kept
     def path(self, dataset: str) -> Path:
         """Return a dataset's file, which must still be the one that was resolved: predictions are about its rows."""
         known = self.subject.data.get(dataset, {})
         return self._unchanged(dataset, known.get("place", ""), known.get("sha256"))
 
-    @cache  # noqa: B019
+    @kept
     def whole(self, dataset: str) -> Path:
         """Return a file that holds all rows of a dataset, not only those that models were asked about."""
         known = self.subject.data.get(dataset, {})
@@ -108,7 +132,7 @@ class Evidence:
             raise NotEvaluated("the file has changed since it was resolved", str(path), "Validate again.")
         return path
 
-    @cache  # noqa: B019
+    @kept
     def labelled(self, dataset: str) -> NDArray[np.bool_] | None:
         """Which rows have a label, shape (rows,); None where all have. Errors: `NotEvaluated` where too many lack one.
 
@@ -129,7 +153,7 @@ class Evidence:
             )
         return ~np.asarray(pc.is_null(values, nan_is_null=True))
 
-    @cache  # noqa: B019
+    @kept
     def truth(self, dataset: str) -> Truth:
         """Labels of the rows that have one: booleans, class codes or numbers, as the task has it."""
         model, keep = self.contract.model, self.labelled(dataset)
@@ -138,7 +162,7 @@ class Evidence:
             values = values.filter(pa.array(keep))
         return truth_of(values, model, f"{self.path(dataset)}, column {model.target}")
 
-    @cache  # noqa: B019
+    @kept
     def groups(self, dataset: str) -> Codes | None:
         """Group codes, shape (rows,), or None where rows are independent."""
         group, name = self.contract.group, self.contract.group_column
@@ -175,23 +199,26 @@ class Evidence:
         number.
         """
         self._demand_asked(dataset)
-        known = self.subject.data.get(dataset, {})
-        path = self.work / "predictions" / role / f"{dataset}.arrow"
-        model = self.contract.model
-        values = read_predictions(path, rows, model.answers.width, known.get("features", ""))
+        model, values = self.contract.model, self.answers_left(role, dataset, rows)
         if model.prediction.kind not in ("probability", "probabilities"):
             return values
         place = f"predictions/{role}/{dataset}.arrow"
         return must_not_be_labels(must_be_probabilities(values, place), place)
 
-    @cache  # noqa: B019
+    def answers_left(self, role: str, dataset: str, rows: int) -> Floats:
+        """Return the finite numbers in the file that a role's model left, shape (rows,) or (rows, k)."""
+        known = self.subject.data.get(dataset, {})
+        path = self.work / "predictions" / role / f"{dataset}.arrow"
+        return read_predictions(path, rows, self.contract.model.answers.width, known.get("features", ""))
+
+    @kept
     def predictions(self, role: str, dataset: str) -> Floats:
         """Predictions of a role on a dataset, in its order."""
         self._demand_asked(dataset)
         rows = self.columns(dataset, self.contract.model.target).num_rows
         return self.raw_predictions(role, dataset, rows)
 
-    @cache  # noqa: B019
+    @kept
     def scored(self, role: str, dataset: str) -> Scored:
         """Labels, predictions and weights of a role on the rows of a dataset that have a label."""
         truth, weights = self.truth(dataset), self.weights(dataset)
@@ -204,7 +231,7 @@ class Evidence:
         keep = self.labelled(dataset)
         return values if keep is None else np.asarray(values)[keep]
 
-    @cache  # noqa: B019
+    @kept
     def rows(self, dataset: str) -> Rows:
         """Everything that a performance check is measured on."""
 
@@ -219,7 +246,7 @@ class Evidence:
         group = group if keep is None else recoded(group, keep)
         return Rows(known, group, self.contract.sampling_unit, column, where, self.contract.alpha)
 
-    @cache  # noqa: B019
+    @kept
     def profile(self, dataset: str) -> Profile:
         """Return the profile of the reference or of the current data, as `resolve` counted it."""
         known = self.subject.data.get(dataset, {})
@@ -236,7 +263,7 @@ class Evidence:
         codes = values.argmax(axis=1) if values.ndim == 2 else values.astype(np.int64)
         return pa.array([str(classes[i]) for i in codes] if classes else values)
 
-    @cache  # noqa: B019
+    @kept
     def prediction_profile(self, dataset: str) -> Profile:
         """Predictions on a dataset, counted; for several classes the most probable one.
 
@@ -258,14 +285,14 @@ class Evidence:
         """Package -> version of the environment in which a role's model was asked, where that was its own."""
         return environments.noted(self.work / "predictions" / role)
 
-    @cache  # noqa: B019
+    @kept
     def sessions(self, role: str) -> tuple[Session, ...]:
         """Return the starts of a server that the contract asks for."""
         gate = self.contract.gates.load
         every = sessions(gate, self.subject.champion is not None) if gate else ()
         return tuple(s for s in every if s.role == role)
 
-    @cache  # noqa: B019
+    @kept
     def load_log(self, role: str) -> LoadLog:
         """Return what the load generator saw of a role's server, at all of its starts."""
         starts = self.sessions(role)
@@ -277,7 +304,7 @@ class Evidence:
         """Return what the load generator saw before it counted, at each start of a role's server."""
         return read_warm_ups([self.work / "load" / s.name / log_name(role, s.start) for s in self.sessions(role)])
 
-    @cache  # noqa: B019
+    @kept
     def load_facts(self, role: str, start: int, of: Literal["session", "server"]) -> JsonDict:
         """Return what the generator (`session`) or the runner (`server`) noted at one start."""
         name = f"{role}-{start}"

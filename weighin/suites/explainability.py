@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Literal, assert_never
 
 import numpy as np
@@ -25,7 +24,7 @@ from weighin.outcome import Measurement, Unmeasured, census
 from weighin.stats.importance import importance, per_row, rank_agreement, reliance, share
 from weighin.stats.intervals import Codes, Floats, Undefined, p_without_variation
 from weighin.stats.metrics import Scored, row_loss
-from weighin.suites.evidence import Evidence
+from weighin.suites.evidence import Evidence, kept
 from weighin.suites.performance import FIRST_RELEASE
 from weighin.suites.rows import recoded
 from weighin.suites.sample import sample
@@ -90,7 +89,7 @@ def _agreement(check: Check, evidence: Evidence) -> Measurement:
     return sample(check, found, "Spearman", evidence.contract.sampling_unit, detail)
 
 
-@cache
+@kept
 def relied_on(evidence: Evidence, role: str) -> Reliance:
     """Return what permuting each feature did to one role's model, computed once.
 

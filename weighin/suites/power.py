@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weighin.contract import Check, checks
+from weighin.contract import Check, Contract, checks
 from weighin.contract.checks import FairnessRule, MetricRule
 from weighin.contract.reading import ContractFile
 from weighin.errors import EvidenceError, NotEvaluated
@@ -33,17 +33,7 @@ def say_power(file: ContractFile, work: Path) -> None:
     except (EvidenceError, NotEvaluated, Undefined) as error:
         print(f"power: not known yet ({error}). `weighin validate` leaves the predictions that it is computed from.")
         return
-    planned, unknown = [], []
-    for check in checks(file.contract, "performance"):
-        known = isinstance(check.rule, MetricRule) and check.rule.metric in METRICS
-        if not known and not isinstance(check.rule, FairnessRule):
-            continue
-        if check.limit.severity == "warn" or check.limit.when_inconclusive == "warn":
-            continue
-        try:
-            planned.append(_planned(check, rows))
-        except (Undefined, KeyError) as error:
-            unknown.append((check.id, str(error)))
+    planned, unknown = plans(file.contract, rows)
     units = len(rows) if rows.group is None else int(rows.group.max()) + 1
     print(
         f"power: if a candidate were exactly as good as {evidence.subject.champion}, and as different from it as "
@@ -60,6 +50,30 @@ def say_power(file: ContractFile, work: Path) -> None:
         )
     for name, why in unknown:
         print(f"  {name:58} unknown: {why}")
+
+
+def plans(contract: Contract, rows: Rows) -> tuple[list[Planned], list[tuple[str, str]]]:
+    """Return what power is computed from, of each blocking check on scored rows, and the checks of which it is not
+    known, with the reason.
+    """
+    planned, unknown = [], []
+    for check in checks(contract, "performance"):
+        known = isinstance(check.rule, MetricRule) and check.rule.metric in METRICS
+        if not known and not isinstance(check.rule, FairnessRule):
+            continue
+        if check.limit.severity == "warn" or check.limit.when_inconclusive == "warn":
+            continue
+        try:
+            planned.append(_planned(check, rows))
+        except (Undefined, KeyError) as error:
+            unknown.append((check.id, str(error)))
+    return planned, unknown
+
+
+def gate_power(contract: Contract, rows: Rows) -> Power | None:
+    """Return how likely a candidate that is as good as the champion passes all blocking checks; None where unknown."""
+    planned, unknown = plans(contract, rows)
+    return power(planned, rows.group)[1] if planned and not unknown else None
 
 
 def _planned(check: Check, rows: Rows) -> Planned:

@@ -142,7 +142,8 @@ def quality_columns(evidence: Evidence, dataset: str, scratch: Path, moment: dat
         conditions = _Conditions(view, contract)
         for rule in quality_rules(contract):
             name = added_column(rule, contract)
-            if name is None or (rule.datasets and dataset not in rule.datasets):
+            asked_for = evidence.wants(f"data_quality/{dataset}/{rule.key}")
+            if name is None or (rule.datasets and dataset not in rule.datasets) or not asked_for:
                 continue
             try:
                 absent = [c for c in rule.columns if c not in own]

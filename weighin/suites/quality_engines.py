@@ -149,7 +149,7 @@ def _parts(configurations: list[Configuration], view: QualityColumns, whole: boo
 def widest(suites: Mapping[str, list[Configuration]], view: QualityColumns, whole: Sequence[str]) -> float:
     """Return the largest frame that pandas would be given, in 2**20 bytes."""
     parts = {p for name, found in suites.items() for p in _parts(found, view, name in whole)}
-    return max(view.megabytes(p) for p in parts)
+    return max((view.megabytes(p) for p in parts), default=0.0)
 
 
 def _frame(view: QualityColumns, columns: Sequence[str]) -> pd.DataFrame:
