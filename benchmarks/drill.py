@@ -28,6 +28,8 @@ from weighin.drill.run import drill
 from weighin.drill.search import Settings, fresh
 
 FRESH, FRESH_QUICK = 400, 100
+LOW, HIGH = 0.75, 0.85
+"""Within which the share of fresh draws that a predicted size blocks is to lie."""
 PART = 50
 """Fresh draws that one process makes at a time."""
 SEED = 2_026
@@ -102,15 +104,19 @@ def main(argv: Sequence[str]) -> int:
     for one in results:
         if one.answer != "blocked":
             say(f"{one.name}: {one.answer} {one.reason}")
+    shares = [share for _, _, share in held]
+    inside = sum(LOW <= share <= HIGH for share in shares)
+    print(f"survived: {', '.join(survived) or 'none'}")
+    print("blocked at the predicted size: " + ", ".join(f"{name} {share:.1%}" for name, _, share in held))
     print(
         json.dumps(
             {
                 "faults": len(applicable),
                 "killed": len(applicable) - len(survived),
-                "survived": survived,
+                "survived": len(survived),
                 "controls": precise.summary["controls"],
                 "false_alarms": precise.summary["false_alarms"],
-                "predicted_size_coverage": {name: share for name, _, share in held},
+                "predicted_size_coverage": round(inside / len(shares), 3) if shares else None,
                 "seconds": round(seconds, 1),
                 "serving_seconds": serving_seconds,
                 "memory_mb": round(memory),
