@@ -41,14 +41,18 @@ class Fault:
 
     @property
     def what(self) -> str:
-        """What it is, in a sentence."""
-        return _paragraphs(self.make.__doc__)[0]
+        """What it is, in a sentence or two."""
+        return " ".join(part for part in _paragraphs(self.make.__doc__) if not part.startswith(SEEN))
 
     @property
     def seen(self) -> str:
         """Where it has been seen."""
-        found = _paragraphs(self.make.__doc__)
-        return found[1].removeprefix("Seen: ") if len(found) > 1 else ""
+        found = [part for part in _paragraphs(self.make.__doc__) if part.startswith(SEEN)]
+        return " ".join(part.removeprefix(SEEN) for part in found)
+
+
+SEEN = "Seen: "
+"""With which the paragraph of a fault's docstring begins that says where it has been seen."""
 
 
 def _paragraphs(text: str | None) -> list[str]:
