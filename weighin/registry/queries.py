@@ -9,7 +9,7 @@ def literal(text: str) -> str | None:
     """Return a text in quotation marks; None for one that holds both kinds, which cannot be written.
 
     >>> literal("it's late"), literal("plain"), literal("it's \\"late\\"")
-    ('"it\'s late"', "'plain'", None)
+    ('"it\\'s late"', "'plain'", None)
     """
     if "'" not in text:
         return f"'{text}'"
