@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
+from weighin.contract.card import Card
 from weighin.contract.columns import Column
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
 from weighin.contract.load import Server
@@ -324,6 +325,7 @@ class Contract(Part):
     promotion: Promotion = Field(Promotion(), description="What a promotion asks for beyond a pass.")
     deploy: Deploy | None = Field(None, description="How servers load the champion, and prove that they serve it.")
     monitor: Monitor | None = Field(None, description="What the monitor checks after the release, and what it does.")
+    card: Card | None = Field(None, description="What only people know of the model, for the documents.")
 
     @field_validator("as_of")
     @classmethod

@@ -18,6 +18,8 @@ from weighin.outcome import stricter
 from weighin.untrusted import JsonDict
 
 How = Literal["added", "removed", "relaxed", "tightened", "redefined"]
+NOT_MEASURED = {"waivers", "alpha", "promotion", "deploy", "monitor", "version", "card"}
+"""Parts of a contract that are limits, or about what comes after, or only for people."""
 _OF_COLUMN = {
     "range": ("minimum", "maximum"),
     "allowed": ("allowed",),
@@ -148,7 +150,7 @@ def basis(contract: Contract) -> JsonDict:
     """Return what is measured, and on what: everything of a contract that is neither a limit nor about what comes
     after.
     """
-    whole = contract.model_dump(mode="json", exclude={"waivers", "alpha", "promotion", "deploy", "monitor", "version"})
+    whole = contract.model_dump(mode="json", exclude=NOT_MEASURED)
     if contract.gates.shadow and contract.monitor:
         # The requests that are asked again are data, too.
         whole["log"] = contract.monitor.log.model_dump(mode="json", exclude={"retain_days"})
