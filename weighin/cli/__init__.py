@@ -27,6 +27,7 @@ COMMANDS = {
     "import": ("release", "copy a version that was promoted elsewhere, and make it champion here"),
     "deploy": ("release", "let the servers load the champion, and verify that they serve it"),
     "verify": ("verify", "check whether a record holds; needs no network"),
+    "document": ("document", "write a model card, a bill of materials and a validation report from a record"),
     "keygen": ("verify", "make a key to sign records with"),
     "contract": ("contract", "check a contract, print its schema, sync the Great Expectations suite"),
     "drift": ("drift", "compare two tables, or the contract's, without a model"),
