@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import pytest
 from selenium import webdriver as selenium
@@ -13,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from support import drilled
 from support.answers import ANSWERS, failed
+from support.browser_pages import barriers, shown
 from support.evidence_files import Case, interval
 from weighin.contract import checks
 from weighin.contract.changes import Changes, FileChange
@@ -21,33 +20,10 @@ from weighin.report import drill, html
 from weighin.report.answer import NoDecision
 
 pytestmark = pytest.mark.browser
-AXE = files("selenium_axe_python") / "axe-core/axe.min.js"
 CHANGES = Changes((FileChange("code", "scripts/train.py", "changed"), FileChange("engine", "weighin/a.py", "added")))
 SCREENS = [*((name, *screen) for name in ANSWERS for screen in ((1300, "light"), (390, "dark")))]
 OPENED = [("failed", 1300, "dark"), ("failed", 390, "light")]
 """Screens on which all that is folded is looked at as well, which takes axe seconds."""
-
-
-def shown(browser: selenium.Chrome, page: str, folder: Path, width: int = 1300, scheme: str = "light") -> None:
-    """Open a page on a screen of this width, for people who asked for light or dark."""
-    place = folder / "report.html"
-    place.write_text(page, encoding="utf-8")
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-    browser.get(place.as_uri())
-
-
-def barriers(browser: selenium.Chrome) -> list[str]:
-    """What axe-core finds that bars people from a page: rule, and where."""
-    browser.execute_script(AXE.read_text(encoding="utf-8"))
-    found: Any = browser.execute_async_script(
-        "const done = arguments[arguments.length - 1]; axe.run(document).then(done, e => done({failed: String(e)}))"
-    )
-    assert "violations" in found, found
-    assert len(found["passes"]) > 10
-    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found["violations"]]
 
 
 @pytest.mark.parametrize(("name", "width", "scheme"), [*SCREENS, *OPENED])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from weighin.cli.parser import Parser, contract_argument, example, work_argument
 from weighin.errors import ContractError
 from weighin.github.escape import visible
+
+if TYPE_CHECKING:
+    from weighin.contract.reading import ContractFile
 
 
 def add_contract(command: argparse.ArgumentParser) -> None:
@@ -51,11 +55,22 @@ def run_check(given: argparse.Namespace) -> int:
             "run `weighin validate` once, and this command prints it."
         )
     print(f"{given.contract}: {len(listed)} checks in {len({c.suite for c in listed})} suites, {file.digest}")
-    if fit.unfit:
-        raise ContractErrors([f"{given.contract}: {said}" for said in fit.unfit])
+    problems = [*_card_problems(file), *(f"{given.contract}: {said}" for said in fit.unfit)]
+    if problems:
+        raise ContractErrors(problems)
     if expired:
         raise ContractError("; ".join(expired), str(given.contract), "An expired waiver blocks.")
     return 0
+
+
+def _card_problems(file: ContractFile) -> list[str]:
+    """Return which keys a card lacks. A contract with a card asks for documents, in which people must say these."""
+    from weighin.contract.lines import key_line
+
+    card = file.contract.card
+    if card is None:
+        return []
+    return [f"{file.path}:{key_line(file.path, 'card')}: `{k}` is missing in card. Add it." for k in card.absent]
 
 
 def run_schema(given: argparse.Namespace) -> int:

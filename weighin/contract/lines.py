@@ -20,6 +20,14 @@ def lines(path: Path, checks: Iterable[Check]) -> dict[str, int]:
     return {check.id: _line(root, check.path) for check in checks} if root is not None else {}
 
 
+def key_line(path: Path, *keys: str) -> int:
+    """Return the line, counted from 1, of a key of the contract; of what encloses it where it is absent."""
+    try:
+        return _line(yaml_nodes(content(path)), keys)
+    except (OSError, Unreadable):
+        return 1
+
+
 def _line(node: yaml.Node | None, path: tuple[str | int, ...]) -> int:
     """Return the line of the last part of a path that is there."""
     line = 1

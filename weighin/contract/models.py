@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
+from weighin.contract.card import Card
 from weighin.contract.columns import Column
 from weighin.contract.drill import Drill
 from weighin.contract.gates import FAIRNESS_TASKS, Gates
@@ -330,6 +331,7 @@ class Contract(Part):
     ml_test_score: dict[TestName, Vouched] = Field(
         default_factory=dict, description="Tests of the ML Test Score that people do by hand, by name."
     )
+    card: Card | None = Field(None, description="What only people know of the model, for the documents.")
 
     @field_validator("as_of")
     @classmethod

@@ -18,6 +18,8 @@ from weighin.outcome import stricter
 from weighin.untrusted import JsonDict
 
 How = Literal["added", "removed", "relaxed", "tightened", "redefined"]
+NOT_MEASURED = {"waivers", "alpha", "promotion", "deploy", "monitor", "drill", "ml_test_score", "version", "card"}
+"""Parts of a contract that are limits, or about what comes after, or only for people."""
 _OF_COLUMN = {
     "range": ("minimum", "maximum"),
     "allowed": ("allowed",),
@@ -148,8 +150,7 @@ def basis(contract: Contract) -> JsonDict:
     """Return what is measured, and on what: everything of a contract that is neither a limit nor about what comes
     after.
     """
-    later = {"waivers", "alpha", "promotion", "deploy", "monitor", "drill", "ml_test_score", "version"}
-    whole = contract.model_dump(mode="json", exclude=later)
+    whole = contract.model_dump(mode="json", exclude=NOT_MEASURED)
     if contract.gates.shadow and contract.monitor:
         # The requests that are asked again are data, too.
         whole["log"] = contract.monitor.log.model_dump(mode="json", exclude={"retain_days"})

@@ -54,6 +54,8 @@ class Entry:
     created    ISO 8601, UTC
     evidence   digest of the files that are kept for it: the record, signed or not, approvals, what the policy said
     change     what has changed since the anchor, as the record says it: `check estimate [low, high]; ...`
+    documents  what was written about the record and is kept for it: `name digest; ...`. Entries from before it was
+               known have no such tag, so none is written where it is empty
     number     version of the companion model; 0 before it is written
     mirrored   whether the aliases said once what it says
     begun      tags of those who began to move the aliases to it, and did not say that they were done
@@ -74,6 +76,7 @@ class Entry:
     created: str = ""
     evidence: str = ""
     change: str = ""
+    documents: str = ""
     number: int = 0
     run_id: str = ""
     mirrored: bool = False
@@ -87,6 +90,8 @@ class Entry:
 
     def _values(self) -> dict[str, str]:
         own = {k: v for k, v in asdict(self).items() if k not in ADDED}
+        if not self.documents:
+            del own["documents"]
         return {"schema": SCHEMA, **own, "emergency": "yes" if self.emergency else "no"}
 
     def tags(self) -> dict[str, str]:

@@ -25,6 +25,7 @@ from weighin.model.subject import Subject
 from weighin.outcome import Measurement, Status
 from weighin.record.attestation import ATTESTED, Attestation
 from weighin.record.decision import Decision, decision_record, verdict_file
+from weighin.record.documents import listing, named, read_documents
 from weighin.record.outcomes import encode_outcome
 from weighin.record.provenance import proven
 from weighin.record.signature import SIGNED, SIGNER, Signer, Witness, envelope
@@ -48,6 +49,7 @@ class Promotion:
     """What was done: alias `alias` of `model` went from version `before` (empty for none) to `after`.
 
     entry, ledger_head  number and `sum` of the ledger's entry that says so; 0 and empty for a dry run
+    documents    name -> digest of the documents that are kept with the entry
     """
 
     model: str
@@ -60,6 +62,7 @@ class Promotion:
     attested_by: str = ""
     entry: int = 0
     ledger_head: str = ""
+    documents: Mapping[str, str] = field(default_factory=dict)
 
 
 PROMOTION = "weighin/promotion/v1"
@@ -122,6 +125,7 @@ class Plan:
             self.record.attested_by,
             entry.number if entry and written else 0,
             entry.sum if entry and written else "",
+            named(entry.documents) if entry else {},
         )
 
 
@@ -229,11 +233,13 @@ def _demand_judged_files(contract_file: ContractFile, subject: Subject, registry
 
 
 def ask_policy(plan: Plan) -> Plan:
-    """Demand provenance, approvals and policy, and collect the files that speak for the promotion.
+    """Demand provenance, approvals and policy, and collect the files that speak for the promotion, with the documents.
 
-    Errors: `PromotionError`.
+    Errors: `PromotionError`; `EvidenceError` for documents of another record, or that were changed.
     """
-    return replace(plan, files=allowed(plan.file, str(plan.subject.candidate), plan.record, plan.reports))
+    documents = read_documents(plan.reports, plan.record.digest)
+    files = allowed(plan.file, str(plan.subject.candidate), plan.record, plan.reports)
+    return replace(plan, files={**files, **documents})
 
 
 def begin_ledger(plan: Plan) -> Plan:
@@ -259,7 +265,10 @@ def begin_ledger(plan: Plan) -> Plan:
 
 def sign_record(plan: Plan) -> Plan:
     """Plan the ledger's entry, and sign record and entry with the key of this process, if it has one."""
-    entry = _planned(plan.champions, plan.head, plan.subject, plan.record) if plan.stands is None else plan.stands
+    entry = plan.stands
+    if entry is None:
+        entry = _planned(plan.champions, plan.head, plan.subject, plan.record)
+        entry = replace(entry, documents=listing(plan.files))
     if plan.by is None:
         return replace(plan, entry=entry)
     signed = _promoted_by(plan.champions, plan.stands) if plan.stands else entry
@@ -329,7 +338,8 @@ def read_promotion(path: Path, record: str) -> JsonDict:
     """Return what `promotion.json` says. Errors: `EvidenceError` for a damaged one, or one of another record."""
     value = read_json(path, PROMOTION)
     names = {field.name for field in fields(Promotion)}
-    if set(value) != {"schema", "signed", *names} or value["record"] != record:
+    # Promotions of before documents were kept do not name any.
+    if set(value) | {"documents"} != {"schema", "signed", *names} or value["record"] != record:
         raise EvidenceError("it is about another record, or damaged", str(path), "Take both from one promotion.")
     return value
 

@@ -84,6 +84,7 @@ def _facts(one: Checked) -> Iterator[tuple[str, str]]:
         "why": why,
         "record": held if entry.record else "",
         "since the anchor": entry.change.replace("performance/", ""),
+        "documents": entry.documents,
         "served": entry.served,
     }
     yield from ((label, value) for label, value in known.items() if value)

@@ -1,0 +1,135 @@
+"""`drill.json` as evidence of robustness: which faults of known size the gate blocked. It is checked like a record.
+
+Its bounds are those of a record. The parts that a document shows have their published form (docs/schema of the drill),
+the counts are those of its faults, and it is about the same contract and subject as the record.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from weighin.errors import RecordRefused
+from weighin.record.form import RECORD_BYTES, parsed
+from weighin.untrusted import JsonObject
+from weighin.untrusted.bounded import Unreadable, content
+
+Count = Annotated[int, Field(ge=0)]
+Answer = Literal["blocked", "inconclusive", "missed", "not_applicable", "error"]
+REMEDY = "Drill again: weighin drill."
+
+
+class _Stranger(BaseModel):
+    """A part of a file that somebody else wrote; parts that no document shows are not looked at."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class About(_Stranger):
+    """What was drilled."""
+
+    contract: str
+    subject: str
+    quick: bool
+    seed: int
+
+
+class Summary(_Stranger):
+    """How many faults came to which answer. `faults` are those that the gate can meet."""
+
+    faults: Count
+    killed: Count
+    inconclusive: Count
+    missed: Count
+    not_applicable: Count
+    errors: Count
+    controls: Count
+    false_alarms: Count
+
+
+class Curve(_Stranger):
+    """The size at which a fault is blocked with 80 %, and its 95 % interval; no `high` is no bound."""
+
+    size: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat | None
+
+
+class Fault(_Stranger):
+    """One fault at its stated size, and what the gate made of it."""
+
+    name: str
+    family: str
+    what: str
+    unit: str
+    size: FiniteFloat
+    answer: Answer
+    by: dict[str, str]
+    reason: str
+    curve: Curve | None
+
+
+class Control(_Stranger):
+    """Draws without a fault; what blocks among them is a false alarm."""
+
+    name: str
+    what: str
+    draws: Count
+    blocked: Count
+    inconclusive: Count
+    passed: Count
+
+
+class Drill(_Stranger):
+    """What a document shows of a drill."""
+
+    schema_: Literal["weighin/drill/v1"] = Field(alias="schema")
+    about: About
+    promise: str
+    summary: Summary
+    faults: tuple[Fault, ...]
+    controls: tuple[Control, ...]
+
+
+def read_drill(path: Path, record: JsonObject) -> Drill | None:
+    """Return the drill of a record's contract and subject; None where there is no file.
+
+    Errors: `RecordRefused` for a file that is damaged, does not add up, or is about something else.
+    """
+    place = str(path)
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise RecordRefused("no regular file", place, REMEDY)
+    if not path.exists():
+        return None
+    try:
+        data = content(path, RECORD_BYTES)
+    except Unreadable as error:
+        raise RecordRefused(str(error), place, REMEDY) from error
+    parsed(data, place)
+    try:
+        drill = Drill.model_validate_json(data)
+    except ValidationError as error:
+        where = "/".join(str(part) for part in error.errors()[0]["loc"] if isinstance(part, int) or part.isidentifier())
+        raise RecordRefused(f"not of the form of a drill, at {where or 'the top'}", place, REMEDY) from None
+    _demand_sums(drill, place)
+    for what, held, expected in (
+        ("contract", drill.about.contract, record["contract"]["digest"]),
+        ("subject", drill.about.subject, record["subject"]),
+    ):
+        if held != expected:
+            raise RecordRefused(f"it is of another {what} than the record", place, REMEDY)
+    return drill
+
+
+def _demand_sums(drill: Drill, place: str) -> None:
+    """Errors: `RecordRefused` where the summary is not that of the faults and controls."""
+    found, said = Counter(f.answer for f in drill.faults), drill.summary
+    met = len(drill.faults) - found["not_applicable"] - found["error"]
+    counted = (met, found["blocked"], found["inconclusive"], found["missed"], found["not_applicable"], found["error"])
+    written = (said.faults, said.killed, said.inconclusive, said.missed, said.not_applicable, said.errors)
+    draws, alarms = sum(c.draws for c in drill.controls), sum(c.blocked for c in drill.controls)
+    if counted != written or (draws, alarms) != (said.controls, said.false_alarms):
+        raise RecordRefused("its summary is not that of its faults and controls", place, REMEDY)
