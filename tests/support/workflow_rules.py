@@ -58,7 +58,8 @@ SECRETS: dict[str, tuple[str, ...]] = {
 """Jobs that see a secret: none of them runs a model or a suite."""
 PULLS = ("secrets.image-username", "secrets.image-password")
 """Secrets of a private image, which the step that pulls it sees, in every job; no container does."""
-SERVER = tuple(f"github.event_name != 'pull_request' && secrets.server-{n} || ''" for n in ("token", "headers"))
+REVIEWED = "!contains(github.event_name, 'pull_request') && github.event_name != 'merge_group'"
+SERVER = tuple(f"{REVIEWED} && secrets.server-{name} || ''" for name in ("token", "headers"))
 """Secrets of a server that runs already, which the step that sends load to it sees, and the generator's container."""
 REUSABLE = tuple(f"{n}.yml" for n in ("validate", "monorepo", "promote", "rollback", "monitor", "review"))
 PASSED = ("!cancelled()", "needs.validate.result == 'success'", "needs.validate.outputs.verdict == 'passed'")

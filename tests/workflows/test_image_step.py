@@ -92,7 +92,10 @@ def test_another_repository_takes_what_was_published_for_the_workflows_own_commi
     assert result.calls[0][-1] == f"ghcr.io/team/weigh-in:sha-{COMMIT}"
 
 
-@pytest.mark.parametrize("published", ["", "{}", '{"digest": "sha256:1"}', '{"digest": "latest"}'])
+@pytest.mark.parametrize(
+    "published",
+    ["", "{}", '{"digest": "sha256:1"}', '{"digest": "latest"}', f'{{"digest": "x\\\\nhow=given@{DIGEST}"}}'],
+)
 def test_what_was_not_published_is_not_guessed(published: str, step) -> None:
     result = step(NAMES[0], published=published, **OWN)
     assert result.code == 1

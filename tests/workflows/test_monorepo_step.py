@@ -90,11 +90,30 @@ def test_a_file_that_is_as_before_is_no_change(repository: Repository) -> None:
     assert repository.concerned() == []
 
 
-def test_a_contract_that_reaches_beyond_its_folder_is_always_concerned(repository: Repository) -> None:
-    repository.write("models/a/model_contract.yaml", "data: {holdout: {path: ../b/data.csv}}\n")
+@pytest.mark.parametrize("path", ["../b/data.csv", '"\\x2e\\x2e/b/data.csv"', '"\\u002E\\u002e/b/data.csv"'])
+def test_a_contract_that_reaches_beyond_its_folder_is_always_concerned(path: str, repository: Repository) -> None:
+    repository.write("models/a/model_contract.yaml", f"data: {{holdout: {{path: {path}}}}}\n")
     repository.before = repository.commit()
     repository.write("models/c/data.csv", "y\n")
     assert repository.concerned() == ["models-a", "models-c"]
+
+
+def test_a_link_may_lead_into_the_folder_of_another_model(repository: Repository) -> None:
+    (repository.folder / "models/a/more.csv").symlink_to("../b/data.csv")
+    repository.before = repository.commit()
+    repository.write("models/b/data.csv", "y\n")
+    assert repository.concerned() == ["models-a", "models-b"]
+
+
+def test_a_module_of_another_repository_counts_whatever_gitmodules_says(repository: Repository) -> None:
+    git(repository.folder, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},models/a/library")
+    repository.write(".gitmodules", '[submodule "l"]\n\tpath = models/a/library\n\turl = ./l\n\tignore = all\n')
+    git(repository.folder, "add", ".gitmodules")
+    git(repository.folder, "commit", "-q", "-m", "a module")
+    repository.before = git(repository.folder, "rev-parse", "HEAD")
+    git(repository.folder, "update-index", "--cacheinfo", f"160000,{'2' * 40},models/a/library")
+    git(repository.folder, "commit", "-q", "-m", "another commit of it")
+    assert [m["name"] for m in json.loads(repository.which().outputs["models"])] == ["models-a"]
 
 
 @pytest.mark.parametrize("before", ["", "0" * 40, "main~9"])

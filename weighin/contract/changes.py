@@ -76,7 +76,7 @@ SCRATCH = (
         "weighin-promotion",
         "weighin-monitor.txt",
     ),
-    *("weighin-registry", "weighin-suites", "weighin-work", "weighin-attestation"),
+    *("weighin-registry", "weighin-released", "weighin-suites", "weighin-work", "weighin-attestation"),
 )
 """What a workflow leaves in the folder of a checkout; it removes what a repository holds there."""
 
