@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from support.documentation import script
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = """\
@@ -44,17 +43,7 @@ Newest first.
 """
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("weighin_release", ROOT / "scripts/release.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look there
-    spec.loader.exec_module(module)
-    return module
-
-
-release = script()
+release = script("release")
 
 
 def commit(folder: Path) -> None:

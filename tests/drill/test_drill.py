@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from jsonschema_rs import validator_for
 
+from support.documentation import script
 from support.suite_work import Work
 from weighin.cli import main
 from weighin.contract import read_contract
@@ -230,9 +230,4 @@ def test_a_fault_that_does_not_exist_is_refused_with_the_way_to_the_names() -> N
 
 
 def test_the_page_lists_the_faults_of_the_catalogue() -> None:
-    spec = importlib.util.spec_from_file_location("drill_reference", ROOT / "scripts/drill_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.main(["--check"]) == 0
+    assert script("drill_reference").main(["--check"]) == 0

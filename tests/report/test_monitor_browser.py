@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from selenium import webdriver as selenium
 
+from support.browser_pages import shown
 from support.monitor_pages import DRIFT, NOW, event, item, measured, notified, run, series
 from weighin.monitor.history import History
 from weighin.monitor.result import document
@@ -30,17 +31,6 @@ def strange(name: str) -> tuple[dict[str, object], History]:
     evidence = [(item(check, Limit(Direction.AT_MOST, 0.2, 0.01), baseline=name), measured(check, 0.3, 0.02))]
     found = History((series(check, name, np.full(9, 0.3), 0.02, NOW),), events)
     return document(run(evidence, events, model=name, version=name, problems=[name])), found
-
-
-def shown(browser: selenium.Chrome, html: str, tmp_path: Path, width: int, scheme: str) -> None:
-    """Open it as a window of this width, for people who asked for light or dark."""
-    place = tmp_path / "monitor.html"
-    place.write_text(html, encoding="utf-8")
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-    browser.get(place.as_uri())
 
 
 CASES = {

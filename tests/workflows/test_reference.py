@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+
+from support.documentation import script
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE_SENTENCE = re.compile(r"\S[^\n]*\.")
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("workflow_reference", ROOT / "scripts/workflow_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-reference = script()
+reference = script("workflow_reference")
 REUSABLE: list[tuple[Path, dict[str, Any]]] = list(reference.reusable(ROOT))
 
 
