@@ -185,6 +185,18 @@ def test_without_workflows_nothing_that_needs_them_is_ok(project: Path, capsys: 
     assert broken(look(capsys)[1]) == ["workflows", "check-name", "required-check-unconditional"]
 
 
+def test_in_a_fork_the_actions_that_jobs_run_need_an_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(adopt(tmp_path, "Fork"))
+    (tmp_path / "actions/comment").mkdir(parents=True)
+    (tmp_path / "actions/comment/action.yml").write_text("runs: {using: composite, steps: []}\n")
+    assert "no owner for actions/one-that-is-new" in look(capsys)[1]["codeowners"][1]
+    with (tmp_path / OWNERS).open("a") as file:
+        file.write("\n/actions/ @team/owners\n")
+    assert look(capsys)[1]["codeowners"][0] == "ok"
+
+
 def three_models(project: Path) -> None:
     """Move the model into a folder, beside two others like it, under a workflow for several."""
     for name in ("a", "b", "c"):

@@ -50,7 +50,10 @@ PATTERNS: Mapping[Kind, tuple[str, ...]] = {
     "owners": (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"),
     "engine": ("weighin/*",),
     "image": ("Dockerfile", ".dockerignore"),
-    "workflows": (".github/workflows/*", ".github/actions/*", ".github/dependabot.yml"),
+    "workflows": (
+        *(".github/workflows/*", ".github/actions/*", ".github/dependabot.yml"),
+        *("actions/*/action.yml", "actions/image-ready.sh"),
+    ),
     "requirements": (
         "requirements*.txt",
         "*/requirements*.txt",

@@ -142,7 +142,7 @@ def _guarded(root: Path, file: ContractFile, workflows: Sequence[Workflow], own:
     if any(call.where == "." for w in workflows for call in w.calls):
         # The engine itself lies here, and a pull request can change it.
         named += [name for name in ("Dockerfile", "requirements.txt") if (root / name).is_file()]
-        folders += ["weighin"] if (root / "weighin").is_dir() else []
+        folders += [name for name in ("weighin", "actions") if (root / name).is_dir()]
     for name in folders:
         every = (p for p in sorted((root / name).rglob("*")) if p.is_file() and "__pycache__" not in p.parts)
         named += [f"{name}/one-that-is-new", *(p.relative_to(root).as_posix() for p in every)]
