@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("WEIGHIN_IMAGE_UNDER_TEST", "weighin:local")
-MODULES = {
-    "scikit-learn": "sklearn",
-    "pyyaml": "yaml",
-    "ibis-framework": "ibis",
-    "hdrhistogram": "hdrh",
-}
-"""Distributions whose module has another name."""
 ASKED = (
     "weighin.release.policy",
     "weighin.suites.evidently_report",
@@ -39,6 +34,21 @@ def distributions() -> list[str]:
     return [line.split("[")[0].split("=")[0].split(">")[0].split("<")[0].strip() for line in listed]
 
 
+def modules() -> list[str]:
+    """The modules of each dependency, as its metadata here names them: the one of its own name, or all public ones."""
+    found: dict[str, list[str]] = {}
+    for module, owners in packages_distributions().items():
+        for owner in owners:
+            found.setdefault(re.sub("[-_.]+", "-", owner).lower(), []).append(module)
+    chosen = []
+    for name in distributions():
+        own = name.replace("-", "_")
+        public = [module for module in found[name] if module.isidentifier() and not module.startswith("_")]
+        assert public, name
+        chosen += [own] if own in public else public
+    return chosen
+
+
 def in_image(*command: str) -> subprocess.CompletedProcess[str]:
     """Run a command in the image with its walls: no network, a read-only root, another user."""
     walls = ["--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--env", "HOME=/tmp"]
@@ -49,9 +59,9 @@ def in_image(*command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.docker
 def test_every_dependency_can_be_imported_in_the_image() -> None:
-    modules = [MODULES.get(name, name.replace("-", "_")) for name in distributions()]
-    modules.remove("locust")  # it patches the standard library, and wants to be the first
-    for command in (["import locust"], [IMPORT, *modules, *ASKED]):
+    others = modules()
+    others.remove("locust")  # it patches the standard library, and wants to be the first
+    for command in (["import locust"], [IMPORT, *others, *ASKED]):
         done = in_image("python3", "-c", *command)
         assert done.returncode == 0, done.stderr[-2000:]
 
