@@ -24,6 +24,14 @@ fairness_checks_at_least := 1
 
 approvers_at_least := 2
 
+# The last drill of the gate (`weighin drill`): how old at most, and which share of how many faults was blocked. With 0
+# faults none is demanded.
+drill_faults_at_least := 0
+
+drill_score_at_least := 0.8
+
+drill_age_days_at_most := 31
+
 default allow := false
 
 allow if {
@@ -54,6 +62,30 @@ deny contains sprintf("%d fairness checks were evaluated, %d are required", [fou
 
 deny contains "explainability was not done" if {
 	not input.record.policy_inputs.explainability_done
+}
+
+deny contains "no drill of this gate is known" if {
+	drill_faults_at_least > 0
+	not input.record.drill
+}
+
+deny contains sprintf("the drill tried %d faults, %d are required", [input.record.drill.faults, drill_faults_at_least]) if {
+	input.record.drill.faults < drill_faults_at_least
+}
+
+deny contains sprintf("the drill blocked a share of %v, %v is required", [input.record.drill.score, drill_score_at_least]) if {
+	drill_faults_at_least > 0
+	input.record.drill.score < drill_score_at_least
+}
+
+deny contains sprintf("the drill is %v days old, at most %v are allowed", [input.record.drill.age_days, drill_age_days_at_most]) if {
+	drill_faults_at_least > 0
+	input.record.drill.age_days > drill_age_days_at_most
+}
+
+deny contains "the drill is of another contract" if {
+	drill_faults_at_least > 0
+	not input.record.drill.same_contract
 }
 
 # One person counts once, whichever way they approved, and nobody approves what they promote themselves.

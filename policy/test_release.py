@@ -44,3 +44,31 @@ def test_what_lacks_one_thing_is_denied(change: Any, says: str, given: dict[str,
     change(given)
     with pytest.raises(PromotionError, match=says):
         demand(POLICY, given)
+
+
+DRILL = {"faults": 66, "killed": 62, "score": 0.9394, "age_days": 3.0, "same_contract": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({}, ""),
+        ({"faults": 12}, "the drill tried 12 faults, 45 are required"),
+        ({"score": 0.5}, "the drill blocked a share of 0.5, 0.8 is required"),
+        ({"age_days": 31.1}, "the drill is 31.1 days old, at most 31 are allowed"),
+        ({"same_contract": False}, "the drill is of another contract"),
+        (None, "no drill of this gate is known"),
+    ],
+)
+def test_a_policy_that_demands_a_drill_is_met_by_a_fresh_one_of_this_contract_alone(
+    change: dict[str, Any] | None, says: str, given: dict[str, Any], tmp_path: Path
+) -> None:
+    demanding = tmp_path / "release.rego"
+    demanding.write_text(POLICY.read_text().replace("drill_faults_at_least := 0", "drill_faults_at_least := 45"))
+    if change is not None:
+        given["record"]["drill"] = {**DRILL, **change}
+    if not says:
+        demand(demanding, given)
+        return
+    with pytest.raises(PromotionError, match=says):
+        demand(demanding, given)

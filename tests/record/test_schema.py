@@ -23,8 +23,18 @@ from weighin.record.verify import verify
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs/schema/decision-v1.schema.json"
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("decision-*.json"))
-NEW = {("provenance",), ("policy_inputs", "image_provenance"), ("releases",), ("contract", "lines")}
+NEW = {("provenance",), ("policy_inputs", "image_provenance"), ("releases",), ("contract", "lines"), ("drill",)}
 """What records of the first release do not have."""
+DRILLED = {
+    "digest": "sha256:" + "e" * 64,
+    "made": "2026-11-01T00:00:00+00:00",
+    "age_days": 3.0,
+    "same_contract": True,
+    "faults": 66,
+    "killed": 62,
+    "score": 0.9394,
+    "ml_test_score": 2.5,
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +48,7 @@ def form() -> Draft202012Validator:
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """With every kind of outcome, and few of each: validating hundreds, hundreds of times, takes long."""
-    case = Case(tmp_path_factory.mktemp("case") / "reports", releases=RELEASES)
+    case = Case(tmp_path_factory.mktemp("case") / "reports", releases=RELEASES, drill=DRILLED)
     first = {suite: checks(case.file.contract, suite)[0] for suite in ("performance", "load")}
     case.evidence[first["performance"].id] = interval(first["performance"], first["performance"].limit.value, 0.01)
     case.evidence[first["load"].id] = Unmeasured(first["load"].id, "the server ended by itself")

@@ -59,6 +59,7 @@ def drill(record: dict[str, Any], **more: Any) -> dict[str, Any]:
         "model": "flight-delay", "candidate": "flight-delay version 2", "champion": None, "alpha": 0.05, "seed": 7,
         "contract": record["contract"]["digest"], "subject": record["subject"], "sampling_unit": "groups by day",
         "dataset": "current", "repeats": 60, "quick": False, "controls": 60, "suggest": False, "seconds": 2.0,
+        "made": "2026-11-01T00:00:00+00:00",
     }  # fmt: skip
     summary = {"faults": 2, "killed": 1, "inconclusive": 0, "missed": 1, "not_applicable": 0, "errors": 0,
                "controls": 60, "false_alarms": 1}  # fmt: skip

@@ -38,6 +38,7 @@ class Case:
     file: ContractFile = field(default_factory=lambda: read_contract(ROOT / "model_contract.yaml"))
     evidence: dict[str, Measurement | Unmeasured] = field(default_factory=dict)
     releases: tuple[Release, ...] = ()
+    drill: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         candidate = ModelVersion("flight-delay", "2", "r2", "sha256:" + "2" * 64, "models:/flight-delay@challenger")
@@ -62,7 +63,7 @@ class Case:
 
     def record(self, **more: Any) -> dict[str, Any]:
         """The record of that decision."""
-        return decision_record(self.decision(**more), self.file, self.subject, self.binding, RUN)
+        return decision_record(self.decision(**more), self.file, self.subject, self.binding, RUN, drill=self.drill)
 
     def check(self, name: str) -> Check:
         """One check of the contract."""

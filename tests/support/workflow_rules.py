@@ -43,6 +43,8 @@ PERMISSIONS: dict[tuple[str, str], dict[str, str]] = {
     ("image.yml", "publish"): {"packages": "write", **ATTESTS},
     ("image.yml", "release"): {**READS, "packages": "write", "attestations": "read"},
     ("publish.yml", "release"): {"contents": "write"},
+    ("drill.yml", "keep"): {"contents": "write"},
+    ("weekly-drill.yml", "drill"): {"contents": "write"},
 }
 """Jobs that may do more, or something else, than read the repository."""
 SECRETS: dict[str, tuple[str, ...]] = {
@@ -54,6 +56,8 @@ SECRETS: dict[str, tuple[str, ...]] = {
     "pull-request.yml": ("validate",),
     "release.yml": ("validate", "promote"),
     "rollback-button.yml": ("rollback",),
+    "drill.yml": ("validate",),
+    "weekly-drill.yml": ("drill",),
 }
 """Jobs that see a secret: none of them runs a model or a suite."""
 PULLS = ("secrets.image-username", "secrets.image-password")
@@ -61,7 +65,7 @@ PULLS = ("secrets.image-username", "secrets.image-password")
 REVIEWED = "!contains(github.event_name, 'pull_request') && github.event_name != 'merge_group'"
 SERVER = tuple(f"{REVIEWED} && secrets.server-{name} || ''" for name in ("token", "headers"))
 """Secrets of a server that runs already, which the step that sends load to it sees, and the generator's container."""
-REUSABLE = tuple(f"{n}.yml" for n in ("validate", "monorepo", "promote", "rollback", "monitor", "review"))
+REUSABLE = tuple(f"{n}.yml" for n in ("validate", "monorepo", "promote", "rollback", "monitor", "review", "drill"))
 PASSED = ("!cancelled()", "needs.validate.result == 'success'", "needs.validate.outputs.verdict == 'passed'")
 OWN_COMMIT = {("validate.yml", "prepare"), ("rollback.yml", "rollback"), ("monitor.yml", "monitor")}
 """Jobs that ask which commit the workflow is of: only in the `env` of a step is that allowed everywhere."""
@@ -322,7 +326,7 @@ def what_others_could_take_is_kept_for_a_day(files: Files) -> Iterator[str]:
         long = kept == "${{ inputs.retention-days }}" or "inputs.retention-days ||" in str(kept)
         if (
             kept != 1
-            and not (long and path.startswith(("reports", "weighin-attestation")))
+            and not (long and path.startswith(("reports", "weighin-attestation", "weighin-drill")))
             and path != "gate-statistics"
         ):
             yield f"{name} {job}: {path}"

@@ -9,6 +9,22 @@ from typing import Any
 
 from support.workflow_rules import load, ours
 
+GH_RELEASE = """
+release=$RELEASE_FOLDER
+case "$2" in
+  view) test -d "$release" || exit 1; for f in "$release"/*; do test -f "$f" && basename "$f"; done; exit 0 ;;
+  create) mkdir "$release" ;;
+  download)
+    while [ $# -gt 0 ]; do
+      case "$1" in --pattern) wanted="$wanted $2"; shift ;; --dir) into=$2; shift ;; esac
+      shift
+    done
+    for name in $wanted; do cp "$release/$name" "$into/"; done ;;
+  upload) for f in "$@"; do if test -f "$f"; then cp "$f" "$release/"; fi; done ;;
+esac
+"""
+"""A stand-in for `gh` that keeps the files of one release in the folder RELEASE_FOLDER."""
+
 
 @dataclass(frozen=True)
 class StepResult:

@@ -99,7 +99,10 @@ def test_a_contract_that_reaches_beyond_its_folder_is_always_concerned(path: str
 
 
 def test_a_link_may_lead_into_the_folder_of_another_model(repository: Repository) -> None:
-    (repository.folder / "models/a/more.csv").symlink_to("../b/data.csv")
+    (repository.folder / "models/a/0.csv").symlink_to("../b/data.csv")
+    # So many files that the list of them goes on when the link was found.
+    for number in range(800):
+        (repository.folder / f"models/a/{number:0100}.txt").touch()
     repository.before = repository.commit()
     repository.write("models/b/data.csv", "y\n")
     assert repository.concerned() == ["models-a", "models-b"]

@@ -1,7 +1,4 @@
-"""A registry that lives in a release of the repository: the steps that fetch, verify and keep it, as they stand.
-
-The stand-in for `gh` keeps the files of one release in a folder.
-"""
+"""A registry that lives in a release of the repository: the steps that fetch, verify and keep it, as they stand."""
 
 from __future__ import annotations
 
@@ -15,20 +12,6 @@ import pytest
 from support import workflow_step
 from support.workflow_step import StepResult
 
-GH = """
-release=$RELEASE_FOLDER
-case "$2" in
-  view) test -d "$release" || exit 1; for f in "$release"/*; do test -f "$f" && basename "$f"; done; exit 0 ;;
-  create) mkdir "$release" ;;
-  download)
-    while [ $# -gt 0 ]; do
-      case "$1" in --pattern) wanted="$wanted $2"; shift ;; --dir) into=$2; shift ;; esac
-      shift
-    done
-    for name in $wanted; do cp "$release/$name" "$into/"; done ;;
-  upload) for last in "$@"; do :; done; cp "$last" "$release/" ;;
-esac
-"""
 FETCH = "Fetch the registry that a release of this repository holds"
 KEEP = "Keep both, if nobody has kept others since"
 
@@ -54,7 +37,9 @@ def digest(data: bytes) -> str:
 def step(folder: Path, name: str, **given: str) -> StepResult:
     file = "validate.yml" if name == FETCH else "actions/keep-registry"
     environment = {"RELEASE_FOLDER": str(folder / "release"), "TAG": "registry", "REPOSITORY": "team/models"}
-    return workflow_step.run(folder, workflow_step.named(file, name)["run"], {"gh": GH}, environment | given)
+    return workflow_step.run(
+        folder, workflow_step.named(file, name)["run"], {"gh": workflow_step.GH_RELEASE}, environment | given
+    )
 
 
 @pytest.fixture

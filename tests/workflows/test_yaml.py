@@ -268,6 +268,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
 def test_the_workflows_are_those_that_are_documented() -> None:
     assert list(ours()) == [
         "ci.yml",
+        "drill.yml",
         "gate-statistics.yml",
         "image.yml",
         "monitor.yml",
@@ -281,6 +282,7 @@ def test_the_workflows_are_those_that_are_documented() -> None:
         "rollback.yml",
         "self-test.yml",
         "validate.yml",
+        "weekly-drill.yml",
         "actions/attest",
         "actions/comment",
         "actions/keep-registry",

@@ -6,9 +6,12 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weighin.cli.parser import contract_argument, example, work_argument
+
+if TYPE_CHECKING:
+    from weighin.contract.reading import ContractFile
 
 CONTROLS, QUICK = 200, 60
 """Draws of each control; of a quick drill."""
@@ -32,6 +35,12 @@ def add_drill(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--reports", type=Path, default=Path("reports"), help="of the validation (%(default)s)")
     command.add_argument("--list", action="store_true", help="list the faults, and do nothing")
+    command.add_argument(
+        "--base", type=Path, metavar="DIR", help="checkout of the base of a change: say what the change lets through"
+    )
+    command.add_argument(
+        "--head", type=Path, metavar="DIR", help="a checkout of the change; default: the current folder"
+    )
     example(command, "weighin drill --quick", "weighin drill --family labels --fault model-worse")
     command.set_defaults(run=run_drill)
 
@@ -46,6 +55,8 @@ def run_drill(args: argparse.Namespace) -> int:
     from weighin.github.escape import visible
 
     file = read_contract(args.contract)
+    if args.base:
+        return _run_change(args, file)
     faults = selected(args.fault, args.family, (*FAULTS, *own_faults(file)))
     if args.list:
         for fault in faults:
@@ -67,9 +78,7 @@ def run_drill(args: argparse.Namespace) -> int:
     with prepared(file, args.work, args.candidate, args.champion) as work:
         controls = QUICK if args.quick else CONTROLS
         settings = Settings(args.seed, args.repeats, args.quick, controls, args.suggest is not None)
-        value = drill(
-            file, work, faults, settings, dataset=args.dataset, journal=args.work.parent / "drill", say=say
-        ).to_json()
+        value = drill(file, work, faults, settings, dataset=args.dataset, journal=args.out, say=say).to_json()
     if args.suggest is not None:
         listed = [Edit(tuple(e["path"]), e["value"]) for fault in value["faults"] for e in fault["edits"]]
         args.suggest.write_text(patch(file, listed), encoding="utf-8")
@@ -83,6 +92,32 @@ def run_drill(args: argparse.Namespace) -> int:
     print(report.headline(value))
     print(value["promise"])
     say(f"Report: {args.out / 'drill.html'}")
+    return 0
+
+
+def _run_change(args: argparse.Namespace, file: ContractFile) -> int:
+    """Compare the drill of the base with that of the head, where what decides differs."""
+    from weighin.contract import read_contract
+    from weighin.contract.changes import changes
+    from weighin.drill.change import FILE, KINDS, drill_change
+    from weighin.github.escape import visible
+
+    (args.out / FILE).unlink(missing_ok=True)
+    files = changes(file, args.base, head=args.head)[0].files
+    if not any(f.kind in KINDS for f in files):
+        print("neither the contract nor suites nor data change, so the gate blocks what it blocked")
+        return 0
+    place = file.path.resolve().relative_to(Path.cwd().resolve()).as_posix()
+    if not (args.base / place).is_file():
+        print(f"the base has no {place}, so there is nothing to compare with")
+        return 0
+    base, head = read_contract(args.base / place), read_contract((args.head or Path()) / place)
+    found = drill_change(
+        file, base, head, files, args.work, args.reports, say=lambda line: print(visible(line), file=sys.stderr)
+    )
+    found.write(args.out)
+    for sentence in found.sentences(most=len(found.lets_through)):
+        print(visible(sentence))
     return 0
 
 

@@ -106,6 +106,10 @@ def add_verdict(step: argparse.ArgumentParser) -> None:
     step.add_argument("--reviewed-commit", default="", metavar="SHA", help="of the review by which its files decide")
     step.add_argument("--reviewed-by", default="", metavar="LOGINS", help="who made that review")
     step.add_argument("--annotate", action="store_true", help="print GitHub's annotations for what blocks and warns")
+    step.add_argument("--drill", type=Path, metavar="FILE", help="drill.json of the last drill, for the record")
+    step.add_argument(
+        "--drill-change", type=Path, metavar="DIR", help="where `weighin drill --base` was to leave its answer"
+    )
 
 
 def add_comment(step: argparse.ArgumentParser) -> None:
@@ -253,6 +257,8 @@ def run_verdict(given: argparse.Namespace) -> int:
             head=given.head,
             review=Review(given.reviewed_commit, given.reviewed_by) if given.reviewed_commit else None,
             annotate=given.annotate,
+            drill=given.drill,
+            drill_change=given.drill_change,
         ).exit_code
 
 

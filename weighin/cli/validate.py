@@ -19,6 +19,12 @@ def add_validate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--runner", choices=("local", "docker"), default="local", help="where the steps run")
     command.add_argument("--image", default="weighin:local", help="image of the docker runner")
     command.add_argument("--out", type=Path, default=Path("reports"), help="folder of the reports")
+    command.add_argument(
+        "--drill",
+        type=Path,
+        metavar="FILE",
+        help="drill.json of the last drill, for the record (default: DIR/drill/ of --out)",
+    )
     command.add_argument("--train", metavar="COMMAND", help="Python file, with its arguments, that is run first")
     work_argument(command)
     as_artifact_argument(command)
@@ -43,6 +49,7 @@ def run_validate(args: argparse.Namespace) -> int:
         reports=args.out,
         as_artifact=args.as_artifact,
         in_process=args.debug,
+        drill=args.drill,
     ).exit_code
 
 

@@ -75,6 +75,8 @@ SCRATCH = (
         "reports",
         "weighin-base",
         "weighin-candidate",
+        "weighin-drill",
+        "weighin-drilled",
         "weighin-image",
         "weighin-promotion",
         "weighin-monitor.txt",
@@ -108,6 +110,7 @@ class Changes:
     files, limits, measured  as far as they differ
     review                   by which its files decide, and not those of the base
     note                     why limits were not compared, where they were not
+    drill                    what a drill of both sides says, in sentences
     """
 
     files: tuple[FileChange, ...]
@@ -115,6 +118,7 @@ class Changes:
     measured: tuple[str, ...] = ()
     review: Review | None = None
     note: str = ""
+    drill: tuple[str, ...] = ()
 
     @property
     def deciding(self) -> tuple[FileChange, ...]:
@@ -138,6 +142,7 @@ class Changes:
                 tuple(str(m) for m in value["measured"]),
                 None if value["review"] is None else Review(**value["review"]),
                 str(value["note"]),
+                tuple(str(s) for s in value.get("drill", ())),
             )
         except (KeyError, TypeError) as error:
             raise EvidenceError(f"damaged ({type(error).__name__})", str(path), "Judge again.") from error

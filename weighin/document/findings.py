@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weighin.document.blocks import Block, Checks, NotKnown, Paragraph, Points, Table
-from weighin.document.drill import Drill, Fault
 from weighin.document.material import Material
 from weighin.document.purpose import information
+from weighin.record.drilled import Drill, Fault
 from weighin.record.metrics import COMPARED
 from weighin.report.answer import FIRST_RELEASE
 from weighin.report.numbers import percent

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from weighin.contract.card import Card
 from weighin.contract.models import Contract
 from weighin.contract.reading import ContractFile
-from weighin.document.drill import Drill, read_drill
 from weighin.errors import RecordRefused
+from weighin.record.drilled import REMEDY, Drill, read_drill
 from weighin.record.history import Checked
 from weighin.record.signature import SIGNED
 from weighin.record.verify import verify
@@ -98,7 +98,24 @@ def read_material(
         found.signed_by,
         file.contract,
         answer(record),
-        read_drill(reports / DRILL, record),
+        _drill_of(record, reports / DRILL),
         tuple(approvals(file, reports, found.digest)),
         None if history is None else tuple(history),
     )
+
+
+def _drill_of(record: JsonObject, path: Path) -> Drill | None:
+    """Return the drill of a record's contract and subject; None where there is no file.
+
+    Errors: `RecordRefused` for a file that is damaged, does not add up, or is about something else.
+    """
+    if not path.exists() and not path.is_symlink():
+        return None
+    drill, _ = read_drill(path)
+    for what, held, expected in (
+        ("contract", drill.about.contract, record["contract"]["digest"]),
+        ("subject", drill.about.subject, record["subject"]),
+    ):
+        if held != expected:
+            raise RecordRefused(f"it is of another {what} than the record", str(path), REMEDY)
+    return drill

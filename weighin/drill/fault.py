@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -116,8 +117,15 @@ def _ranked(inputs: Inputs, types: Sequence[str], what: str) -> tuple[str, ...]:
     names = [n for n in contract.features if contract.data.columns[n].type in types and n in table.column_names]
     if not names:
         raise NotApplicable(f"the contract has no {what}")
-    answers = inputs.answered("candidate")
+    answers = _followed(inputs)
     return tuple(sorted(names, key=lambda n: (-association(table[n], answers), n)))
+
+
+def _followed(inputs: Inputs) -> NDArray[np.float64]:
+    """Return the candidate's answers to the holdout; where no model was asked, the labels in their place."""
+    with contextlib.suppress(NotApplicable):
+        return inputs.answered("candidate")
+    return _cells(inputs.table("holdout")[inputs.file.contract.model.target]).astype(np.float64)
 
 
 def slice_rows(inputs: Inputs) -> tuple[str, Bools]:

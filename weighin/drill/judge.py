@@ -80,11 +80,16 @@ class Judge:
     broken: frozenset[str] = frozenset()
 
     @staticmethod
-    def of(base: Inputs) -> Judge:
-        """Measure everything once, without a fault."""
+    def of(base: Inputs, known: Mapping[str, Measurement | Unmeasured] | None = None) -> Judge:
+        """Measure everything once, without a fault.
+
+        known  what suites have measured already, by check, which is not measured again
+        """
+        known = known or {}
         with evidence_of(base, base) as evidence:
             listed = [c for c in checks(base.file.contract) if c.suite not in NEVER]
-            return Judge(base, {c.id: _decided(c, evidence) for c in listed})
+            found = {c.id: decide(known[c.id], c.limit) if c.id in known else _decided(c, evidence) for c in listed}
+            return Judge(base, found)
 
     @cached_property
     def checks(self) -> Mapping[str, Check]:

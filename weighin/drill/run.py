@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from types import FrameType
@@ -40,17 +41,24 @@ NEEDS = {"labels": "performance", "model": "performance", "data": "data_quality"
 CONTROLLED = {f"control-{make.__name__.replace('_', '-')}": make for make in CONTROLS}
 """Name -> control."""
 SECONDS = 600
-"""The longest that one fault may take; it is then no answer."""
+"""The longest that one fault may take."""
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """What the processes have in common; they are forks, so nothing of it is sent."""
+    """What the processes have in common; they are forks, so nothing of it is sent.
+
+    asks     whether models are asked again where a fault changes what they are given; else checks that need answers are
+             left out
+    seconds  the longest that one fault may take; it is then no answer
+    """
 
     judge: Judge
     faults: dict[str, Fault]
     settings: Settings
+    asks: bool = True
+    seconds: float = SECONDS
 
 
 _SHARED: list[_Shared] = []
@@ -115,9 +123,26 @@ def drill(
     if any(f.family == "process" for f in faults):
         suites[GATE.partition("/")[0]] = None
     # Not part of what a journal must agree in.
-    about = {**about, "seconds": round(time.monotonic() - started, 1)}
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    about = {**about, "seconds": round(time.monotonic() - started, 1), "made": made}
     red = {"status": without.status.value, "blocking": sorted(judge.red)}
     return Drill(about, tuple(suites), red, results, controls)
+
+
+def stated(judge: Judge, faults: Sequence[Fault], seconds: float, workers: int = 2) -> dict[str, FaultResult]:
+    """Judge faults at their stated sizes, without asking models anew, within about so many seconds.
+
+    A fault that there was no time for has no result.
+    """
+    until = time.monotonic() + seconds
+    settings = Settings(quick=True)
+    shared = _Shared(judge, {f.name: f for f in faults}, settings, asks=False, seconds=seconds)
+    found: dict[str, FaultResult] = {}
+    for name, value in _all(shared, [*shared.faults], workers):
+        found[name] = FaultResult.from_json(value)
+        if time.monotonic() > until:
+            break
+    return found
 
 
 def _about(judge: Judge, settings: Settings) -> JsonDict:
@@ -185,18 +210,18 @@ def _one(name: str) -> JsonDict:
         return _control(shared, name)
     fault = shared.faults[name]
     if fault.family == "process":
-        return _bounded(fault, lambda: _of_process(shared, fault))
-    return _bounded(fault, lambda: _of_inputs(shared, fault))
+        return _bounded(fault, lambda: _of_process(shared, fault), shared.seconds)
+    return _bounded(fault, lambda: _of_inputs(shared, fault), shared.seconds)
 
 
-def _bounded(fault: Fault, judge: Callable[[], JsonDict]) -> JsonDict:
-    """Return a fault's result within `SECONDS`; where it goes wrong, why."""
+def _bounded(fault: Fault, judge: Callable[[], JsonDict], seconds: float = SECONDS) -> JsonDict:
+    """Return a fault's result within so many seconds; where it goes wrong, why."""
 
     def late(number: int, frame: FrameType | None) -> None:
         raise TookTooLongError
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         return judge()
     except NotApplicable as error:
@@ -204,7 +229,7 @@ def _bounded(fault: Fault, judge: Callable[[], JsonDict]) -> JsonDict:
     except BadFaultError as error:
         return FaultResult.without(fault, "error", str(error)).to_json()
     except TookTooLongError:
-        return FaultResult.without(fault, "error", f"it did not end within {SECONDS} s").to_json()
+        return FaultResult.without(fault, "error", f"it did not end within {seconds:g} s").to_json()
     except Exception as error:  # noqa: BLE001 - a fault that crashes is no answer of the gate
         return FaultResult.without(fault, "error", f"the fault raised {reduced(error)}").to_json()
     finally:
@@ -215,10 +240,10 @@ def _bounded(fault: Fault, judge: Callable[[], JsonDict]) -> JsonDict:
 def _of_inputs(shared: _Shared, fault: Fault) -> JsonDict:
     """Judge a fault of what the gate reads: at its stated size, by draws, and under other lines of the contract."""
     started, base = time.monotonic(), shared.judge.base
-    models = _models(shared) if fault.asks else None
+    models = _models(shared) if fault.asks and shared.asks else None
     search = Search(shared.judge, fault, shared.settings, lambda s, rng: fault.make(base, s, rng), models)
     inputs = search.at_stated()
-    judged = shared.judge.judged(inputs)
+    judged = shared.judge.judged(inputs, asked=shared.asks)
     curve = None if shared.settings.quick else search.curve()
     gate = NEEDS.get(fault.family, "")
     if judged.answer == "missed" and gate and getattr(base.file.contract.gates, gate) is None:

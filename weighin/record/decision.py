@@ -275,6 +275,7 @@ def decision_record(
     binding: Binding,
     run: JsonObject,
     provenance: Mapping[str, str] | None = None,
+    drill: JsonObject | None = None,
 ) -> JsonDict:
     """`record.json`: the decision and everything it was decided on. Only the promoting job signs it.
 
@@ -283,6 +284,7 @@ def decision_record(
 
     run         where it happened: `commit`, `url`, `created`, which may be empty, and the `review` of a pull request
     provenance  who built the judging image, where that was verified (`weighin.record.provenance`)
+    drill       what is known of the last drill of this gate (`weighin.record.drilled`)
     """
     contract = _contract_part(contract_file, binding, decision)
     sealed = None if subject.sealed is None else asdict(subject.sealed)
@@ -307,6 +309,7 @@ def decision_record(
         "verdict": verdict_part(decision),
         "risk": risk_sentence(contract, sealed),
         **({"releases": [asdict(one) for one in subject.releases]} if subject.releases else {}),
+        **({"drill": dict(drill)} if drill is not None else {}),
     }
 
 

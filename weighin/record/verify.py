@@ -29,6 +29,7 @@ from weighin.record.decision import (
     risk_sentence,
     verdict_part,
 )
+from weighin.record.drilled import age_days, score
 from weighin.record.form import ENVELOPE_BYTES, demand_form, parsed
 from weighin.record.outcomes import decode_evidence, decode_limit, encode_outcome
 from weighin.record.provenance import Provenance
@@ -139,6 +140,15 @@ def _decide_again(record: JsonObject, place: str) -> None:
     if record["first_release"] != first or facts != record["policy_inputs"]:
         raise RecordRefused("its facts are not those of its outcomes", place)
     _risk_again(record, decision, place)
+    if "drill" in record:
+        _drill_again(record["drill"], record["run"]["created"], place)
+
+
+def _drill_again(drill: JsonObject, created: str, place: str) -> None:
+    """Errors: `RecordRefused` where age and score of the drill are not those of its time and counts."""
+    derived = (age_days(drill["made"], created), score(drill["killed"], drill["faults"]))
+    if derived != (drill["age_days"], drill["score"]) or drill["age_days"] < 0 or drill["killed"] > drill["faults"]:
+        raise RecordRefused("age and score of its drill are not those of its time and counts", place)
 
 
 def _risk_again(record: JsonObject, decision: Decision, place: str) -> None:

@@ -242,5 +242,8 @@ def _facts(record: JsonObject) -> list[tuple[str, str]]:
     facts = [("contract", record["contract"]["digest"][7:19]), ("subject", record["subject"][7:19])]
     facts += [("commit", where["commit"][:12])] if where["commit"] else []
     facts += [("image", record["image"][7:19])] if record["image"] else [("image", "none: local environment")]
+    if drill := record.get("drill"):
+        said = f"{drill['killed']} of {drill['faults']} faults blocked, {drill['age_days']:g} days ago"
+        facts += [("last drill of this gate" if drill["same_contract"] else "last drill, of another contract", said)]
     facts += [("time of the suites", seconds(sum(float(s["seconds"]) for s in record["suites"])))]
     return facts

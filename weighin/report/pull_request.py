@@ -38,7 +38,7 @@ def tell(changes: Changes | None, files: int = 5, limits: int = 30) -> Told | No
         own = tuple(f for f in changes.files if f.kind in kinds)
         lines.append(f"{part}: {_files(own, files, several=len(kinds) > 1) if own else 'nothing'}")
         if part == "contract":
-            lines += _limits(changes, limits)
+            lines += [*_limits(changes, limits), *changes.drill]
     return Told(_warning(changes, files), tuple(lines))
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from weighin.errors import (
     system_fault,
 )
 from weighin.record.decision import VERDICT, decision_record, verdict_file
+from weighin.record.drilled import drilled
 from weighin.record.provenance import proven
 from weighin.report import html, markdown
 from weighin.report.annotations import commands
@@ -112,14 +113,22 @@ def conclude(
     head: Path | None = None,
     review: Review | None = None,
     annotate: bool = False,
+    drill: Path | None = None,
+    drill_change: Path | None = None,
 ) -> Verdict:
     """Write verdict, record, summary and report, and print the verdict.
 
     base, head, review  of a pull request, see `changes`
     annotate        print GitHub's workflow commands for what blocks and warns
+    drill           the `drill.json` of the last drill, for the record
+    drill_change    folder in which `weighin drill --base` was to leave its answer, for the summary
     """
     (reports / FILE).unlink(missing_ok=True)
     told, both = changes(file, base, head=head, review=review) if base else (None, None)
+    if told and drill_change and not told.note:
+        from weighin.drill.change import DrillChange
+
+        told = replace(told, drill=DrillChange.told(drill_change, told.files))
     subject, binding, decision = decide_again(file, work, reports, suites, needs, both)
     run = {
         "commit": os.environ.get("WEIGHIN_COMMIT") or _commit(file.folder),
@@ -127,7 +136,8 @@ def conclude(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **({"review": asdict(review)} if review else {}),
     }
-    record = decision_record(decision, file, subject, binding, run, proven(work, binding.image))
+    last = drilled(drill, file.digest, str(run["created"])) if drill else None
+    record = decision_record(decision, file, subject, binding, run, proven(work, binding.image), last)
     reports.mkdir(parents=True, exist_ok=True)
     write_json(reports / "record.json", record)
     write_json(reports / "verdict.json", verdict_file(record))

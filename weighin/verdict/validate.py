@@ -40,6 +40,7 @@ def validate(
     reports: Path | str = "reports",
     as_artifact: bool = False,
     in_process: bool = False,
+    drill: Path | str | None = None,
 ) -> Verdict:
     """Judge a candidate by a contract, and leave record, summary and pages in `reports`.
 
@@ -52,11 +53,15 @@ def validate(
     train       a Python file with its arguments, which is run first
     work        folder of intermediate files; its earlier content is replaced
     as_artifact  refuse a contract that does not allow work and reports to become artifacts
+    drill       the `drill.json` of the last drill, for the record; default `drill/drill.json` of the reports, if any
     in_process  run the local steps without a warm process, and keep tracebacks
     Progress is printed to standard error.
     Errors: `WeighinError` where there is no decision; the reports say `not_evaluated`, and why.
     """
-    given = _Given(Path(contract), candidate, champion, runner, image, sealed, tuple(train), Path(work), Path(reports))
+    last = Path(drill) if drill else found if (found := Path(reports) / "drill/drill.json").is_file() else None
+    given = _Given(
+        Path(contract), candidate, champion, runner, image, sealed, tuple(train), Path(work), Path(reports), last
+    )
     with or_not_evaluated(given.reports):
         file = read_contract(given.contract)
         if as_artifact:
@@ -90,6 +95,7 @@ class _Given:
     train: tuple[str, ...]
     work: Path
     reports: Path
+    drill: Path | None
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ class _Steps:
         _two_at_a_time([partial(self._judge, suite) for suite in later])
         suites = self._with_sealed() if self.given.sealed else self.suites
         with _step("decide"):
-            return conclude(self.file, work, reports, suites, {})
+            return conclude(self.file, work, reports, suites, {}, drill=self.given.drill)
 
     def _resolve(self) -> None:
         """Resolve in a fork, which has imported the registry's client, or here. Errors: `WeighinError`."""

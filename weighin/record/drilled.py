@@ -1,20 +1,22 @@
 """`drill.json` as evidence of robustness: which faults of known size the gate blocked. It is checked like a record.
 
-Its bounds are those of a record. The parts that a document shows have their published form (docs/schema of the drill),
-the counts are those of its faults, and it is about the same contract and subject as the record.
+Its bounds are those of a record. The parts that a record or a document shows have their published form (docs/schema of
+the drill), and the counts are those of its faults.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from weighin.canonical import digest
 from weighin.errors import RecordRefused
 from weighin.record.form import RECORD_BYTES, parsed
-from weighin.untrusted import JsonObject
+from weighin.untrusted import JsonDict
 from weighin.untrusted.bounded import Unreadable, content
 
 Count = Annotated[int, Field(ge=0)]
@@ -35,6 +37,7 @@ class About(_Stranger):
     subject: str
     quick: bool
     seed: int
+    made: AwareDatetime
 
 
 class Summary(_Stranger):
@@ -83,8 +86,14 @@ class Control(_Stranger):
     passed: Count
 
 
+class Score(_Stranger):
+    """The ML Test Score: the lowest of its sections."""
+
+    total: FiniteFloat
+
+
 class Drill(_Stranger):
-    """What a document shows of a drill."""
+    """What a record or a document shows of a drill."""
 
     schema_: Literal["weighin/drill/v1"] = Field(alias="schema")
     about: About
@@ -92,18 +101,17 @@ class Drill(_Stranger):
     summary: Summary
     faults: tuple[Fault, ...]
     controls: tuple[Control, ...]
+    ml_test_score: Score | None = None
 
 
-def read_drill(path: Path, record: JsonObject) -> Drill | None:
-    """Return the drill of a record's contract and subject; None where there is no file.
+def read_drill(path: Path) -> tuple[Drill, str]:
+    """Return a drill, and the digest of its file.
 
-    Errors: `RecordRefused` for a file that is damaged, does not add up, or is about something else.
+    Errors: `RecordRefused` where there is none, or one that is damaged or does not add up.
     """
     place = str(path)
-    if path.is_symlink() or (path.exists() and not path.is_file()):
+    if path.is_symlink() or not path.is_file():
         raise RecordRefused("no regular file", place, REMEDY)
-    if not path.exists():
-        return None
     try:
         data = content(path, RECORD_BYTES)
     except Unreadable as error:
@@ -115,13 +123,42 @@ def read_drill(path: Path, record: JsonObject) -> Drill | None:
         where = "/".join(str(part) for part in error.errors()[0]["loc"] if isinstance(part, int) or part.isidentifier())
         raise RecordRefused(f"not of the form of a drill, at {where or 'the top'}", place, REMEDY) from None
     _demand_sums(drill, place)
-    for what, held, expected in (
-        ("contract", drill.about.contract, record["contract"]["digest"]),
-        ("subject", drill.about.subject, record["subject"]),
-    ):
-        if held != expected:
-            raise RecordRefused(f"it is of another {what} than the record", place, REMEDY)
-    return drill
+    return drill, digest(data)
+
+
+def drilled(path: Path, contract: str, created: str) -> JsonDict:
+    """Return what a record says of the last drill.
+
+    contract  digest of the contract that the record is of
+    created   when the record is made, as it says it
+    Errors: `RecordRefused`, also for a drill of a later time.
+    """
+    drill, found = read_drill(path)
+    made = drill.about.made.astimezone(UTC).isoformat(timespec="seconds")
+    age = age_days(made, created)
+    if age < 0:
+        raise RecordRefused("it is of a later time than this decision", str(path), REMEDY)
+    return {
+        "digest": found,
+        "made": made,
+        "age_days": age,
+        "same_contract": drill.about.contract == contract,
+        "faults": drill.summary.faults,
+        "killed": drill.summary.killed,
+        "score": score(drill.summary.killed, drill.summary.faults),
+        "ml_test_score": None if drill.ml_test_score is None else drill.ml_test_score.total,
+    }
+
+
+def age_days(made: str, created: str) -> float:
+    """Return days between a drill and a record, to a tenth. Errors: `ValueError` for what are no times."""
+    between = datetime.fromisoformat(created) - datetime.fromisoformat(made)
+    return round(between.total_seconds() / 86_400, 1)
+
+
+def score(killed: int, faults: int) -> float:
+    """Return the share of the faults that were blocked; 0 where none was tried."""
+    return round(killed / faults, 4) if faults else 0.0
 
 
 def _demand_sums(drill: Drill, place: str) -> None:

@@ -1,0 +1,251 @@
+"""What a pull request lets through: the same faults, put before the gate of the base and before that of the head.
+
+Both gates judge the data and evidence that a validation left, by the contract of their side; where the files of data
+differ, each side's own. No model runs and nothing is asked again: faults of data are judged by the checks that need no
+answers, and faults of the evidence by what the suites have measured.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from weighin.canonical import read_json, write_json
+from weighin.contract.changes import FileChange
+from weighin.contract.checks import checks
+from weighin.contract.reading import ContractFile
+from weighin.contract.stricter import compare, content_hash
+from weighin.data.profile import Profile
+from weighin.drill.catalogue import FAULTS
+from weighin.drill.inputs import Inputs
+from weighin.drill.judge import Judge
+from weighin.drill.result import FaultResult
+from weighin.drill.run import stated
+from weighin.errors import EvidenceError, NotEvaluated, WeighinError
+from weighin.model.subject import Subject
+from weighin.outcome import Measurement, Unmeasured
+from weighin.record.suite import SuiteOutcomes
+from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows
+from weighin.suites.evidence import Evidence
+
+SCHEMA = "weighin/drill-change/v1"
+FILE = "drill_change.json"
+FAMILIES = ("data", "process")
+KINDS = ("contract", "data", "suites")
+"""Kinds of files after a change of which both sides are drilled."""
+SECONDS = 100
+"""For the faults of both sides together; measuring without a fault takes about ten more."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A fault that the gate of the base blocks, and that of the head does not. `by` are the checks that block it."""
+
+    fault: str
+    size: float
+    unit: str
+    by: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """In words, with names between backticks."""
+        more = f" and {len(self.by) - 1} more" if len(self.by) > 1 else ""
+        by = f", which `{self.by[0].replace('`', 'ˋ')}`{more} blocked" if self.by else ""
+        return f"`{self.fault}` ({self.size:g} {self.unit}){by}"
+
+
+@dataclass(frozen=True)
+class DrillChange:
+    """Both drills side by side.
+
+    faults         that were compared
+    killed         of them, by the base and by the head
+    lets_through   see `Passed`
+    catches        faults that only the head blocks
+    notes          what was not compared, and why
+    """
+
+    faults: int
+    killed: tuple[int, int]
+    lets_through: tuple[Passed, ...]
+    catches: tuple[str, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+    def sentences(self, most: int = 8) -> tuple[str, ...]:
+        """In words, with names between backticks."""
+        base, head = self.killed
+        found = [f"drill: of {self.faults} faults of data and evidence the base blocks {base}, this change {head}"]
+        if self.lets_through:
+            more = f", and {len(self.lets_through) - most} more" if len(self.lets_through) > most else ""
+            found = [f"⚠ this change lets through: {'; '.join(map(str, self.lets_through[:most]))}{more}", *found]
+        if self.catches:
+            found.append(f"this change blocks what got through: {_listed([f'`{n}`' for n in self.catches])}")
+        return (*found, *(f"not drilled: {note}" for note in self.notes))
+
+    def write(self, folder: Path) -> None:
+        """Leave it in a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / FILE, {"schema": SCHEMA, **asdict(self)})
+
+    @staticmethod
+    def told(folder: Path, files: Sequence[FileChange]) -> tuple[str, ...]:
+        """Return what was left in words; nothing where nothing had to be drilled. Errors: `EvidenceError`."""
+        if (folder / FILE).is_file():
+            return DrillChange.read(folder).sentences()
+        if not any(f.kind in KINDS for f in files):
+            return ()
+        return ("what this change lets through is not known: the drill of both sides came to no end",)
+
+    @staticmethod
+    def read(folder: Path) -> DrillChange:
+        """Return what was left. Errors: `EvidenceError`."""
+        value = read_json(folder / FILE, SCHEMA, 2**20)
+        try:
+            passed = tuple(_passed(p) for p in value["lets_through"])
+            base, head = (int(n) for n in value["killed"])
+            names = tuple(_known(str(n)) for n in value["catches"])
+            notes = tuple(str(n) for n in value["notes"])
+            return DrillChange(int(value["faults"]), (base, head), passed, names, notes, float(value["seconds"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvidenceError(f"damaged ({type(error).__name__})", str(folder / FILE), "Drill again.") from error
+
+
+def _passed(value: Mapping[str, object]) -> Passed:
+    by = value["by"]
+    if not isinstance(by, list):
+        raise TypeError("checks are a list")
+    return Passed(_known(str(value["fault"])), float(str(value["size"])), str(value["unit"]), tuple(map(str, by)))
+
+
+def _known(name: str) -> str:
+    if name not in {f.name for f in FAULTS}:
+        raise ValueError("no fault of the catalogue")
+    return name
+
+
+def drill_change(
+    file: ContractFile,
+    base: ContractFile,
+    head: ContractFile,
+    files: Sequence[FileChange],
+    work: Path,
+    reports: Path,
+    *,
+    workers: int = 2,
+    say: Callable[[str], None] = lambda line: None,
+) -> DrillChange:
+    """Return what the head lets through.
+
+    file        the contract that was validated, over the files that decided
+    base, head  the contract of each side, in its checkout
+    files       what the pull request changes
+    work        what was resolved
+    reports     what the suites left
+    Errors: `EvidenceError`, `NotEvaluated` where there is nothing to drill.
+    """
+    started, notes = time.monotonic(), []
+    if any(f.kind == "suites" for f in files):
+        notes.append("the repository's own suites are not run by the drill")
+    found = []
+    for name, side in (("base", base), ("head", head)):
+        judge, note = _judge(name, file, side, files, work, reports)
+        notes += note
+        say(f"{name}: {len(judge.baseline)} checks without a fault, {time.monotonic() - started:.0f} s")
+        found.append(stated(judge, [f for f in FAULTS if f.family in FAMILIES], SECONDS / 2, workers))
+        say(f"{name}: {sum(r.answer == 'blocked' for r in found[-1].values())} faults are blocked")
+    return compared(found[0], found[1], notes, time.monotonic() - started)
+
+
+def compared(
+    base: Mapping[str, FaultResult], head: Mapping[str, FaultResult], notes: Sequence[str], seconds: float
+) -> DrillChange:
+    """Return what two drills say side by side. What one of them cannot answer is no news, and noted."""
+    told = list(notes)
+    late = [f.name for f in FAULTS if f.family in FAMILIES and (f.name not in base or f.name not in head)]
+    if late:
+        told.append(f"there was no time for {len(late)} faults: {_listed(late)}")
+    both = [n for n in base if n in head]
+    strange = [n for n in both if "error" in (base[n].answer, head[n].answer)]
+    if strange:
+        told.append(f"faults that went wrong: {_listed(strange)}")
+    gone = [n for n in both if base[n].answer == "blocked" and head[n].answer == "not_applicable"]
+    if gone:
+        told.append(f"faults that can no longer be tried: {_listed(gone)}")
+    known = [n for n in both if not {base[n].answer, head[n].answer} & {"error", "not_applicable"}]
+    blocked = [{n for n in known if side[n].answer == "blocked"} for side in (base, head)]
+    lets = [base[n] for n in known if n in blocked[0] - blocked[1]]
+    return DrillChange(
+        len(known),
+        (len(blocked[0]), len(blocked[1])),
+        tuple(Passed(f.name, f.size, f.unit, tuple(f.by)) for f in lets),
+        tuple(n for n in known if n in blocked[1] - blocked[0]),
+        tuple(told),
+        round(seconds, 1),
+    )
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _judge(
+    name: str, file: ContractFile, side: ContractFile, files: Sequence[FileChange], work: Path, reports: Path
+) -> tuple[Judge, list[str]]:
+    """Return the gate of a side, and what of it is not as it would be."""
+    measured = _measured(file, side, reports)
+    notes: list[str] = []
+    sources = [c.contract.data.source(d) for c in (file, side) for d in side.contract.data.named]
+    half = len(sources) // 2
+    here = side.folder.resolve() == file.folder.resolve() or not any(f.kind == "data" for f in files)
+    if here and sources[:half] == sources[half:]:
+        return Judge.of(Inputs.read(side, work), measured), notes
+    with tempfile.TemporaryDirectory(prefix="weighin-drill-") as folder:
+        own = Path(folder)
+        try:
+            _resolved(file, side, work, own)
+            inputs = Inputs.read(side, own)
+        except WeighinError as error:
+            notes.append(
+                f"the data of the {name} cannot be read here ({error.fact}), so those that were judged are used"
+            )
+            return Judge.of(Inputs.read(replace(side, path=file.path), work), measured), notes
+        # What was measured of other data is of no use for this side; where no data are asked, it still is.
+        kept = {k: v for k, v in measured.items() if k.partition("/")[0] not in ("data_quality", "drift")}
+        return Judge.of(inputs, kept), notes
+
+
+def _measured(file: ContractFile, side: ContractFile, reports: Path) -> dict[str, Measurement | Unmeasured]:
+    """Return what the suites have measured, of the checks that mean the same under the contract of a side."""
+    ours = {c.id: c for c in checks(file.contract)}
+    if compare(file.contract, side.contract).measured:
+        ours = {}
+    same = {c.id for c in checks(side.contract) if c.id in ours and content_hash(c) == content_hash(ours[c.id])}
+    found: dict[str, Measurement | Unmeasured] = {}
+    for folder in sorted(p for p in reports.iterdir() if p.is_dir()) if reports.is_dir() else ():
+        try:
+            found |= {o.check: o.evidence for o in SuiteOutcomes.read(folder).outcomes if o.check in same}
+        except EvidenceError:
+            continue
+    return found
+
+
+def _resolved(file: ContractFile, side: ContractFile, work: Path, own: Path) -> None:
+    """Bring the data of a side here, as `resolve` does. Errors: `WeighinError` where one of them cannot be read."""
+    if side.contract.data.engine != "duckdb":
+        raise NotEvaluated("it takes another engine", "data.engine")
+    moment = side.contract.as_of or datetime.now(UTC)
+    subject = Subject.read(work / "subject.json")
+
+    def stored(role: str) -> Profile:
+        return Evidence(file, work).profile("reference")
+
+    rows = resolve_rows(side, own, False, moment)
+    for dataset, known in rows.items():
+        if known["problem"]:
+            raise NotEvaluated(str(known["problem"]), f"data.{dataset}")
+    profiles = resolve_profiles(side, own, moment, stored)
+    replace(subject, data=merged(rows, profiles), contract=side.digest).write(own / "subject.json")
