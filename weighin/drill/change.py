@@ -220,9 +220,11 @@ def _judge(
 
 def _measured(file: ContractFile, side: ContractFile, reports: Path) -> dict[str, Measurement | Unmeasured]:
     """Return what the suites have measured, of the checks that mean the same under the contract of a side."""
-    ours = {c.id: c for c in checks(file.contract)}
-    if compare(file.contract, side.contract).measured:
-        ours = {}
+    places = [place.split(".") for place in compare(file.contract, side.contract).measured]
+    others = {place[1] for place in places if place[0] == "gates" and len(place) > 1}
+    # What else is measured otherwise may touch every suite.
+    all_of_them = any(place[0] != "gates" or len(place) < 2 for place in places)
+    ours = {} if all_of_them else {c.id: c for c in checks(file.contract) if c.suite not in others}
     same = {c.id for c in checks(side.contract) if c.id in ours and content_hash(c) == content_hash(ours[c.id])}
     found: dict[str, Measurement | Unmeasured] = {}
     for folder in sorted(p for p in reports.iterdir() if p.is_dir()) if reports.is_dir() else ():
