@@ -179,6 +179,15 @@ def test_what_gets_through_is_given_a_contract_line_that_was_tried(
     assert "1 changes of the contract" in capsys.readouterr().out
 
 
+def test_a_dataset_that_no_check_looks_at_is_suggested_where_that_blocks_the_fault(work: Work) -> None:
+    """The contract judges the data quality of the holdout alone, and the fault is in what arrives."""
+    chosen = [f for f in FAULTS if f.name == "data-key-repeated"]
+    (found,) = run(work, chosen, replace(QUICK, suggest=True))["faults"]  # type: ignore[misc]
+    assert found["answer"] == "missed"
+    assert found["edits"] == [{"path": ["gates", "data_quality", "datasets", 1], "value": "current"}]
+    assert "then blocked by data_quality/current/" in found["suggestion"][0]
+
+
 OWN = """drill:
   faults:
     half: {function: "own_faults:half", dataset: current, what: Half of the distance}

@@ -54,8 +54,12 @@ def hostile_column(project: Path) -> None:
 
 
 def relaxed(project: Path) -> None:
-    """A pull request that makes its own model pass."""
-    edited("model_contract.yaml", ("share_at_most: 0.9}", "share_at_most: 0.9, forbidden_at_most: 0.9}"))(project)
+    """A pull request that makes its own model pass, and drift of any size."""
+    edited(
+        "model_contract.yaml",
+        ("share_at_most: 0.9}", "share_at_most: 0.9, forbidden_at_most: 0.9}"),
+        ("drift: {at_most: 0.2,", "drift: {at_most: 9,"),
+    )(project)
 
 
 def planted(project: Path) -> None:
@@ -268,10 +272,11 @@ ALL: tuple[Scenario, ...] = (
         "a pull request that relaxes the limit which its model breaks",
         "failed",
         "pull request",
+        ("drift", "explainability"),
         change=broken("explainability"),
         proposed=relaxed,
         blocking=("explainability/forbidden",),
-        says=("relaxed: ≤ 0.01",),
+        says=("relaxed: ≤ 0.01", "this change lets through: `data-"),
     ),
     Scenario(
         "a model that an earlier job left",
@@ -313,6 +318,9 @@ def test_scenario(scenario: Scenario, runs: dict[str, Future[act.Ran]]) -> None:
     assert (f"weighin-promotion-{a}" in ran.artifacts) is moved, shown
     assert (f"weighin-promoted-registry-{a}" in ran.artifacts) is moved
     assert not [name for name in ran.artifacts if not name.endswith(f"-{a}") and name != "made"]
+    if moved and not scenario.workflow:
+        left = {p.name for p in ran.artifacts[f"weighin-promotion-{a}"].rglob("documents/*")}
+        assert left >= {"model-card.md", "ml-bom.cdx.json", "validation-report.html", "documents.json"}
     # The alias.
     if scenario.champion:
         registry = ran.artifacts[f"weighin-promoted-registry-{a}" if moved else f"weighin-registry-{a}"]

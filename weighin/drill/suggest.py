@@ -60,7 +60,7 @@ def suggestions(judge: Judge, inputs: Inputs, seed: int) -> list[Suggestion]:
     text = judge.base.file.path.read_text(encoding="utf-8")
     ids = reached(judge.checks.values(), inputs, judge.base)
     found = judge.outcomes(inputs, ids)
-    for edits, check in _candidates(judge, found, text, MOST):
+    for edits, check in (*_candidates(judge, found, text, MOST), *_absent(judge, inputs)):
         with contextlib.suppress(WeighinError, NotApplicable), changed_contract(judge.base.file, text, edits) as file:
             by = _blocked(judge, inputs, file, seed)
             if by:
@@ -158,6 +158,17 @@ def _candidates(judge: Judge, found: Outcomes, text: str, most: int) -> Iterator
         if edits not in seen and len(seen) < most:
             seen.add(edits)
             yield edits, check
+
+
+def _absent(judge: Judge, inputs: Inputs) -> Iterator[tuple[tuple[Edit, ...], str]]:
+    """Yield checks that the contract does not ask for: the data quality of a dataset that its gate leaves out."""
+    gate = judge.base.file.contract.gates.data_quality
+    if gate is None or gate.datasets is None:
+        return
+    for dataset in inputs.tables:
+        if dataset not in gate.datasets and inputs.changed_columns(judge.base, dataset) != frozenset():
+            end = len(gate.datasets)
+            yield (Edit(("gates", "data_quality", "datasets", end), dataset),), f"data_quality/{dataset}"
 
 
 def _blocks(check: Check) -> Edit:
