@@ -64,7 +64,7 @@ def make(folder: Path, *, suites: tuple[str, ...] = SUITES) -> Path:
         assert done.returncode == 0, done.stderr
     shutil.copytree(ROOT / ".github/workflows", folder / ".github/workflows")
     shutil.copytree(ROOT / "actions", folder / "actions")
-    for name in ("pull-request.yml", "release.yml"):
+    for name in ("pull-request.yml", "release.yml", "weekly-drill.yml"):
         edit(folder / ".github/workflows" / name, (TRAINED, TRAIN))
     return folder
 

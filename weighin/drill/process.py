@@ -398,6 +398,8 @@ def alias_moved(case: Case) -> str:
         return _refused(lambda: check_preconditions(case.file, left, champions, record, dry_run=True))
     except RegistryError as error:
         raise NotApplicable(f"the registry cannot be read: {error.fact}") from error
+    except OSError as error:  # an embedded one that is not there, on a disk that is only read
+        raise NotApplicable(f"the registry cannot be read: {error.strerror}") from error
 
 
 def _bound(case: Case, binding: Binding) -> str:

@@ -146,5 +146,5 @@ FAULTS = (
     Fault("serving-cached-answers", "serving", cached, 0.2, (0.2,), "share of the requests"),
     Fault("serving-errors", "serving", errors, 0.2, (0.2,), "share of the requests"),
     Fault("serving-memory", "serving", memory, 10.0, (10.0,), "MB for each prediction"),
-    Fault("serving-late-load", "serving", late_load, 8.0, (8.0,), "seconds"),
+    Fault("serving-late-load", "serving", late_load, 12.0, (12.0,), "seconds"),
 )
