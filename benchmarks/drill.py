@@ -94,11 +94,12 @@ def main(argv: Sequence[str]) -> int:
         started = time.monotonic()
         results += drill(file, args.work, serving, replace(Settings(), controls=1), say=say).faults
         serving_seconds = round(time.monotonic() - started, 1)
+    # Of what a team runs; the draws below are more than that, and share more.
+    memory = max(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
     drawn = [f for f in FAULTS if f.drawn and not f.asks and (not args.fault or f.name in args.fault)]
     precise = timed if args.quick else drill(file, args.work, drawn, settings, say=say)
     judge = Judge.of(Inputs.read(file, args.work))
     held = coverage(judge, curves(precise), FRESH_QUICK if args.quick else FRESH)
-    memory = max(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
     applicable = [f for f in results if f.answer not in ("not_applicable", "error")]
     survived = [f.name for f in applicable if f.answer != "blocked"]
     for one in results:
