@@ -13,12 +13,11 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 3
 # The lines of the deciding core that the unit tests run; pyproject.toml names it, and the least share.
 MEASURED := -p pytest_cov.plugin --cov --cov-report=term
-# It forks processes that are killed and stopped, which wants a parent without the threads of other tests: a process of
-# its own, beside the pool.
+# It forks processes that are killed and stopped, which wants a parent without the threads of other tests.
 FORKING := tests/registry/test_server.py
 
 .DEFAULT_GOAL := help
-.PHONY: help validate release check test test-pool test-forks test-all mutants lint docs lock data clean
+.PHONY: help validate release check test test-all mutants lint docs lock data clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,12 +33,7 @@ check: lint ## what to run while you work: lint and the unit tests, within two m
 
 # REST=1 leaves out what `make check` runs, for who has just run that.
 test: $(DEV_STAMP) ## every test that needs nothing but Python
-	$(MAKE) --no-print-directory --jobs=2 --keep-going test-pool test-forks
-
-test-pool:
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not system$(if $(REST), and (not unit or exhaustive))" --ignore=$(FORKING)
-
-test-forks:
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not system$(if $(REST), and (not unit or exhaustive))" --ignore=$(FORKING)
 	$(PYTEST) $(FORKING)
 
 test-all: test ## also those that need Java, Chromium, kubectl, Prometheus, Docker and act

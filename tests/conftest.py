@@ -48,6 +48,24 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
+LONGEST = (
+    "verdict/test_validate",
+    "load/test_send",
+    "registry/test_access",
+    "init/test_init",
+    "attacks/test_code",
+    "release/test_deploy",
+    "registry/test_ledger",
+    "suites/test_shadow",
+    "monitor/test_run",
+    "runner/test_load_step",
+    "suites/test_data_quality_rules",
+    "release/test_promote",
+    "monitor/test_end_to_end",
+)
+"""Files of tests that take a minute or more, the longest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with what it needs, as its file, its parameters or its own marks show."""
     for item in items:
@@ -59,6 +77,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             found = found - {"unit"} | {"integration"}
         for name in found | ({"system"} if (own | found) & set(SYSTEM) else set()):
             item.add_marker(name)
+    # The longest files first, so that no process is busy with one when the others have nothing left.
+    items.sort(key=lambda item: LONGEST.index(name) if (name := _file(item)) in LONGEST else len(LONGEST))
+
+
+def _file(item: pytest.Item) -> str:
+    return "/".join(item.path.with_suffix("").parts[-2:])
 
 
 def asks_for_spark(item: pytest.Item) -> bool:

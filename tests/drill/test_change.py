@@ -16,7 +16,7 @@ from weighin.contract import read_contract
 from weighin.contract.changes import FileChange, changes
 from weighin.contract.reading import ContractFile
 from weighin.drill.catalogue import FAULTS
-from weighin.drill.change import FILE, DrillChange, Passed, compared, drill_change
+from weighin.drill.change import compared, drill_change
 from weighin.drill.inputs import Inputs
 from weighin.drill.judge import Judge, Judged
 from weighin.drill.process import case_of
@@ -24,6 +24,7 @@ from weighin.drill.result import FaultResult
 from weighin.drill.run import stated
 from weighin.errors import EvidenceError
 from weighin.outcome import Status
+from weighin.record.drill_change import FILE, DrillChange, Passed
 
 CONTRACT = "model_contract.yaml"
 WITHIN = {"data-scaled", "data-shifted", "data-missing", "data-negative", "data-doubled", "data-category-renamed"}

@@ -30,6 +30,7 @@ ABOUT = {
     "controls": 200,
     "suggest": True,
     "seconds": 9.5,
+    "made": "2026-11-01T00:00:00+00:00",
 }
 DRAWS = (Sized(0.05, 4, 0, 1), Sized(0.1, 20, 9, 8), Sized(0.2, 20, 19, 1))
 

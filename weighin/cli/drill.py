@@ -99,8 +99,9 @@ def _run_change(args: argparse.Namespace, file: ContractFile) -> int:
     """Compare the drill of the base with that of the head, where what decides differs."""
     from weighin.contract import read_contract
     from weighin.contract.changes import changes
-    from weighin.drill.change import FILE, KINDS, drill_change
+    from weighin.drill.change import drill_change
     from weighin.github.escape import visible
+    from weighin.record.drill_change import FILE, KINDS
 
     (args.out / FILE).unlink(missing_ok=True)
     files = changes(file, args.base, head=args.head)[0].files

@@ -10,11 +10,10 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from weighin.canonical import read_json, write_json
 from weighin.contract.changes import FileChange
 from weighin.contract.checks import checks
 from weighin.contract.reading import ContractFile
@@ -29,105 +28,16 @@ from weighin.drill.run import stated
 from weighin.errors import EvidenceError, NotEvaluated, WeighinError
 from weighin.model.subject import Subject
 from weighin.outcome import Measurement, Unmeasured
+from weighin.record.drill_change import DrillChange, Passed, listed
 from weighin.record.suite import SuiteOutcomes
 from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows
 from weighin.suites.evidence import Evidence
 
-SCHEMA = "weighin/drill-change/v1"
-FILE = "drill_change.json"
 FAMILIES = ("data", "process")
 LEFT_OUT = ("process-alias-moved",)
 """Faults that read the registry, which the job that decides does not reach."""
-KINDS = ("contract", "data", "suites")
-"""Kinds of files after a change of which both sides are drilled."""
 SECONDS = 100
 """For the faults of both sides together; measuring without a fault takes about ten more."""
-
-
-@dataclass(frozen=True)
-class Passed:
-    """A fault that the gate of the base blocks, and that of the head does not. `by` are the checks that block it."""
-
-    fault: str
-    size: float
-    unit: str
-    by: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """In words, with names between backticks."""
-        more = f" and {len(self.by) - 1} more" if len(self.by) > 1 else ""
-        by = f", which `{self.by[0].replace('`', 'ˋ')}`{more} blocked" if self.by else ""
-        return f"`{self.fault}` ({self.size:g} {self.unit}){by}"
-
-
-@dataclass(frozen=True)
-class DrillChange:
-    """Both drills side by side.
-
-    faults         that were compared
-    killed         of them, by the base and by the head
-    lets_through   see `Passed`
-    catches        faults that only the head blocks
-    notes          what was not compared, and why
-    """
-
-    faults: int
-    killed: tuple[int, int]
-    lets_through: tuple[Passed, ...]
-    catches: tuple[str, ...]
-    notes: tuple[str, ...]
-    seconds: float
-
-    def sentences(self, most: int = 8) -> tuple[str, ...]:
-        """In words, with names between backticks."""
-        base, head = self.killed
-        found = [f"drill: of {self.faults} faults of data and evidence the base blocks {base}, this change {head}"]
-        if self.lets_through:
-            more = f", and {len(self.lets_through) - most} more" if len(self.lets_through) > most else ""
-            found = [f"⚠ this change lets through: {'; '.join(map(str, self.lets_through[:most]))}{more}", *found]
-        if self.catches:
-            found.append(f"this change blocks what got through: {_listed([f'`{n}`' for n in self.catches])}")
-        return (*found, *(f"not drilled: {note}" for note in self.notes))
-
-    def write(self, folder: Path) -> None:
-        """Leave it in a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / FILE, {"schema": SCHEMA, **asdict(self)})
-
-    @staticmethod
-    def told(folder: Path, files: Sequence[FileChange]) -> tuple[str, ...]:
-        """Return what was left in words; nothing where nothing had to be drilled. Errors: `EvidenceError`."""
-        if (folder / FILE).is_file():
-            return DrillChange.read(folder).sentences()
-        if not any(f.kind in KINDS for f in files):
-            return ()
-        return ("what this change lets through is not known: the drill of both sides came to no end",)
-
-    @staticmethod
-    def read(folder: Path) -> DrillChange:
-        """Return what was left. Errors: `EvidenceError`."""
-        value = read_json(folder / FILE, SCHEMA, 2**20)
-        try:
-            passed = tuple(_passed(p) for p in value["lets_through"])
-            base, head = (int(n) for n in value["killed"])
-            names = tuple(_known(str(n)) for n in value["catches"])
-            notes = tuple(str(n) for n in value["notes"])
-            return DrillChange(int(value["faults"]), (base, head), passed, names, notes, float(value["seconds"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise EvidenceError(f"damaged ({type(error).__name__})", str(folder / FILE), "Drill again.") from error
-
-
-def _passed(value: Mapping[str, object]) -> Passed:
-    by = value["by"]
-    if not isinstance(by, list):
-        raise TypeError("checks are a list")
-    return Passed(_known(str(value["fault"])), float(str(value["size"])), str(value["unit"]), tuple(map(str, by)))
-
-
-def _known(name: str) -> str:
-    if name not in {f.name for f in FAULTS}:
-        raise ValueError("no fault of the catalogue")
-    return name
 
 
 def drill_change(
@@ -174,14 +84,14 @@ def compared(
     told = list(notes)
     late = [f.name for f in _chosen() if f.name not in base or f.name not in head]
     if late:
-        told.append(f"there was no time for {len(late)} faults: {_listed(late)}")
+        told.append(f"there was no time for {len(late)} faults: {listed(late)}")
     both = [n for n in base if n in head]
     strange = [n for n in both if "error" in (base[n].answer, head[n].answer)]
     if strange:
-        told.append(f"faults that went wrong: {_listed(strange)}")
+        told.append(f"faults that went wrong: {listed(strange)}")
     gone = [n for n in both if base[n].answer == "blocked" and head[n].answer == "not_applicable"]
     if gone:
-        told.append(f"faults that can no longer be tried: {_listed(gone)}")
+        told.append(f"faults that can no longer be tried: {listed(gone)}")
     known = [n for n in both if not {base[n].answer, head[n].answer} & {"error", "not_applicable"}]
     blocked = [{n for n in known if side[n].answer == "blocked"} for side in (base, head)]
     lets = [base[n] for n in known if n in blocked[0] - blocked[1]]
@@ -193,10 +103,6 @@ def compared(
         tuple(told),
         round(seconds, 1),
     )
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _judge(

@@ -26,6 +26,7 @@ from weighin.errors import (
     system_fault,
 )
 from weighin.record.decision import VERDICT, decision_record, verdict_file
+from weighin.record.drill_change import DrillChange
 from weighin.record.drilled import drilled
 from weighin.record.provenance import proven
 from weighin.report import html, markdown
@@ -126,8 +127,6 @@ def conclude(
     (reports / FILE).unlink(missing_ok=True)
     told, both = changes(file, base, head=head, review=review) if base else (None, None)
     if told and drill_change and not told.note:
-        from weighin.drill.change import DrillChange
-
         told = replace(told, drill=DrillChange.told(drill_change, told.files))
     subject, binding, decision = decide_again(file, work, reports, suites, needs, both)
     run = {
