@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from support.evidence_files import RELEASES, Case, interval
+from support.evidence_files import DRILLED, RELEASES, Case, interval
 from weighin.canonical import canonical
 from weighin.contract import checks
 from weighin.errors import RecordRefused
@@ -25,16 +25,6 @@ FILE = ROOT / "docs/schema/decision-v1.schema.json"
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("decision-*.json"))
 NEW = {("provenance",), ("policy_inputs", "image_provenance"), ("releases",), ("contract", "lines"), ("drill",)}
 """What records of the first release do not have."""
-DRILLED = {
-    "digest": "sha256:" + "e" * 64,
-    "made": "2026-11-01T00:00:00+00:00",
-    "age_days": 3.0,
-    "same_contract": True,
-    "faults": 66,
-    "killed": 62,
-    "score": 0.9394,
-    "ml_test_score": 2.5,
-}
 
 
 @pytest.fixture(scope="module")

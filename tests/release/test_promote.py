@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support.empty_store import empty_store
-from support.evidence_files import ROOT, RUN, SOUND, Case, interval
+from support.evidence_files import DRILLED, ROOT, RUN, SOUND, Case, interval
 from support.private_sigstore import OWN, WORKFLOW, Sigstore, write
 from weighin.canonical import file_digest, write_json
 from weighin.cli import main
@@ -186,6 +186,12 @@ def test_promoting_again_changes_nothing(case: Case, registry: Registry) -> None
     go(case, registry)
     assert go(case, registry).already
     assert aliases(registry) == ("2", "1")
+
+
+def test_a_record_that_knows_of_a_drill_is_promoted_with_it(case: Case, registry: Registry) -> None:
+    case.drill = DRILLED
+    assert go(recorded(case), registry).after == "2"
+    assert json.loads((case.reports / "record.json").read_text())["drill"] == DRILLED
 
 
 def test_a_dry_run_changes_nothing(case: Case, registry: Registry) -> None:

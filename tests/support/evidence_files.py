@@ -29,6 +29,18 @@ RELEASES = (
 )
 """Changes of champion before: one without a record, one on another holdout, one on today's."""
 
+DRILLED = {
+    "digest": "sha256:" + "e" * 64,
+    "made": "2013-11-13T00:00:00+00:00",
+    "age_days": 3.0,
+    "same_contract": True,
+    "faults": 66,
+    "killed": 62,
+    "score": 0.9394,
+    "ml_test_score": 2.5,
+}
+"""What a record says of a drill, three days before it."""
+
 
 @dataclass
 class Case:

@@ -556,7 +556,8 @@ def checked_record(
             "Validate again.",
         )
     binding = Binding(contract_file.digest, subject.digest, image, str(record.get("attempt")))
-    if record != decision_record(decision, contract_file, subject, binding, record.get("run", {}), built):
+    told = (record.get("run", {}), built, record.get("drill"))
+    if record != decision_record(decision, contract_file, subject, binding, *told):
         raise PromotionError(
             "the record says something else than the evidence", str(reports / "record.json"), "Validate again."
         )

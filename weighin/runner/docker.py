@@ -382,12 +382,14 @@ def run_program(
     network: bool,
     tell: Sequence[Path] = (),
     read: Sequence[str] = (),
+    seconds: int = JUDGE_SECONDS,
 ) -> int:
     """Run `weighin`, or another program of the image, over the repository; its output is ours, escaped and bounded.
 
     write  folders of the current folder that it may write to, at the same place in the repository
     read   such folders that it may read; all else is read-only as well
     tell   files at whose end its output is written as well, such as a summary: nothing else that we print is
+    seconds  after which it is stopped
     Errors: `Refused` where it leaves anything but plain regular files; its folders are then empty.
     """
     mounts = files.mounts()
@@ -411,7 +413,7 @@ def run_program(
         wall = "bridge" if network else "none"
         sandbox = Sandbox(image, tuple(mounts), 4000, network=wall, environment=tuple(environment), workdir="/repo")
         name = stack.enter_context(container("run"))
-        code, output = attached(["docker", "run", *sandbox.arguments(name), *arguments], JUDGE_SECONDS)
+        code, output = attached(["docker", "run", *sandbox.arguments(name), *arguments], seconds)
     for path in tell:
         with path.open("a", encoding="utf-8") as file:
             file.write(output)
@@ -487,6 +489,7 @@ def _main() -> int:
             step.add_argument("--write", action="append", default=[], help="folder that may be written to")
             step.add_argument("--network", action="store_true", help="for a registry on another machine")
             step.add_argument("--tell", action="append", default=[], type=Path, help="file that its output ends up in")
+            step.add_argument("--seconds", type=int, default=JUDGE_SECONDS, help="after which it is stopped")
             step.add_argument("--commands", action="store_true", help="let its output be commands to the workflow")
             step.add_argument("arguments", nargs="+", help="program and arguments, after `--`")
     given = parser.parse_args()
@@ -503,7 +506,16 @@ def _main() -> int:
                 return judge_beside(given.suites, given.image, files, given.work, given.out)
             case "run":
                 files = Checkout(given.repo, given.contract, given.head, given.base)
-                where = (given.image, files, given.registry, given.write, given.network, given.tell, given.read)
+                where = (
+                    given.image,
+                    files,
+                    given.registry,
+                    given.write,
+                    given.network,
+                    given.tell,
+                    given.read,
+                    given.seconds,
+                )
                 return run_program(given.arguments, *where)
     return 0
 
