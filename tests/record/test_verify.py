@@ -234,7 +234,7 @@ def forged(record: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[st
         (("contract", "group"), "", "sentence about the risk"),
         (("contract", "block_hours"), 6, "sentence about the risk"),
     ],
-    ids=str,
+    ids=lambda v: "".join(c for c in str(v) if c.isalnum())[:40],  # mutmut asks for each test by its name
 )
 def test_a_record_of_another_form_or_risk_is_refused(
     path: tuple[Any, ...], value: Any, sentence: str, record, tmp_path: Path
@@ -319,7 +319,9 @@ def test_a_hostile_file_is_refused_quickly_and_in_one_sentence(record, keys, tmp
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"[]", b"{}", b"null", b'{"payloadType":1}', b"\xff", b'{"schema":"weighin/decision/v1"}']
+    "data",
+    [b"", b"[]", b"{}", b"null", b'{"payloadType":1}', b"\xff", b'{"schema":"weighin/decision/v1"}'],
+    ids=["empty", "list", "object", "null", "envelope", "no-utf8", "schema"],
 )
 def test_what_is_no_record_is_refused(data: bytes, keys, tmp_path: Path) -> None:
     for trusted in ([], [keys[1]]):
