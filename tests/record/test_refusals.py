@@ -1,0 +1,138 @@
+"""Each refusal of a record says what does not hold, and of which file: one thing is broken at a time."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.evidence_files import DRILLED, RUN, Case
+from weighin.canonical import canonical
+from weighin.contract.models import Waiver
+from weighin.errors import RecordRefused
+from weighin.model.subject import ReservedUse
+from weighin.record.decision import decision_record
+from weighin.record.provenance import Provenance
+from weighin.record.verify import verify
+
+IMAGE = "sha256:" + "a" * 64
+BUILT = Provenance(IMAGE, "sha256:" + "b" * 64, "https://issuer.example", "w.yml", "o/r", "sha256:" + "c" * 64)
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A pass of an image whose provenance was verified, that knows of a drill, on a sealed holdout."""
+    case = Case(tmp_path_factory.mktemp("case") / "reports", drill=DRILLED)
+    case.subject = replace(case.subject, sealed=ReservedUse("2013", 2, 3, "1"))
+    case.binding = replace(case.binding, image=IMAGE, subject=case.subject.digest)
+    made = decision_record(case.write().decision(), case.file, case.subject, case.binding, RUN, asdict(BUILT), DRILLED)
+    found: dict[str, Any] = json.loads(canonical(made))
+    return found
+
+
+def written(folder: Path, record: dict[str, Any]) -> Path:
+    path = folder / "record.json"
+    path.write_bytes(canonical(record))
+    return path
+
+
+def first(record: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = record["suites"][0]
+    return found
+
+
+def sample(record: dict[str, Any]) -> dict[str, Any]:
+    return next(o for s in record["suites"] for o in s["outcomes"] if o["evidence"]["kind"] == "sample")
+
+
+def test_a_record_with_all_of_it_holds(record: dict[str, Any], tmp_path: Path) -> None:
+    assert verify(written(tmp_path, record)).record == record
+
+
+CHANGES: list[tuple[str, Change]] = [
+    ("two outcomes for one check", lambda r: first(r)["outcomes"].append(first(r)["outcomes"][0])),
+    ("two parts for one suite", lambda r: r["suites"].append({**first(r), "outcomes": []})),
+    ("suite model: its outcomes do not say failed", lambda r: first(r).update(status="failed")),
+    ("the verdict is not that of its suites", lambda r: r["verdict"].update(problems=["job predict ended as failure"])),
+    ("its facts are not those of its outcomes", lambda r: r["policy_inputs"].update(fairness_checks=99)),
+    ("its facts are not those of its outcomes", lambda r: r.update(first_release=True)),
+    ("its sentence about the risk is not that of its contract and look", lambda r: r.update(risk="None.")),
+    ("age and score of its drill are not those of its time and counts", lambda r: r["drill"].update(age_days=2.0)),
+    ("age and score of its drill are not those of its time and counts", lambda r: r["drill"].update(score=0.9)),
+    (
+        "its provenance is not that of the image that judged",
+        lambda r: (r.update(image="sha256:" + "9" * 64), r["policy_inputs"].update(image_provenance=False)),
+    ),
+]
+
+
+@pytest.mark.parametrize(("fact", "change"), CHANGES, ids=[str(n) for n in range(len(CHANGES))])
+def test_a_refusal_says_its_fact_and_its_place(
+    fact: str, change: Change, record: dict[str, Any], tmp_path: Path
+) -> None:
+    forged = copy.deepcopy(record)
+    change(forged)
+    path = written(tmp_path, forged)
+    with pytest.raises(RecordRefused) as refused:
+        verify(path)
+    assert (refused.value.fact, refused.value.place) == (fact, str(path))
+
+
+def test_numbers_that_say_something_else_are_named_with_check_and_place(record: dict[str, Any], tmp_path: Path) -> None:
+    forged = copy.deepcopy(record)
+    outcome = sample(forged)
+    outcome["status"] = "failed"
+    path = written(tmp_path, forged)
+    with pytest.raises(RecordRefused) as refused:
+        verify(path)
+    sentence = f"{outcome['check']}: its numbers do not say what it says"
+    assert (refused.value.fact, refused.value.place) == (sentence, str(path))
+
+
+def test_a_weaker_level_and_more_uses_than_there_are_name_their_place(record: dict[str, Any], tmp_path: Path) -> None:
+    weaker = copy.deepcopy(record)
+    outcome = sample(weaker)
+    outcome["limit"]["alpha"] = 0.2
+    path = written(tmp_path, weaker)
+    with pytest.raises(RecordRefused) as refused:
+        verify(path)
+    sentence = f"{outcome['check']}: a weaker level than its sentence about the risk promises"
+    assert (refused.value.fact, refused.value.place) == (sentence, str(path))
+    case = Case(tmp_path / "reports").write()
+    case.subject = replace(case.subject, sealed=ReservedUse("2013", 4, 3, "1"))
+    path = written(tmp_path, case.record())
+    with pytest.raises(RecordRefused) as refused:
+        verify(path)
+    sentence = "it says of more uses of the sealed holdout than there are"
+    assert (refused.value.fact, refused.value.place) == (sentence, str(path))
+
+
+def test_a_provenance_with_an_empty_field_is_refused_with_its_place(record: dict[str, Any], tmp_path: Path) -> None:
+    forged = copy.deepcopy(record)
+    forged["provenance"]["workflow"] = ""
+    path = written(tmp_path, forged)
+    with pytest.raises(RecordRefused) as refused:
+        verify(path)
+    assert refused.value.place == str(path)
+
+
+def test_a_waiver_stands_in_its_outcome_and_in_no_other(tmp_path: Path) -> None:
+    case = Case(tmp_path / "reports")
+    waiver = Waiver(
+        check="performance/roc_auc", limit=0.1, owner="owner", reason="a season", starts=None, expires=date.max
+    )
+    case.file = replace(case.file, contract=case.file.contract.model_copy(update={"waivers": (waiver,)}))
+    record = json.loads(canonical(case.write().record()))
+    outcomes = {o["check"]: o for s in record["suites"] for o in s["outcomes"]}
+    assert "a season" in outcomes["performance/roc_auc"]["waiver"]
+    assert verify(written(tmp_path, record)).record == record
+    outcomes["performance/roc_auc"]["waiver"] = ""
+    path = written(tmp_path, record)
+    assert verify(path).record["verdict"]["status"] == "passed"
