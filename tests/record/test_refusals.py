@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from weighin.contract.models import Waiver
 from weighin.errors import RecordRefused
 from weighin.model.subject import ReservedUse
 from weighin.record.decision import decision_record
-from weighin.record.provenance import Provenance
 from weighin.record.verify import verify
 
 IMAGE = "sha256:" + "a" * 64
-BUILT = Provenance(IMAGE, "sha256:" + "b" * 64, "https://issuer.example", "w.yml", "o/r", "sha256:" + "c" * 64)
+BUILT = {
+    **{"image": IMAGE, "digest": "sha256:" + "b" * 64, "issuer": "https://issuer.example"},
+    **{"workflow": "w.yml", "repository": "o/r", "bundle": "sha256:" + "c" * 64},
+}
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -32,7 +34,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     case = Case(tmp_path_factory.mktemp("case") / "reports", drill=DRILLED)
     case.subject = replace(case.subject, sealed=ReservedUse("2013", 2, 3, "1"))
     case.binding = replace(case.binding, image=IMAGE, subject=case.subject.digest)
-    made = decision_record(case.write().decision(), case.file, case.subject, case.binding, RUN, asdict(BUILT), DRILLED)
+    made = decision_record(case.write().decision(), case.file, case.subject, case.binding, RUN, BUILT, DRILLED)
     found: dict[str, Any] = json.loads(canonical(made))
     return found
 
