@@ -22,8 +22,12 @@ from weighin.record.verify import verify
 
 IMAGE = "sha256:" + "a" * 64
 BUILT = {
-    **{"image": IMAGE, "digest": "sha256:" + "b" * 64, "issuer": "https://issuer.example"},
-    **{"workflow": "w.yml", "repository": "o/r", "bundle": "sha256:" + "c" * 64},
+    "image": IMAGE,
+    "digest": "sha256:" + "b" * 64,
+    "issuer": "https://issuer.example",
+    "workflow": "w.yml",
+    "repository": "o/r",
+    "bundle": "sha256:" + "c" * 64,
 }
 Change = Callable[[dict[str, Any]], object]
 
