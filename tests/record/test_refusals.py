@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -11,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from support.evidence_files import DRILLED, RUN, Case
-from weighin.canonical import canonical
+from weighin.canonical import canonical, digest
 from weighin.contract.models import Waiver
 from weighin.errors import RecordRefused
 from weighin.model.subject import ReservedUse
 from weighin.record.decision import decision_record
+from weighin.record.form import ENVELOPE_BYTES
 from weighin.record.verify import verify
 
 IMAGE = "sha256:" + "a" * 64
@@ -127,6 +130,42 @@ def test_a_provenance_with_an_empty_field_is_refused_with_its_place(record: dict
     with pytest.raises(RecordRefused) as refused:
         verify(path)
     assert refused.value.place == str(path)
+
+
+def test_what_is_no_file_of_a_record_is_refused_with_place_and_remedy(record: dict[str, Any], tmp_path: Path) -> None:
+    def refused(path: Path, *trusted: Ed25519PublicKey, expected: str = "") -> tuple[str, str, str]:
+        with pytest.raises(RecordRefused) as found:
+            verify(path, trusted, expected)
+        return found.value.fact, found.value.place, found.value.remedy
+
+    absent = tmp_path / "absent.json"
+    give = "Give record.json, or record.dsse.json for a signed one."
+    assert refused(absent) == ("no record", str(absent), give)
+    path = written(tmp_path, record)
+    link = tmp_path / "link.json"
+    link.symlink_to(path)
+    assert refused(link) == ("no record", str(link), give)
+    key = Ed25519PrivateKey.generate().public_key()
+    assert refused(path, key) == ("not signed", str(path), "Give record.dsse.json.")
+    found = digest(canonical(record))
+    sentence = f"its digest is {found}, expected sha256:0"
+    assert refused(path, expected="sha256:0")[:2] == (sentence, str(path))
+    assert verify(path, expected=found).digest == found
+    path.write_bytes(canonical(record) + b"\n")
+    sentence = "its bytes are not the canonical form of what they say"
+    assert refused(path)[:2] == (sentence, str(path))
+    written(tmp_path, {**record, "schema": "weighin/decision/v0"})
+    remedy = "Use the version of weighin that wrote it."
+    assert refused(path) == ("not of schema weighin/decision/v1", str(path), remedy)
+    path.write_text(json.dumps({**record, "data": {"holdout": {**record["data"]["holdout"], "rows": 2**60}}}))
+    fact, place, _ = refused(path)
+    assert (fact.partition(" (")[0], place) == ("no canonical form", str(path))
+    assert "NoneType" not in fact
+    os.truncate(path, ENVELOPE_BYTES + 1)
+    sentence = f"larger than {ENVELOPE_BYTES // 2**20} MiB, which no record is"
+    assert refused(path)[:2] == (sentence, str(path))
+    os.truncate(path, ENVELOPE_BYTES)
+    assert refused(path)[0] != sentence
 
 
 def test_a_waiver_stands_in_its_outcome_and_in_no_other(tmp_path: Path) -> None:
