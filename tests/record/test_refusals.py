@@ -168,6 +168,19 @@ def test_what_is_no_file_of_a_record_is_refused_with_place_and_remedy(record: di
     assert refused(path)[0] != sentence
 
 
+def test_what_was_measured_on_the_sealed_holdout_counts_where_a_use_was_reserved(
+    record: dict[str, Any], tmp_path: Path
+) -> None:
+    text = json.dumps(record).replace('"performance/', '"sealed/').replace('"performance"', '"sealed"')
+    sealed = json.loads(text)
+    facts = sealed["policy_inputs"]
+    facts.update(sealed_holdout=True, fairness_checks=0, suites=sorted(facts["suites"]))
+    assert verify(written(tmp_path, sealed)).record == sealed
+    facts.update(sealed_holdout=False)
+    with pytest.raises(RecordRefused, match="its facts are not those of its outcomes"):
+        verify(written(tmp_path, sealed))
+
+
 def test_a_waiver_stands_in_its_outcome_and_in_no_other(tmp_path: Path) -> None:
     case = Case(tmp_path / "reports")
     waiver = Waiver(
