@@ -161,6 +161,9 @@ def test_what_is_no_file_of_a_record_is_refused_with_place_and_remedy(record: di
     fact, place, _ = refused(path)
     assert (fact.partition(" (")[0], place) == ("no canonical form", str(path))
     assert "NoneType" not in fact
+    for text in ("no JSON", '{"payloadType":1}'):
+        path.write_text(text)
+        assert refused(path, key)[1] == str(path)
     os.truncate(path, ENVELOPE_BYTES + 1)
     sentence = f"larger than {ENVELOPE_BYTES // 2**20} MiB, which no record is"
     assert refused(path)[:2] == (sentence, str(path))
