@@ -214,3 +214,42 @@ def test_other_data_block(tmp_path: Path) -> None:
     status, first, *more = verdict(tmp_path, "group: day", "group: carrier")
     assert (status, more) == ("not_evaluated", [])
     assert first == "the pull request changes what is measured, which a maintainer has to review: group"
+
+
+def test_what_is_measured_otherwise_says_both_limits_and_that_nobody_can_compare_them(tmp_path: Path) -> None:
+    other = changed(tmp_path, "tolerance: 1.0e-9", "tolerance: 1.0")
+    before, after = (next(c for c in checks(of) if c.id == "load/wrong-answers") for of in (TODAY, other))
+    found = compare(other, TODAY)
+    assert found.limits == (LimitChange("load/wrong-answers", "redefined", str(before.limit), str(after.limit)),)
+    assert found.checks["load/wrong-answers"].expired == "the pull request measures something else under this name"
+
+
+@pytest.mark.parametrize("side", ["base", "head"])
+@pytest.mark.parametrize("limit", ["0.2", "0.4"])
+def test_a_waiver_that_has_expired_on_one_side_blocks_whichever_limit_is_stricter(
+    side: str, limit: str, tmp_path: Path
+) -> None:
+    """Of the two limits the one with the waiver is at times the stricter one, at times not."""
+    waived = f"{TEXT}\nwaivers: [{{check: performance/recall, limit: 0.1, owner: a, reason: b, expires: 2012-01-01}}]\n"
+    path = tmp_path / "waived.yaml"
+    path.write_text(waived)
+    expired = read_contract(path).contract
+    path.write_text(TEXT.replace("{metric: recall, at_least: 0.3}", f"{{metric: recall, at_least: {limit}}}"))
+    other = read_contract(path).contract
+    head, base = (other, expired) if side == "base" else (expired, other)
+    found = compare(head, base).checks["performance/recall"]
+    assert found.expired.startswith("the waiver of a until 2012-01-01: b has expired")
+    assert found.limit.value == max(0.3, float(limit))
+
+
+def test_the_waiver_of_the_limit_that_counts_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    """Both sides waive the same check: the stricter limit is that of the head, and so is its reason."""
+    sides = []
+    for limit, owner in (("0.2", "head"), ("0.1", "base")):
+        path = tmp_path / f"{owner}.yaml"
+        line = f"{{check: performance/recall, limit: {limit}, owner: {owner}, reason: b, expires: 2100-01-01}}"
+        path.write_text(f"{TEXT}\nwaivers: [{line}]\n")
+        sides.append(read_contract(path).contract)
+    head, base = sides
+    assert compare(head, base).checks["performance/recall"].waiver.startswith("waiver of head")
+    assert compare(base, head).checks["performance/recall"].waiver.startswith("waiver of head")
