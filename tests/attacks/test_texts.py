@@ -50,7 +50,7 @@ def refused_in_time(contract: Path) -> Result:
 
 
 def alias_bomb(place: Path, wall: bool) -> Result:
-    (place / "model_contract.yaml").write_text(bomb(6) + "b: [*a5, *a5, *a5]\n")
+    (place / "model_contract.yaml").write_text(bomb(6) + f"b: [{', '.join(['*a5'] * 12)}]\n")
     with replaced(wall, "weighin.untrusted.bounded._must_be_bounded", lambda _: None):
         return refused_in_time(place / "model_contract.yaml")
 
