@@ -180,7 +180,7 @@ def void(_: object) -> None:
 
 def before_upload(script: str) -> Callable[[Path], None]:
     """Run a script in the suite's job when the suite has left its reports, before they are uploaded."""
-    mark = "      - name: Keep the reports, whatever they say\n"
+    mark = "      - &keep-reports\n        name: Keep the reports, whatever they say\n"
     return edited(
         VALIDATE, (mark, f"      - name: Meddle\n        if: always()\n        run: |\n          {script}\n{mark}")
     )

@@ -318,7 +318,7 @@ def test_scenario(scenario: Scenario, runs: dict[str, Future[act.Ran]]) -> None:
     assert (f"weighin-promotion-{a}" in ran.artifacts) is moved, shown
     assert (f"weighin-promoted-registry-{a}" in ran.artifacts) is moved
     assert not [name for name in ran.artifacts if not name.endswith(f"-{a}") and name != "made"]
-    if moved and not scenario.workflow:
+    if moved and not scenario.repositories:
         left = {p.name for p in ran.artifacts[f"weighin-promotion-{a}"].rglob("documents/*")}
         assert left >= {"model-card.md", "ml-bom.cdx.json", "validation-report.html", "documents.json"}
     # The alias.
