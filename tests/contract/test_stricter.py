@@ -253,3 +253,70 @@ def test_the_waiver_of_the_limit_that_counts_is_the_one_that_is_shown(tmp_path: 
     head, base = sides
     assert compare(head, base).checks["performance/recall"].waiver.startswith("waiver of head")
     assert compare(base, head).checks["performance/recall"].waiver.startswith("waiver of head")
+
+
+@pytest.mark.parametrize(
+    ("line", "old", "new", "check", "how"),
+    [
+        ("distance: {type: integer, minimum: 50, maximum: 5500}", "5500", "9000", "distance/range", "redefined"),
+        ("origin: {type: string, allowed: [EWR, JFK, LGA]}", ", LGA", "", "origin/allowed", "redefined"),
+        (
+            "temp: {type: float, minimum: -20, maximum: 115, missing_at_most: 0.02",
+            "0.02",
+            "0.2",
+            "temp/missing",
+            "relaxed",
+        ),
+    ],
+)
+def test_of_a_column_only_the_rule_whose_line_changes_is_another(
+    line: str, old: str, new: str, check: str, how: str, tmp_path: Path
+) -> None:
+    found = compare(changed(tmp_path, line, line.replace(old, new)), TODAY)
+    assert {(c.check.split("/", 2)[2], c.how) for c in found.limits} == {(check, how)}
+    assert len(found.limits) == 3
+
+
+@pytest.mark.parametrize(
+    "line", ["values: [EWR, JFK, LGA], metric: roc_auc, margin: 0.03", "metric: roc_auc, margin: 0.05, other: true"]
+)
+def test_a_slice_that_is_cut_otherwise_is_another_check(line: str, tmp_path: Path) -> None:
+    found = compare(changed(tmp_path, line, f"{line}, rows_at_least: 40"), TODAY)
+    assert found.limits
+    assert {c.how for c in found.limits} == {"redefined"}
+
+
+def test_a_rule_over_several_columns_is_another_where_its_columns_or_terms_are() -> None:
+    rules = TODAY.gates.data_quality
+    assert rules is not None
+    for part in ("unique_together", "compare", "references"):
+        assert getattr(rules, part), part
+        gates = TODAY.gates.model_copy(update={"data_quality": rules.model_copy(update={part: ()})})
+        fewer = compare(TODAY.model_copy(update={"gates": gates}), TODAY)
+        assert {c.how for c in fewer.limits} == {"removed"}, part
+        assert fewer.measured == ()
+    # A term of a reference that is no limit: the table that it is looked up in.
+    other = tuple(r.model_copy(update={"table": "current"}) for r in rules.references)
+    gates = TODAY.gates.model_copy(update={"data_quality": rules.model_copy(update={"references": other})})
+    assert {c.how for c in compare(TODAY.model_copy(update={"gates": gates}), TODAY).limits} == {"redefined"}
+
+
+def test_what_is_only_for_people_or_comes_after_is_not_measured(tmp_path: Path) -> None:
+    path = tmp_path / "contract.yaml"
+    path.write_text(f"{TEXT}\ncard: {{purpose: p, owner: o}}\nml_test_score: {{}}\n")
+    found = compare(read_contract(path).contract, TODAY)
+    assert (found.limits, found.measured, found.lenient) == ((), (), False)
+
+
+def test_values_of_a_categorical_column_and_missing_labels_say_what_is_measured(tmp_path: Path) -> None:
+    coded = "weekday: {type: integer, minimum: 0, maximum: 6}"
+    sides = []
+    for values in ("[0, 1, 2, 3, 4, 5, 6]", "[0, 1, 2, 3, 4, 5]"):
+        line = f"weekday: {{type: integer, categorical: true, allowed: {values}}}"
+        sides.append(changed(tmp_path, coded, line))
+    assert "data.columns.weekday" in compare(sides[1], sides[0]).measured
+    fewer = changed(tmp_path, "allowed: [EWR, JFK, LGA]}", "allowed: [EWR, JFK]}")
+    assert compare(fewer, TODAY).measured == ()
+    labels = "late: {type: integer, role: target, allowed: [0, 1]}"
+    some = changed(tmp_path, labels, labels.replace("[0, 1]", "[0, 1], missing_at_most: 0.1"))
+    assert "data.columns.late" in compare(some, TODAY).measured
