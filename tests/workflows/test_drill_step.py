@@ -63,6 +63,11 @@ def test_only_a_whole_drill_of_the_default_branch_is_kept() -> None:
         assert part in condition
 
 
+def test_no_pull_request_is_drilled_beside_labels() -> None:
+    condition = load(ours()["drill.yml"])["jobs"]["drill"]["if"]
+    assert "!contains(github.event_name, 'pull_request') && github.event_name != 'merge_group'" in condition
+
+
 @pytest.mark.parametrize(("deciding", "more"), [(".", []), ("weighin-base", ["--head", "."])])
 def test_both_sides_are_drilled_in_a_container_without_secrets(deciding: str, more: list[str], tmp_path: Path) -> None:
     found = workflow_step.named("validate.yml", CHANGE)

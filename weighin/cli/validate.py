@@ -23,7 +23,7 @@ def add_validate(command: argparse.ArgumentParser) -> None:
         "--drill",
         type=Path,
         metavar="FILE",
-        help="drill.json of the last drill, for the record (default: DIR/drill/ of --out)",
+        help="drill.json of the last drill, for the record (default: the one in drill/ of the reports)",
     )
     command.add_argument("--train", metavar="COMMAND", help="Python file, with its arguments, that is run first")
     work_argument(command)

@@ -111,10 +111,10 @@ def _judge(
     """Return the gate of a side, and what of it is not as it would be."""
     measured = _measured(file, side, reports)
     notes: list[str] = []
-    sources = [c.contract.data.source(d) for c in (file, side) for d in side.contract.data.named]
-    half = len(sources) // 2
-    here = side.folder.resolve() == file.folder.resolve() or not any(f.kind == "data" for f in files)
-    if here and sources[:half] == sources[half:]:
+    mine, judged = side.contract.data, file.contract.data
+    same_sources = all(mine.source(d) == judged.source(d) for d in mine.named)
+    same_files = side.folder.resolve() == file.folder.resolve() or not any(f.kind == "data" for f in files)
+    if same_sources and same_files:
         return Judge.of(Inputs.read(side, work), measured), notes
     with tempfile.TemporaryDirectory(prefix="weighin-drill-") as folder:
         own = Path(folder)
