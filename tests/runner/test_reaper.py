@@ -164,14 +164,28 @@ def test_an_engine_that_is_absent_or_does_not_answer_is_no_error(monkeypatch: py
 
 def reapers(folder: Path) -> list[psutil.Process]:
     """The reapers of a folder that run below this process."""
-    children = psutil.Process().children(recursive=True)
-    return [p for p in children if p.is_running() and str(folder) in p.cmdline() and "group" in p.cmdline()]
+    return [p for p in psutil.Process().children(recursive=True) if {str(folder), "group"} <= set(said(p))]
+
+
+def said(process: psutil.Process) -> list[str]:
+    """The command line of a process; nothing of one that has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def the_reaper(folder: Path) -> psutil.Process:
+    """The one reaper of a folder. For a moment after its start the system shows a process without a command line."""
+    assert within(LONGEST, lambda: len(reapers(folder)) == 1)
+    (found,) = reapers(folder)
+    return found
 
 
 def test_the_end_of_a_block_cleans_up_and_ends_the_reaper(group: Callable[[str], Group], folder: Path) -> None:
     one = group(OBEDIENT)
     with reaper.reaped("group", one.pid, str(folder)):
-        (process,) = reapers(folder)
+        process = the_reaper(folder)
         assert process.cmdline()[1:4] == ["-I", "-S", str(Path(reaper.__file__).resolve())]
         assert os.getsid(process.pid) == process.pid
         assert folder.exists()
@@ -192,7 +206,7 @@ def test_an_error_in_a_block_cleans_up_and_is_raised(group: Callable[[str], Grou
 def test_a_reaper_that_was_killed_is_no_error(group: Callable[[str], Group], folder: Path) -> None:
     one = group(OBEDIENT)
     with reaper.reaped("group", one.pid, str(folder)):
-        (process,) = reapers(folder)
+        process = the_reaper(folder)
         process.kill()
         assert within(LONGEST, lambda: not runs(process.pid))
     assert not folder.exists()
