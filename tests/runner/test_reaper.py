@@ -47,7 +47,7 @@ class Group:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
         assert self.process.stdout is not None
         self.process.stdout.readline()
-        self.pid = str(self.process.pid)
+        self.number = self.process.pid
         self.waiting = threading.Thread(target=self.process.wait, daemon=True)
         self.waiting.start()
 
@@ -104,7 +104,7 @@ def test_a_group_that_obeys_is_asked_to_end_and_its_folder_is_removed(
 ) -> None:
     one, other = group(OBEDIENT), group(OBEDIENT)
     started = time.monotonic()
-    reaper.clean("group", one.pid, str(folder))
+    reaper.clean("group", str(folder), [one.number])
     assert time.monotonic() - started < reaper.PATIENCE_SECONDS
     assert one.ended_by() == signal.SIGTERM
     assert not folder.exists()
@@ -117,7 +117,7 @@ def test_a_group_that_does_not_obey_is_killed_after_a_while(
     monkeypatch.setattr(reaper, "PATIENCE_SECONDS", 0.3)
     stubborn = group(STUBBORN)
     started = time.monotonic()
-    reaper.clean("group", stubborn.pid, str(folder))
+    reaper.clean("group", str(folder), [stubborn.number])
     assert time.monotonic() - started >= 0.3
     assert stubborn.ended_by() == signal.SIGKILL
     assert not folder.exists()
@@ -129,16 +129,16 @@ def test_a_process_that_the_group_started_ends_with_it(group: Callable[[str], Gr
     parent = group(code)
     child = int((folder / "pid").read_text())
     assert runs(child)
-    reaper.clean("group", parent.pid, str(folder))
+    reaper.clean("group", str(folder), [parent.number])
     assert within(LONGEST, lambda: not runs(child))
 
 
 def test_what_is_gone_already_is_no_error(group: Callable[[str], Group], folder: Path) -> None:
     gone = group("print(1, flush=True)")
     gone.waiting.join(LONGEST)
-    reaper.clean("group", gone.pid, str(folder))
+    reaper.clean("group", str(folder), [gone.number])
     assert not folder.exists()
-    reaper.clean("group", gone.pid, str(folder))
+    reaper.clean("group", str(folder), [gone.number])
 
 
 def test_a_container_is_removed_with_its_volumes(docker: Path, folder: Path) -> None:
@@ -184,7 +184,8 @@ def the_reaper(folder: Path) -> psutil.Process:
 
 def test_the_end_of_a_block_cleans_up_and_ends_the_reaper(group: Callable[[str], Group], folder: Path) -> None:
     one = group(OBEDIENT)
-    with reaper.reaped("group", one.pid, str(folder)):
+    with reaper.reaped("group", str(folder)) as tell:
+        tell(one.number)
         process = the_reaper(folder)
         assert process.cmdline()[1:4] == ["-I", "-S", str(Path(reaper.__file__).resolve())]
         assert os.getsid(process.pid) == process.pid
@@ -196,8 +197,14 @@ def test_the_end_of_a_block_cleans_up_and_ends_the_reaper(group: Callable[[str],
 
 def test_an_error_in_a_block_cleans_up_and_is_raised(group: Callable[[str], Group], folder: Path) -> None:
     one = group(OBEDIENT)
-    with pytest.raises(KeyError, match="wrong"), reaper.reaped("group", one.pid, str(folder)):
-        raise KeyError("wrong")
+
+    def works() -> None:
+        with reaper.reaped("group", str(folder)) as tell:
+            tell(one.number)
+            raise KeyError("wrong")
+
+    with pytest.raises(KeyError, match="wrong"):
+        works()
     assert one.ended_by() == signal.SIGTERM
     assert not folder.exists()
     assert reapers(folder) == []
@@ -205,10 +212,12 @@ def test_an_error_in_a_block_cleans_up_and_is_raised(group: Callable[[str], Grou
 
 def test_a_reaper_that_was_killed_is_no_error(group: Callable[[str], Group], folder: Path) -> None:
     one = group(OBEDIENT)
-    with reaper.reaped("group", one.pid, str(folder)):
+    with reaper.reaped("group", str(folder)) as tell:
         process = the_reaper(folder)
         process.kill()
         assert within(LONGEST, lambda: not runs(process.pid))
+        tell(one.number)
+    assert one.ended_by() == signal.SIGTERM
     assert not folder.exists()
 
 
@@ -217,8 +226,9 @@ import subprocess, sys, time
 sys.path.insert(0, {path!r})
 from weighin.runner import reaper
 reaper.PATIENCE_SECONDS = 0.2
-child = subprocess.Popen([sys.executable, "-I", "-S", "-c", {sleep!r}], start_new_session=True)
-with reaper.reaped("group", str(child.pid), {folder!r}):
+with reaper.reaped("group", {folder!r}) as tell:
+    child = subprocess.Popen([sys.executable, "-I", "-S", "-c", {sleep!r}], start_new_session=True)
+    tell(child.pid)
     print(child.pid, flush=True)
     time.sleep(60)
 """
@@ -263,7 +273,7 @@ class Program:
 
 def test_a_reaper_whose_parent_has_cleaned_up_does_nothing(group: Callable[[str], Group], folder: Path) -> None:
     one = group(OBEDIENT)
-    assert Program("group", one.pid, str(folder)).end(b"cleaned") == 0
+    assert Program("group", str(folder)).end(b"%d\ncleaned" % one.number) == 0
     assert folder.exists()
     assert runs(one.process.pid)
 
@@ -273,9 +283,21 @@ def test_a_reaper_whose_parent_has_said_anything_else_cleans_up(
     said: bytes, group: Callable[[str], Group], folder: Path
 ) -> None:
     one = group(OBEDIENT)
-    assert Program("group", one.pid, str(folder)).end(said) == 0
+    assert Program("group", str(folder)).end(b"%d\n" % one.number + said) == 0
     assert not folder.exists()
     assert one.ended_by() == signal.SIGTERM
+
+
+def test_a_reaper_that_was_told_of_no_process_removes_the_folder(folder: Path) -> None:
+    assert Program("group", str(folder)).end() == 0
+    assert not folder.exists()
+
+
+def test_a_reaper_ends_every_group_that_it_was_told_of(group: Callable[[str], Group], folder: Path) -> None:
+    groups = [group(OBEDIENT) for _ in range(3)]
+    said = b"".join(b"%d\n" % one.number for one in groups)
+    assert Program("group", str(folder)).end(said + b"12") == 0
+    assert {one.ended_by() for one in groups} == {signal.SIGTERM}
 
 
 def test_a_container_that_may_be_about_to_start_is_removed_three_times(docker: Path) -> None:
@@ -301,7 +323,7 @@ sys.exit(reaper.main(sys.argv[1:]))
 def test_no_signal_of_a_terminal_or_a_shell_ends_a_reaper(group: Callable[[str], Group], folder: Path) -> None:
     one = group(OBEDIENT)
     code = READY.format(path=str(Path(reaper.__file__).resolve().parents[2]))
-    command = [sys.executable, "-P", "-c", code, "group", one.pid, str(folder)]
+    command = [sys.executable, "-P", "-c", code, "group", str(folder)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"waits\n"
@@ -310,6 +332,7 @@ def test_no_signal_of_a_terminal_or_a_shell_ends_a_reaper(group: Callable[[str],
     time.sleep(0.1)
     assert process.poll() is None
     assert folder.exists()
-    process.communicate(b"", timeout=LONGEST)
+    process.communicate(b"%d\n" % one.number, timeout=LONGEST)
     assert process.returncode == 0
+    assert one.ended_by() == signal.SIGTERM
     assert not folder.exists()

@@ -90,19 +90,18 @@ def train(command: list[str]) -> str:
     It is the repository's own code, and gets the variables and the folder that it would have from a terminal. What it
     prints may hold data, and is kept on this machine.
     """
-    with _scratch() as folder:
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**PATIENT, **os.environ},
-            )
-        with _held(process, folder):
-            code = process.wait()
-            place = keep((folder / "log").read_bytes()) if code else None
+    with _scratch() as folder, (folder / "log").open("wb") as log, _held(folder) as hold:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**PATIENT, **os.environ},
+        )
+        hold(process)
+        code = process.wait()
+        place = keep((folder / "log").read_bytes()) if code else None
     return f"`{shlex.join(command)}` ended with code {code}: {place or 'it printed nothing'}" if code else ""
 
 
@@ -110,10 +109,11 @@ def resolve(arguments: list[str], forks: Warm) -> tuple[int, dict[str, str]] | N
     """Run `weighin step resolve` in a fork: its exit code and its error; nothing where it cannot be forked."""
     with _scratch() as folder:
         log = folder / "log"
-        process = forks.fork(["step", "resolve", *arguments], "models", Path.cwd(), log)
-        if process is None:
-            return None
-        with _held(process, folder):
+        with _held(folder) as hold:
+            process = forks.fork(["step", "resolve", *arguments], "models", Path.cwd(), log)
+            if process is None:
+                return None
+            hold(process)
             code = process.wait()
             error = error_of(log) or {"fact": last_line(log.read_bytes()) if code else ""}
         return code, error
@@ -285,38 +285,49 @@ def _group(
     cwd     where it works, by default `folder`
     """
     folder.mkdir(exist_ok=True)
-    process: Process | None = None
-    if forks is not None:
-        process = forks.fork(command[len(WEIGHIN) :], needs, cwd or folder, folder / "log")
-    if process is None:
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=cwd or folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=variables(),
-            )
-    with _held(process, folder):
+    with _held(folder) as hold:
+        process: Process | None = None
+        if forks is not None:
+            process = forks.fork(command[len(WEIGHIN) :], needs, cwd or folder, folder / "log")
+        if process is None:
+            with (folder / "log").open("wb") as log:
+                process = subprocess.Popen(
+                    command,
+                    cwd=cwd or folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env=variables(),
+                )
+        hold(process)
         yield process
 
 
 @contextlib.contextmanager
-def _held(process: Process, folder: Path) -> Iterator[None]:
-    """End a process group at the end of the block, also when this process is killed."""
-    _HELD.add(process.pid)
-    with reaped("group", str(process.pid), str(folder)):
+def _held(folder: Path) -> Iterator[Callable[[Process], None]]:
+    """End the process groups that are held at the end of the block, also when this process is killed.
+
+    folder  where they log, which is removed with them
+    """
+    held: list[Process] = []
+    with reaped("group", str(folder)) as tell:
+
+        def hold(process: Process) -> None:
+            tell(process.pid)
+            _HELD.add(process.pid)
+            held.append(process)
+
         try:
-            yield
+            yield hold
         finally:
-            _HELD.discard(process.pid)
-            for sign in (signal.SIGTERM, signal.SIGKILL):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, sign)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=5)
+            for process in held:
+                _HELD.discard(process.pid)
+                for sign in (signal.SIGTERM, signal.SIGKILL):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, sign)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(timeout=5)
 
 
 def _run(

@@ -1,11 +1,11 @@
 """Cleans up when whoever started it is gone, however it went: by an error, Ctrl-C, or a kill. Standard library only.
 
     python3 reaper.py container NAME
-    python3 reaper.py group PID FOLDER
+    python3 reaper.py group FOLDER
 
-It waits for the end of its standard input, which its parent holds and the kernel closes when the parent ends. Unless
-the parent said before that it has cleaned up itself, the container is removed, or the process group is ended and its
-folder removed.
+It waits for the end of its standard input, which its parent holds and the kernel closes when the parent ends. The
+parent writes the numbers of the process groups that it starts there, a line for each. Unless its last word is that it
+has cleaned up itself, the container is removed, or the groups are ended and the folder is removed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 PATIENCE_SECONDS = 5.0
 """Between asking a process group to end and ending it."""
@@ -25,28 +25,45 @@ CLEANED = b"cleaned"
 
 
 @contextlib.contextmanager
-def reaped(kind: str, *what: str) -> Iterator[None]:
-    """At the end of the block `clean` what it is about; if this process does not live to see it, another does."""
+def reaped(kind: str, name: str) -> Iterator[Callable[[int], None]]:
+    """At the end of the block `clean` what it is about; if this process does not live to see it, another does.
+
+    kind, name  `container` and its name, or `group` and a folder
+    Yields a function that is told the number of each process group that is started: the reaper is there before them, so
+    that what is killed in between leaves neither a process nor a file.
+    """
     # A session of its own: Ctrl-C on a terminal reaches every process of ours, and this one must outlive them.
-    command = [sys.executable, "-I", "-S", os.path.abspath(__file__), kind, *what]
+    command = [sys.executable, "-I", "-S", os.path.abspath(__file__), kind, name]
     reaper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    groups: list[int] = []
+
+    def tell(group: int) -> None:
+        groups.append(group)
+        with contextlib.suppress(OSError):
+            assert reaper.stdin is not None
+            reaper.stdin.write(b"%d\n" % group)
+            reaper.stdin.flush()
+
     try:
-        yield
+        yield tell
     finally:
-        clean(kind, *what)
+        clean(kind, name, groups)
         with contextlib.suppress(subprocess.TimeoutExpired, OSError):
             reaper.communicate(CLEANED, timeout=10)
+        # Of one that was killed nobody reads, and it ends here.
+        reaper.poll()
 
 
-def clean(kind: str, *what: str) -> None:
-    """Remove a container, or end a process group and remove its folder. What is gone already is no error."""
+def clean(kind: str, name: str, groups: Sequence[int] = ()) -> None:
+    """Remove a container, or end process groups and remove their folder. What is gone already is no error."""
     if kind == "container":
-        remove = ["docker", "rm", "--force", "--volumes", what[0]]
+        remove = ["docker", "rm", "--force", "--volumes", name]
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             subprocess.run(remove, capture_output=True, timeout=60, check=False)
         return
-    _end_group(int(what[0]))
-    shutil.rmtree(what[1], ignore_errors=True)
+    for group in groups:
+        _end_group(group)
+    shutil.rmtree(name, ignore_errors=True)
 
 
 def _end_group(group: int) -> None:
@@ -64,11 +81,12 @@ def main(arguments: list[str]) -> int:
     """Wait for the end of standard input, then clean up."""
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.SIG_IGN)
-    if sys.stdin.buffer.read() == CLEANED:
+    said = sys.stdin.buffer.read().split(b"\n")
+    if said[-1] == CLEANED:
         return 0
-    # A container may still be about to start when its parent dies.
-    for _ in range(3 if arguments[0] == "container" else 1):
-        clean(*arguments)
+    # A container may still be about to start when its parent dies, and a process to write in its folder.
+    for _ in range(3 if arguments[0] == "container" else 2):
+        clean(*arguments, [int(line) for line in said[:-1] if line.isdigit()])
         time.sleep(1)
     return 0
 
