@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
         return 0
     # A container may still be about to start when its parent dies, and a process to write in its folder.
     for _ in range(3 if arguments[0] == "container" else 2):
-        clean(*arguments, [int(line) for line in said[:-1] if line.isdigit()])
+        clean(arguments[0], arguments[1], [int(line) for line in said[:-1] if line.isdigit()])
         time.sleep(1)
     return 0
 
