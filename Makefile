@@ -59,9 +59,9 @@ docs: $(DEV_STAMP) ## build the documentation in site/; every warning is an erro
 
 lock: $(DEV_STAMP) ## compile requirements.txt and requirements-dev.txt from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.txt
+		--no-annotate --custom-compile-command "make lock" --extra text pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-annotate --custom-compile-command "make lock" --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
+		--no-annotate --custom-compile-command "make lock" --extra text --extra dev pyproject.toml -c requirements.txt -o requirements-dev.txt
 	printf '%s\n' shap==0.51.0 numba==0.68.1 llvmlite==0.50.0 slicer==0.0.8 | $(BIN)/uv pip compile -q --universal --no-deps \
 		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" - -o requirements-shap.txt
 	printf '%s\n' moto==5.2.5 boto3==1.44.8 botocore==1.44.8 s3transfer==0.19.3 jmespath==1.1.0 responses==0.26.3 xmltodict==1.0.4 \

@@ -38,6 +38,14 @@ HEAD = """# The contract, key by key
 and an annotated full contract. `weighin contract schema` prints the same as a JSON Schema for editors, and
 `weighin contract check` names every mistake with its line.
 """
+USED = {
+    "decision": "decisions",
+    "rank": "ranks",
+    "probability": "probabilities",
+    "value": "values",
+    "text": "texts",
+}
+"""What of an answer a metric takes, in words."""
 UNITS = (
     (r"_ms(_at_most)?$", "ms"),
     (r"(^|_)mb(_|$)", "MiB"),
@@ -148,7 +156,7 @@ def kind(annotation: Any, limits: tuple[Any, ...] = (), *, linked: Mapping[type[
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         known = linked.get(annotation)
         return f"[part](#{known.anchor})" if known else "part"
-    return KINDS[annotation] + _bounds(limits)
+    return "anything" if annotation is Any else KINDS[annotation] + _bounds(limits)
 
 
 def _bounds(limits: tuple[Any, ...]) -> str:
@@ -265,13 +273,14 @@ def page(root: Path = ROOT) -> str:
             parts.append("\nAlso at " + ", ".join(f"`{p}`" for p in section.paths[1:]) + ".\n")
         table = [row[: len(columns)] for row in tables[model]]
         parts.append("\n" + _line(columns) + "|" + "---|" * len(columns) + "\n" + "".join(map(_line, table)))
-    parts.append("\n## Metrics\n\n`custom.NAME` is the metric NAME of `gates.performance.custom`.\n\n")
+    parts.append(
+        "\n## Metrics\n\n`custom.NAME` is the metric NAME of `gates.performance.custom`, and "
+        "`score.NAME` the mean of the score NAME of `gates.performance.scores`.\n\n"
+    )
     parts.append("| metric | unit | tasks | better is | measured of |\n|---|---|---|---|---|\n")
     for name, metric in METRICS.items():
         better = "lower" if metric.lower_is_better else "higher"
-        used = {"decision": "decisions", "rank": "ranks", "probability": "probabilities", "value": "values"}[
-            metric.uses
-        ]
+        used = USED[metric.uses]
         parts.append(_line([f"`{name}`", metric.unit or "of the target", ", ".join(metric.tasks), better, used]))
     return "".join(parts)
 

@@ -22,7 +22,6 @@ from weighin.contract.models import Contract
 from weighin.contract.parts import CUSTOM_METRIC, Graded
 from weighin.contract.rules import ColumnRule, compared_by, quality_rules
 from weighin.outcome import Direction, Limit
-from weighin.stats.metrics import METRICS
 
 Baseline = Literal["champion", "anchor"]
 Path = tuple[str | int, ...]
@@ -68,6 +67,11 @@ class FairnessRule:
 @dataclass(frozen=True)
 class ChangedRule:
     """How many holdout rows the candidate answers differently from the champion: none means nothing changed."""
+
+
+@dataclass(frozen=True)
+class EmptyRule:
+    """The share of answers that hold nothing but white space: many scores are best for those."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,7 @@ Rule = (
     | MetricRule
     | FairnessRule
     | ChangedRule
+    | EmptyRule
     | DriftRule
     | TargetRule
     | LoadRule
@@ -288,6 +293,10 @@ def _performance(contract: Contract) -> Iterator[Check]:
     one = Limit(Direction.AT_LEAST, 1.0, contract.alpha)
     at = ("gates", "performance")
     yield Check("performance/changed", "performance", one, ChangedRule(), at)
+    if contract.model.task == "text":
+        empty = Limit(Direction.AT_MOST, contract.model.empty_answers_at_most, contract.alpha)
+        place = ("model", "empty_answers_at_most")
+        yield Check("performance/empty-answers", "performance", empty, EmptyRule(), place)
     for number, item in enumerate(gate.checks):
         path = (*at, "checks", number)
         if isinstance(item, AbsoluteCheck):
@@ -312,8 +321,9 @@ def _performance(contract: Contract) -> Iterator[Check]:
 
 def lower_is_better(metric: str, gate: Performance) -> bool:
     """Which way a metric of the catalogue, or one of the team's own, improves."""
-    if metric in METRICS:
-        return METRICS[metric].lower_is_better
+    known = gate.catalogued(metric)
+    if known is not None:
+        return known.lower_is_better
     return gate.custom[metric.removeprefix(CUSTOM_METRIC)].lower_is_better
 
 

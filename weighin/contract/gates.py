@@ -7,15 +7,28 @@ from typing import Annotated, Literal
 from pydantic import Field, FiniteFloat, model_validator
 
 from weighin.contract.load import Load
-from weighin.contract.parts import CUSTOM_METRIC, Count, Graded, Metric, Name, Part, Positive, Severity, Share
+from weighin.contract.parts import (
+    CUSTOM_METRIC,
+    OWN_SCORE,
+    Count,
+    Graded,
+    Metric,
+    Name,
+    Part,
+    Positive,
+    Severity,
+    Share,
+)
 from weighin.contract.quality import DataQuality
+from weighin.contract.scores import Score
 from weighin.contract.shadow import Shadow
+from weighin.stats import metrics as catalogue
 
 
 class AbsoluteCheck(Graded):
     """A metric against a number."""
 
-    metric: Metric = Field(description="A metric of the catalogue, or `custom.NAME`.")
+    metric: Metric = Field(description="A metric of the catalogue, `score.NAME` or `custom.NAME`.")
     at_least: FiniteFloat | None = Field(None, description="The metric is at least this, in its own unit.")
     at_most: FiniteFloat | None = Field(None, description="The metric is at most this, in its own unit.")
 
@@ -29,7 +42,7 @@ class AbsoluteCheck(Graded):
 class _Compared(Graded):
     """A metric against a baseline on the same rows, in the direction in which the metric improves."""
 
-    metric: Metric = Field(description="A metric of the catalogue, or `custom.NAME`.")
+    metric: Metric = Field(description="A metric of the catalogue, `score.NAME` or `custom.NAME`.")
     margin: FiniteFloat | None = Field(None, ge=0, description="The candidate may be worse by at most this.")
     relative_margin: FiniteFloat | None = Field(
         None, ge=0, lt=1, description="The candidate may be worse by at most this share of the baseline's value."
@@ -171,6 +184,9 @@ class Performance(Part):
     custom: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], CustomMetric] = Field(
         default_factory=dict, description="Metrics of your own, by name."
     )
+    scores: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Score] = Field(
+        default_factory=dict, description="Scores of each answer of a text task, by name."
+    )
     first_release: Literal["allow", "refuse"] = Field(
         "refuse", description="Whether a model without a champion may be released: its comparisons are then not made."
     )
@@ -190,6 +206,13 @@ class Performance(Part):
                     "which a promotion records"
                 )
         return self
+
+    def catalogued(self, metric: str) -> catalogue.Metric | None:
+        """Return a metric of the catalogue, or of a score of this contract; nothing for a team's own function."""
+        if metric.startswith(OWN_SCORE):
+            found = self.scores.get(metric.removeprefix(OWN_SCORE))
+            return None if found is None else found.metric(metric)
+        return catalogue.METRICS.get(metric)
 
     @property
     def metrics(self) -> dict[str, str]:

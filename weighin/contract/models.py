@@ -16,21 +16,36 @@ from weighin.contract.gates import FAIRNESS_TASKS, Gates
 from weighin.contract.load import Server
 from weighin.contract.ml_test_score import TestName, Vouched
 from weighin.contract.monitor import Monitor
-from weighin.contract.parts import CUSTOM_METRIC, YAML_WORDS, Count, Dataset, Label, Name, Part, Positive, Severity
+from weighin.contract.parts import (
+    CUSTOM_METRIC,
+    OWN_SCORE,
+    YAML_WORDS,
+    Count,
+    Dataset,
+    Label,
+    Name,
+    Part,
+    Positive,
+    Severity,
+    Share,
+)
+from weighin.contract.predictions import Predictions
 from weighin.contract.quality import DataQuality, TrainingRows
 from weighin.contract.release import Deploy, Promotion
 from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, StoredProfile, source
 from weighin.runner.plan import Answers
+from weighin.scores.catalogue import NEED_REFERENCES
 from weighin.stats.metrics import METRICS, Uses
 
 _PINNED = re.compile(r"models:/[^/]+/[0-9]+$")
 
 
-Kind = Literal["probability", "probabilities", "label", "value", "score"]
+Kind = Literal["probability", "probabilities", "label", "value", "score", "text"]
 KINDS: dict[str, tuple[Kind, ...]] = {
     "binary": ("probability", "label", "score"),
     "multiclass": ("probabilities", "label"),
     "regression": ("value",),
+    "text": ("text",),
 }
 """Task -> what its models may answer, the usual first."""
 MEASURED: dict[Kind, tuple[Uses, ...]] = {
@@ -39,6 +54,7 @@ MEASURED: dict[Kind, tuple[Uses, ...]] = {
     "label": ("decision",),
     "score": ("rank",),
     "value": ("value",),
+    "text": ("text",),
 }
 """What a model answers -> what can be measured of it."""
 
@@ -51,6 +67,7 @@ class Prediction(Part):
     label          the class itself
     score          any number that grows with the probability of the positive class: for AUC and ranks only
     value          of a regression
+    text           a text; a list or an object of an answer is written as JSON
     """
 
     kind: Kind = Field(default="probability", description="What one answer is; the default follows from the task.")
@@ -86,10 +103,12 @@ class Model(Part):
     """What is judged."""
 
     name: Name = Field(description="Name of the registered model in MLflow.")
-    task: Literal["binary", "multiclass", "regression"] = Field(
-        description="What is predicted: two classes, several classes, or a number."
+    task: Literal["binary", "multiclass", "regression", "text"] = Field(
+        description="What is predicted: two classes, several classes, a number, or a text."
     )
-    target: Name = Field(description="The column that holds the truth.")
+    target: Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")] = Field(
+        "", description="The column that holds the truth; of a text task the reference, which it may leave out."
+    )
     positive: Label | None = Field(
         None,
         description='The positive label of a binary task, such as "yes"; default: labels are 0 and 1, or booleans.',
@@ -98,6 +117,15 @@ class Model(Part):
         (), description="Labels of a multiclass task, in the order of the model's probabilities."
     )
     prediction: Prediction = Field(Prediction(), description="What the model answers for one row.")
+    empty_answers_at_most: Share = Field(
+        0.0, description="Share of the answers of a text task that may hold nothing but white space."
+    )
+    candidate: Predictions | None = Field(
+        None, description="What was answered in place of a candidate that can be asked."
+    )
+    champion: Predictions | None = Field(
+        None, description="What was answered in place of a champion that can be asked; a review should look at it."
+    )
     anchor: Name | None = Field(
         None, description="A pinned version, models:/NAME/N: a second baseline, against decay in small steps."
     )
@@ -147,6 +175,8 @@ class Model(Part):
             raise ValueError("`positive` names the positive label of a binary task, and of no other")
         if self.prediction.kind == "probabilities" and isinstance(self.prediction.column, str):
             raise ValueError("the columns of probabilities are those of `classes`: leave `column` out")
+        if not self.target and self.task != "text":
+            raise ValueError(f"`target` names the column that holds the truth, which a {self.task} task needs")
         if self.anchor is not None and not _PINNED.match(self.anchor):
             raise ValueError("`anchor` is pinned: write models:/NAME/VERSION, not an alias")
         return self
@@ -238,6 +268,10 @@ def _quality_fits(gate: DataQuality, data: Data) -> Iterator[str]:
 
 def _labels_fit(model: Model, target: Column) -> Iterator[str]:
     """Return what does not fit between the labels that the contract names and the target's column."""
+    if model.task == "text":
+        if target.type != "string":
+            yield f"the target `{model.target}` is a {target.type}, and the reference of a text is a string"
+        return
     place = "model.classes" if model.classes else "model.positive"
     named = model.classes if model.classes else () if model.positive is None else (model.positive,)
     if model.task == "binary" and target.type == "string" and model.positive is None:
@@ -260,7 +294,7 @@ def _answers_fit(model: Model, gates: Gates) -> Iterator[str]:
     """Return what the gates measure and cannot be measured of what the model answers."""
     kind, uses = model.prediction.kind, MEASURED[model.prediction.kind]
     for metric, place in gates.performance.metrics.items() if gates.performance else ():
-        known = METRICS.get(metric)
+        known = gates.performance.catalogued(metric) if gates.performance else None
         if known and model.task in known.tasks and known.uses not in uses:
             fit = ", ".join(n for n, m in METRICS.items() if model.task in m.tasks and m.uses in uses)
             yield f"gates.performance.{place}: `{metric}` cannot be measured of a {kind}; there are: {fit}"
@@ -275,6 +309,30 @@ def _answers_fit(model: Model, gates: Gates) -> Iterator[str]:
         and (explain.share_at_most is not None or explain.rank_agreement_at_least is not None)
     ):
         yield "gates.explainability: only `forbidden` can be measured of a label: importances need probabilities"
+
+
+_NOT_OF_TEXTS = ("explainability", "load", "shadow")
+
+
+def _texts_fit(contract: Contract) -> Iterator[str]:
+    """Return what a contract of a text task asks for and cannot have."""
+    model, gates = contract.model, contract.gates
+    named = [g for g in _NOT_OF_TEXTS if getattr(gates, g)]
+    yield from (f"gates.{gate} is about numbers, and a text task answers texts" for gate in named)
+    if contract.monitor:
+        yield "monitor watches numbers and labels, and a text task answers texts"
+    if gates.drift and (gates.drift.predictions or gates.drift.target or gates.drift.target_by):
+        yield "gates.drift compares no texts: write `predictions: false` and `target: false`, and no `target_by`"
+    performance = gates.performance
+    if performance is None:
+        return
+    by_key = any(own.given for own in performance.scores.values())
+    if by_key and not any(column.role == "key" for column in contract.data.columns.values()):
+        yield "gates.performance.scores: a `given` score is found by key, so a column of data.columns needs `role: key`"
+    for metric, place in performance.metrics.items():
+        own = performance.scores.get(metric.removeprefix(OWN_SCORE))
+        if not model.target and (metric in NEED_REFERENCES or (own is not None and own.retrieval)):
+            yield f"gates.performance.{place}: `{metric}` needs a reference: name its column, `model.target`"
 
 
 class TimeBlock(Part):
@@ -346,7 +404,7 @@ class Contract(Part):
         missing = [f"{place} names `{column}`" for column, place in self._named() if column not in known]
         if missing:
             raise ValueError(f"{'; '.join(missing)}: not listed in data.columns")
-        if known[self.model.target].role != "target":
+        if self.model.target and known[self.model.target].role != "target":
             raise ValueError(f"the target `{self.model.target}` needs `role: target`, so that no model is given it")
         if self.weight is not None and known[self.weight].role != "weight":
             raise ValueError(f"the weight `{self.weight}` needs `role: weight`, so that no model is given it")
@@ -356,7 +414,8 @@ class Contract(Part):
 
     def _named(self) -> Iterator[tuple[str, str]]:
         """Columns that the contract names outside of `data.columns`, each with the place."""
-        yield self.model.target, "model.target"
+        if self.model.target:
+            yield self.model.target, "model.target"
         if self.group_column is not None:
             yield self.group_column, "group"
         if self.weight is not None:
@@ -411,6 +470,15 @@ class Contract(Part):
                 problems.append("gates.shadow needs monitor.log, where the requests are")
             if self.server.url is not None:
                 problems.append("gates.shadow cannot let a server with a `url` serve candidate and champion")
+        answered = [role for role in ("candidate", "champion") if getattr(self.model, role)]
+        if self.model.champion and self.model.champion.version is None:
+            problems.append("model.champion names no `version`: say which champion these predictions are of")
+        if answered and not any(column.role == "key" for column in data.columns.values()):
+            problems.append(f"model.{answered[0]} is found by key, so a column of data.columns needs `role: key`")
+        asked = [g for g in ("explainability", "load", "shadow") if getattr(gates, g)]
+        problems += [
+            f"gates.{gate} asks a model, and model.{answered[0]} gives predictions" for gate in asked if answered
+        ]
         problems += self._monitor_problems()
         problems += self._model_problems()
         if problems:
@@ -441,17 +509,21 @@ class Contract(Part):
         if explain and not (explain.forbidden or explain.share_at_most or explain.rank_agreement_at_least is not None):
             problems.append("gates.explainability has no limit: forbid a feature, or limit a share or a rank agreement")
         for metric, place in gates.performance.metrics.items() if gates.performance else ():
-            custom = metric.removeprefix(CUSTOM_METRIC)
-            if metric not in METRICS and gates.performance and custom not in gates.performance.custom:
-                problems.append(f"gates.performance.{place} names `{metric}`, but gates.performance.custom has none")
-            if metric in METRICS and task not in METRICS[metric].tasks:
+            assert gates.performance is not None
+            known = gates.performance.catalogued(metric)
+            part = "scores" if metric.startswith(OWN_SCORE) else "custom"
+            if known is None and metric.removeprefix(CUSTOM_METRIC) not in gates.performance.custom:
+                problems.append(f"gates.performance.{place} names `{metric}`, but gates.performance.{part} has none")
+            if known is not None and task not in known.tasks:
                 fit = ", ".join(n for n, m in METRICS.items() if task in m.tasks)
                 problems.append(f"`{metric}` is no metric of a {task} task; there are: {fit}")
         for fairness in gates.performance.fairness if gates.performance else ():
             if task not in FAIRNESS_TASKS[fairness.measure]:
                 fit = ", ".join(n for n, tasks in FAIRNESS_TASKS.items() if task in tasks)
                 problems.append(f"`{fairness.measure}` is no measure of a {task} task; there are: {fit}")
-        problems += [*_labels_fit(self.model, self.data.columns[self.model.target]), *_answers_fit(self.model, gates)]
+        if self.model.target:
+            problems += _labels_fit(self.model, self.data.columns[self.model.target])
+        problems += _texts_fit(self) if task == "text" else _answers_fit(self.model, gates)
         arrays = [n for n, c in self.data.columns.items() if c.type == "array"]
         for name in arrays if gates.drift else ():
             own = gates.drift.columns.get(name) if gates.drift else None

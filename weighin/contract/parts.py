@@ -16,6 +16,7 @@ Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
 Severity = Literal["block", "warn"]
 Dataset = Literal["reference", "holdout", "current"]
 CUSTOM_METRIC = "custom."
+OWN_SCORE = "score."
 
 
 Label = Annotated[bool | str | int, Field(union_mode="smart")]
@@ -26,7 +27,7 @@ YAML_WORDS = (
 
 
 def _metric(name: str) -> str:
-    if name in METRICS or name.startswith(CUSTOM_METRIC):
+    if name in METRICS or name.startswith((CUSTOM_METRIC, OWN_SCORE)):
         return name
     near = get_close_matches(name, METRICS, n=1, cutoff=0.4)
     raise ValueError(f"no such metric{f', did you mean `{near[0]}`?' if near else ''} Known: {', '.join(METRICS)}")
@@ -35,7 +36,7 @@ def _metric(name: str) -> str:
 Metric = Annotated[
     str,
     AfterValidator(_metric),
-    WithJsonSchema({"anyOf": [{"enum": list(METRICS)}, {"type": "string", "pattern": "^custom\\."}]}),
+    WithJsonSchema({"anyOf": [{"enum": list(METRICS)}, {"type": "string", "pattern": "^(custom|score)\\."}]}),
 ]
 
 

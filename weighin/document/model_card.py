@@ -32,7 +32,12 @@ HUB_LICENCES = frozenset(
     }
 )
 """Identifiers that the hub knows, and that are SPDX's in small letters; any other licence is `other` with its name."""
-TASKS = {"binary": "tabular-classification", "multiclass": "tabular-classification", "regression": "tabular-regression"}
+TASKS = {
+    "binary": "tabular-classification",
+    "multiclass": "tabular-classification",
+    "regression": "tabular-regression",
+    "text": "text-generation",
+}
 TITLES = {
     "purpose": "Model details and intended use",
     "limits": "Out-of-scope use and limitations",

@@ -15,8 +15,9 @@ ANSWERS = {
     "label": "a class",
     "score": "a score that grows with the probability of the positive class",
     "value": "a number",
+    "text": "a text",
 }
-TASKS = {"binary": "two classes", "multiclass": "several classes", "regression": "a number"}
+TASKS = {"binary": "two classes", "multiclass": "several classes", "regression": "a number", "text": "a text"}
 
 REMARKS = {"permuted": "rows of the holdout, one feature at a time permuted"}
 """What a dataset is that the contract does not name."""
@@ -37,7 +38,7 @@ def purpose(of: Material) -> Iterator[Block]:
             ("name", f"`{of.record['model']}`"),
             ("version", candidate["version"] or "none: it is not registered"),
             ("files", f"`{candidate['digest']}`"),
-            ("predicts", f"`{model.target}`: {TASKS[model.task]}"),
+            ("predicts", f"`{model.target}`: {TASKS[model.task]}" if model.target else TASKS[model.task]),
             ("answers", ANSWERS[model.prediction.kind]),
             ("is given", ", ".join(f"`{name}`" for name in of.contract.features)),
             ("owner", card.owner or "not known"),

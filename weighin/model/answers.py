@@ -51,7 +51,7 @@ def answers_in(returned: object, answers: Answers) -> Floats:
     >>> answers_in([{"p": 0.2, "label": "no"}, {"p": 0.7, "label": "yes"}], meant).tolist()
     [[0.0], [1.0]]
     """
-    columns = _by_name(returned)
+    columns = columns_by_name(returned)
     if columns is None:
         values = _array(returned)
     elif any(isinstance(c, str) for c in answers.columns):
@@ -69,7 +69,7 @@ def answer_columns(returned: object, rows: int) -> dict[str, NDArray[np.generic]
     >>> [values.tolist() for values in answer_columns([[1, 2], [3, 4]], 2).values()]
     [[1, 3], [2, 4]]
     """
-    columns = _by_name(returned)
+    columns = columns_by_name(returned)
     if columns is None:
         values = _array(returned)
         table = values[:, None] if values.ndim == 1 else values
@@ -87,13 +87,13 @@ def answer_columns(returned: object, rows: int) -> dict[str, NDArray[np.generic]
 
 def precision_of(returned: object) -> str:
     """Return NumPy's name of the floating-point type of some answers; that of a double where it cannot be said."""
-    columns = _by_name(returned)
+    columns = columns_by_name(returned)
     parts = [np.asarray(v) for v in columns.values()] if columns else [_array(returned)]
     found = [part.dtype for part in parts if part.dtype.kind == "f"]
     return str(min(found, key=lambda dtype: dtype.itemsize)) if found else "float64"
 
 
-def _by_name(returned: object) -> Mapping[str, object] | None:
+def columns_by_name(returned: object) -> Mapping[str, object] | None:
     """Return answers that have names, column by column; None for others. Errors: `NotEvaluated`."""
     if isinstance(returned, Mapping):
         return {str(name): values for name, values in returned.items()}
@@ -278,6 +278,19 @@ def order_of_classes(known: Sequence[object], answers: Answers) -> None:
         raise NotEvaluated("not all classes of the model are in `model.classes`", "", "List every class.")
 
 
+def write_predictions(path: Path, found: Floats, features: str, precision: str) -> None:
+    """Write predictions to the file of a dataset.
+
+    found     (n, k), as `answers_in` returns them
+    features  digest of the features that they answer
+    precision NumPy's name of the type in which they were answered
+    """
+    batch = pa.record_batch(list(np.ascontiguousarray(found.T)), names=prediction_columns(found.shape[1]))
+    schema = batch.schema.with_metadata({FEATURES: features.encode(), PRECISION: precision.encode()})
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+
+
 def read_predictions(path: Path, rows: int, width: int, features: str) -> Floats:
     """Predictions from a file that a stranger wrote: shape (rows,), or (rows, width) for several columns.
 
@@ -291,6 +304,13 @@ def read_predictions(path: Path, rows: int, width: int, features: str) -> Floats
     names = prediction_columns(width)
     if table.column_names != names or {f.type for f in table.schema} != {pa.float64()}:
         raise NotEvaluated(f"the columns are not {', '.join(names)} as doubles", place, "Predict again.")
+    must_answer(table, rows, features, place)
+    values = must_be_finite(np.column_stack([table[name].to_numpy().astype(np.float64) for name in names]), place)
+    return values[:, 0] if len(names) == 1 else values
+
+
+def must_answer(table: pa.Table, rows: int, features: str, place: str) -> None:
+    """Refuse answers to other rows than those whose features have this digest. Errors: `NotEvaluated`."""
     answered = (table.schema.metadata or {}).get(FEATURES, b"").decode("ascii", "replace")
     if features and answered != features:
         raise NotEvaluated(
@@ -298,8 +318,6 @@ def read_predictions(path: Path, rows: int, width: int, features: str) -> Floats
         )
     if table.num_rows != rows:
         raise NotEvaluated(f"{table.num_rows} predictions for {rows} rows", place, "Answer every row once.")
-    values = must_be_finite(np.column_stack([table[name].to_numpy().astype(np.float64) for name in names]), place)
-    return values[:, 0] if len(names) == 1 else values
 
 
 def must_be_finite(values: Floats, place: str) -> Floats:

@@ -31,7 +31,8 @@ class Examined:
     faults, unsigned, unused, callers   see `weighin.model.signature.Findings`
     fitted        library -> version that it was fitted with, where its requirements name one
     installed     of the same libraries the version that it is asked with; one that is absent is not there
-    environment   `judge`: asked with what the image or this Python has; `own`: with what it declares
+    environment   `judge`: asked with what the image or this Python has; `own`: with what it declares; `given`: not
+                  asked, since predictions were given in its place
     """
 
     flavours: Mapping[str, str] = field(default_factory=dict)

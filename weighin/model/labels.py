@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from weighin.contract.models import Model
+from weighin.data.typed import file_type
 from weighin.errors import NotEvaluated
 from weighin.model.answers import Floats, as_probabilities, same_label
 from weighin.stats.metrics import Scored
 from weighin.untrusted import JsonValue
 
-Truth = NDArray[np.bool_ | np.int64 | np.float64]
+Truth = NDArray[Any]
+"""Booleans, codes or numbers; texts of a text task."""
 
 
 def truth_of(labels: pa.ChunkedArray, model: Model, place: str) -> Truth:
@@ -23,6 +26,10 @@ def truth_of(labels: pa.ChunkedArray, model: Model, place: str) -> Truth:
     Booleans (is it the positive class?), places in `model.classes`, or numbers.
     Errors: `NotEvaluated` with how many are no labels of this task, and no label of the data.
     """
+    if model.task == "text":
+        if file_type(labels.type) != "string":
+            raise NotEvaluated("references that are no texts", place, "Correct the target.")
+        return np.asarray(labels.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
     if model.task == "regression":
         try:
             numbers: Floats = np.asarray(labels.to_numpy(), dtype=np.float64)

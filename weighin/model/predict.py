@@ -14,24 +14,23 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from weighin.canonical import file_digest
 from weighin.errors import NotEvaluated
 from weighin.model.answers import (
-    FEATURES,
     FILE_BYTES,
-    PRECISION,
     Floats,
     answers_in,
     order_of_classes,
     precision_of,
-    prediction_columns,
+    write_predictions,
 )
 from weighin.model.frame import LoadedModel, data_frame, handed_over
+from weighin.model.given import copy_given, is_given
 from weighin.model.survey import survey
+from weighin.model.texts import texts_in, write_texts
 from weighin.runner.plan import Answers
 from weighin.untrusted.redact import cause, listed, reduced
 
@@ -39,20 +38,25 @@ from weighin.untrusted.redact import cause, listed, reduced
 def predict(model: Path, features: Path, out: Path, answers: Answers, shap_rows: int = 0) -> None:
     """Load the MLflow model in `model`, predict every `features/*.parquet`, write `out/<dataset>.arrow`.
 
+    Predictions that were given in place of a model are copied.
+
     answers    what of the model's answer is its prediction
     shap_rows  rows of the holdout for which SHAP values are left in `out/shap.arrow`; 0 for none
     Errors: `NotEvaluated` when the model does not load, raises, or gives answers of no usable shape.
     """
+    if is_given(model):
+        copy_given(model, features, out)
+        return
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
     loaded = _loaded(model)
     order_of_classes(classes_of(loaded), answers)
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(features.glob("*.parquet")):
+        if answers.kind == "text":
+            write_texts(out / f"{path.stem}.arrow", _texts(loaded, path, answers), file_digest(path))
+            continue
         found, precision = _asked(loaded, pq.read_table(path), answers, path.name)
-        batch = pa.record_batch(list(np.ascontiguousarray(found.T)), names=prediction_columns(answers.width))
-        schema = batch.schema.with_metadata({FEATURES: file_digest(path).encode(), PRECISION: precision.encode()})
-        with pa.OSFile(str(out / f"{path.stem}.arrow"), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+        write_predictions(out / f"{path.stem}.arrow", found, file_digest(path), precision)
     if shap_rows:
         _explain(loaded, pq.read_table(features / "holdout.parquet"), answers, shap_rows, out)
 
@@ -88,6 +92,16 @@ def _asked(loaded: LoadedModel, rows: pa.Table, answers: Answers, place: str) ->
     if len(found) != rows.num_rows:
         raise NotEvaluated(f"{len(found)} answers for {rows.num_rows} rows", place, "Answer every row once, in order.")
     return found, precision_of(raw)
+
+
+def _texts(loaded: LoadedModel, path: Path, answers: Answers) -> list[str]:
+    """Return the texts that a loaded model answers to a file of features. Errors: `NotEvaluated`."""
+    rows = pq.read_table(path)
+    found = texts_in(_answer(loaded, rows, path.name), answers)
+    if len(found) != rows.num_rows:
+        said = f"{len(found)} answers for {rows.num_rows} rows"
+        raise NotEvaluated(said, path.name, "Answer every row once, in order.")
+    return found
 
 
 def _answer(loaded: LoadedModel, rows: pa.Table, place: str) -> Any:

@@ -24,6 +24,7 @@ class ModelVersion:
     name, version, run_id  of the registry; version and run_id are empty for a model that came from a path
     digest                 `artifact_digest` of its files
     source                 what was asked for: a `models:/` address or a path
+    predictions            digest of the predictions that were judged in place of the model; empty where it was asked
     """
 
     name: str
@@ -31,6 +32,7 @@ class ModelVersion:
     run_id: str
     digest: str
     source: str
+    predictions: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}" if self.version else f"{self.name} from {self.source}"

@@ -392,4 +392,5 @@ def _version(subject: Subject, role: str) -> dict[str, str] | None:
     model = subject.role(role)
     if model is None:
         return None
-    return {"name": model.name, "version": model.version, "run_id": model.run_id, "digest": model.digest}
+    found = {"name": model.name, "version": model.version, "run_id": model.run_id, "digest": model.digest}
+    return {**found, "predictions": model.predictions} if model.predictions else found

@@ -206,6 +206,10 @@ def _notes(record: JsonObject, views: Sequence[CheckView]) -> list[str]:
             f"{FIRST_RELEASE[0].upper()}{FIRST_RELEASE[1:]}.{many} The contract says `first_release: allow` under "
             "`gates.performance`; after this release it needs that no longer."
         )
+    given = [role for role in ("candidate", "champion") if (record[role] or {}).get("predictions")]
+    if given:
+        whose = " and ".join(f"the {role}" for role in given)
+        notes.append(f"Predictions, not the model, were judged: those that were given for {whose}.")
     if record["ephemeral_registry"]:
         notes.append("The registry is a file of this machine or run: its aliases exist there and nowhere else.")
     return notes

@@ -54,7 +54,7 @@ def metric_name(metric: str) -> str:
     >>> metric_name("log_loss"), metric_name("custom.cost_per_flight")
     ('log loss', 'cost per flight')
     """
-    return NAMES.get(metric) or metric.removeprefix("custom.").replace("_", " ")
+    return NAMES.get(metric) or metric.removeprefix("custom.").removeprefix("score.").replace("_", " ")
 
 
 def sentence(view: CheckView) -> str:

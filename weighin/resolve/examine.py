@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 
 from weighin.contract import Contract
 from weighin.model.description import Description, describe
@@ -17,12 +18,17 @@ from weighin.untrusted import JsonObject
 
 
 def examine(
-    contract: Contract, models: Path, roles: Iterable[str], data: Mapping[str, JsonObject]
+    contract: Contract,
+    models: Path,
+    roles: Iterable[str],
+    data: Mapping[str, JsonObject],
+    given: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Examined]:
     """Return what was found out about the model in each role, without loading one.
 
     models  folder that holds one folder for each role
     data    what is known of each dataset: `missing` says how many values of a feature are missing
+    given   role -> why its predictions, which were given in place of a model, cannot be judged, or nothing
     """
     columns = {name: contract.data.columns[name] for name in contract.features}
     missing: dict[str, int] = {}
@@ -33,6 +39,9 @@ def examine(
     described: dict[str, Description] = {}
     # The champion first: the candidate's signature is compared with its.
     for role in sorted(roles, key=("champion", "anchor", "candidate").index):
+        if role in given:
+            examined[role] = Examined(problem=given[role], environment="given")
+            continue
         try:
             model = described[role] = describe(models / role)
         except ValueError as error:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from weighin.contract import Contract
 from weighin.contract.own import own_suites, runs_own_code
 from weighin.contract.reading import ContractFile
 from weighin.data.profile import Profile
@@ -31,6 +32,7 @@ from weighin.registry.profiles import stored_profile
 from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows, some_rows
 from weighin.resolve.examine import examine
 from weighin.resolve.logged_requests import resolve_requests
+from weighin.resolve.predictions import with_predictions
 from weighin.resolve.recorded import champion_recorded
 from weighin.resolve.releases import recent_releases
 from weighin.resolve.trained_on import trained_on
@@ -52,7 +54,7 @@ def resolve(
     Errors: `RegistryError`, `ContractError`, `HoldoutUseRefused`. Suites report data that cannot be read.
     """
     contract = contract_file.contract
-    name, aliases = contract.model.name, contract.model.aliases
+    name = contract.model.name
     own = own_suites(contract_file.folder)
     if contract.model.registry == "server" and is_embedded(registry_uri()):
         raise NotEvaluated(
@@ -62,7 +64,7 @@ def resolve(
         )
     _empty(work)
     subject = Subject(
-        fetch(candidate or f"models:/{name}@{aliases.challenger}", name, work / "models/candidate"),
+        _candidate(contract, candidate, work / "models/candidate"),
         _champion(contract_file, champion, work / "models/champion"),
         contract_file.digest,
         {},
@@ -75,7 +77,8 @@ def resolve(
     if contract.gates.shadow:
         # By the clock and not `as_of`: the log is what was asked until now.
         rows["requests"] = resolve_requests(contract_file, work, datetime.now(UTC), subject.champion is not None)
-    examined = examine(contract, work / "models", subject.roles, rows)
+    subject, given = with_predictions(contract_file, subject, work, rows)
+    examined = examine(contract, work / "models", subject.roles, rows, given)
     recorded = champion_recorded(contract, subject.champion)
     subject = replace(subject, data=merged(rows, profiles), models=examined, recorded=recorded)
     subject = replace(subject, releases=recent_releases(contract))
@@ -126,6 +129,20 @@ def _empty(work: Path) -> None:
         shutil.rmtree(work / part, ignore_errors=True)
     for part in ("subject.json", "plan.json"):
         (work / part).unlink(missing_ok=True)
+
+
+def _candidate(contract: Contract, named: str | None, folder: Path) -> ModelVersion:
+    """Return the candidate, its files in a folder; of one whose predictions are given only what it is.
+
+    Errors: as for `fetch`.
+    """
+    name, given = contract.model.name, contract.model.candidate
+    if given is None:
+        return fetch(named or f"models:/{name}@{contract.model.aliases.challenger}", name, folder)
+    source = named or given.version
+    found = ModelVersion(name, "", "", "", "") if source is None else fetch(source, name, folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    return replace(found, source=given.predictions)
 
 
 def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> ModelVersion | None:

@@ -194,7 +194,8 @@ def _digests(file: ContractFile, path: Path) -> Iterator[str]:
         frame = pd.read_parquet(path)
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise NotEvaluated("the holdout cannot be read as a data frame of pandas", str(path)) from error
-    features, target = list(contract.features), contract.model.target
+    # A text task may have no target: MLflow then knows the features alone.
+    features, target = list(contract.features), contract.model.target or contract.features[0]
     in_file = [c for c in frame.columns if c in features]
     listed = [c for c in frame.columns if c in contract.data.columns]
     for columns in (list(frame.columns), listed, features, in_file, [*features, target], [*in_file, target]):

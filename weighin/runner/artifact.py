@@ -47,7 +47,8 @@ def changed(work: Path, role: str) -> str:
     """
     folder = work / "models" / role
     try:
-        resolved = json.loads((work / "subject.json").read_bytes())[role]["digest"]
+        known = json.loads((work / "subject.json").read_bytes())[role]
+        resolved = known.get("predictions") or known["digest"]
         found = manifest_digest(folder)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         return f"the files of the {role} cannot be compared with what was resolved ({cause(error)})"

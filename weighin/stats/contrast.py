@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,9 +21,11 @@ from weighin.stats.intervals import (
     must_be_carried_by_many,
     unseen,
 )
-from weighin.stats.metrics import METRICS, Influence, Scored, counts, table_value
+from weighin.stats.metrics import METRICS, Influence, Metric, Scored, counts, table_value
 from weighin.stats.paired import from_table, tango
 
+ROUNDING = 1e-9
+"""Variation between rows below this share of the numbers themselves is rounding."""
 TABLE_CLASSES = 4
 """With more classes the joint table has more cells than rows to fill them: influence values are used instead."""
 
@@ -41,9 +44,15 @@ class Contrast:
 
 
 def contrast(
-    metric: str, candidate: Scored, other: Scored | None, group: Codes | None, level: float, factor: float = 1.0
+    metric: str,
+    candidate: Scored,
+    other: Scored | None,
+    group: Codes | None,
+    level: float,
+    factor: float = 1.0,
+    known: Metric | None = None,
 ) -> Contrast:
-    """Measure a metric of `METRICS`.
+    """Measure a metric of `METRICS`, or `known`, which a contract describes and calls `metric`.
 
     candidate, other  the same rows in the same order, scored by each; without `other` the candidate's metric alone
     group             (n,) codes of rows that depend on each other, or None
@@ -54,42 +63,53 @@ def contrast(
     statistics for a median, resampled tables for what is a function of a confusion table. All else: influence values.
     Errors: `Undefined` where metric or interval do not exist for these rows.
     """
-    kind = METRICS[metric].kind
-    own = _once(metric, candidate)
-    theirs = None if other is None else _once(metric, other)
+    of = known or METRICS[metric]
+    own = _once(metric, of, candidate)
+    theirs = None if other is None else _once(metric, of, other)
     total = own if theirs is None else own.minus(theirs, factor)
+    scale = abs(own.estimate) + (0.0 if theirs is None else abs(factor * theirs.estimate))
+    if float(np.abs(total.values).max(initial=0.0)) * len(total.values) <= ROUNDING * scale:
+        # Rows that are all alike differ by what sums of doubles leave: an interval of no width would believe it.
+        total = Influence(total.estimate, np.zeros(len(total.values)))
     independent = group is None and candidate.weight is None
-    if independent and kind == "median" and other is None:
+    if independent and of.kind == "median" and other is None:
         found = median(np.abs(candidate.error), level)
-    elif independent and kind in ("share", "table"):
-        found = _from_counts(metric, kind == "share", candidate, other, level, factor, total, group)
+    elif independent and of.kind in ("share", "table"):
+        found = _from_counts(metric, of, candidate, other, level, factor, total, group)
     else:
-        found = _from_sums(metric, total, group, level, other is None)
+        found = _from_sums(metric, of, total, group, level, other is None)
     return Contrast(found, own.estimate, None if theirs is None else theirs.estimate, total.values)
 
 
-def _once(metric: str, rows: Scored) -> Influence:
+def _once(metric: str, of: Metric, rows: Scored) -> Influence:
     """Return a metric of some rows, kept with them: a contract asks for it alone and against each baseline."""
     kept: dict[str, Influence] = rows.__dict__.setdefault("_metrics", {})
     if metric not in kept:
-        kept[metric] = METRICS[metric].of(rows)
+        kept[metric] = of.of(rows)
     return kept[metric]
 
 
-def _from_sums(metric: str, total: Influence, group: Codes | None, level: float, alone: bool) -> Interval:
-    if alone and not np.any(total.values):
-        best = 0.0 if METRICS[metric].lower_is_better else 1.0
-        kind = PerfectScore if total.estimate == best else Undefined
-        raise kind(f"{metric} is {total.estimate:g} without any variation between rows: no interval exists")
-    if not np.any(total.values) and METRICS[metric].kind in ("share", "table"):
-        return unseen(total.estimate, len(total.values) if group is None else int(group.max()) + 1, level)
+def _from_sums(metric: str, of: Metric, total: Influence, group: Codes | None, level: float, alone: bool) -> Interval:
+    if not np.any(total.values):
+        units = len(total.values) if group is None else int(group.max()) + 1
+        # Answers may all be valid or all be clean, and no truth has leaked.
+        if of.uses == "text" and math.isfinite(of.range):
+            return unseen(total.estimate, units, level, of.range)
+        if alone:
+            best = 0.0 if of.lower_is_better else 1.0
+            kind = PerfectScore if total.estimate == best else Undefined
+            raise kind(f"{metric} is {total.estimate:g} without any variation between rows: no interval exists")
+        if of.kind in ("share", "table"):
+            return unseen(total.estimate, units, level)
+        if of.uses == "text":
+            raise Undefined(f"{metric} differs by the same for every row: no interval exists")
     must_be_carried_by_many(total.values, group)
     return from_influence(total.estimate, total.values, group, level)
 
 
 def _from_counts(
     metric: str,
-    share: bool,
+    of: Metric,
     candidate: Scored,
     other: Scored | None,
     level: float,
@@ -97,6 +117,7 @@ def _from_counts(
     total: Influence,
     group: Codes | None,
 ) -> Interval:
+    share = of.kind == "share"
     if share and other is None:
         hit, base = counts(metric, candidate)
         return clopper_pearson(int(hit.sum()), int(base.sum()), level)
@@ -105,8 +126,8 @@ def _from_counts(
         (ours, base), (theirs, _) = counts(metric, candidate), counts(metric, other)
         return tango(int((ours & ~theirs).sum()), int((theirs & ~ours).sum()), int(base.sum()), level)
     classes = 2 if candidate.score.ndim == 1 else candidate.score.shape[1]
-    if classes > TABLE_CLASSES:
-        return _from_sums(metric, total, group, level, other is None)
+    if classes > TABLE_CLASSES or of.uses == "text":
+        return _from_sums(metric, of, total, group, level, other is None)
     if other is None:
         return from_table(_table(classes, candidate.truth, candidate.decision), partial(table_value, metric), level)
 

@@ -135,16 +135,16 @@ def must_be_carried_by_many(influence: Floats, group: Codes | None) -> None:
         )
 
 
-def unseen(estimate: float, units: int, level: float) -> Interval:
+def unseen(estimate: float, units: int, level: float, range: float = 1.0) -> Interval:
     """Interval of a difference of shares that no unit shows: zero of `units` is no proof that there is none.
 
     A difference that some share of units has was missed by all of them with probability (1 - share) ** units: both
-    bounds are as far off as the exact upper bound of zero of `units`.
+    bounds are as far off as the exact upper bound of zero of `units`, times what a unit can differ by (`range`).
     Errors: `Undefined` with fewer than `MIN_GROUPS` units.
     """
     if units < MIN_GROUPS:
         raise Undefined(f"{units} independent units, at least {MIN_GROUPS} are needed")
-    bound = clopper_pearson(0, units, level).high
+    bound = range * clopper_pearson(0, units, level).high
     method = "no unit differs: exact bound of none"
     return Interval(estimate, estimate - bound, estimate + bound, level, units, 0.0, method)
 

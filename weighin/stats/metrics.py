@@ -7,20 +7,23 @@ weight times the derivative of the metric by it (the infinitesimal jackknife, Ef
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weighin.stats.intervals import Floats, Undefined
 
-Task = Literal["binary", "multiclass", "regression"]
-Uses = Literal["decision", "rank", "probability", "value"]
-"""What of a prediction a metric takes: what it decides, how it ranks, that it is a probability, or its value."""
+Task = Literal["binary", "multiclass", "regression", "text"]
+Uses = Literal["decision", "rank", "probability", "value", "text"]
+"""What of a prediction a metric takes: what it decides, how it ranks, that it is a probability, its value, or text."""
 Bools = NDArray[np.bool_]
+RowScores = Callable[[str], Floats]
+"""Name of a score -> (n,) its value for each row."""
 
 MIN_RARER = 20
 """Fewer rows of the rarer class than this: every interval here is an approximation that is not to be trusted."""
@@ -32,16 +35,18 @@ CLIP = 1e-15
 class Scored:
     """Rows of one model as a metric sees them.
 
-    truth      (n,) booleans (binary), codes 0..k-1 (multiclass) or numbers (regression)
-    score      (n,) probabilities or predictions; (n, k) probabilities for multiclass
+    truth      (n,) booleans (binary), codes 0..k-1 (multiclass), numbers (regression) or texts
+    score      (n,) probabilities, predictions or texts; (n, k) probabilities for multiclass
     weight     (n,) positive, or None for equal weights
     threshold  a binary prediction counts as positive at or above it
+    row_scores what of answers that are no numbers a metric is the mean of; None where answers are numbers
     """
 
-    truth: NDArray[np.bool_ | np.int64 | np.float64]
+    truth: NDArray[Any]
     score: Floats
     weight: Floats | None = None
     threshold: float = 0.5
+    row_scores: RowScores | None = None
 
     @cached_property
     def share(self) -> Floats:
@@ -63,8 +68,9 @@ class Scored:
 
     def rows(self, keep: Bools) -> Scored:
         """Return some of the rows."""
-        weight = None if self.weight is None else self.weight[keep]
-        return Scored(self.truth[keep], self.score[keep], weight, self.threshold)
+        weight, named = None if self.weight is None else self.weight[keep], self.row_scores
+        of_rows: RowScores | None = None if named is None else lambda name: named(name)[keep]
+        return Scored(self.truth[keep], self.score[keep], weight, self.threshold, of_rows)
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class Metric:
 
     kind  how its interval is made: `share` and `table` from counts where rows are independent and unweighted,
           `median` from order statistics there; `sum` always from influence values
+    range between the least and the largest value that a row of a score can have; infinite where there is no largest
     """
 
     of: Callable[[Scored], Influence]
@@ -93,6 +100,7 @@ class Metric:
     lower_is_better: bool = False
     kind: Literal["sum", "share", "table", "median"] = "sum"
     uses: Uses = "value"
+    range: float = math.inf
 
 
 def roc_auc(rows: Scored) -> Influence:
@@ -272,6 +280,39 @@ def mape(rows: Scored) -> Influence:
     return _average(np.abs(rows.error) / np.abs(rows.truth), rows)
 
 
+HUMAN = "/human"
+"""Ends the name of what people say of some rows, NaN for the others."""
+
+
+def row_score(
+    name: str,
+    unit: str,
+    *,
+    lower_is_better: bool = False,
+    counted: bool = False,
+    range: float = math.inf,
+    human: bool = False,
+) -> Metric:
+    """Return the mean of a score of each answer as a metric.
+
+    counted  whether each row is 0 or 1, so that the mean is a share
+    range    between the least and the largest value of a row
+    human    whether people have scored some rows too: the mean is then that of what they would say of all
+    """
+
+    def mean(rows: Scored) -> Influence:
+        if rows.row_scores is None:
+            raise TypeError(f"{name} is a score of answers that are no numbers")
+        if not human:
+            return _average(rows.row_scores(name), rows)
+        from weighin.stats.prediction_powered import prediction_powered
+
+        return prediction_powered(rows.row_scores(name), rows.row_scores(name + HUMAN), rows.share)
+
+    kind: Literal["share", "sum"] = "share" if counted else "sum"
+    return Metric(mean, unit, ("text",), lower_is_better, kind, "text", 1.0 if counted else range)
+
+
 _CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 METRICS: dict[str, Metric] = {
     "roc_auc": Metric(roc_auc, "AUC", _CLASSES, uses="rank"),
@@ -290,6 +331,23 @@ METRICS: dict[str, Metric] = {
     "median_absolute_error": Metric(median_absolute_error, "", ("regression",), lower_is_better=True, kind="median"),
     "r2": Metric(r2, "share", ("regression",)),
     "mape": Metric(mape, "share", ("regression",), lower_is_better=True),
+    # Scores of texts, one for each answer: weighin/scores says what they are.
+    "exact_match": row_score("exact_match", "share", counted=True),
+    "quasi_exact_match": row_score("quasi_exact_match", "share", counted=True),
+    "contains_reference": row_score("contains_reference", "share", counted=True),
+    "token_f1": row_score("token_f1", "F1", range=1),
+    "rouge1": row_score("rouge1", "ROUGE", range=1),
+    "rouge2": row_score("rouge2", "ROUGE", range=1),
+    "rougeL": row_score("rougeL", "ROUGE", range=1),
+    "bleu": row_score("bleu", "BLEU", range=100),
+    "chrf": row_score("chrf", "chrF", range=100),
+    "valid_json": row_score("valid_json", "share", counted=True),
+    "refusal": row_score("refusal", "share", lower_is_better=True, counted=True),
+    "profanity": row_score("profanity", "probability", lower_is_better=True, range=1),
+    "characters": row_score("characters", "characters", lower_is_better=True),
+    "words": row_score("words", "words", lower_is_better=True),
+    "flesch_kincaid_grade": row_score("flesch_kincaid_grade", "school years", lower_is_better=True),
+    "automated_readability_index": row_score("automated_readability_index", "school years", lower_is_better=True),
 }
 
 
@@ -307,6 +365,8 @@ def row_loss(rows: Scored, loss: Literal["log_loss", "squared"]) -> Floats:
 
 def counts(metric: str, rows: Scored) -> tuple[Bools, Bools]:
     """(n,) hits and (n,) base of a metric of kind `share`: its value is the share of hits in the base."""
+    if rows.row_scores is not None:
+        return rows.row_scores(metric) == 1, np.ones(len(rows.truth), dtype=bool)
     right = np.asarray(rows.decision == rows.truth)
     if metric == "accuracy":
         return right, np.ones(len(right), dtype=bool)

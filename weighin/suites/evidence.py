@@ -29,12 +29,15 @@ from weighin.load.log import WarmUp, log_name, read_warm_ups
 from weighin.model.answers import COLUMN, must_be_probabilities, must_not_be_labels, read_predictions
 from weighin.model.labels import Truth, scored, truth_of
 from weighin.model.subject import Subject
+from weighin.model.texts import read_texts
 from weighin.outcome import Direction, Limit, Status, census, decide
 from weighin.record.suite import SuiteOutcomes
 from weighin.runner import environments
 from weighin.runner.plan import Session, sessions
 from weighin.stats.intervals import Codes
-from weighin.stats.metrics import Scored
+from weighin.stats.metrics import METRICS, Scored
+from weighin.suites.given_scores import given_scores
+from weighin.suites.row_scores import row_scores
 from weighin.suites.rows import Rows, condition, recoded
 from weighin.untrusted import JsonDict
 from weighin.untrusted.bounded import json_value
@@ -139,6 +142,8 @@ class Evidence:
         As many may lack one as `missing_at_most` of the target's column says; metrics are of the others.
         """
         target = self.contract.model.target
+        if not target:
+            return None
         values = self.columns(dataset, target)[target]
         absent = int(pc.sum(pc.is_null(values, nan_is_null=True)).as_py() or 0)
         if not absent:
@@ -194,7 +199,7 @@ class Evidence:
         if problem:
             raise NotEvaluated(f"no model was asked: {problem}", dataset)
 
-    def raw_predictions(self, role: str, dataset: str, rows: int) -> Floats:
+    def raw_predictions(self, role: str, dataset: str, rows: int) -> Values:
         """Return what a role's model answered to a file of features, shape (rows,) or (rows, k), each a usable
         number.
         """
@@ -205,26 +210,44 @@ class Evidence:
         place = f"predictions/{role}/{dataset}.arrow"
         return must_not_be_labels(must_be_probabilities(values, place), place)
 
-    def answers_left(self, role: str, dataset: str, rows: int) -> Floats:
-        """Return the finite numbers in the file that a role's model left, shape (rows,) or (rows, k)."""
+    def answers_left(self, role: str, dataset: str, rows: int) -> Values:
+        """Return the finite numbers, or the texts, in the file that a role's model left: (rows,) or (rows, k)."""
         known = self.subject.data.get(dataset, {})
         path = self.work / "predictions" / role / f"{dataset}.arrow"
+        if self.contract.model.prediction.kind == "text":
+            return read_texts(path, rows, known.get("features", ""))
         return read_predictions(path, rows, self.contract.model.answers.width, known.get("features", ""))
 
     @kept
-    def predictions(self, role: str, dataset: str) -> Floats:
+    def predictions(self, role: str, dataset: str) -> Values:
         """Predictions of a role on a dataset, in its order."""
         self._demand_asked(dataset)
-        rows = self.columns(dataset, self.contract.model.target).num_rows
+        rows = self.columns(dataset, self.contract.model.target or self.contract.features[0]).num_rows
         return self.raw_predictions(role, dataset, rows)
 
     @kept
     def scored(self, role: str, dataset: str) -> Scored:
         """Labels, predictions and weights of a role on the rows of a dataset that have a label."""
-        truth, weights = self.truth(dataset), self.weights(dataset)
+        contract, weights = self.contract, self.weights(dataset)
         answered = self.of_labelled(self.predictions(role, dataset), dataset)
         weight = None if weights is None else self.of_labelled(weights, dataset)
-        return scored(truth, answered, weight, self.contract.model, self.contract.threshold)
+        if contract.model.task == "text":
+            references = self.truth(dataset) if contract.model.target else None
+            wanted = None if references is None else references.tolist()
+            named = row_scores(
+                answered.tolist(),
+                wanted,
+                contract.gates.performance,
+                lambda own: given_scores(own, contract, self.file.folder, self._keys(dataset), answered.tolist()),
+            )
+            return Scored(answered if references is None else references, answered, weight, row_scores=named)
+        return scored(self.truth(dataset), answered, weight, contract.model, contract.threshold)
+
+    def _keys(self, dataset: str) -> pa.Table:
+        """Return the key columns of the rows that have a label."""
+        names = [name for name, column in self.contract.data.columns.items() if column.role == "key"]
+        keep, found = self.labelled(dataset), self.columns(dataset, *names)
+        return found if keep is None else found.filter(pa.array(keep))
 
     def of_labelled(self, values: Values, dataset: str) -> Values:
         """Return what belongs to the rows that have a label."""
@@ -244,7 +267,9 @@ class Evidence:
         known = {role: self.scored(role, dataset) for role in self.subject.roles}
         keep, group = self.labelled(dataset), self.groups(dataset)
         group = group if keep is None else recoded(group, keep)
-        return Rows(known, group, self.contract.sampling_unit, column, where, self.contract.alpha)
+        gate = self.contract.gates.performance
+        catalogue = METRICS.get if gate is None else gate.catalogued
+        return Rows(known, group, self.contract.sampling_unit, column, where, self.contract.alpha, catalogue)
 
     @kept
     def profile(self, dataset: str) -> Profile:

@@ -85,7 +85,7 @@ def _frame(evidence: Evidence, dataset: str, shown: list[Outcome]) -> pd.DataFra
     table = ds.dataset(evidence.path(dataset), format="parquet")
     total = table.count_rows()
     rows = np.sort(np.random.default_rng(0).choice(total, size=min(ROWS, total), replace=False))
-    frame: pd.DataFrame = table.take(pa.array(rows), columns=[target, *held]).to_pandas()
+    frame: pd.DataFrame = table.take(pa.array(rows), columns=[*([target] if target else []), *held]).to_pandas()
     if COLUMN in names and COLUMN not in held:
         frame[COLUMN] = evidence.predictions("candidate", dataset)[rows]
     return frame[names]

@@ -16,7 +16,7 @@ from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement
 from weighin.stats.classical import Test, bonferroni, mcnemar, paired_t, wilcoxon
 from weighin.stats.intervals import Floats, Undefined
-from weighin.stats.metrics import METRICS, Scored, calibration, row_loss
+from weighin.stats.metrics import Scored, calibration, row_loss
 from weighin.suites.evidence import Evidence
 from weighin.suites.performance import measure_rows
 from weighin.suites.rows import Rows
@@ -28,7 +28,8 @@ def information(evidence: Evidence) -> list[Table]:
     """All tables that can be made of the holdout. Errors: `NotEvaluated`, `Undefined`."""
     rows = evidence.rows("holdout")
     kind = evidence.contract.model.prediction.kind
-    found = [_classical(evidence, rows)] if "champion" in rows.scored and kind != "score" else []
+    lossless = kind in ("score", "text")
+    found = [_classical(evidence, rows)] if "champion" in rows.scored and not lossless else []
     if kind == "probability":
         found += [_calibration(rows)]
     slices = _least_favourable(evidence, rows)
@@ -103,7 +104,8 @@ def _least_favourable(evidence: Evidence, rows: Rows) -> Table | None:
         except (NotEvaluated, Undefined):
             continue
         if isinstance(measured, Measurement) and measured.kind == "sample":
-            lower = check.rule.metric in METRICS and METRICS[check.rule.metric].lower_is_better
+            metric = rows.known(check.rule.metric)
+            lower = metric is not None and metric.lower_is_better
             bad = measured.estimate if lower else -measured.estimate
             interval = f"{measured.low:.4f} to {measured.high:.4f}"
             row = [

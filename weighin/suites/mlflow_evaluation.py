@@ -49,7 +49,9 @@ class Replay:
 
 
 def draw(evidence: Evidence, out: Path) -> None:
-    """Leave `out/mlflow/`: MLflow's artifacts and `metrics.json`. Errors: whatever MLflow raises."""
+    """Leave `out/mlflow/`: MLflow's artifacts and `metrics.json`; of texts nothing. Errors: whatever MLflow raises."""
+    if evidence.contract.model.task == "text":
+        return
     import matplotlib
 
     matplotlib.use("Agg")

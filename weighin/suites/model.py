@@ -21,6 +21,9 @@ def model_outcomes(contract: Contract, subject: Subject) -> tuple[Outcome, ...]:
     return tuple(decide(measure_model(c, known, trained_on), c.limit) for c in checks(contract, "model"))
 
 
+ENVIRONMENTS = {"own": "its own", "judge": "the image", "given": "none: predictions, not the model, were judged"}
+
+
 def model_information(subject: Subject) -> tuple[JsonDict, ...]:
     """Return a table of what each model is, by its files."""
     shown = {role: known for role, known in subject.models.items() if not known.problem}
@@ -34,7 +37,7 @@ def model_information(subject: Subject) -> tuple[JsonDict, ...]:
         "input example": lambda m: "yes" if m.example else "no",
         "declared packages": lambda m: m.requirements,
         "size, MB": lambda m: round(m.bytes / 2**20, 1),
-        "asked in an environment of": lambda m: "its own" if m.environment == "own" else "the image",
+        "asked in an environment of": lambda m: ENVIRONMENTS[m.environment],
         "fitted with": lambda m: ", ".join(f"{n} {v}" for n, v in m.fitted.items()) or "not declared",
     }
     rows = [[name, *(str(of(known)) for known in shown.values())] for name, of in facts.items()]

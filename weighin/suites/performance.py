@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from weighin.contract import Check
-from weighin.contract.checks import ChangedRule, FairnessRule, MetricRule, RecordedRule
+from weighin.contract.checks import ChangedRule, EmptyRule, FairnessRule, MetricRule, RecordedRule
 from weighin.contract.gates import Performance
 from weighin.contract.parts import CUSTOM_METRIC
 from weighin.errors import NotEvaluated
 from weighin.outcome import Direction, Measurement, Unmeasured, census
 from weighin.stats.intervals import PerfectScore
-from weighin.stats.metrics import METRICS
+from weighin.stats.metrics import METRICS, Metric
 from weighin.stats.rates import difference
 from weighin.suites.as_recorded import measure_recorded
 from weighin.suites.custom import measure_custom
@@ -47,6 +47,8 @@ def measure_rows(check: Check, rows: Rows, gate: Performance, folder: Path) -> M
     Errors: `NotEvaluated`, `Undefined`.
     """
     match check.rule:
+        case EmptyRule():
+            return _empty(check, rows)
         case MetricRule():
             return _metric(check, check.rule, rows, gate, folder)
         case FairnessRule():
@@ -71,9 +73,18 @@ def _changed(check: Check, evidence: Evidence) -> Measurement:
     return census(check.id, count, n=rows, unit="rows", method=method, found=said)
 
 
+def _empty(check: Check, rows: Rows) -> Measurement:
+    """Return the share of answers that hold nothing but white space."""
+    answers = rows.scored["candidate"].score
+    empty = sum(not str(a).strip() for a in answers)
+    said = f"{empty:,} of {len(rows):,} answers are empty" if empty else ""
+    return census(check.id, empty / len(rows), n=len(rows), unit="share", method="counted", found=said)
+
+
 def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folder: Path) -> Measurement | Unmeasured:
-    custom = gate.custom[rule.metric.removeprefix(CUSTOM_METRIC)] if rule.metric not in METRICS else None
-    unit = METRICS[rule.metric].unit if custom is None else custom.unit
+    known = gate.catalogued(rule.metric)
+    custom = gate.custom[rule.metric.removeprefix(CUSTOM_METRIC)] if known is None else None
+    unit = custom.unit if known is None and custom is not None else "" if known is None else known.unit
     if rule.against and rule.against not in rows.scored:
         if rule.against == "anchor":
             raise NotEvaluated("the anchor was not resolved", check.id, "Validate again.")
@@ -87,7 +98,7 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
         try:
             found = part.contrast(rule.metric, rule.against, rule.factor, level)
         except PerfectScore:
-            return _perfect(check, rule.metric, part, level)
+            return _perfect(check, known, part, level)
         interval, detail["candidate"] = found.interval, found.candidate
         if found.other is not None:
             detail[rule.against or ""] = found.other
@@ -95,7 +106,7 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
         interval, detail["candidate"] = measure_custom(custom, folder, part, rule.against, rule.factor, level)
     if part.scored["candidate"].truth.dtype == np.bool_:
         detail["positives"] = int(part.scored["candidate"].truth.sum())
-        if rule.against and rule.slice is None and rule.metric in METRICS and METRICS[rule.metric].uses == "decision":
+        if rule.against and rule.slice is None and known is not None and known.uses == "decision":
             # Whether a model decides otherwise as a whole, or only about other rows: a reader of a failure asks that.
             detail["positive_share"] = {role: _positive_share(part, role) for role in ("candidate", rule.against)}
     if rule.against and rule.factor == 1:
@@ -111,13 +122,14 @@ def _positive_share(part: Rows, role: str) -> float:
     return round(float((scored.share * scored.decision).sum()), 6)
 
 
-def _perfect(check: Check, metric: str, part: Rows, level: float) -> Measurement:
+def _perfect(check: Check, metric: Metric | None, part: Rows, level: float) -> Measurement:
     """Return a perfect score, which says that the truth has leaked sooner than that the model is perfect."""
-    best, n = 0.0 if METRICS[metric].lower_is_better else 1.0, len(part)
+    assert metric is not None
+    best, n = 0.0 if metric.lower_is_better else 1.0, len(part)
     fault = f"a perfect score on all of {n:,} rows: leak? Look for a feature that knows the target"
-    unit, method = METRICS[metric].unit, "no variation between rows"
+    method = "no variation between rows"
     return Measurement(
-        check.id, best, best, best, level, n, unit, method, sampling_unit=part.sampling_unit, fault=fault
+        check.id, best, best, best, level, n, metric.unit, method, sampling_unit=part.sampling_unit, fault=fault
     )
 
 

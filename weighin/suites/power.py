@@ -14,7 +14,6 @@ from weighin.contract.reading import ContractFile
 from weighin.errors import EvidenceError, NotEvaluated
 from weighin.outcome import Direction
 from weighin.stats.intervals import Undefined
-from weighin.stats.metrics import METRICS
 from weighin.stats.power import Planned, Power, power
 from weighin.stats.rates import influence_of_difference
 from weighin.suites.evidence import Evidence
@@ -58,7 +57,7 @@ def plans(contract: Contract, rows: Rows) -> tuple[list[Planned], list[tuple[str
     """
     planned, unknown = [], []
     for check in checks(contract, "performance"):
-        known = isinstance(check.rule, MetricRule) and check.rule.metric in METRICS
+        known = isinstance(check.rule, MetricRule) and rows.known(check.rule.metric) is not None
         if not known and not isinstance(check.rule, FairnessRule):
             continue
         if check.limit.severity == "warn" or check.limit.when_inconclusive == "warn":
@@ -92,7 +91,8 @@ def _planned(check: Check, rows: Rows) -> Planned:
 
 def _of_metric(check: Check, rule: MetricRule, rows: Rows) -> Planned:
     level = 1 - check.limit.alpha
-    metric = METRICS[rule.metric]
+    metric = rows.known(rule.metric)
+    assert metric is not None
     champion = metric.of(rows.scored["champion"])
     truth = champion.estimate if rule.against is None else (1 - rule.factor) * champion.estimate
     # Equal to the champion: its own value, or no difference; the noise is that of the difference that was seen.

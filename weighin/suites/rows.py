@@ -15,7 +15,7 @@ from weighin.contract.gates import SliceCheck
 from weighin.data.condition import ROW, holds
 from weighin.stats.contrast import Contrast, contrast
 from weighin.stats.intervals import Codes, Undefined
-from weighin.stats.metrics import METRICS, Bools, Scored
+from weighin.stats.metrics import METRICS, Bools, Metric, Scored
 from weighin.stats.power import share_needed
 
 LEAST = 100
@@ -32,6 +32,7 @@ class Rows:
     column   name -> (n,) values
     where    SQL condition -> (n,) whether it holds
     alpha    of the contract, by which a slice's default size is planned
+    known    name -> a metric of the catalogue, or of a score of the contract; None for a team's own function
     """
 
     scored: Mapping[str, Scored]
@@ -40,6 +41,7 @@ class Rows:
     column: Callable[[str], NDArray[Any]]
     where: Callable[[str], Bools]
     alpha: float = 0.05
+    known: Callable[[str], Metric | None] = METRICS.get
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -69,6 +71,7 @@ class Rows:
             lambda name: self.column(name)[keep],
             lambda query: self.where(query)[keep],
             self.alpha,
+            self.known,
         )
 
     def pooled(self, rule: SliceRule | None) -> bool:
@@ -90,10 +93,11 @@ class Rows:
 
     def _planned(self, of: SliceCheck) -> float:
         baseline = self.scored.get(of.against)
-        if baseline is None or of.metric not in METRICS or of.better_by is not None:
+        metric = self.known(of.metric)
+        if baseline is None or metric is None or of.better_by is not None:
             return LEAST
         try:
-            found = METRICS[of.metric].of(baseline)
+            found = metric.of(baseline)
         except Undefined:
             return LEAST
         margin = of.margin if of.margin is not None else (of.relative_margin or 0.0) * abs(found.estimate)
@@ -131,7 +135,7 @@ class Rows:
     def contrast(self, metric: str, baseline: str | None, factor: float, level: float) -> Contrast:
         """Return a metric of the catalogue, alone or against a baseline. Errors: `Undefined`."""
         other = None if baseline is None else self.scored[baseline]
-        return contrast(metric, self.scored["candidate"], other, self.group, level, factor)
+        return contrast(metric, self.scored["candidate"], other, self.group, level, factor, self.known(metric))
 
 
 def recoded(group: Codes | None, keep: Bools) -> Codes | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weighin.contract import Check, checks
-from weighin.contract.checks import FairnessRule, MetricRule, SealedRule
+from weighin.contract.checks import EmptyRule, FairnessRule, MetricRule, SealedRule
 from weighin.contract.gates import Performance
 from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement, Status, Unmeasured, census, decide
@@ -34,7 +34,7 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     passed = True
     for one in checks(contract, "performance"):
         # Whether anything has changed, and what was recorded, is known of the development holdout.
-        if not isinstance(one.rule, MetricRule | FairnessRule):
+        if not isinstance(one.rule, MetricRule | FairnessRule | EmptyRule):
             continue
         if one.limit.severity == "warn" or not _is_asked_here(one, evidence):
             continue

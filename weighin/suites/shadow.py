@@ -149,6 +149,9 @@ def _differ(one: Floats, other: Floats, rule: ShadowRule, evidence: Evidence) ->
             return np.asarray(np.nan_to_num(one).argmax(axis=1) != np.nan_to_num(other).argmax(axis=1))
         case "regression":
             return np.asarray(~(np.abs(one[:, 0] - other[:, 0]) <= rule.tolerance))
+        case task:
+            # The contract has refused it.
+            raise TypeError(f"no shadow gate of a {task} task")
 
 
 def _share(differs: NDArray[np.bool_], codes: NDArray[np.int64], level: float) -> Interval:

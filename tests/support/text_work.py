@@ -1,0 +1,105 @@
+"""A small contract of a text task with answers, all green, for tests that break one thing of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from support.evidence_files import SOUND
+from weighin.canonical import file_digest
+from weighin.contract import checks, read_contract
+from weighin.model.subject import ModelVersion, Subject
+from weighin.model.texts import write_texts
+from weighin.outcome import Outcome, decide
+from weighin.suites import measured
+from weighin.suites.evidence import Evidence
+
+ROWS = 300
+CONTRACT = """\
+version: 1
+model: {name: m, task: text, target: reference}
+data:
+  holdout: holdout.parquet
+  columns:
+    id: {type: integer, role: key}
+    talk: {type: integer, role: group}
+    question: {type: string}
+    reference: {type: string, role: target, missing_at_most: 0.1}
+gates:
+  performance:
+    checks:
+      - {metric: exact_match, at_least: 0.7}
+      - {metric: token_f1, at_least: 0.7}
+      - {metric: token_f1, against: champion, margin: 0.02}
+      - {metric: refusal, at_most: 0.05}
+      - {metric: score.short, at_least: 0.9}
+    scores:
+      short: {pattern: "^.{1,200}$"}
+"""
+
+
+@dataclass
+class TextWork:
+    """What the suites read of a text task. Change answers, references or the contract, then ask for `outcomes`."""
+
+    folder: Path
+    contract: str = CONTRACT
+    answers: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        random = np.random.default_rng(3)
+        words = [f"word{i}" for i in range(50)]
+        references = [" ".join(random.choice(words, 6)) for _ in range(ROWS)]
+        self.frame = pd.DataFrame(
+            {
+                "id": np.arange(ROWS),
+                "talk": np.arange(ROWS) // 5,
+                "question": [f"question {i}" for i in range(ROWS)],
+                "reference": references,
+            }
+        )
+        for role, share in (("candidate", 0.9), ("champion", 0.8)):
+            right = random.random(ROWS) < share
+            self.answers[role] = [r if ok else "something else" for r, ok in zip(references, right, strict=True)]
+
+    @property
+    def answered(self) -> Path:
+        """The file of the candidate's answers."""
+        return self.folder / "work/predictions/candidate/holdout.arrow"
+
+    def write(self) -> TextWork:
+        """Write all of it."""
+        path, data = self.folder / "model_contract.yaml", self.folder / "holdout.parquet"
+        path.write_text(self.contract)
+        self.frame.to_parquet(data, index=False)
+        known = {"sha256": file_digest(data), "rows": len(self.frame), "problem": "", "features": "sha256:f"}
+        for role, texts in self.answers.items():
+            out = self.folder / f"work/predictions/{role}/holdout.arrow"
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_texts(out, texts, known["features"])
+        models = {role: ModelVersion("m", role, "r", f"sha256:{role}", "x") for role in self.answers}
+        subject = Subject(
+            models["candidate"],
+            models.get("champion"),
+            read_contract(path).digest,
+            {"holdout": known},
+            ephemeral_registry=True,
+            models=SOUND,
+        )
+        subject.write(self.folder / "work/subject.json")
+        return self
+
+    def outcomes(self, *, write: bool = True) -> dict[str, Outcome]:
+        """Check -> outcome of the performance suite."""
+        if write:
+            self.write()
+        file = read_contract(self.folder / "model_contract.yaml")
+        evidence = Evidence(file, self.folder / "work")
+        return {c.id: decide(measured(c, evidence), c.limit) for c in checks(file.contract, "performance")}
+
+    def red(self, *, write: bool = True) -> dict[str, str]:
+        """Check -> status, of all that did not pass."""
+        return {n: o.status.value for n, o in self.outcomes(write=write).items() if o.status.value != "passed"}

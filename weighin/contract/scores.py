@@ -1,0 +1,94 @@
+"""Scores that a contract describes: what it demands of each answer that is a text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import Field, FiniteFloat, field_validator, model_validator
+
+from weighin.contract.parts import Count, Name, Part
+from weighin.scores.demands import matches, schema_of
+from weighin.stats.metrics import Metric, row_score
+
+_KINDS = ("contains_any", "contains_all", "pattern", "json_schema", "retrieval", "given")
+
+
+class Score(Part):
+    """A score of each answer; the metric `score.NAME` is its mean. Exactly one of the first six says what it is.
+
+    It is 0 or 1, so that its mean is a share; of `retrieval` a number in [0, 1]; of `given` what stands there.
+    """
+
+    contains_any: tuple[str, ...] = Field((), description="1 where the answer holds one of these texts, in any case.")
+    contains_all: tuple[str, ...] = Field((), description="1 where the answer holds all of these texts, in any case.")
+    pattern: str | None = Field(
+        None, description="1 where a part of the answer matches this regular expression, as RE2 reads it."
+    )
+    json_schema: dict[str, Any] | None = Field(
+        None, description="1 where the answer is JSON that this JSON Schema allows; it refers to no other file."
+    )
+    retrieval: Literal["precision", "recall", "ndcg", "reciprocal_rank"] | None = Field(
+        None,
+        description="Of an answer that is a JSON list of documents, the best first, against the JSON list of relevant "
+        "ones in the target.",
+    )
+    given: Name | None = Field(
+        None,
+        description="A file or glob, relative to the contract, with what was measured elsewhere, by a judge, MLflow's "
+        "scorers or a meter: the key columns, the answer that was scored (`answer`), and the `column`.",
+    )
+    column: Name | None = Field(None, description="The column of `given` that holds the score.")
+    human: Name | None = Field(
+        None,
+        description="The column of `given` that holds what people say of a random sample of the rows, in the same "
+        "unit: the metric is then what they would say of all, and a judge's bias does not count.",
+    )
+    least: FiniteFloat | None = Field(None, description="Least value of a `given` score; a lower one is refused.")
+    largest: FiniteFloat | None = Field(None, description="Largest value of a `given` score; a higher one is refused.")
+    unit: str = Field("", description="Unit of a `given` score, shown in reports.")
+    at: Count | None = Field(None, le=1000, description="How many documents of a list count, for `retrieval`.")
+    lower_is_better: bool = Field(False, description="Whether a smaller value is the better one.")
+
+    @field_validator("pattern")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is not None:
+            matches([""], value)
+        return value
+
+    @field_validator("json_schema")
+    @classmethod
+    def _a_schema(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            schema_of(value)
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Score:
+        given = [key for key in _KINDS if getattr(self, key) not in (None, ())]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of {', '.join(f'`{key}`' for key in _KINDS)}")
+        if any(not text for text in (*self.contains_any, *self.contains_all)):
+            raise ValueError("every answer holds an empty text: leave it out")
+        if (self.at is None) == (given[0] == "retrieval"):
+            raise ValueError("`retrieval` needs `at`, and nothing else takes it")
+        if (self.column is None) == (given[0] == "given"):
+            raise ValueError("`given` needs `column`, and nothing else takes it")
+        of_given = [key for key in ("human", "least", "largest", "unit") if getattr(self, key) not in (None, "")]
+        if of_given and self.given is None:
+            raise ValueError(f"`{of_given[0]}` is about a `given` score")
+        if self.least is not None and self.largest is not None and self.least >= self.largest:
+            raise ValueError("`least` lies below `largest`")
+        return self
+
+    def metric(self, name: str) -> Metric:
+        """Return the mean of this score as a metric of that name."""
+        lower = self.lower_is_better
+        if self.given is not None:
+            bounded = self.largest is not None and self.least is not None
+            spread = (self.largest or 0.0) - (self.least or 0.0) if bounded else math.inf
+            return row_score(name, self.unit, lower_is_better=lower, range=spread, human=self.human is not None)
+        if self.retrieval is not None:
+            return row_score(name, self.retrieval, lower_is_better=lower, range=1)
+        return row_score(name, "share", lower_is_better=lower, counted=True)

@@ -1,0 +1,1 @@
+"""Scores of answers that are texts: a number for each row, of which a metric is the mean (weighin/stats/metrics.py)."""
