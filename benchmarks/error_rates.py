@@ -35,8 +35,9 @@ from weighin.contract.checks import Check, FairnessRule, MetricRule, SliceRule
 from weighin.contract.gates import Performance, SliceCheck
 from weighin.outcome import Direction, Limit, Measurement, Unmeasured, confirm_failures, decide
 from weighin.stats.intervals import Undefined
-from weighin.stats.metrics import METRICS, Scored
+from weighin.stats.metrics import METRICS
 from weighin.stats.rates import rate
+from weighin.stats.scored import Scored
 from weighin.suites.performance import measure_rows
 from weighin.suites.rows import Rows
 

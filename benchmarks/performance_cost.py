@@ -31,7 +31,7 @@ def measure(rows: int, resampled: int) -> dict[str, float]:
     from weighin.contract.models import Contract
     from weighin.outcome import decide
     from weighin.stats.metrics import METRICS as KNOWN
-    from weighin.stats.metrics import Scored
+    from weighin.stats.scored import Scored
     from weighin.suites.performance import measure_rows
     from weighin.suites.rows import Rows
 

@@ -40,7 +40,7 @@ from weighin.contract.checks import Check, MetricRule
 from weighin.contract.gates import Performance
 from weighin.outcome import Direction, Limit, Measurement, Status, Unmeasured, decide
 from weighin.stats.intervals import Undefined
-from weighin.stats.metrics import HUMAN, Scored
+from weighin.stats.scored import HUMAN, Scored
 from weighin.suites.performance import measure_rows
 from weighin.suites.rows import Rows
 

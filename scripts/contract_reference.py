@@ -44,6 +44,7 @@ USED = {
     "probability": "probabilities",
     "value": "values",
     "text": "texts",
+    "interval": "intervals",
 }
 """What of an answer a metric takes, in words."""
 UNITS = (

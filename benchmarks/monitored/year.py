@@ -33,7 +33,7 @@ from weighin.monitor.evaluate import Champion, evaluate
 from weighin.monitor.rules import Watched, watched
 from weighin.outcome import Measurement, Status, decide
 from weighin.stats.contrast import contrast
-from weighin.stats.metrics import Scored
+from weighin.stats.scored import Scored
 from weighin.suites.drift import compared
 from weighin.suites.sample import sample
 

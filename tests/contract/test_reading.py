@@ -87,7 +87,7 @@ def line_of(text: str, part: str) -> int:
         ("at_least: 0.65", "at_least: .nan", "finite number"),
         ("rate: 10", "rate: 0", "greater than 0"),
         ("rate: 10", "rate: fast", "valid number"),
-        ("task: binary", "task: ranking", "binary"),
+        ("task: binary", "task: clustering", "binary"),
         ("minimum: 0, maximum: 6000", "minimum: 9000, maximum: 6000", "minimum 9000 is above maximum 6000"),
         ("allowed: [AA, UA]}", "allowed: []}", "an empty list allows nothing"),
     ],

@@ -8,7 +8,8 @@ from scipy.stats import binom
 
 from weighin.monitor.estimated_performance import METHOD, estimate
 from weighin.stats.intervals import Undefined
-from weighin.stats.metrics import METRICS, Scored
+from weighin.stats.metrics import METRICS
+from weighin.stats.scored import Scored
 
 ESTIMATED = sorted(n for n, m in METRICS.items() if "binary" in m.tasks and n != "average_precision")
 LEVEL = 0.95

@@ -7,11 +7,16 @@ from sklearn import metrics as sk
 
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Undefined, clopper_pearson, from_influence
-from weighin.stats.metrics import METRICS, Scored, calibration, roc_auc, table_value
+from weighin.stats.metrics import METRICS, calibration, roc_auc, table_value
+from weighin.stats.scored import Scored
 
 BINARY = [name for name, m in METRICS.items() if "binary" in m.tasks]
 MULTICLASS = [name for name, m in METRICS.items() if "multiclass" in m.tasks]
-REGRESSION = [name for name, m in METRICS.items() if "regression" in m.tasks]
+REGRESSION = [
+    name
+    for name, m in METRICS.items()
+    if "regression" in m.tasks and (not name.startswith("pinball_") or name == "pinball_90")
+]
 TASKS = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
 ALL = [(task, name) for task, names in TASKS.items() for name in names]
 
@@ -72,6 +77,12 @@ def by_scikit_learn(name, rows):
             return sk.r2_score(y, p, sample_weight=w)
         case "mape":
             return sk.mean_absolute_percentage_error(y, p, sample_weight=w)
+        case "smape":
+            return np.average(2 * np.abs(p - y) / (np.abs(p) + np.abs(y)), weights=w)
+        case "wape":
+            return np.average(np.abs(p - y), weights=w) / np.average(np.abs(y), weights=w)
+    if name.startswith("pinball_"):
+        return sk.mean_pinball_loss(y, p, sample_weight=w, alpha=int(name.removeprefix("pinball_")) / 100)
     raise AssertionError(f"{name} has no counterpart here")
 
 

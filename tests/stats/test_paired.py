@@ -20,9 +20,9 @@ from weighin.stats.intervals import (
     median,
     must_be_carried_by_many,
 )
-from weighin.stats.metrics import Scored
 from weighin.stats.paired import from_table, tango
 from weighin.stats.resample import bootstrap
+from weighin.stats.scored import Scored
 
 
 def score_by_likelihood(gained, lost, n, delta):

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from weighin.stats.intervals import Undefined
-from weighin.stats.metrics import Scored
 from weighin.stats.rates import difference
+from weighin.stats.scored import Scored
 
 
 def people(rng, n=3000):

@@ -9,8 +9,9 @@ from scipy import stats
 
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Undefined, clopper_pearson
-from weighin.stats.metrics import METRICS, Scored, row_score
+from weighin.stats.metrics import METRICS
 from weighin.stats.paired import tango
+from weighin.stats.scored import Scored, row_score
 
 N = 400
 EMPTY = np.full(N, "", dtype=object)

@@ -13,8 +13,8 @@ from weighin.contract.gates import SliceCheck
 from weighin.contract.models import Contract
 from weighin.contract.reading import read_contract
 from weighin.outcome import Status, decide
-from weighin.stats.metrics import Scored
 from weighin.stats.power import Planned, power
+from weighin.stats.scored import Scored
 from weighin.suites.performance import measure_rows
 from weighin.suites.power import say_power
 from weighin.suites.rows import LEAST, Rows

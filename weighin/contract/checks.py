@@ -11,6 +11,7 @@ from typing import Any, Literal
 from weighin.contract.columns import Column
 from weighin.contract.gates import (
     AbsoluteCheck,
+    Baseline,
     BaselineCheck,
     Drift,
     FairnessCheck,
@@ -23,7 +24,6 @@ from weighin.contract.parts import CUSTOM_METRIC, Graded
 from weighin.contract.rules import ColumnRule, compared_by, quality_rules
 from weighin.outcome import Direction, Limit
 
-Baseline = Literal["champion", "anchor"]
 Path = tuple[str | int, ...]
 Kind = Literal["distance", "missing", "new-category-share", "mean", "table", "drifted", "joint"]
 

@@ -23,6 +23,7 @@ from weighin.contract.quality import DataQuality
 from weighin.contract.scores import Score
 from weighin.contract.shadow import Shadow
 from weighin.stats import metrics as catalogue
+from weighin.stats import scored
 
 
 class AbsoluteCheck(Graded):
@@ -37,6 +38,9 @@ class AbsoluteCheck(Graded):
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError("give either `at_least` or `at_most`")
         return self
+
+
+Baseline = Literal["champion", "anchor", "naive", "seasonal_naive"]
 
 
 class _Compared(Graded):
@@ -62,8 +66,8 @@ class _Compared(Graded):
 class BaselineCheck(_Compared):
     """A comparison on all rows, with the champion or with the pinned anchor."""
 
-    against: Literal["champion", "anchor"] = Field(
-        description="The baseline: the champion, or the version that `model.anchor` pins."
+    against: Baseline = Field(
+        description="The baseline: the champion, the version that `model.anchor` pins, or a column of `model.forecast`."
     )
 
 
@@ -75,8 +79,10 @@ class SliceCheck(_Compared):
     with all rows that no part lists; `other` judges those as a part of their own.
     """
 
-    against: Literal["champion", "anchor"] = Field(
-        "champion", description="The baseline: the champion, or the version that `model.anchor` pins."
+    against: Baseline = Field(
+        "champion",
+        description="The baseline: the champion, the version that `model.anchor` pins, or a column of "
+        "`model.forecast`.",
     )
     column: Name | None = Field(None, description="The column whose `values` or `ranges` are the parts.")
     values: tuple[str | int, ...] = Field((), description="One part for each value.")
@@ -149,8 +155,8 @@ FAIRNESS_TASKS = {
         ("binary",),
     ),
     "error_rate": ("binary", "multiclass"),
-    "mean_error": ("regression",),
-    "mae": ("regression",),
+    "mean_error": ("regression", "forecast"),
+    "mae": ("regression", "forecast"),
 }
 
 
@@ -207,7 +213,7 @@ class Performance(Part):
                 )
         return self
 
-    def catalogued(self, metric: str) -> catalogue.Metric | None:
+    def catalogued(self, metric: str) -> scored.Metric | None:
         """Return a metric of the catalogue, or of a score of this contract; nothing for a team's own function."""
         if metric.startswith(OWN_SCORE):
             found = self.scores.get(metric.removeprefix(OWN_SCORE))

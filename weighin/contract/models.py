@@ -35,17 +35,20 @@ from weighin.contract.release import Deploy, Promotion
 from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, StoredProfile, source
 from weighin.runner.plan import Answers
 from weighin.scores.catalogue import NEED_REFERENCES
-from weighin.stats.metrics import METRICS, Uses
+from weighin.stats.metrics import METRICS
+from weighin.stats.scored import Uses
 
 _PINNED = re.compile(r"models:/[^/]+/[0-9]+$")
 
 
-Kind = Literal["probability", "probabilities", "label", "value", "score", "text"]
+Kind = Literal["probability", "probabilities", "label", "value", "score", "text", "interval"]
 KINDS: dict[str, tuple[Kind, ...]] = {
     "binary": ("probability", "label", "score"),
     "multiclass": ("probabilities", "label"),
     "regression": ("value",),
     "text": ("text",),
+    "ranking": ("score",),
+    "forecast": ("value", "interval"),
 }
 """Task -> what its models may answer, the usual first."""
 MEASURED: dict[Kind, tuple[Uses, ...]] = {
@@ -55,6 +58,7 @@ MEASURED: dict[Kind, tuple[Uses, ...]] = {
     "score": ("rank",),
     "value": ("value",),
     "text": ("text",),
+    "interval": ("interval",),
 }
 """What a model answers -> what can be measured of it."""
 
@@ -68,6 +72,7 @@ class Prediction(Part):
     score          any number that grows with the probability of the positive class: for AUC and ranks only
     value          of a regression
     text           a text; a list or an object of an answer is written as JSON
+    interval       of a forecast: the first two columns of an answer are its bounds
     """
 
     kind: Kind = Field(default="probability", description="What one answer is; the default follows from the task.")
@@ -99,12 +104,26 @@ class LedgerName(Part):
     )
 
 
+class Forecast(Part):
+    """Columns of the holdout, known at the time of the forecast, which are given to no model."""
+
+    naive: Name | None = Field(default=None, description="The last value before the forecast: the baseline `naive`.")
+    seasonal_naive: Name | None = Field(
+        default=None, description="The value a season before the one that is forecast: the baseline `seasonal_naive`."
+    )
+    scale: Name | None = Field(
+        default=None,
+        description="Mean absolute error of the (seasonal) naive forecast on a series' past, for `mase`.",
+    )
+
+
 class Model(Part):
     """What is judged."""
 
     name: Name = Field(description="Name of the registered model in MLflow.")
-    task: Literal["binary", "multiclass", "regression", "text"] = Field(
-        description="What is predicted: two classes, several classes, a number, or a text."
+    task: Literal["binary", "multiclass", "regression", "text", "ranking", "forecast"] = Field(
+        description="What is predicted: two classes, several classes, a number, a text, the order of the documents of "
+        "each query (`group`), or the future of a series (`group`)."
     )
     target: Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")] = Field(
         "", description="The column that holds the truth; of a text task the reference, which it may leave out."
@@ -120,6 +139,7 @@ class Model(Part):
     empty_answers_at_most: Share = Field(
         0.0, description="Share of the answers of a text task that may hold nothing but white space."
     )
+    forecast: Forecast = Field(Forecast(), description="Columns that forecasts are compared with.")
     candidate: Predictions | None = Field(
         None, description="What was answered in place of a candidate that can be asked."
     )
@@ -173,6 +193,10 @@ class Model(Part):
             raise ValueError("`classes` needs three labels or more, all different; two classes are a binary task")
         if self.positive is not None and self.task != "binary":
             raise ValueError("`positive` names the positive label of a binary task, and of no other")
+        if self.prediction.kind == "interval" and self.prediction.column is not None:
+            raise ValueError("the bounds of an interval are the first two columns: leave `column` out")
+        if self.forecast != Forecast() and self.task != "forecast":
+            raise ValueError("`forecast` names columns of a forecast, and of no other task")
         if self.prediction.kind == "probabilities" and isinstance(self.prediction.column, str):
             raise ValueError("the columns of probabilities are those of `classes`: leave `column` out")
         if not self.target and self.task != "text":
@@ -182,12 +206,18 @@ class Model(Part):
         return self
 
     @property
+    def numeric(self) -> bool:
+        """Whether the target is a number."""
+        return self.task in ("regression", "ranking", "forecast")
+
+    @property
     def answers(self) -> Answers:
         """What of a model's answer is its prediction."""
         column, kind = self.prediction.column, self.prediction.kind
         if column is None:
             column = 1 if kind == "probability" else 0
         columns = tuple(range(len(self.classes))) if kind == "probabilities" else (column,)
+        columns = (0, 1) if kind == "interval" else columns
         return Answers(columns, kind, self.classes, self.positive)
 
 
@@ -276,7 +306,7 @@ def _labels_fit(model: Model, target: Column) -> Iterator[str]:
     named = model.classes if model.classes else () if model.positive is None else (model.positive,)
     if model.task == "binary" and target.type == "string" and model.positive is None:
         yield f"the target `{model.target}` is a string: name its positive label, model.positive"
-    if model.task != "regression" and target.type not in ("string", "integer", "boolean", "float"):
+    if not model.numeric and target.type not in ("string", "integer", "boolean", "float"):
         yield f"the target `{model.target}` is a {target.type}, which holds no labels"
     wanted = {"string": (str,), "integer": (int,), "float": (int,), "boolean": (bool, int)}.get(target.type, ())
     for label in named:
@@ -297,7 +327,8 @@ def _answers_fit(model: Model, gates: Gates) -> Iterator[str]:
         known = gates.performance.catalogued(metric) if gates.performance else None
         if known and model.task in known.tasks and known.uses not in uses:
             fit = ", ".join(n for n, m in METRICS.items() if model.task in m.tasks and m.uses in uses)
-            yield f"gates.performance.{place}: `{metric}` cannot be measured of a {kind}; there are: {fit}"
+            one = f"an {kind}" if kind == "interval" else f"a {kind}"
+            yield f"gates.performance.{place}: `{metric}` cannot be measured of {one}; there are: {fit}"
     if kind == "score" and gates.performance and gates.performance.fairness:
         yield "gates.performance.fairness needs decisions, and a score gives none: write `kind: probability` or `label`"
     explain = gates.explainability
@@ -333,6 +364,39 @@ def _texts_fit(contract: Contract) -> Iterator[str]:
         own = performance.scores.get(metric.removeprefix(OWN_SCORE))
         if not model.target and (metric in NEED_REFERENCES or (own is not None and own.retrieval)):
             yield f"gates.performance.{place}: `{metric}` needs a reference: name its column, `model.target`"
+
+
+def _series_fit(contract: Contract) -> Iterator[str]:
+    """Return what does not fit between a ranking or a forecast and the rest of its contract."""
+    model, gates = contract.model, contract.gates
+    if model.task not in ("ranking", "forecast"):
+        return
+    of = "query" if model.task == "ranking" else "series"
+    if not isinstance(contract.group, str):
+        yield f"a {model.task} is judged by {of}: name its column, `group`"
+    if model.task == "ranking" and contract.weight is not None:
+        yield "`weight` counts rows, and a ranking is judged by query"
+    role = {key: contract.data.columns[c].role for key, c in model.forecast if c in contract.data.columns}
+    yield from (
+        f"model.forecast.{key} would be given to the model: `role: other`" for key, r in role.items() if r == "feature"
+    )
+    if model.prediction.kind == "interval":
+        named = [g for g in ("explainability", "load", "shadow") if getattr(gates, g)]
+        yield from (f"gates.{gate} takes one number a row, and an interval has two" for gate in named)
+        if gates.drift and gates.drift.predictions:
+            yield "gates.drift compares no intervals: write `predictions: false`"
+    checks = [*gates.performance.checks, *gates.performance.slices] if gates.performance else []
+    for check in checks:
+        if check.metric == "mase" and model.forecast.scale is None:
+            yield "`mase` needs what errors are divided by: name its column, `model.forecast.scale`"
+        if model.prediction.kind == "interval" and "naive" in str(getattr(check, "against", "")):
+            yield "a naive forecast is a number, and is not compared with an interval"
+    watched = [("monitor.watch", w.metric) for w in contract.monitor.watch] if contract.monitor else []
+    if contract.monitor and contract.monitor.canary:
+        watched.append(("monitor.canary", contract.monitor.canary.metric))
+    for place, metric in watched:
+        if metric is not None and (model.task == "ranking" or metric == "mase" or model.prediction.kind == "interval"):
+            yield f"{place}: `{metric}` is not made from single rows of the log"
 
 
 class TimeBlock(Part):
@@ -418,6 +482,9 @@ class Contract(Part):
             yield self.model.target, "model.target"
         if self.group_column is not None:
             yield self.group_column, "group"
+        for key in Forecast.model_fields:
+            if (named := getattr(self.model.forecast, key)) is not None:
+                yield named, f"model.forecast.{key}"
         if self.weight is not None:
             yield self.weight, "weight"
         if self.model.training_datasets:
@@ -521,6 +588,7 @@ class Contract(Part):
             if task not in FAIRNESS_TASKS[fairness.measure]:
                 fit = ", ".join(n for n, tasks in FAIRNESS_TASKS.items() if task in tasks)
                 problems.append(f"`{fairness.measure}` is no measure of a {task} task; there are: {fit}")
+        problems += _series_fit(self)
         if self.model.target:
             problems += _labels_fit(self.model, self.data.columns[self.model.target])
         problems += _texts_fit(self) if task == "text" else _answers_fit(self.model, gates)
@@ -533,6 +601,11 @@ class Contract(Part):
                     f"write `columns: {{{name}: {{ignore: true, reason: ...}}}}`"
                 )
         compared = [*gates.performance.checks, *gates.performance.slices] if gates.performance else []
+        for baseline in ("naive", "seasonal_naive"):
+            if getattr(self.model.forecast, baseline) is None and baseline in [
+                getattr(c, "against", "") for c in compared
+            ]:
+                problems.append(f"a check is against {baseline}: name its column, `model.forecast.{baseline}`")
         if self.model.anchor is None and any(getattr(c, "against", "") == "anchor" for c in compared):
             problems.append("a check is against the anchor: pin one, model.anchor: models:/NAME/VERSION")
         return problems

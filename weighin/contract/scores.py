@@ -9,7 +9,7 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from weighin.contract.parts import Count, Name, Part
 from weighin.scores.demands import matches, schema_of
-from weighin.stats.metrics import Metric, row_score
+from weighin.stats.scored import Metric, row_score
 
 _KINDS = ("contains_any", "contains_all", "pattern", "json_schema", "retrieval", "given")
 

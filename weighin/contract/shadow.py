@@ -49,8 +49,10 @@ class Shadow(Graded):
         it.
         """
         found = []
-        if (self.tolerance is None) == (task == "regression" and self.disagreement_at_most is not None):
-            found.append("`tolerance` goes with `disagreement_at_most` of a regression, and with nothing else")
+        if (self.tolerance is None) == (
+            task in ("regression", "ranking", "forecast") and self.disagreement_at_most is not None
+        ):
+            found.append("`tolerance` goes with `disagreement_at_most` of a number, and with nothing else")
         if "warn" in (self.severity, self.when_inconclusive):
             return found
         blocks = self.requests // BLOCK

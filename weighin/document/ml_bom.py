@@ -32,7 +32,14 @@ if TYPE_CHECKING:
 
 SERIAL = uuid.UUID("6f1c7a3e-6d0b-5b0e-9a34-6f0b1d2c7e55")
 """Namespace of serial numbers: the same record has the same."""
-TASKS = {"binary": "classification", "multiclass": "classification", "regression": "regression", "text": "text"}
+TASKS = {
+    "binary": "classification",
+    "multiclass": "classification",
+    "regression": "regression",
+    "text": "text",
+    "ranking": "ranking",
+    "forecast": "forecasting",
+}
 MODEL, DATA = "model", "data:"
 """References within the document."""
 MEASURED = ("performance", "sealed", "load")

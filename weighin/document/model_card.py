@@ -37,6 +37,8 @@ TASKS = {
     "multiclass": "tabular-classification",
     "regression": "tabular-regression",
     "text": "text-generation",
+    "ranking": "text-ranking",
+    "forecast": "time-series-forecasting",
 }
 TITLES = {
     "purpose": "Model details and intended use",

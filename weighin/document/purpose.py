@@ -16,8 +16,16 @@ ANSWERS = {
     "score": "a score that grows with the probability of the positive class",
     "value": "a number",
     "text": "a text",
+    "interval": "the bounds of an interval",
 }
-TASKS = {"binary": "two classes", "multiclass": "several classes", "regression": "a number", "text": "a text"}
+TASKS = {
+    "binary": "two classes",
+    "multiclass": "several classes",
+    "regression": "a number",
+    "text": "a text",
+    "ranking": "an order",
+    "forecast": "a future number",
+}
 
 REMARKS = {"permuted": "rows of the holdout, one feature at a time permuted"}
 """What a dataset is that the contract does not name."""

@@ -25,7 +25,7 @@ def one_class(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
 
     Seen: clicks and defaults that come late are stored as if they had not come (Chapelle 2014, delayed feedback).
     """
-    if inputs.file.contract.model.task == "regression":
+    if inputs.file.contract.model.numeric:
         raise NotApplicable("a number has no classes")
     codes, values = _codes(inputs)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
@@ -48,7 +48,7 @@ def definition(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
     Seen: "late" changes from 15 to 10 minutes, "churned" from 30 to 60 days, while the column keeps its name.
     """
     table, target = inputs.table("holdout"), inputs.file.contract.model.target
-    if inputs.file.contract.model.task == "regression":
+    if inputs.file.contract.model.numeric:
         numbers = table[target].cast(pa.float64()).to_numpy(zero_copy_only=False)
         return inputs.with_column("holdout", target, pa.array(numbers + size * np.nanstd(numbers)))
     codes, values = _codes(inputs)
@@ -99,7 +99,7 @@ def _with_codes(inputs: Inputs, codes: Codes, values: pa.Array) -> Inputs:
 
 def _other_label(inputs: Inputs, mask: Bools, rng: np.random.Generator) -> Inputs:
     """Return a copy in which the rows of a mask have another label."""
-    if inputs.file.contract.model.task == "regression":
+    if inputs.file.contract.model.numeric:
         target = inputs.file.contract.model.target
         places = np.arange(len(mask))
         places[mask] = rng.permutation(len(mask))[: int(mask.sum())]

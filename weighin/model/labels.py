@@ -13,7 +13,7 @@ from weighin.contract.models import Model
 from weighin.data.typed import file_type
 from weighin.errors import NotEvaluated
 from weighin.model.answers import Floats, as_probabilities, same_label
-from weighin.stats.metrics import Scored
+from weighin.stats.scored import Scored
 from weighin.untrusted import JsonValue
 
 Truth = NDArray[Any]
@@ -30,7 +30,7 @@ def truth_of(labels: pa.ChunkedArray, model: Model, place: str) -> Truth:
         if file_type(labels.type) != "string":
             raise NotEvaluated("references that are no texts", place, "Correct the target.")
         return np.asarray(labels.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
-    if model.task == "regression":
+    if model.numeric:
         try:
             numbers: Floats = np.asarray(labels.to_numpy(), dtype=np.float64)
         except (TypeError, ValueError) as error:

@@ -42,7 +42,8 @@ from weighin.prediction_log.tables import FAILED
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Interval, Undefined, clopper_pearson, difference_of_shares
 from weighin.stats.latency import Moments, quantile, ratio
-from weighin.stats.metrics import METRICS, Scored
+from weighin.stats.metrics import METRICS
+from weighin.stats.scored import Scored
 from weighin.suites.sample import sample
 
 SETTLED = timedelta(minutes=2)

@@ -168,7 +168,7 @@ def _must_fit(stream: Stream, contract: Contract, tables: LogTables) -> None:
     if stream.of not in (ERROR, COLUMN) and types.get(stream.of) not in NUMBERS:
         listed = ", ".join([ERROR, COLUMN, *(n for n, kind in types.items() if kind in NUMBERS)])
         raise ContractError(f"`{stream.of}` is no number in the log", place, f"There are: {listed}.")
-    small = types.get(stream.of) == "boolean" or (stream.of in (ERROR, COLUMN) and task != "regression")
+    small = types.get(stream.of) == "boolean" or (stream.of in (ERROR, COLUMN) and not contract.model.numeric)
     if not small and stream.scale is None:
         raise ContractError(
             f"a stream of `{stream.of}` needs a `scale`", place, "Write about the width of the range of its values."
@@ -185,7 +185,7 @@ def _fed(stream: Stream, contract: Contract, tables: LogTables, rows: pa.Table) 
 
 def _errors(contract: Contract, tables: LogTables, rows: pa.Table) -> Floats:
     predicted = np.column_stack([_numbers(rows[name]) for name in tables.outputs])
-    if contract.model.task == "regression":
+    if contract.model.numeric:
         return np.abs(predicted[:, 0] - _numbers(rows["label"]))
     classes = contract.model.classes
     known = {value: code for code, value in enumerate(classes or (0, 1))}

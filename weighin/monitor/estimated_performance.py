@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from weighin.model.answers import Floats
 from weighin.stats.distributions import normal_cdf, normal_quantile, normal_sf
 from weighin.stats.intervals import Interval, Undefined
-from weighin.stats.metrics import CLIP, METRICS, MIN_RARER, table_value
+from weighin.stats.metrics import CLIP, METRICS, table_value
+from weighin.stats.scored import MIN_RARER
 
 METHOD = "expected from the predicted probabilities, if they are calibrated"
 DRAWS = 400

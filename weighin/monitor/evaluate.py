@@ -33,7 +33,8 @@ from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
 from weighin.prediction_log.tables import FAILED
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Interval, Undefined, clopper_pearson
-from weighin.stats.metrics import METRICS, Scored
+from weighin.stats.metrics import METRICS
+from weighin.stats.scored import Scored
 from weighin.suites.drift import compared
 from weighin.suites.sample import sample
 

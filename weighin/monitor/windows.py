@@ -16,7 +16,7 @@ from weighin.contract.monitor import Window
 from weighin.model.answers import COLUMN, Floats
 from weighin.monitor.evaluate import ABOUT, OTHER, OWN
 from weighin.prediction_log.reader import Faults, Found, Kind, Log
-from weighin.stats.metrics import Bools
+from weighin.stats.scored import Bools
 
 MOST_ROWS = 200_000
 """Of one window: memory and time of a run have a bound."""

@@ -8,7 +8,9 @@ import re
 from weighin.untrusted import JsonObject
 
 ALONE = re.compile(r"performance/([\w.]+)")
-COMPARED = re.compile(r"performance/([\w.]+)/vs-(champion|anchor)(/relative|/better)?(?:/(.+))?", re.DOTALL)
+COMPARED = re.compile(
+    r"performance/([\w.]+)/vs-(champion|anchor|naive|seasonal_naive)(/relative|/better)?(?:/(.+))?", re.DOTALL
+)
 """Metric, baseline, kind of margin, and slice of a comparison's id."""
 NO_METRIC = "changed"
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from weighin.stats.intervals import Floats
-from weighin.stats.metrics import Bools
+from weighin.stats.scored import Bools
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from weighin.stats.intervals import (
     must_be_carried_by_many,
     unseen,
 )
-from weighin.stats.metrics import METRICS, Influence, Metric, Scored, counts, table_value
+from weighin.stats.metrics import METRICS, counts, table_value
 from weighin.stats.paired import from_table, tango
+from weighin.stats.scored import Influence, Metric, Scored
 
 ROUNDING = 1e-9
 """Variation between rows below this share of the numbers themselves is rounding."""
@@ -92,16 +93,16 @@ def _once(metric: str, of: Metric, rows: Scored) -> Influence:
 def _from_sums(metric: str, of: Metric, total: Influence, group: Codes | None, level: float, alone: bool) -> Interval:
     if not np.any(total.values):
         units = len(total.values) if group is None else int(group.max()) + 1
-        # Answers may all be valid or all be clean, and no truth has leaked.
-        if of.uses == "text" and math.isfinite(of.range):
+        # Answers may all be valid or all be clean, intervals all wide enough, and no truth has leaked.
+        if of.uses in ("text", "interval") and math.isfinite(of.range):
             return unseen(total.estimate, units, level, of.range)
         if alone:
             best = 0.0 if of.lower_is_better else 1.0
-            kind = PerfectScore if total.estimate == best else Undefined
+            kind = PerfectScore if math.isclose(total.estimate, best, abs_tol=ROUNDING) else Undefined
             raise kind(f"{metric} is {total.estimate:g} without any variation between rows: no interval exists")
         if of.kind in ("share", "table"):
             return unseen(total.estimate, units, level)
-        if of.uses == "text":
+        if of.uses in ("text", "interval"):
             raise Undefined(f"{metric} differs by the same for every row: no interval exists")
     must_be_carried_by_many(total.values, group)
     return from_influence(total.estimate, total.values, group, level)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Codes, Floats, Interval, Undefined
-from weighin.stats.metrics import METRICS, Scored
+from weighin.stats.metrics import METRICS
+from weighin.stats.scored import Scored
 
 LEAST = 100
 """Rows of each side below which a classifier finds nothing."""

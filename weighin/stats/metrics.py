@@ -7,100 +7,16 @@ weight times the derivative of the metric by it (the infinitesimal jackknife, Ef
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from weighin.stats import forecast, ranking
 from weighin.stats.intervals import Floats, Undefined
+from weighin.stats.scored import MIN_RARER, Bools, Influence, Metric, Scored, Task, average, enough, row_score
 
-Task = Literal["binary", "multiclass", "regression", "text"]
-Uses = Literal["decision", "rank", "probability", "value", "text"]
-"""What of a prediction a metric takes: what it decides, how it ranks, that it is a probability, its value, or text."""
-Bools = NDArray[np.bool_]
-RowScores = Callable[[str], Floats]
-"""Name of a score -> (n,) its value for each row."""
-
-MIN_RARER = 20
-"""Fewer rows of the rarer class than this: every interval here is an approximation that is not to be trusted."""
 CLIP = 1e-15
 """Probabilities are kept this far from 0 and 1 in logarithms."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Rows of one model as a metric sees them.
-
-    truth      (n,) booleans (binary), codes 0..k-1 (multiclass), numbers (regression) or texts
-    score      (n,) probabilities, predictions or texts; (n, k) probabilities for multiclass
-    weight     (n,) positive, or None for equal weights
-    threshold  a binary prediction counts as positive at or above it
-    row_scores what of answers that are no numbers a metric is the mean of; None where answers are numbers
-    """
-
-    truth: NDArray[Any]
-    score: Floats
-    weight: Floats | None = None
-    threshold: float = 0.5
-    row_scores: RowScores | None = None
-
-    @cached_property
-    def share(self) -> Floats:
-        """(n,) weights that sum to one."""
-        n = len(self.truth)
-        return np.full(n, 1 / n) if self.weight is None else self.weight / self.weight.sum()
-
-    @cached_property
-    def decision(self) -> NDArray[np.bool_ | np.int64]:
-        """(n,) what the model decides: positive or not, or the code of the most probable class (ties: the first)."""
-        if self.score.ndim == 2:
-            return np.asarray(self.score.argmax(axis=1), dtype=np.int64)
-        return np.asarray(self.score >= self.threshold)
-
-    @cached_property
-    def error(self) -> Floats:
-        """(n,) prediction minus truth, of a regression."""
-        return np.asarray(self.score - self.truth, dtype=np.float64)
-
-    def rows(self, keep: Bools) -> Scored:
-        """Return some of the rows."""
-        weight, named = None if self.weight is None else self.weight[keep], self.row_scores
-        of_rows: RowScores | None = None if named is None else lambda name: named(name)[keep]
-        return Scored(self.truth[keep], self.score[keep], weight, self.threshold, of_rows)
-
-
-@dataclass(frozen=True)
-class Influence:
-    """A metric's value and what each row contributes to its error; `values` has shape (n,)."""
-
-    estimate: float
-    values: Floats
-
-    def minus(self, other: Influence, factor: float = 1.0) -> Influence:
-        """Return the paired contrast `self - factor * other`: the same rows, in the same order, judged for both."""
-        return Influence(self.estimate - factor * other.estimate, self.values - factor * other.values)
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One metric: its function, its unit, which way it improves, the tasks it is for.
-
-    kind  how its interval is made: `share` and `table` from counts where rows are independent and unweighted,
-          `median` from order statistics there; `sum` always from influence values
-    range between the least and the largest value that a row of a score can have; infinite where there is no largest
-    """
-
-    of: Callable[[Scored], Influence]
-    unit: str
-    tasks: tuple[Task, ...]
-    lower_is_better: bool = False
-    kind: Literal["sum", "share", "table", "median"] = "sum"
-    uses: Uses = "value"
-    range: float = math.inf
 
 
 def roc_auc(rows: Scored) -> Influence:
@@ -208,7 +124,7 @@ def f1_weighted(rows: Scored) -> Influence:
 
 def log_loss(rows: Scored) -> Influence:
     """Mean negative log likelihood, in nats, 0 or more. Probabilities are clipped at 1e-15."""
-    return _average(row_loss(rows, "log_loss"), rows)
+    return average(row_loss(rows, "log_loss"), rows)
 
 
 def brier(rows: Scored) -> Influence:
@@ -218,19 +134,19 @@ def brier(rows: Scored) -> Influence:
     """
     _known(rows)
     if rows.score.ndim == 1:
-        return _average(np.square(rows.score - rows.truth), rows)
+        return average(np.square(rows.score - rows.truth), rows)
     member = np.arange(rows.score.shape[1])[None, :] == rows.truth[:, None]
-    return _average(np.square(rows.score - member).sum(axis=1), rows)
+    return average(np.square(rows.score - member).sum(axis=1), rows)
 
 
 def mae(rows: Scored) -> Influence:
     """Mean absolute error, in the target's unit."""
-    return _average(np.abs(rows.error), rows)
+    return average(np.abs(rows.error), rows)
 
 
 def rmse(rows: Scored) -> Influence:
     """Root of the mean squared error, in the target's unit. Undefined without any error: it has no derivative there."""
-    squared = _average(np.square(rows.error), rows)
+    squared = average(np.square(rows.error), rows)
     root = float(np.sqrt(squared.estimate))
     if root == 0:
         raise Undefined("every prediction is exact: no interval of the root exists")
@@ -244,7 +160,7 @@ def median_absolute_error(rows: Scored) -> Influence:
     standard error apart (Woodruff 1952, JASA 47).
     """
     errors, w = np.abs(rows.error), rows.share
-    _enough(len(errors))
+    enough(len(errors))
     order = np.argsort(errors, kind="stable")
     cumulated = np.cumsum(w[order])
 
@@ -265,7 +181,7 @@ def r2(rows: Scored) -> Influence:
     truth, w = np.asarray(rows.truth, dtype=np.float64), rows.share
     residual = np.square(rows.error)
     deviation = np.square(truth - float((w * truth).sum()))
-    _enough(len(truth))
+    enough(len(truth))
     rest, total = float((w * residual).sum()), float((w * deviation).sum())
     if total <= 0:
         raise Undefined("the target is constant: no variance to explain")
@@ -277,43 +193,11 @@ def mape(rows: Scored) -> Influence:
     """Mean absolute error as a share of the absolute target. Undefined where a target is zero."""
     if not np.all(rows.truth):
         raise Undefined(f"{int((rows.truth == 0).sum())} targets are zero: an error as a share of them does not exist")
-    return _average(np.abs(rows.error) / np.abs(rows.truth), rows)
-
-
-HUMAN = "/human"
-"""Ends the name of what people say of some rows, NaN for the others."""
-
-
-def row_score(
-    name: str,
-    unit: str,
-    *,
-    lower_is_better: bool = False,
-    counted: bool = False,
-    range: float = math.inf,
-    human: bool = False,
-) -> Metric:
-    """Return the mean of a score of each answer as a metric.
-
-    counted  whether each row is 0 or 1, so that the mean is a share
-    range    between the least and the largest value of a row
-    human    whether people have scored some rows too: the mean is then that of what they would say of all
-    """
-
-    def mean(rows: Scored) -> Influence:
-        if rows.row_scores is None:
-            raise TypeError(f"{name} is a score of answers that are no numbers")
-        if not human:
-            return _average(rows.row_scores(name), rows)
-        from weighin.stats.prediction_powered import prediction_powered
-
-        return prediction_powered(rows.row_scores(name), rows.row_scores(name + HUMAN), rows.share)
-
-    kind: Literal["share", "sum"] = "share" if counted else "sum"
-    return Metric(mean, unit, ("text",), lower_is_better, kind, "text", 1.0 if counted else range)
+    return average(np.abs(rows.error) / np.abs(rows.truth), rows)
 
 
 _CLASSES: tuple[Task, ...] = ("binary", "multiclass")
+_NUMBERS: tuple[Task, ...] = ("regression", "forecast")
 METRICS: dict[str, Metric] = {
     "roc_auc": Metric(roc_auc, "AUC", _CLASSES, uses="rank"),
     "average_precision": Metric(average_precision, "AP", ("binary",), uses="rank"),
@@ -326,11 +210,33 @@ METRICS: dict[str, Metric] = {
     "f1_weighted": Metric(f1_weighted, "F1", _CLASSES, kind="table", uses="decision"),
     "log_loss": Metric(log_loss, "nats", _CLASSES, lower_is_better=True, uses="probability"),
     "brier": Metric(brier, "Brier", _CLASSES, lower_is_better=True, uses="probability"),
-    "mae": Metric(mae, "", ("regression",), lower_is_better=True),
-    "rmse": Metric(rmse, "", ("regression",), lower_is_better=True),
-    "median_absolute_error": Metric(median_absolute_error, "", ("regression",), lower_is_better=True, kind="median"),
-    "r2": Metric(r2, "share", ("regression",)),
-    "mape": Metric(mape, "share", ("regression",), lower_is_better=True),
+    "mae": Metric(mae, "", _NUMBERS, lower_is_better=True),
+    "rmse": Metric(rmse, "", _NUMBERS, lower_is_better=True),
+    "median_absolute_error": Metric(median_absolute_error, "", _NUMBERS, lower_is_better=True, kind="median"),
+    "r2": Metric(r2, "share", _NUMBERS),
+    "mape": Metric(mape, "share", _NUMBERS, lower_is_better=True),
+    "smape": Metric(forecast.smape, "share", _NUMBERS, lower_is_better=True),
+    "wape": Metric(forecast.wape, "share", _NUMBERS, lower_is_better=True),
+    "mase": Metric(forecast.mase, "naive errors", ("forecast",), lower_is_better=True),
+    **{
+        f"pinball_{percent}": Metric(forecast.pinball(percent / 100), "", _NUMBERS, lower_is_better=True)
+        for percent in (5, 10, 25, 50, 75, 90, 95)
+    },
+    "coverage": Metric(forecast.coverage, "share", ("forecast",), uses="interval", range=1),
+    "interval_width": Metric(forecast.interval_width, "", ("forecast",), lower_is_better=True, uses="interval"),
+    # Rankings: the mean of a number of each query.
+    "ndcg": Metric(ranking.ndcg(), "NDCG", ("ranking",), uses="rank"),
+    **{
+        f"{name}_{k}": Metric(function(k), unit, ("ranking",), uses="rank")
+        for name, function, unit in (
+            ("ndcg", ranking.ndcg, "NDCG"),
+            ("precision", ranking.precision_at, "share"),
+            ("recall", ranking.recall_at, "share"),
+        )
+        for k in (1, 3, 5, 10, 20)
+    },
+    "mrr": Metric(ranking.mean_reciprocal_rank, "MRR", ("ranking",), uses="rank"),
+    "map": Metric(ranking.mean_average_precision, "MAP", ("ranking",), uses="rank"),
     # Scores of texts, one for each answer: weighin/scores says what they are.
     "exact_match": row_score("exact_match", "share", counted=True),
     "quasi_exact_match": row_score("quasi_exact_match", "share", counted=True),
@@ -421,11 +327,6 @@ def _decided(rows: Scored) -> Bools:
     return np.asarray(rows.decision, dtype=bool)
 
 
-def _enough(n: int) -> None:
-    if n < MIN_RARER:
-        raise Undefined(f"{n} rows, at least {MIN_RARER} are needed")
-
-
 def _ranks(score: Floats) -> None:
     if score.min() == score.max():
         raise Undefined(f"all {len(score)} scores are {score[0]:g}: a model that ranks nothing")
@@ -456,12 +357,6 @@ def _classes(rows: Scored) -> list[int]:
         code = int(sizes.argmin())
         raise Undefined(f"{sizes[code]} rows of class number {code}, at least {MIN_RARER} of each are needed")
     return list(range(len(sizes)))
-
-
-def _average(values: Floats, rows: Scored) -> Influence:
-    _enough(len(values))
-    value = float((rows.share * values).sum())
-    return Influence(value, rows.share * (values - value))
 
 
 def _mean(parts: list[Influence]) -> Influence:

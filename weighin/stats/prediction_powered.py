@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from weighin.stats.intervals import Floats, Undefined
-from weighin.stats.metrics import Influence
 
 LEAST = 30
 """Labels by people: of fewer, an interval of their mean is not to be trusted."""
@@ -17,7 +16,7 @@ LEAST_RARER = 5
 instead of 5 % with 50 labels at 0.95, benchmarks/text_scores.py)."""
 
 
-def prediction_powered(judged: Floats, labelled: Floats, share: Floats) -> Influence:
+def prediction_powered(judged: Floats, labelled: Floats, share: Floats) -> tuple[float, Floats]:
     """Return the mean of what people would say of every row, with (n,) each row's influence on its error.
 
     judged    (n,) what the instrument says of each row
@@ -40,13 +39,13 @@ def prediction_powered(judged: Floats, labelled: Floats, share: Floats) -> Influ
     mean = float((own * truth).sum())
     rest = 1.0 - float(share[known].sum())
     if rest <= 0:
-        return Influence(mean, own * (truth - mean))
+        return mean, own * (truth - mean)
     other = np.where(known, 0.0, share) / rest
     weight = _weight(judged[known], labelled[known], count / (len(judged) - count))
     seen, unseen = float((own * judged).sum()), float((other * judged).sum())
     estimate = mean + weight * (unseen - seen)
     values = own * ((truth - mean) - weight * (judged - seen)) + other * weight * (judged - unseen)
-    return Influence(estimate, values)
+    return estimate, values
 
 
 def _weight(judged: Floats, labelled: Floats, ratio: float) -> float:

@@ -19,7 +19,7 @@ from weighin.stats.intervals import (
     from_influence,
     must_be_carried_by_many,
 )
-from weighin.stats.metrics import MIN_RARER, Bools, Scored
+from weighin.stats.scored import MIN_RARER, Bools, Scored
 
 
 def rate(name: str, rows: Scored) -> tuple[Floats, Bools]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from weighin.stats.distributions import t_cdf, t_quantile, t_sf
 from weighin.stats.intervals import MIN_GROUPS, Codes, Floats, Interval, Undefined
-from weighin.stats.metrics import Scored
+from weighin.stats.scored import Scored
 
 DRAWS = 1_000
 

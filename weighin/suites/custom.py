@@ -15,8 +15,8 @@ import numpy as np
 from weighin.contract.gates import CustomMetric
 from weighin.errors import NotEvaluated
 from weighin.stats.intervals import Interval, Undefined, from_influence, must_be_carried_by_many
-from weighin.stats.metrics import Scored
 from weighin.stats.resample import bootstrap
+from weighin.stats.scored import Scored
 from weighin.suites.rows import Rows
 from weighin.untrusted.redact import cause, reduced
 

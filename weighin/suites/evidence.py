@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar
@@ -26,7 +26,7 @@ from weighin.data.table import group_codes, read_columns
 from weighin.errors import ContractError, NotEvaluated
 from weighin.load import LoadLog, read_log
 from weighin.load.log import WarmUp, log_name, read_warm_ups
-from weighin.model.answers import COLUMN, must_be_probabilities, must_not_be_labels, read_predictions
+from weighin.model.answers import COLUMN, must_be_finite, must_be_probabilities, must_not_be_labels, read_predictions
 from weighin.model.labels import Truth, scored, truth_of
 from weighin.model.subject import Subject
 from weighin.model.texts import read_texts
@@ -35,7 +35,8 @@ from weighin.record.suite import SuiteOutcomes
 from weighin.runner import environments
 from weighin.runner.plan import Session, sessions
 from weighin.stats.intervals import Codes
-from weighin.stats.metrics import METRICS, Scored
+from weighin.stats.metrics import METRICS
+from weighin.stats.scored import Scored
 from weighin.suites.given_scores import given_scores
 from weighin.suites.row_scores import row_scores
 from weighin.suites.rows import Rows, condition, recoded
@@ -241,7 +242,27 @@ class Evidence:
                 lambda own: given_scores(own, contract, self.file.folder, self._keys(dataset), answered.tolist()),
             )
             return Scored(answered if references is None else references, answered, weight, row_scores=named)
-        return scored(self.truth(dataset), answered, weight, contract.model, contract.threshold)
+        found = scored(self.truth(dataset), answered, weight, contract.model, contract.threshold)
+        return replace(found, unit=self._queries(dataset), scale=self._forecast_column(dataset, "scale"))
+
+    def _queries(self, dataset: str) -> Codes | None:
+        """Return the queries of a ranking, shape (labelled rows,)."""
+        group, keep = self.groups(dataset), self.labelled(dataset)
+        if self.contract.model.task != "ranking" or group is None:
+            return None
+        return group if keep is None else recoded(group, keep)
+
+    def _forecast_column(self, dataset: str, key: str) -> Floats | None:
+        """Return a column that the contract names for forecasts, shape (labelled rows,). Errors: `NotEvaluated`."""
+        name: str | None = getattr(self.contract.model.forecast, key)
+        if name is None:
+            return None
+        values = self.of_labelled(self.columns(dataset, name)[name].to_numpy(zero_copy_only=False), dataset)
+        try:
+            found: Floats = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise NotEvaluated("it holds no numbers", f"{dataset}, column {name}", "Correct model.forecast.") from error
+        return must_be_finite(found, f"{dataset}, column {name}") if key != "scale" else found
 
     def _keys(self, dataset: str) -> pa.Table:
         """Return the key columns of the rows that have a label."""
@@ -265,6 +286,10 @@ class Evidence:
             return self.of_labelled(condition(self.columns(dataset, *self.contract.data.columns), query), dataset)
 
         known = {role: self.scored(role, dataset) for role in self.subject.roles}
+        for baseline in ("naive", "seasonal_naive"):
+            values = self._forecast_column(dataset, baseline)
+            if values is not None:
+                known[baseline] = replace(known["candidate"], score=values)
         keep, group = self.labelled(dataset), self.groups(dataset)
         group = group if keep is None else recoded(group, keep)
         gate = self.contract.gates.performance

@@ -23,7 +23,8 @@ from weighin.model.shap import read_shap
 from weighin.outcome import Measurement, Unmeasured, census
 from weighin.stats.importance import importance, per_row, rank_agreement, reliance, share
 from weighin.stats.intervals import Codes, Floats, Undefined, p_without_variation
-from weighin.stats.metrics import Scored, row_loss
+from weighin.stats.metrics import row_loss
+from weighin.stats.scored import Scored
 from weighin.suites.evidence import Evidence, kept
 from weighin.suites.performance import FIRST_RELEASE
 from weighin.suites.rows import recoded
@@ -63,7 +64,7 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     sampling_unit = evidence.contract.sampling_unit
     match rule.kind:
         case "forbidden":
-            unit = "" if evidence.contract.model.task == "regression" else "probability"
+            unit = "" if evidence.contract.model.numeric else "probability"
             moved = reliance(found.change[feature], found.group, level)
             return sample(check, moved, unit, sampling_unit, detail)
         case "share":
@@ -108,7 +109,7 @@ def relied_on(evidence: Evidence, role: str) -> Reliance:
     if evidence.contract.model.prediction.kind == "label":
         answers = as_probabilities(answers, len(evidence.contract.model.classes))
     answers = answers.reshape(len(features), gate.repeats, len(drawn), *held.score.shape[1:])[:, :, known]
-    loss: Literal["log_loss", "squared"] = "squared" if evidence.contract.model.task == "regression" else "log_loss"
+    loss: Literal["log_loss", "squared"] = "squared" if evidence.contract.model.numeric else "log_loss"
     before = row_loss(held, loss)
 
     def increase(answer: Floats) -> Floats:
@@ -175,7 +176,7 @@ def _importances(evidence: Evidence) -> JsonDict:
     for i, name in enumerate(features):
         cells = [(found[role][i][0], list(found[role][i][1:])) for role in roles]
         rows.append([name, *(cell for pair in cells for cell in pair)])
-    unit = "squared units of the target" if evidence.contract.model.task == "regression" else "nats"
+    unit = "squared units of the target" if evidence.contract.model.numeric else "nats"
     return {
         "title": "Permutation importance",
         "columns": ["feature", *(name for role in roles for name in (role, "interval"))],

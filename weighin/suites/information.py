@@ -16,7 +16,8 @@ from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement
 from weighin.stats.classical import Test, bonferroni, mcnemar, paired_t, wilcoxon
 from weighin.stats.intervals import Floats, Undefined
-from weighin.stats.metrics import Scored, calibration, row_loss
+from weighin.stats.metrics import calibration, row_loss
+from weighin.stats.scored import Scored
 from weighin.suites.evidence import Evidence
 from weighin.suites.performance import measure_rows
 from weighin.suites.rows import Rows
@@ -28,7 +29,7 @@ def information(evidence: Evidence) -> list[Table]:
     """All tables that can be made of the holdout. Errors: `NotEvaluated`, `Undefined`."""
     rows = evidence.rows("holdout")
     kind = evidence.contract.model.prediction.kind
-    lossless = kind in ("score", "text")
+    lossless = kind in ("score", "text", "interval")
     found = [_classical(evidence, rows)] if "champion" in rows.scored and not lossless else []
     if kind == "probability":
         found += [_calibration(rows)]
@@ -52,13 +53,13 @@ def _environments(evidence: Evidence) -> list[Table]:
 def _classical(evidence: Evidence, rows: Rows) -> Table:
     candidate, champion = rows.scored["candidate"], rows.scored["champion"]
     tests: list[Test] = []
-    if evidence.contract.model.task != "regression":
+    if not evidence.contract.model.numeric:
         tests.append(mcnemar(_right(candidate), _right(champion)))
     if evidence.contract.model.prediction.kind != "label":
         difference = _loss(candidate) - _loss(champion)
         tests += [paired_t(difference), wilcoxon(difference)]
     adjusted = bonferroni(tests)
-    loss = "squared error" if evidence.contract.model.task == "regression" else "log loss"
+    loss = "squared error" if evidence.contract.model.numeric else "log loss"
     note = (
         f"Two-sided, on rows as if they were independent; t and Wilcoxon on the difference of the {loss} by row. "
         "They ask whether the models differ at all, not what a release needs to know. No outcome rests on them."

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weighin.stats.metrics import Scored
+from weighin.stats.scored import Scored
 from weighin.suites.evidence import Evidence
 from weighin.untrusted import JsonObject
 
@@ -49,8 +49,11 @@ class Replay:
 
 
 def draw(evidence: Evidence, out: Path) -> None:
-    """Leave `out/mlflow/`: MLflow's artifacts and `metrics.json`; of texts nothing. Errors: whatever MLflow raises."""
-    if evidence.contract.model.task == "text":
+    """Leave `out/mlflow/`: MLflow's artifacts and `metrics.json`; nothing of texts, rankings and intervals.
+
+    Errors: whatever MLflow raises.
+    """
+    if evidence.contract.model.task in ("text", "ranking") or evidence.contract.model.prediction.kind == "interval":
         return
     import matplotlib
 
@@ -83,7 +86,7 @@ def draw(evidence: Evidence, out: Path) -> None:
                     PyFuncModel(model_meta=description, model_impl=Replay(scored, classes, probabilities=probable)),
                     rows,
                     targets="label",
-                    model_type="regressor" if model.task == "regression" else "classifier",
+                    model_type="regressor" if model.numeric else "classifier",
                     evaluators="default",
                     evaluator_config=config,
                 )

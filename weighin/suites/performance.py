@@ -15,8 +15,9 @@ from weighin.contract.parts import CUSTOM_METRIC
 from weighin.errors import NotEvaluated
 from weighin.outcome import Direction, Measurement, Unmeasured, census
 from weighin.stats.intervals import PerfectScore
-from weighin.stats.metrics import METRICS, Metric
+from weighin.stats.metrics import METRICS
 from weighin.stats.rates import difference
+from weighin.stats.scored import Metric
 from weighin.suites.as_recorded import measure_recorded
 from weighin.suites.custom import measure_custom
 from weighin.suites.evidence import Evidence
@@ -86,8 +87,8 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
     custom = gate.custom[rule.metric.removeprefix(CUSTOM_METRIC)] if known is None else None
     unit = custom.unit if known is None and custom is not None else "" if known is None else known.unit
     if rule.against and rule.against not in rows.scored:
-        if rule.against == "anchor":
-            raise NotEvaluated("the anchor was not resolved", check.id, "Validate again.")
+        if rule.against != "champion":
+            raise NotEvaluated(f"the baseline {rule.against} is not here", check.id, "Validate again.")
         # Allowed by the contract, or the subject would not have been resolved; recorded as what it is.
         return census(check.id, check.limit.value, n=1, unit=unit, method=FIRST_RELEASE)
     part, level = rows.part(rule.slice), 1 - check.limit.alpha

@@ -97,7 +97,7 @@ def _of_metric(check: Check, rule: MetricRule, rows: Rows) -> Planned:
     truth = champion.estimate if rule.against is None else (1 - rule.factor) * champion.estimate
     # Equal to the champion: its own value, or no difference; the noise is that of the difference that was seen.
     baseline = None if rule.against is None else metric.of(rows.scored[rule.against])
-    if rule.against == "anchor" and baseline is not None:
+    if rule.against != "champion" and baseline is not None:
         truth = champion.estimate - rule.factor * baseline.estimate
     found = champion if baseline is None else metric.of(rows.scored["candidate"]).minus(baseline, rule.factor)
     distance = truth - check.limit.value

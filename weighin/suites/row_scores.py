@@ -11,7 +11,7 @@ from weighin.errors import NotEvaluated
 from weighin.scores import demands
 from weighin.scores.catalogue import score
 from weighin.stats.intervals import Floats
-from weighin.stats.metrics import HUMAN, RowScores
+from weighin.stats.scored import HUMAN, RowScores
 
 Given = Callable[[Score], tuple[Floats, Floats]]
 """Scores of the answers that were measured elsewhere, and what people say of some. Errors: `NotEvaluated`."""

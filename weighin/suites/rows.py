@@ -15,8 +15,9 @@ from weighin.contract.gates import SliceCheck
 from weighin.data.condition import ROW, holds
 from weighin.stats.contrast import Contrast, contrast
 from weighin.stats.intervals import Codes, Undefined
-from weighin.stats.metrics import METRICS, Bools, Metric, Scored
+from weighin.stats.metrics import METRICS
 from weighin.stats.power import share_needed
+from weighin.stats.scored import Bools, Metric, Scored
 
 LEAST = 100
 """Rows of a slice that is judged alone, whatever its margin."""

@@ -147,7 +147,7 @@ def _differ(one: Floats, other: Floats, rule: ShadowRule, evidence: Evidence) ->
             return np.asarray((one[:, 0] >= threshold) != (other[:, 0] >= threshold))
         case "multiclass":
             return np.asarray(np.nan_to_num(one).argmax(axis=1) != np.nan_to_num(other).argmax(axis=1))
-        case "regression":
+        case "regression" | "ranking" | "forecast":
             return np.asarray(~(np.abs(one[:, 0] - other[:, 0]) <= rule.tolerance))
         case task:
             # The contract has refused it.

@@ -10,7 +10,7 @@ from weighin.contract.checks import TargetRule
 from weighin.outcome import Measurement
 from weighin.stats.drift import Distance
 from weighin.stats.intervals import Floats, Undefined
-from weighin.stats.metrics import MIN_RARER
+from weighin.stats.scored import MIN_RARER
 from weighin.stats.shift import mean_shift, share_shift
 from weighin.suites.evidence import Evidence
 from weighin.suites.sample import of_distance
