@@ -102,6 +102,14 @@ def test_a_length_that_all_rows_share_has_no_interval(other: float | None) -> No
         contrast("words", scored(values), baseline, None, 0.95)
 
 
+def test_a_long_tail_of_lengths_is_refused_and_a_long_sample_of_it_is_not() -> None:
+    lengths = np.exp(1.2 * np.random.default_rng(11).normal(size=20_000))
+    with pytest.raises(Undefined, match="limit a share instead"):
+        contrast("words", scored(np.append(lengths[: N - 1], 400.0)), None, None, 0.95)
+    long = Scored(np.full(20_000, ""), np.full(20_000, ""), row_scores=lambda name: lengths)
+    assert contrast("words", long, None, None, 0.95).interval.n == 20_000
+
+
 def test_rounding_is_no_variation_of_any_metric() -> None:
     truth = np.arange(N, dtype=np.float64)
     with pytest.raises(Undefined, match="without any variation between rows"):

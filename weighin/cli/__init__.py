@@ -20,6 +20,7 @@ COMMANDS = {
     "init": ("init", "draft a contract from your data and model, or a repository around one"),
     "check-model": ("init", "load a model, and ask it five rows"),
     "validate": ("validate", "predict, run the suites, print the verdict"),
+    "ask": ("ask", "ask a language model for answers, or a judge for their points"),
     "promote": ("release", "move the champion's alias, if everything passed"),
     "rollback": ("release", "make an earlier version champion again"),
     "history": ("release", "show who was champion, since when, by whom, on what evidence"),

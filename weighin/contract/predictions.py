@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
-from weighin.contract.parts import Name, Part
+from weighin.contract.parts import Count, Name, Part
+
+
+class Endpoint(Part):
+    """A language model that answers; `weighin ask candidate` asks it, and writes the file of predictions."""
+
+    model: Name = Field(description="Name of the model at the endpoint of WEIGHIN_CANDIDATE_URL.")
+    prompt: Name = Field(
+        description="What it is asked, with {column} for the value of a feature; or prompts:/NAME/VERSION of MLflow's "
+        "prompt registry, with {{column}}."
+    )
+    system: str = Field("", description="What it is told before.")
+    temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] = Field(0.0, description="Of its sampling.")
+    tokens_at_most: Count = Field(1024, description="Length of an answer.")
 
 
 class Predictions(Part):
@@ -15,6 +28,7 @@ class Predictions(Part):
     predictions: Name = Field(
         description="A file, a folder or a glob, relative to the contract: key columns, and the answers beside them."
     )
+    endpoint: Endpoint | None = Field(None, description="Who answers, where a language model does.")
     version: Annotated[str, Field(pattern=r"^[0-9]+$")] | None = Field(
         None,
         description="The registered version that the answers belong to, which a promotion then makes champion. Its "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
@@ -12,6 +12,16 @@ from weighin.scores.demands import matches, schema_of
 from weighin.stats.scored import Metric, row_score
 
 _KINDS = ("contains_any", "contains_all", "pattern", "json_schema", "retrieval", "given")
+
+
+class Judge(Part):
+    """A language model that gives points; `weighin ask judge NAME` asks it, and writes the file of `given`."""
+
+    model: Name = Field(description="Name of the model at the endpoint of WEIGHIN_JUDGE_URL.")
+    rubric: Name = Field(description="By what an answer is graded, in words.")
+    reference: bool = Field(True, description="Whether the judge sees the reference.")
+    temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] = Field(0.0, description="Of its sampling.")
+    asks: int = Field(1, ge=1, le=10, description="How often it is asked about each answer; its points are averaged.")
 
 
 class Score(Part):
@@ -47,6 +57,7 @@ class Score(Part):
     least: FiniteFloat | None = Field(None, description="Least value of a `given` score; a lower one is refused.")
     largest: FiniteFloat | None = Field(None, description="Largest value of a `given` score; a higher one is refused.")
     unit: str = Field("", description="Unit of a `given` score, shown in reports.")
+    judge: Judge | None = Field(None, description="Who gives the points of a `given` score.")
     at: Count | None = Field(None, le=1000, description="How many documents of a list count, for `retrieval`.")
     lower_is_better: bool = Field(False, description="Whether a smaller value is the better one.")
 
@@ -75,9 +86,13 @@ class Score(Part):
             raise ValueError("`retrieval` needs `at`, and nothing else takes it")
         if (self.column is None) == (given[0] == "given"):
             raise ValueError("`given` needs `column`, and nothing else takes it")
-        of_given = [key for key in ("human", "least", "largest", "unit") if getattr(self, key) not in (None, "")]
+        of_given = [
+            key for key in ("human", "judge", "least", "largest", "unit") if getattr(self, key) not in (None, "")
+        ]
         if of_given and self.given is None:
             raise ValueError(f"`{of_given[0]}` is about a `given` score")
+        if self.judge is not None and (self.least is None or self.largest is None):
+            raise ValueError("a `judge` needs the scale of its points: `least` and `largest`")
         if self.least is not None and self.largest is not None and self.least >= self.largest:
             raise ValueError("`least` lies below `largest`")
         return self

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from weighin.record.metrics import ALONE, COMPARED
 from weighin.report.numbers import bound, fixed
-from weighin.report.sentences import ends, metric_name, unit_of
+from weighin.report.sentences import baseline_name, ends, metric_name, unit_of
 from weighin.report.view import MARKS, RANK, CheckView
 
 QUANTILE = re.compile(r"load/(p[\d.]+)(/vs-champion)?")
@@ -73,7 +73,7 @@ def _headline(key: tuple[str, str], views: list[CheckView]) -> Headline:
     allowed = "; ".join([*margins, *map(_limit, alone)])
     difference = "; ".join(map(_difference, compared))
     if against:
-        name = f"{name}, against the {against}"
+        name = f"{name}, against the {baseline_name(against)}"
     word = worst.word if worst.blocks or worst.status == "passed" else f"{worst.word}, warns"
     return Headline(
         name, candidate, baseline, difference, allowed, worst.status, word, MARKS[worst.status], tuple(views)

@@ -48,6 +48,11 @@ TABLES = ("table", "drifted", "joint")
 BROKEN = {"exists": "the column is missing", "type": "the column is of another type"}
 
 
+def baseline_name(role: str) -> str:
+    """Return a baseline in words."""
+    return {"naive": "naive forecast", "seasonal_naive": "seasonal naive forecast"}.get(role, role)
+
+
 def metric_name(metric: str) -> str:
     """Return a metric in words.
 
@@ -154,7 +159,7 @@ def _comparison(view: CheckView, metric: str, against: str, kind: str | None, pa
     word = "lower" if estimate < 0 else "higher"
     reach = sorted((-low, -high) if estimate < 0 else (low, high))
     between = f"{fixed(reach[0], places)} to {fixed(reach[1], places)}"
-    said = f"{metric_name(metric)}{where} is {fixed(abs(estimate), places)} {word} than the {against}'s"
+    said = f"{metric_name(metric)}{where} is {fixed(abs(estimate), places)} {word} than the {baseline_name(against)}'s"
     return f"{said} ({between}, {view.n}); {_margin(view, places)}"
 
 

@@ -19,6 +19,7 @@ from weighin.stats.intervals import (
     from_influence,
     median,
     must_be_carried_by_many,
+    must_not_be_skewed,
     unseen,
 )
 from weighin.stats.metrics import METRICS, counts, table_value
@@ -105,6 +106,8 @@ def _from_sums(metric: str, of: Metric, total: Influence, group: Codes | None, l
         if of.uses in ("text", "interval"):
             raise Undefined(f"{metric} differs by the same for every row: no interval exists")
     must_be_carried_by_many(total.values, group)
+    if of.uses == "text" and math.isinf(of.range):
+        must_not_be_skewed(total.values, group)
     return from_influence(total.estimate, total.values, group, level)
 
 

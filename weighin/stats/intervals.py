@@ -33,6 +33,9 @@ MIN_CARRIERS = 10.0
 MAX_KURTOSIS = 6.0
 """Groups whose sums have a heavier tail than this (3 is normal), and carry their variation as if they were fewer than
 `MIN_CARRIERS`, give bounds that miss too often: 7 to 9 % instead of 5 % in benchmarks/error_rates.py."""
+MAX_SKEWNESS = 0.25
+"""Skewness of a mean (that of the units over the root of their number) beyond which the mean of a number without a
+largest value is refused: up to 9 % instead of 5 % passed with 100 lognormal lengths (benchmarks/text_scores.py)."""
 ATTENUATION = 2.0
 """The skewness of a sample from a heavy tail is about half that of its source (same benchmark)."""
 
@@ -132,6 +135,20 @@ def must_be_carried_by_many(influence: Floats, group: Codes | None) -> None:
     if carriers < MIN_CARRIERS and len(square) / carriers > MAX_KURTOSIS:
         raise Undefined(
             f"a few of {len(square)} groups carry the variation, as if there were {carriers:.0f}: no usable interval"
+        )
+
+
+def must_not_be_skewed(influence: Floats, group: Codes | None) -> None:
+    """Errors: `Undefined` where so few units with so long a tail give no usable interval: see `MAX_SKEWNESS`.
+
+    influence, group  as for `from_influence`
+    """
+    sums = influence if group is None else np.bincount(group, weights=influence)
+    variation = float(np.square(sums).sum())
+    if variation > 0 and abs(float((sums**3).sum())) / variation**1.5 > MAX_SKEWNESS:
+        raise Undefined(
+            f"a few of {len(sums)} units are so much larger than the rest that their mean has no usable interval: "
+            "limit a share instead, such as that of answers beyond a length"
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from weighin.chat.judge import spec_digest
 from weighin.contract.models import Contract
 from weighin.contract.scores import Score
 from weighin.contract.sources import Files
@@ -17,6 +18,8 @@ from weighin.data.typed import typed
 from weighin.errors import NotEvaluated
 from weighin.stats.intervals import Floats
 
+JUDGE = "judge"
+"""Column with the digest of the judge that gave the points (weighin/chat/judge.py), where the contract names one."""
 ANSWER = "answer"
 """Column with the answer that was scored: a score of another answer to the same row is none of this one."""
 
@@ -33,13 +36,15 @@ def given_scores(
     assert own.given is not None
     assert own.column is not None
     keys, columns, place = asked.column_names, contract.data.columns, own.given
-    wanted = [*keys, ANSWER, own.column, *([own.human] if own.human else [])]
+    wanted = [*keys, ANSWER, own.column, *([own.human] if own.human else []), *([JUDGE] if own.judge else [])]
     types = {key: columns[key].type for key in keys}
     table = Relation.of(Files.model_validate({"path": own.given}), folder, "duckdb", types)
     absent = [name for name in wanted if name not in table.kinds]
     if absent:
         raise NotEvaluated(f"no column {', '.join(absent)}", place, "Write it beside the scores.")
     found = table.run(table.expression.select(*wanted))
+    if own.judge is not None and set(found[JUDGE].to_pylist()) - {spec_digest(own)}:
+        raise NotEvaluated("another judge, rubric or scale gave the points", place, "Run `weighin ask judge` again.")
     known = typed(found.select(keys), columns, place).to_pandas()
     known[ANSWER] = found[ANSWER].cast(pa.string()).to_pandas()
     known["score"] = _numbers(found[own.column], f"{place}, column {own.column}")

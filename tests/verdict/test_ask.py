@@ -1,0 +1,188 @@
+"""`weighin ask` with a server on loopback: a candidate's answers and a judge's points, from question to gate."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import stamina
+
+from support.loopback import Answer, Asked, listening
+from support.text_work import CONTRACT, ROWS, TextWork
+from weighin.cli import main
+from weighin.contract import read_contract
+from weighin.errors import ContractError, NotEvaluated
+from weighin.verdict.ask import ask_candidate, ask_judge
+
+SHORT = '      short: {pattern: "^.{1,200}$"}\n'
+GOOD = "      good: {given: judged.parquet, column: points, human: people, least: 1, largest: 5, judge: {model: j, "
+GOOD += "rubric: Is it right}}\n"
+CHECK = "      - {metric: score.good, at_least: 4}\n"
+JUDGED = CONTRACT.replace(SHORT, SHORT + GOOD).replace("      - {metric: refusal", f"{CHECK}      - {{metric: refusal")
+PROMPT = "candidate: {predictions: answers.parquet, endpoint: {model: c, prompt: 'Answer: {question}'}}"
+ANSWERED = CONTRACT.replace("target: reference}", f"target: reference, {PROMPT}}}")
+
+
+class Server:
+    """Answers by a function of the last message; remembers what it was asked."""
+
+    def __init__(self, reply: Callable[[str], str]) -> None:
+        self.reply, self.seen, self._lock = reply, [], threading.Lock()
+
+    def __call__(self, asked: Asked) -> Answer:
+        body = json.loads(asked.body)
+        with self._lock:
+            self.seen.append(body)
+        text = self.reply(body["messages"][-1]["content"])
+        content = {"choices": [{"message": {"content": text}}], "usage": {"total_tokens": 7}}
+        return Answer(body=json.dumps(content).encode())
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    stamina.set_testing(True, attempts=2)
+    yield
+    stamina.set_testing(False)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> TextWork:
+    return TextWork(tmp_path)
+
+
+def grade(text: str) -> str:
+    """A judge that compares the answer with the reference."""
+    reference, answer = (re.search(rf"{name}\]\n(.*)\n\[", text) for name in ("reference", "answer"))
+    assert reference
+    assert answer
+    return json.dumps({"points": 5 if reference[1] == answer[1] else 2})
+
+
+def test_a_candidate_is_asked_for_its_answers_without_a_label(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.contract = ANSWERED
+    work.write()
+    server = Server(lambda text: text.upper())
+    with listening(server) as url:
+        monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", url)
+        file = read_contract(work.folder / "model_contract.yaml")
+        first, again = ask_candidate(file), ask_candidate(file)
+        assert (first.rows, first.asked, again.asked) == (ROWS, ROWS, 0)
+        other = ANSWERED.replace("Answer: {question}", "Please answer: {question}")
+        (work.folder / "model_contract.yaml").write_text(other)
+        assert ask_candidate(read_contract(work.folder / "model_contract.yaml")).asked == ROWS
+    found = pd.read_parquet(first.path).sort_values("id")
+    assert found["prediction"].tolist()[:2] == ["PLEASE ANSWER: QUESTION 0", "PLEASE ANSWER: QUESTION 1"]
+    assert found["tokens"].eq(7).all()
+    assert found["latency_ms"].gt(0).all()
+    sent = json.dumps(server.seen)
+    assert not any(reference in sent for reference in work.frame["reference"])
+
+
+def test_values_are_no_templates(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.contract = ANSWERED
+    work.frame["question"] = "{reference} {0.__class__} {{question}}"
+    work.write()
+    server = Server(lambda text: "x")
+    with listening(server) as url:
+        monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", url)
+        ask_candidate(read_contract(work.folder / "model_contract.yaml"))
+    assert server.seen[0]["messages"][-1]["content"] == "Answer: {reference} {0.__class__} {{question}}"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [("Answer: {reference}", "what is no feature"), ("Answer", "names no feature"), ("{question", "a brace too many")],
+)
+def test_a_prompt_that_cannot_be_filled_is_refused(
+    prompt: str, said: str, work: TextWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.contract = ANSWERED.replace("Answer: {question}", prompt)
+    work.write()
+    monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", "http://127.0.0.1:9")
+    with pytest.raises(ContractError, match=said):
+        ask_candidate(read_contract(work.folder / "model_contract.yaml"))
+
+
+def test_an_endpoint_that_is_away_leaves_the_file_as_it_was(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.contract = ANSWERED
+    work.write()
+    with listening(lambda _: Answer(401)) as url:
+        monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", url)
+        with pytest.raises(NotEvaluated, match="answered 401"):
+            ask_candidate(read_contract(work.folder / "model_contract.yaml"))
+    assert not list(work.folder.glob("*answers.parquet*"))
+
+
+def test_a_judge_gives_points_that_the_gate_reads(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.contract = JUDGED.replace(" human: people,", "")
+    work.write()
+    assert work.red(write=False)["performance/score.good"] == "not_evaluated"
+    server = Server(grade)
+    with listening(server) as url:
+        monkeypatch.setenv("WEIGHIN_JUDGE_URL", url)
+        file = read_contract(work.folder / "model_contract.yaml")
+        first = ask_judge(file, "good", work.folder / "work")
+        assert first.malformed == 0
+        assert ask_judge(file, "good", work.folder / "work").asked == 0
+        assert work.red(write=False) == {}
+        # One answer changes: it alone is asked again.
+        work.answers["candidate"][3] = "another answer"
+        work.write()
+        assert work.red(write=False)["performance/score.good"] == "not_evaluated"
+        assert ask_judge(file, "good", work.folder / "work").asked == 1
+        assert work.red(write=False) == {}
+        # Another rubric is another judge, whose points are asked anew.
+        work.contract = work.contract.replace("Is it right", "Is it kind")
+        work.write()
+        found = work.outcomes(write=False)["performance/score.good"]
+        assert "another judge, rubric or scale" in found.reason
+        again = ask_judge(read_contract(file.path), "good", work.folder / "work")
+        assert again.asked == again.rows > 0
+
+
+def test_what_people_said_is_kept(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.contract = JUDGED
+    work.write()
+    with listening(Server(grade)) as url:
+        monkeypatch.setenv("WEIGHIN_JUDGE_URL", url)
+        file = read_contract(work.folder / "model_contract.yaml")
+        path = ask_judge(file, "good", work.folder / "work").path
+        judged = pd.read_parquet(path)
+        judged["people"] = judged["points"].where(judged.index % 2 == 0)
+        judged.to_parquet(path, index=False)
+        work.answers["candidate"][0] = "changed"
+        work.write()
+        assert ask_judge(file, "good", work.folder / "work").asked == 1
+    assert pd.read_parquet(path)["people"].notna().sum() >= judged["people"].notna().sum() - 1
+    assert work.red(write=False) == {}
+
+
+def test_a_judge_that_answers_prose_leaves_no_points(
+    work: TextWork, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work.contract = JUDGED.replace(" human: people,", "")
+    work.write()
+    with listening(Server(lambda text: "SECRET: five points!")) as url:
+        monkeypatch.setenv("WEIGHIN_JUDGE_URL", url)
+        monkeypatch.setenv("WEIGHIN_JUDGE_KEY", "sk-SECRET")
+        command = ["ask", "judge", "good", "--contract", str(work.folder / "model_contract.yaml")]
+        assert main([*command, "--work", str(work.folder / "work")]) == 1
+    printed = "".join(capsys.readouterr())
+    assert "replies were no points on the scale" in printed
+    assert "SECRET" not in printed
+    assert work.red(write=False)["performance/score.good"] == "not_evaluated"
+
+
+@pytest.mark.parametrize("arguments", [["judge"], ["candidate", "good"], ["judge", "short"], ["candidate"]])
+def test_what_cannot_be_asked_is_one_sentence(
+    arguments: list[str], work: TextWork, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work.contract = JUDGED
+    work.write()
+    assert main(["ask", *arguments, "--contract", str(work.folder / "model_contract.yaml")]) != 0
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

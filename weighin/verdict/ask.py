@@ -1,0 +1,202 @@
+"""Ask language models: for the answers of a candidate, and for the points of a judge. What is known is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from weighin.canonical import canonical, digest
+from weighin.chat import judge
+from weighin.chat.endpoint import Endpoint, Reply, messages
+from weighin.contract.predictions import Endpoint as Answering
+from weighin.contract.reading import ContractFile
+from weighin.errors import ContractError, NotEvaluated
+from weighin.model.answers import COLUMN
+from weighin.resolve.datasets import relation
+from weighin.suites.evidence import Evidence
+from weighin.suites.given_scores import ANSWER, JUDGE
+from weighin.untrusted import JsonDict
+
+CANDIDATE, JUDGING = "WEIGHIN_CANDIDATE", "WEIGHIN_JUDGE"
+TOGETHER = 8
+"""Questions that are asked at the same time."""
+ASKED = "asked"
+"""Column with the digest of the request that was answered."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was done: rows of the file, how many of them were asked now, and how many got no usable reply."""
+
+    path: Path
+    rows: int
+    asked: int
+    malformed: int = 0
+
+
+def ask_candidate(file: ContractFile, dataset: str = "holdout") -> Asked:
+    """Ask the endpoint that the contract names for every row of a dataset, and write the file of predictions.
+
+    Only features and keys are read. Rows whose request was answered before keep that answer.
+    Errors: `ContractError`, `NotEvaluated`; nothing is written then.
+    """
+    contract, given = file.contract, file.contract.model.candidate
+    if given is None or given.endpoint is None:
+        raise ContractError("no endpoint is named", str(file.path), "Write `model.candidate: {endpoint: ...}`.")
+    endpoint, path = Endpoint.of(CANDIDATE), _one_file(file, given.predictions)
+    keys = _keys(file)
+    rows = _rows(file, dataset, [*keys, *contract.features])
+    template = _template(given.endpoint, contract.features)
+    bodies = [_body(given.endpoint, template, row) for row in rows.select(list(contract.features)).to_pylist()]
+    requests = [digest(canonical(body)) for body in bodies]
+    before = _before(path, [ASKED, COLUMN, "latency_ms", "tokens"])
+    known = dict(zip(before.get(ASKED, ()), before.to_dict("records"), strict=True))
+    todo = [i for i, r in enumerate(requests) if r not in known]
+    with endpoint.connected() as ask:
+        replies = _all(lambda i: ask(bodies[i]), todo)
+    for i, reply in zip(todo, replies, strict=True):
+        known[requests[i]] = {COLUMN: reply.text, "latency_ms": reply.latency_ms, "tokens": reply.tokens}
+    table = rows.select(keys).to_pandas()
+    for name in (COLUMN, "latency_ms", "tokens"):
+        table[name] = [known[request][name] for request in requests]
+    _write(table.assign(**{ANSWER: table[COLUMN], ASKED: requests}), path)
+    return Asked(path, len(table), len(todo))
+
+
+def ask_judge(file: ContractFile, name: str, work: Path) -> Asked:
+    """Ask a judge for the points of every answer to the holdout that the models left, and write the file of scores.
+
+    An answer that has points of the same judge keeps them, as it keeps what people said of it. A reply that is no
+    points is left out, so that the score is `not_evaluated`.
+    Errors: `ContractError`, `NotEvaluated`.
+    """
+    gate = file.contract.gates.performance
+    own = gate.scores.get(name) if gate else None
+    if own is None or own.given is None or own.judge is None or own.column is None:
+        raise ContractError(
+            f"`{name}` is no score with a judge", str(file.path), "Write `given`, `column` and `judge`."
+        )
+    endpoint, path = Endpoint.of(JUDGING), _one_file(file, own.given)
+    evidence = Evidence(file, work)
+    keys, features, target = _keys(file), file.contract.features, file.contract.model.target
+    rows = evidence.columns("holdout", *keys, *features, *([target] if target else []))
+    keyed = rows.select(keys).to_pandas()
+    every = [
+        keyed.assign(**{ANSWER: evidence.predictions(r, "holdout"), "row": range(len(keyed))})
+        for r in evidence.subject.roles
+    ]
+    wanted = pd.concat(every).drop_duplicates([*keys, ANSWER], ignore_index=True)
+    spec = judge.spec_digest(own)
+    before = _before(path, [*keys, ANSWER, own.column, JUDGE])
+    table = wanted.merge(before, how="left", on=[*keys, ANSWER], validate="one_to_one") if len(before) else wanted
+    valid = table[own.column].notna() & (table[JUDGE] == spec) if len(before) else pd.Series(False, index=table.index)
+    todo = [int(i) for i in np.flatnonzero(~valid.to_numpy(bool))]
+    texts = rows.select([*features, *([target] if target else [])]).to_pylist()
+
+    def points(ask: Callable[[JsonDict], Reply], i: int) -> float | None:
+        row = texts[table["row"][i]]
+        shown = {f: "" if row[f] is None else str(row[f]) for f in features}
+        body = judge.request(own, shown, row.get(target), str(table[ANSWER][i]))
+        given = [judge.points(ask(body).text, own) for _ in range(own.judge.asks if own.judge else 1)]
+        return None if None in given else float(np.mean([g for g in given if g is not None]))
+
+    with endpoint.connected() as ask:
+        found = dict(zip(todo, _all(lambda i: points(ask, i), todo), strict=True))
+    table[own.column] = [found[i] if i in found else table[own.column][i] for i in range(len(table))]
+    table[JUDGE] = spec
+    if own.human and own.human not in table:
+        table[own.human] = np.nan
+    _write(table.drop(columns="row"), path)
+    return Asked(path, len(table), len(todo), sum(v is None for v in found.values()))
+
+
+def _all(call: Callable[[int], Any], numbers: Sequence[int]) -> list[Any]:
+    """Call something for each number, several at the same time; the first error ends it."""
+    with ThreadPoolExecutor(max_workers=TOGETHER) as pool:
+        tasks = [pool.submit(call, number) for number in numbers]
+        try:
+            return [task.result() for task in tasks]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _one_file(file: ContractFile, named: str) -> Path:
+    if not named.endswith(".parquet") or any(c in named for c in "*?[") or "://" in named:
+        raise ContractError(f"`{named}` is not one Parquet file", str(file.path), "Name a file that can be written.")
+    return file.folder / named
+
+
+def _keys(file: ContractFile) -> list[str]:
+    return [name for name, column in file.contract.data.columns.items() if column.role == "key"]
+
+
+def _rows(file: ContractFile, dataset: str, columns: list[str]) -> pa.Table:
+    """Return columns of a dataset. Errors: `NotEvaluated`."""
+    table = relation(file, dataset, file.contract.as_of or datetime.now(UTC))
+    absent = [name for name in columns if name not in table.kinds]
+    if absent:
+        raise NotEvaluated(f"no column {', '.join(absent)}", f"data.{dataset}", "Correct data.columns.")
+    return table.run(table.expression.select(*columns))
+
+
+def _template(endpoint: Answering, features: Sequence[str]) -> str:
+    """Return the prompt with `{feature}`. Errors: `ContractError` where it names what is no feature, or nothing."""
+    text = endpoint.prompt
+    if text.startswith("prompts:/"):
+        from mlflow.genai import load_prompt
+
+        loaded = load_prompt(text).template
+        if not isinstance(loaded, str):
+            raise ContractError("a prompt of several messages", text, "Register one text.")
+        text = loaded.replace("{{", "{").replace("}}", "}")
+    try:
+        named = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+    except ValueError:
+        raise ContractError("the prompt has a brace too many", "model.candidate.endpoint", "Double it.") from None
+    if not named or named - set(features):
+        said = "the prompt names no feature" if not named else "the prompt names what is no feature of the contract"
+        raise ContractError(said, "model.candidate.endpoint.prompt", f"There are: {', '.join(features)}.")
+    return text
+
+
+def _body(endpoint: Answering, template: str, row: Mapping[str, object]) -> JsonDict:
+    # Values are put in as text: what stands in them is no template.
+    parts = [(text, name) for text, name, _, _ in Formatter().parse(template)]
+    user = "".join(text + ("" if name is None or row[name] is None else str(row[name])) for text, name in parts)
+    return {
+        "model": endpoint.model,
+        "temperature": endpoint.temperature,
+        "max_tokens": endpoint.tokens_at_most,
+        "messages": list(messages(endpoint.system, user)),
+    }
+
+
+def _before(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Return what an earlier run left, or an empty table where it left none of this form."""
+    if not path.is_file():
+        return pd.DataFrame()
+    try:
+        found = pq.read_table(path).to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise NotEvaluated("the file cannot be read", str(path), "Remove it.") from error
+    return found if set(columns) <= set(found.columns) else pd.DataFrame()
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    """Write a file in one piece: who is stopped keeps the one before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    table.to_parquet(part, index=False)
+    part.replace(path)
