@@ -30,7 +30,8 @@ import weighin.suites.evidently_report
 
 
 def distributions() -> list[str]:
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    listed = [*project["dependencies"], *project["optional-dependencies"]["text"]]
     return [line.split("[")[0].split("=")[0].split(">")[0].split("<")[0].strip() for line in listed]
 
 
