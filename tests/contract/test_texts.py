@@ -62,6 +62,7 @@ def test_another_score_under_the_same_name_is_for_a_person_to_look_at(tmp_path: 
 
 
 GATES = "gates:\n"
+FAIR, SIDES = "    fairness:\n      - {", "column: talk, values: [1, 2], at_most: 0.1}\n"
 MONITOR = "monitor: {log: {path: log}, watch: [{age_days_at_most: 180, action: alert}]}\n"
 
 
@@ -92,6 +93,9 @@ MONITOR = "monitor: {log: {path: log}, watch: [{age_days_at_most: 180, action: a
             "gates.load is about numbers",
         ),
         ("data:\n", f"{MONITOR}data:\n", "monitor watches numbers and labels"),
+        ("    scores:\n", f"{FAIR}measure: score, {SIDES}    scores:\n", "`measure: score` needs a `metric`"),
+        ("    scores:\n", f"{FAIR}measure: mae, {SIDES}    scores:\n", "`mae` is no measure of a text task"),
+        ("    scores:\n", f"{FAIR}measure: score, metric: custom.x, {SIDES}    scores:\n", "`custom.x` is none"),
         (TASK, f"{TASK}, champion: {{predictions: old.parquet}}", "model.champion names no `version`"),
     ],
 )

@@ -123,6 +123,26 @@ def test_slices_are_parts_of_the_rows(work: TextWork) -> None:
     assert work.red()["performance/token_f1/vs-champion/first"] == "failed"
 
 
+FAIR = """\
+    fairness:
+      - {measure: score, metric: refusal, column: side, values: [a, b], at_most: 0.1}
+      - {measure: score, metric: token_f1, column: side, values: [a, b], at_most: 0.15}
+"""
+
+
+def test_a_group_that_is_refused_more_often_fails(work: TextWork) -> None:
+    work.frame["side"] = ["a", "b"] * (ROWS // 2)
+    work.contract = work.contract.replace("    scores:\n", f"{FAIR}    scores:\n")
+    work.contract = work.contract.replace("    question:", "    side: {type: string, role: other}\n    question:")
+    assert work.red() == {}
+    for row in range(0, 90, 2):
+        work.answers["candidate"][row] = "I'm sorry, but I can't help with that."
+    red = work.red()
+    assert red["performance/fairness/refusal/side=a-minus-b"] == "failed"
+    assert red["performance/fairness/token_f1/side=b-minus-a"] == "failed"
+    assert "performance/fairness/refusal/side=b-minus-a" not in red
+
+
 @pytest.mark.parametrize(
     ("column", "said"),
     [

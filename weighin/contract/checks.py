@@ -370,13 +370,14 @@ def _fairness(item: FairnessCheck, alpha: float, path: Path) -> Iterator[Check]:
         "demographic_parity": ("selection_rate",),
         "equal_opportunity": ("true_positive_rate",),
         "equalised_odds": ("true_positive_rate", "false_positive_rate"),
+        "score": (str(item.metric),),
     }.get(item.measure, (item.measure,))
     limit = Limit(Direction.AT_MOST, item.at_most, alpha, item.severity, item.when_inconclusive)
     for rate in rates:
         for one, other in permutations(item.values, 2):
             name = f"performance/fairness/{item.measure}/{rate}/{item.column}={one}-minus-{other}"
             if len(rates) == 1:
-                name = f"performance/fairness/{item.measure}/{item.column}={one}-minus-{other}"
+                name = f"performance/fairness/{item.metric or item.measure}/{item.column}={one}-minus-{other}"
             yield Check(name, "performance", limit, FairnessRule(rate, item.column, one, other), path)
 
 

@@ -121,6 +121,7 @@ class FairnessCheck(Graded):
     equal_opportunity    share of positives that are decided positive
     equalised_odds       that, and the share of negatives that are decided positive
     error_rate           share of wrong decisions; for a regression `mean_error` and `mae` take its place
+    score                mean of a `metric` of texts
     """
 
     column: Name = Field(description="The column that says to which group a row belongs.")
@@ -134,8 +135,16 @@ class FairnessCheck(Graded):
         "false_negative_rate",
         "mean_error",
         "mae",
+        "score",
     ] = Field(description="Which rate of the groups is compared.")
+    metric: Metric | None = Field(None, description="The metric of texts whose mean is compared, for `measure: score`.")
     at_most: Positive = Field(description="Largest difference of the rate between two groups, in its own unit.")
+
+    @model_validator(mode="after")
+    def _metric_of_a_score(self) -> FairnessCheck:
+        if (self.measure == "score") == (self.metric is None):
+            raise ValueError("`measure: score` needs a `metric`, and no other measure takes one")
+        return self
 
 
 class RecordedCheck(Graded):
@@ -157,6 +166,7 @@ FAIRNESS_TASKS = {
     "error_rate": ("binary", "multiclass"),
     "mean_error": ("regression", "forecast"),
     "mae": ("regression", "forecast"),
+    "score": ("text",),
 }
 
 
@@ -223,7 +233,8 @@ class Performance(Part):
     @property
     def metrics(self) -> dict[str, str]:
         """Metric -> the place that names it."""
-        return {c.metric: part for part in ("checks", "slices") for c in getattr(self, part)}
+        found = {c.metric: part for part in ("checks", "slices") for c in getattr(self, part)}
+        return {**{c.metric: "fairness" for c in self.fairness if c.metric is not None}, **found}
 
 
 class Explainability(Part):

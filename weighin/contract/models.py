@@ -357,6 +357,10 @@ def _texts_fit(contract: Contract) -> Iterator[str]:
     performance = gates.performance
     if performance is None:
         return
+    for of in performance.fairness:
+        own = performance.scores.get(str(of.metric).removeprefix(OWN_SCORE))
+        if (own is not None and own.human) or str(of.metric).startswith(CUSTOM_METRIC):
+            yield f"gates.performance.fairness compares means of rows, and `{of.metric}` is none"
     by_key = any(own.given for own in performance.scores.values())
     if by_key and not any(column.role == "key" for column in contract.data.columns.values()):
         yield "gates.performance.scores: a `given` score is found by key, so a column of data.columns needs `role: key`"

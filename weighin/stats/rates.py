@@ -26,9 +26,11 @@ def rate(name: str, rows: Scored) -> tuple[Floats, Bools]:
     """(n,) values and (n,) base of a rate: it is the mean of the values over the base.
 
     selection_rate, true_positive_rate, false_positive_rate, false_negative_rate, error_rate: shares in [0, 1];
-    mean_error (prediction minus truth) and mae: in the target's unit.
+    mean_error (prediction minus truth) and mae: in the target's unit; of texts the mean of a score.
     """
     every = np.ones(len(rows.truth), dtype=bool)
+    if rows.row_scores is not None:
+        return rows.row_scores(name), every
     if name in ("mean_error", "mae"):
         return (rows.error if name == "mean_error" else np.abs(rows.error)), every
     if name == "error_rate":
@@ -62,7 +64,7 @@ def difference(name: str, rows: Scored, one: Bools, other: Bools, group: Codes |
                 f"fewer than {MIN_RARER} rows of {which} group count for this rate, too few for an interval"
             )
         sides.append(mask & base)
-    if group is None and rows.weight is None and name not in ("mean_error", "mae"):
+    if group is None and rows.weight is None and np.isin(values, (0.0, 1.0)).all():
         first, second = (clopper_pearson(int(values[s].sum()), int(s.sum()), level) for s in sides)
         return difference_of_shares(first, second)
     estimate, influence = influence_of_difference(name, rows, one, other)
