@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from weighin.contract.columns import Column
 from weighin.contract.gates import (
+    TEXT_KINDS,
     AbsoluteCheck,
     Baseline,
     BaselineCheck,
@@ -18,6 +19,7 @@ from weighin.contract.gates import (
     Measure,
     Performance,
     SliceCheck,
+    TextKind,
 )
 from weighin.contract.models import Contract
 from weighin.contract.parts import CUSTOM_METRIC, Graded
@@ -94,6 +96,14 @@ class DriftRule:
     column: str = ""
     measure: Measure = "psi"
     bins: int = 10
+
+
+@dataclass(frozen=True)
+class TextDriftRule:
+    """How far the texts of a column lie from the reference's: by one of the kinds of `TextDrift`."""
+
+    kind: TextKind
+    column: str
 
 
 @dataclass(frozen=True)
@@ -193,6 +203,7 @@ Rule = (
     | ChangedRule
     | EmptyRule
     | DriftRule
+    | TextDriftRule
     | TargetRule
     | LoadRule
     | ImportanceRule
@@ -442,6 +453,14 @@ def _drift(contract: Contract) -> Iterator[Check]:
             value = asked if asked is not None else getattr(gate, key)
             if value is not None and (asked is not None or _applies(kind, column, contract)):
                 yield check(kind, value, key)
+    for column_name, texts in gate.texts.items():
+        for text_kind in TEXT_KINDS:
+            most = texts.limit(text_kind)
+            if most is not None:
+                limit = Limit(Direction.AT_MOST, most, contract.alpha, texts.severity, texts.when_inconclusive)
+                of = ("gates", "drift", "texts", column_name, f"{text_kind}_at_most")
+                ends = text_kind.replace("_", "-")
+                yield Check(f"drift/{column_name}/{ends}", "drift", limit, TextDriftRule(text_kind, column_name), of)
     if gate.table_as_reference:
         limit, path = Limit(Direction.AT_MOST, 0.0, contract.alpha), ("gates", "drift", "table_as_reference")
         yield Check("drift/table", "drift", limit, DriftRule("table"), path)
@@ -467,7 +486,7 @@ def drift_columns(contract: Contract) -> tuple[str, ...]:
     assert gate is not None
     names = [*contract.features, *([contract.model.target] if gate.target else [])]
     names += ["prediction"] if gate.predictions and "prediction" not in names else []
-    return tuple(n for n in names if not (n in gate.columns and gate.columns[n].ignore))
+    return tuple(n for n in names if n not in gate.texts and not (n in gate.columns and gate.columns[n].ignore))
 
 
 def cut(gate: Drift, column: str) -> tuple[Measure, int]:

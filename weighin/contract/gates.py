@@ -332,6 +332,43 @@ class TargetBy(Graded):
         return self
 
 
+TextKind = Literal["length", "words", "unknown_words", "auc"]
+TEXT_KINDS: tuple[TextKind, ...] = ("length", "words", "unknown_words", "auc")
+
+
+class TextDrift(Graded):
+    """How far a column of free text has moved. Words are letters and digits in a row, in lower case."""
+
+    length_at_most: Positive | None = Field(
+        None, description="Largest distance of the number of characters, in the gate's `measure`."
+    )
+    words_at_most: Positive | None = Field(
+        None, description="Largest total variation of the words, hashed into 30 cells."
+    )
+    unknown_words_at_most: Share | None = Field(
+        None, description="By how much the share of words may grow that no other row of the reference has."
+    )
+    auc_at_most: FiniteFloat | None = Field(
+        None,
+        gt=0.5,
+        lt=1,
+        description="Largest area under the ROC curve of a classifier that tells current texts from the reference's by "
+        "hashed words, on rows held out; 0.5 is not at all.",
+    )
+    rows_at_most: Count = Field(20_000, description="Rows of each dataset, drawn at random with a fixed seed.")
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> TextDrift:
+        if not any(self.limit(kind) is not None for kind in TEXT_KINDS):
+            raise ValueError(f"give at least one of {', '.join(f'{kind}_at_most' for kind in TEXT_KINDS)}")
+        return self
+
+    def limit(self, kind: TextKind) -> float | None:
+        """Return the limit of one kind, if there is one."""
+        found: float | None = getattr(self, f"{kind}_at_most")
+        return found
+
+
 class Drift(_DriftLimits):
     """The gate on whether current data still look like the reference: features, target and predictions."""
 
@@ -355,6 +392,9 @@ class Drift(_DriftLimits):
         None, description="Largest share of columns beyond their limit on the distance."
     )
     target_by: tuple[TargetBy, ...] = Field((), description="The label by group, or by range of the prediction.")
+    texts: dict[Name, TextDrift] = Field(
+        default_factory=dict, description="Columns of free text, which are not compared as categories."
+    )
     joint: JointDrift | None = Field(
         None, description="How well all features together tell current rows from the reference."
     )

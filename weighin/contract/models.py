@@ -501,6 +501,7 @@ class Contract(Part):
             yield from ((f.column, "gates.performance.fairness") for f in performance.fairness)
         if drift:
             yield from ((c, "gates.drift.columns") for c in drift.columns if c != "prediction")
+            yield from ((c, "gates.drift.texts") for c in drift.texts)
             yield from ((t.column, "gates.drift.target_by") for t in drift.target_by if t.column)
         if explain:
             yield from ((c, "gates.explainability.forbidden") for c in explain.forbidden)
@@ -517,6 +518,12 @@ class Contract(Part):
             problems += [
                 f"gates.drift.{k} needs the rows of data.reference, and a stored profile has none" for k in rows
             ]
+        for name in gates.drift.texts if gates.drift else ():
+            column = data.columns.get(name)
+            if column is not None and (column.type != "string" or column.role != "feature"):
+                problems.append(f"gates.drift.texts names `{name}`, which is no feature of type string")
+            if isinstance(data.source("reference"), StoredProfile):
+                problems.append("gates.drift.texts needs the rows of data.reference, and a stored profile has none")
         if gates.drift and gates.drift.target_by and task == "multiclass":
             problems.append("gates.drift.target_by compares a rate or a mean, which a multiclass label has not")
         for dataset in ("reference", "holdout", "current", "sealed_holdout"):

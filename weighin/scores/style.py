@@ -28,6 +28,11 @@ _BEGINNING = 400
 """Letters of an answer in which a refusal is looked for: later ones are quotations more often than not."""
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, in lower case: letters and digits in a row, with hyphens and apostrophes within."""
+    return [word.lower() for word in _WORD.findall(text)]
+
+
 def characters(answers: Texts) -> Floats:
     """Unicode characters."""
     return np.array([len(a) for a in answers], dtype=np.float64)

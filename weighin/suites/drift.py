@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from weighin.contract import Check
-from weighin.contract.checks import DriftRule, TargetRule, checks
+from weighin.contract.checks import DriftRule, TargetRule, TextDriftRule, checks
 from weighin.data.profile import ColumnProfile, Profile
 from weighin.errors import NotEvaluated
 from weighin.model.answers import COLUMN
@@ -19,7 +19,7 @@ from weighin.stats.intervals import Interval, Undefined, clopper_pearson
 from weighin.stats.kolmogorov import kolmogorov_smirnov, single_valued
 from weighin.stats.shares import Counts
 from weighin.stats.shift import mean_shift, share_shift
-from weighin.suites import joint_drift, target_drift
+from weighin.suites import joint_drift, target_drift, text_drift
 from weighin.suites.evidence import Evidence
 from weighin.suites.sample import named, of_distance
 from weighin.untrusted import JsonDict
@@ -40,6 +40,8 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     rule = check.rule
     if isinstance(rule, TargetRule):
         return target_drift.measure(check, evidence)
+    if isinstance(rule, TextDriftRule):
+        return text_drift.measure(check, rule, evidence)
     if not isinstance(rule, DriftRule):
         raise TypeError(f"{check.id} is no drift check")
     if rule.kind == "drifted":

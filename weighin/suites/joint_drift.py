@@ -38,7 +38,7 @@ def measure(check: Check, evidence: Evidence) -> Measurement:
     features = [c for c in drift_columns(contract) if c in contract.features]
     if not features:
         raise NotEvaluated("every feature is ignored", "gates.drift.columns", "Leave one, or remove `joint`.")
-    (before, first), (after, second) = (_drawn(evidence, d, features, gate.joint.rows_at_most) for d in DATASETS)
+    (before, first), (after, second) = (drawn(evidence, d, features, gate.joint.rows_at_most) for d in DATASETS)
     columns = [_numbers(name, before[name], after[name]) for name in features]
     found = apart(
         np.column_stack([values for values, _ in columns]),
@@ -54,8 +54,11 @@ def measure(check: Check, evidence: Evidence) -> Measurement:
     return sample(check, replace(found.interval, method=method), "AUC", contract.sampling_unit, detail)
 
 
-def _drawn(evidence: Evidence, dataset: str, features: list[str], most: int) -> tuple[pa.Table, Codes | None]:
-    """Return some columns of up to so many rows, drawn with a fixed seed, and their groups; read a part at a time."""
+def drawn(evidence: Evidence, dataset: str, features: list[str], most: int) -> tuple[pa.Table, Codes | None]:
+    """Return some columns of up to so many rows, drawn with a fixed seed, and their groups; read a part at a time.
+
+    Errors: `NotEvaluated`.
+    """
     path = evidence.path(dataset)
     read_columns(path, features[:1])  # says what is wrong with the file, if anything
     groups = evidence.groups(dataset)

@@ -31,7 +31,7 @@ from weighin.untrusted import JsonDict
 CANDIDATE, JUDGING = "WEIGHIN_CANDIDATE", "WEIGHIN_JUDGE"
 TOGETHER = 8
 """Questions that are asked at the same time."""
-ASKED = "asked"
+REQUEST = "request"
 """Column with the digest of the request that was answered."""
 
 
@@ -60,8 +60,8 @@ def ask_candidate(file: ContractFile, dataset: str = "holdout") -> Asked:
     template = _template(given.endpoint, contract.features)
     bodies = [_body(given.endpoint, template, row) for row in rows.select(list(contract.features)).to_pylist()]
     requests = [digest(canonical(body)) for body in bodies]
-    before = _before(path, [ASKED, COLUMN, "latency_ms", "tokens"])
-    known = dict(zip(before.get(ASKED, ()), before.to_dict("records"), strict=True))
+    before = _before(path, [REQUEST, COLUMN, "latency_ms", "tokens"])
+    known = dict(zip(before.get(REQUEST, ()), before.to_dict("records"), strict=True))
     todo = [i for i, r in enumerate(requests) if r not in known]
     with endpoint.connected() as ask:
         replies = _all(lambda i: ask(bodies[i]), todo)
@@ -70,7 +70,7 @@ def ask_candidate(file: ContractFile, dataset: str = "holdout") -> Asked:
     table = rows.select(keys).to_pandas()
     for name in (COLUMN, "latency_ms", "tokens"):
         table[name] = [known[request][name] for request in requests]
-    _write(table.assign(**{ANSWER: table[COLUMN], ASKED: requests}), path)
+    _write(table.assign(**{ANSWER: table[COLUMN], REQUEST: requests}), path)
     return Asked(path, len(table), len(todo))
 
 
