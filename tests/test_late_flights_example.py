@@ -60,3 +60,11 @@ def test_a_model_that_repeats_the_last_day_fails(late_flights: Path) -> None:
     every = outcomes(late_flights)
     assert every["performance/mae/vs-naive/better"]["status"] == "failed"
     assert every["performance/mase"]["status"] == "failed"
+
+
+def test_a_drill_of_a_forecast_draws_whole_series(late_flights: Path) -> None:
+    assert small_project.weighin(late_flights, "validate").returncode == 0
+    done = small_project.weighin(late_flights, "drill", "--quick", "--family", "labels", "--fault", "model-worse")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((late_flights / "reports/drill/drill.json").read_text())
+    assert "error" not in {f["answer"] for f in found["faults"]}

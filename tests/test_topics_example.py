@@ -105,3 +105,22 @@ def test_answers_of_a_row_that_is_absent_block(topics: Path, tmp_path: Path) -> 
     assert every["performance/exact_match"]["status"] == "not_evaluated"
     assert f"1 of {len(ids)} rows of the holdout have no prediction" in json.dumps(every)
     assert "SECRET" not in json.dumps(record(folder)) + done.stdout + done.stderr
+
+
+def test_a_model_of_texts_is_looked_at_and_documented(topics: Path) -> None:
+    looked = small_project.weighin(topics, "check-model")
+    assert looked.returncode == 0, looked.stderr
+    assert "they are read as text" in looked.stdout
+    assert small_project.weighin(topics, "validate").returncode == 0
+    documented = small_project.weighin(topics, "document")
+    assert documented.returncode == 0, documented.stderr
+    assert "a text" in (topics / "reports/documents/validation-report.md").read_text()
+
+
+def test_a_drill_of_texts_changes_references_and_leaves_answers_alone(topics: Path) -> None:
+    done = small_project.weighin(topics, "drill", "--quick", "--family", "labels", "--family", "model")
+    assert done.returncode == 0, done.stderr
+    found = {f["name"]: f for f in json.loads((topics / "reports/drill/drill.json").read_text())["faults"]}
+    assert {f["answer"] for f in found.values()} <= {"blocked", "inconclusive", "missed", "not_applicable"}
+    assert found["labels-flipped"]["answer"] != "not_applicable"
+    assert {f["answer"] for n, f in found.items() if n.startswith("model-")} == {"not_applicable"}

@@ -54,7 +54,7 @@ def worse(inputs: Inputs, size: float, rng: np.random.Generator) -> Inputs:
             answers = np.where(_as(turn < share, own), own[order], own)
             scored = rows.scored[ROLE]
             changed = answers if labelled is None else answers[labelled]
-            value = metric.of(type(scored)(scored.truth, changed, scored.weight, scored.threshold)).estimate
+            value = metric.of(replace(scored, score=changed)).estimate
             return value > wanted if metric.lower_is_better else value < wanted
 
         if not off(1.0):
@@ -241,8 +241,8 @@ def _bent(inputs: Inputs, values: Floats, factor: float, shift: float) -> Floats
             log[:, 0] += shift
             found = np.exp(log - log.max(axis=1, keepdims=True))
             return np.asarray(found / found.sum(axis=1, keepdims=True))
-        case "label":
-            raise NotApplicable("labels are no numbers that could be bent")
+        case "label" | "text":
+            raise NotApplicable("labels and texts are no numbers that could be bent")
         case _:
             middle, spread = values.mean(), values.std()
             return np.asarray(middle + factor * (values - middle) + shift * spread)

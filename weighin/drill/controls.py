@@ -16,6 +16,7 @@ from weighin.errors import NotEvaluated
 from weighin.outcome import Outcome, Status, Unmeasured, census, decide
 from weighin.stats.distributions import binomial_sf
 from weighin.stats.intervals import Undefined
+from weighin.stats.scored import RowScores, Scored
 from weighin.suites.drift import compared
 from weighin.suites.power import gate_power
 from weighin.suites.rows import Rows
@@ -126,10 +127,18 @@ def _exchanged(rows: Rows, coin: NDArray[np.bool_]) -> Rows:
     mask = coin if one.score.ndim == 1 else coin[:, None]
     scored = {
         **rows.scored,
-        "candidate": replace(one, score=np.where(mask, other.score, one.score)),
-        "champion": replace(other, score=np.where(mask, one.score, other.score)),
+        "candidate": replace(one, score=np.where(mask, other.score, one.score), row_scores=_mixed(one, other, coin)),
+        "champion": replace(other, score=np.where(mask, one.score, other.score), row_scores=_mixed(other, one, coin)),
     }
-    return Rows(scored, rows.group, rows.sampling_unit, rows.column, rows.where, rows.alpha)
+    return Rows(scored, rows.group, rows.sampling_unit, rows.column, rows.where, rows.alpha, rows.known)
+
+
+def _mixed(one: Scored, other: Scored, coin: NDArray[np.bool_]) -> RowScores | None:
+    """Return the scores of texts of which some are the other's."""
+    ours, theirs = one.row_scores, other.row_scores
+    if ours is None or theirs is None:
+        return None
+    return lambda name: np.where(coin, theirs(name), ours(name))
 
 
 def _again(profile: Profile, rng: np.random.Generator) -> Profile:

@@ -98,6 +98,8 @@ class Inputs:
         """Return what a role's model answered. Errors: `NotApplicable`."""
         if (role, dataset) not in self.answers:
             raise NotApplicable(f"no {role} was asked about data.{dataset}")
+        if self.file.contract.model.task == "text":
+            raise NotApplicable("answers that are texts are not changed as numbers are")
         return self.answers[role, dataset]
 
     def with_table(self, dataset: str, table: pa.Table) -> Inputs:
@@ -117,7 +119,9 @@ class Inputs:
         return self.with_table(dataset, self.table(dataset).take(pa.array(rows))).with_answers(answers)
 
     def with_answers(self, changed: Answers) -> Inputs:
-        """Return a copy in which models answered otherwise."""
+        """Return a copy in which models answered otherwise. Errors: `NotApplicable`."""
+        if self.file.contract.model.task == "text":
+            raise NotApplicable("answers that are texts are not changed as numbers are")
         return replace(self, answers={**self.answers, **changed})
 
     def changed_columns(self, base: Inputs, dataset: str) -> frozenset[str] | None:
@@ -210,7 +214,7 @@ class HeldEvidence(Evidence):
         place = f"predictions/{role}/{dataset}.arrow"
         if len(values) != rows:
             raise NotEvaluated(f"{len(values)} predictions for {rows} rows", place, "Answer every row once.")
-        return must_be_finite(values, place)
+        return values if self.contract.model.task == "text" else must_be_finite(values, place)
 
     def profile(self, dataset: str) -> Profile:
         """Return what drift compares: as it was counted, with the columns that the fault changed counted anew."""

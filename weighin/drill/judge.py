@@ -292,12 +292,10 @@ def drawn_again(rows: Rows, rng: np.random.Generator) -> Rows:
 
 
 def _of(rows: Rows, chosen: NDArray[np.int64], group: NDArray[np.int64] | None) -> Rows:
-    scored = {
-        role: replace(
-            of, truth=of.truth[chosen], score=of.score[chosen], weight=None if of.weight is None else of.weight[chosen]
-        )
-        for role, of in rows.scored.items()
-    }
+    scored = {role: of.rows(chosen) for role, of in rows.scored.items()}
+    if group is not None:
+        # A query that is drawn twice is two queries.
+        scored = {role: of if of.unit is None else replace(of, unit=group) for role, of in scored.items()}
     return Rows(
         scored,
         group,
@@ -305,4 +303,5 @@ def _of(rows: Rows, chosen: NDArray[np.int64], group: NDArray[np.int64] | None) 
         lambda name: rows.column(name)[chosen],
         lambda query: rows.where(query)[chosen],
         rows.alpha,
+        rows.known,
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from weighin.stats.distributions import t_cdf, t_quantile, t_sf
-from weighin.stats.intervals import MIN_GROUPS, Codes, Floats, Interval, Undefined
+from weighin.stats.intervals import MIN_GROUPS, Codes, Interval, Undefined
 from weighin.stats.scored import Scored
 
 DRAWS = 1_000
@@ -32,8 +32,8 @@ def bootstrap(
         raise Undefined(f"{units} independent units, at least {MIN_GROUPS} are needed")
 
     def measured(rows: np.ndarray | None) -> float:
-        one = value(candidate if rows is None else _take(candidate, rows))
-        return one if other is None else one - factor * value(other if rows is None else _take(other, rows))
+        one = value(candidate if rows is None else candidate.rows(rows))
+        return one if other is None else one - factor * value(other if rows is None else other.rows(rows))
 
     estimate = measured(None)
     rng = np.random.default_rng(0)
@@ -67,8 +67,3 @@ def bootstrap(
 def _members(group: Codes) -> list[np.ndarray]:
     order = np.argsort(group, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-
-
-def _take(rows: Scored, picked: np.ndarray) -> Scored:
-    weight: Floats | None = None if rows.weight is None else rows.weight[picked]
-    return Scored(rows.truth[picked], rows.score[picked], weight, rows.threshold)

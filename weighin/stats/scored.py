@@ -64,8 +64,8 @@ class Scored:
         """(n,) prediction minus truth, of a regression."""
         return np.asarray(self.score - self.truth, dtype=np.float64)
 
-    def rows(self, keep: Bools) -> Scored:
-        """Return some of the rows."""
+    def rows(self, keep: Bools | Codes) -> Scored:
+        """Return some of the rows, by a mask or by their numbers; a row may be taken more than once."""
         weight, named = None if self.weight is None else self.weight[keep], self.row_scores
         of_rows: RowScores | None = None if named is None else lambda name: named(name)[keep]
         unit = None if self.unit is None else self.unit[keep]

@@ -12,6 +12,7 @@ from weighin.errors import ContractError, NotEvaluated
 from weighin.model.answers import must_be_probabilities, read_predictions
 from weighin.model.examined import Examined
 from weighin.model.survey import Survey
+from weighin.model.texts import read_texts
 from weighin.resolve.models import resolve_one
 from weighin.runner import local
 
@@ -33,7 +34,7 @@ def check_model(file: ContractFile, work: Path, candidate: str | None = None) ->
     meant = file.contract.model.prediction.kind
     local.predict(work, survey=True)
     seen = Survey.read(_answered(work))
-    yield f"answers   {seen.said}"
+    yield f"answers   {seen.said.removesuffix(': labels') if meant == 'text' else seen.said}"
     if meant in ("probability", "probabilities") and all(c.text or c.whole for c in seen.columns):
         raise ContractError(
             f"the model answers labels (text, or whole numbers), and the contract says {meant}",
@@ -43,9 +44,12 @@ def check_model(file: ContractFile, work: Path, candidate: str | None = None) ->
     local.predict(work)
     path = _answered(work) / "holdout.arrow"
     answers = file.contract.model.answers
-    values = read_predictions(path, rows, answers.width, "")
-    if "probability" in MEASURED[meant]:
-        must_be_probabilities(values, "answers")
+    if meant == "text":
+        read_texts(path, rows, "")
+    else:
+        values = read_predictions(path, rows, answers.width, "")
+        if "probability" in MEASURED[meant]:
+            must_be_probabilities(values, "answers")
     yield f"ok        they are read as {meant}, column {', '.join(str(c) for c in answers.columns)}"
 
 
