@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import stamina
+from mlflow import MlflowClient
 
+from support.empty_store import empty_store
 from support.loopback import Answer, Asked, listening
 from support.text_work import CONTRACT, ROWS, TextWork
 from weighin.cli import main
@@ -81,6 +83,25 @@ def test_a_candidate_is_asked_for_its_answers_without_a_label(work: TextWork, mo
     assert found["latency_ms"].gt(0).all()
     sent = json.dumps(server.seen)
     assert not any(reference in sent for reference in work.frame["reference"])
+
+
+def test_a_prompt_may_be_a_version_of_the_registry(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = empty_store(work.folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    client = MlflowClient(store, store)
+    for template in ("Old: {{question}}", 'Reply {"answer": ...} to {{ question }}'):
+        client.register_prompt("ask", template)
+    work.contract = ANSWERED.replace("'Answer: {question}'", "prompts:/ask/2")
+    work.write()
+    server = Server(lambda text: "x")
+    with listening(server) as url:
+        monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", url)
+        assert ask_candidate(read_contract(work.folder / "model_contract.yaml")).asked == ROWS
+        (work.folder / "model_contract.yaml").write_text(work.contract.replace("ask/2", "ask/9"))
+        with pytest.raises(ContractError, match="no such prompt"):
+            ask_candidate(read_contract(work.folder / "model_contract.yaml"))
+    asked = {body["messages"][-1]["content"] for body in server.seen}
+    assert 'Reply {"answer": ...} to question 0' in asked
 
 
 def test_values_are_no_templates(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,10 +24,12 @@ from weighin.contract.predictions import Endpoint as Answering
 from weighin.contract.reading import ContractFile
 from weighin.errors import ContractError, NotEvaluated
 from weighin.model.answers import COLUMN
+from weighin.registry.location import registry_uri, tracking_uri
 from weighin.resolve.datasets import relation
 from weighin.suites.evidence import Evidence
 from weighin.suites.given_scores import ANSWER, JUDGE
 from weighin.untrusted import JsonDict
+from weighin.untrusted.redact import cause
 
 CANDIDATE, JUDGING = "WEIGHIN_CANDIDATE", "WEIGHIN_JUDGE"
 TOGETHER = 8
@@ -155,12 +158,7 @@ def _template(endpoint: Answering, features: Sequence[str]) -> str:
     """Return the prompt with `{feature}`. Errors: `ContractError` where it names what is no feature, or nothing."""
     text = endpoint.prompt
     if text.startswith("prompts:/"):
-        from mlflow.genai import load_prompt
-
-        loaded = load_prompt(text).template
-        if not isinstance(loaded, str):
-            raise ContractError("a prompt of several messages", text, "Register one text.")
-        text = loaded.replace("{{", "{").replace("}}", "}")
+        text = _registered(text)
     try:
         named = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
     except ValueError:
@@ -169,6 +167,27 @@ def _template(endpoint: Answering, features: Sequence[str]) -> str:
         said = "the prompt names no feature" if not named else "the prompt names what is no feature of the contract"
         raise ContractError(said, "model.candidate.endpoint.prompt", f"There are: {', '.join(features)}.")
     return text
+
+
+def _registered(address: str) -> str:
+    """Return a prompt of MLflow's registry as a template with `{name}`. Errors: `ContractError`."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = MlflowClient(tracking_uri(), registry_uri()).load_prompt(address)
+    except MlflowException as error:
+        raise ContractError(
+            f"no such prompt ({cause(error)})", address, "Register it, or correct the version."
+        ) from None
+    if found is None or not isinstance(found.template, str):
+        raise ContractError("a prompt of several messages", address, "Register one text.")
+    # MLflow's variables stand in two braces; other braces are text.
+    parts = re.split(r"\{\{\s*([\w.-]+)\s*\}\}", found.template)
+    texts = [
+        part.replace("{", "{{").replace("}", "}}") if i % 2 == 0 else f"{{{part}}}" for i, part in enumerate(parts)
+    ]
+    return "".join(texts)
 
 
 def _body(endpoint: Answering, template: str, row: Mapping[str, object]) -> JsonDict:
