@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from weighin.model.chat import FORMS
 from weighin.untrusted import JsonValue
 from weighin.untrusted.bounded import Unreadable, content, json_value, yaml_value
 
@@ -53,6 +54,7 @@ class Description:
     params        names of parameters that it takes
     requirements  lines of requirements.txt
     bytes         size of its files
+    task          what MLflow notes as its task, such as that of a chat model; empty for none
     """
 
     flavours: dict[str, str]
@@ -64,6 +66,7 @@ class Description:
     example: bool
     requirements: tuple[str, ...]
     bytes: int
+    task: str = ""
 
     @property
     def pins(self) -> dict[str, str]:
@@ -114,7 +117,8 @@ def describe(folder: Path) -> Description:
     pyfunc = known["flavors"].get(PYFUNC)
     if not isinstance(pyfunc, dict):
         raise ValueError("MLmodel has no flavour python_function, by which models are asked: log it with one")
-    signature = known.get("signature")
+    signature, metadata = known.get("signature"), known.get("metadata")
+    task = metadata.get("task") if isinstance(metadata, dict) else None
     return Description(
         {_word(n): v for n, v in list(flavours.items())[:20]},
         _word(pyfunc.get("loader_module")),
@@ -125,6 +129,7 @@ def describe(folder: Path) -> Description:
         (folder / "serving_input_example.json").is_file() or isinstance(known.get("saved_input_example_info"), dict),
         _requirements(folder / "requirements.txt"),
         sum(p.lstat().st_size for p in folder.rglob("*") if p.is_file()),
+        next((form for form in FORMS if form == task), ""),
     )
 
 

@@ -27,10 +27,11 @@ from weighin.model.answers import (
     precision_of,
     write_predictions,
 )
+from weighin.model.chat import FORMS, reply, request
 from weighin.model.frame import LoadedModel, data_frame, handed_over
 from weighin.model.given import copy_given, is_given
 from weighin.model.survey import survey
-from weighin.model.texts import texts_in, write_texts
+from weighin.model.texts import must_be_texts, texts_in, write_texts
 from weighin.runner.plan import Answers
 from weighin.untrusted.redact import cause, listed, reduced
 
@@ -68,7 +69,9 @@ def look_at(model: Path, features: Path, out: Path) -> None:
     """
     loaded = _loaded(model)
     rows = pq.read_table(features / "holdout.parquet")
-    found = survey(_answer(loaded, rows, "holdout.parquet"), rows.num_rows, classes_of(loaded))
+    form = _chat_form(loaded)
+    raw = _chatted(loaded, form, rows, "holdout.parquet") if form else _answer(loaded, rows, "holdout.parquet")
+    found = survey(raw, rows.num_rows, classes_of(loaded))
     out.mkdir(parents=True, exist_ok=True)
     found.write(out)
 
@@ -96,12 +99,33 @@ def _asked(loaded: LoadedModel, rows: pa.Table, answers: Answers, place: str) ->
 
 def _texts(loaded: LoadedModel, path: Path, answers: Answers) -> list[str]:
     """Return the texts that a loaded model answers to a file of features. Errors: `NotEvaluated`."""
-    rows = pq.read_table(path)
+    rows, form = pq.read_table(path), _chat_form(loaded)
+    if form:
+        return _chatted(loaded, form, rows, path.name)
     found = texts_in(_answer(loaded, rows, path.name), answers)
     if len(found) != rows.num_rows:
         said = f"{len(found)} answers for {rows.num_rows} rows"
         raise NotEvaluated(said, path.name, "Answer every row once, in order.")
     return found
+
+
+def _chat_form(loaded: LoadedModel) -> str:
+    """Return the form in which a model is asked in messages; empty for any other."""
+    try:
+        task = loaded.metadata.metadata["task"]
+    except Exception:  # noqa: BLE001 - what a stranger's model has, or has not
+        return ""
+    return task if task in FORMS else ""
+
+
+def _chatted(loaded: LoadedModel, form: str, rows: pa.Table, place: str) -> list[str]:
+    """Return what a model answers that is asked one conversation after the other. Errors: `NotEvaluated`."""
+    try:
+        found = [reply(form, loaded.predict(request(form, text or ""))) for text in rows.column(0).to_pylist()]
+    except Exception as error:
+        said = reduced(error, rows.column_names)
+        raise NotEvaluated(f"the model raised {said}", place, "Ask it by hand.") from error
+    return must_be_texts(found, place)
 
 
 def _answer(loaded: LoadedModel, rows: pa.Table, place: str) -> Any:

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from weighin.contract import Contract
+from weighin.contract.columns import Column
 from weighin.model.description import Description, describe
 from weighin.model.examined import LIBRARIES, PYTHON, Examined
-from weighin.model.signature import findings
+from weighin.model.signature import Findings, findings
 from weighin.untrusted import JsonObject
 
 
@@ -51,11 +52,22 @@ def examine(
         own = _environment(contract, model) == "own"
         # What a model declares is what its own environment has.
         have = installed() | (model.pins if own else {})
-        found = findings(model, columns, missing, champion)
+        if model.task and contract.model.task == "text":
+            found = _chat_findings(columns)
+        else:
+            found = findings(model, columns, missing, champion)
         large = _too_large(contract, model)
         found = replace(found, faults=(*found.faults, *([large] if large else [])))
         examined[role] = Examined.of(model, found, have, "own" if own else "judge")
     return examined
+
+
+def _chat_findings(columns: Mapping[str, Column]) -> Findings:
+    """Return why a model that is asked in messages cannot be asked about the features, if it cannot."""
+    if [c.type for c in columns.values()] == ["string"]:
+        return Findings()
+    said = "a chat model is asked one text for each row, and the features are not one column of type string"
+    return Findings((f"{said}: leave one, with the question or a JSON list of messages",))
 
 
 def _too_large(contract: Contract, model: Description) -> str:

@@ -33,7 +33,7 @@ ASKED_ANEW = "candidate"
 """The role that is judged: its model is asked in every run."""
 ENGINE = (
     *("model/predict.py", "model/answers.py", "model/frame.py", "model/handover.py", "model/shap.py"),
-    *("model/texts.py", "model/given.py", "runner/kept.py"),
+    *("model/texts.py", "model/chat.py", "model/given.py", "runner/kept.py"),
 )
 
 
