@@ -260,7 +260,7 @@ def test_rows_of_a_request_are_not_independent() -> None:
         ({"disagreement_at_most": 0.001}, "`disagreement_at_most` can never pass with 200 requests: 2,995 are needed"),
         ({"error_rate_at_most": 0}, "no number is enough for a share of 0"),
         ({"quantile": 0.95}, "`quantile` can never pass with 200 requests: 590 are needed"),
-        ({"tolerance": 1.0}, "`tolerance` goes with `disagreement_at_most` of a regression"),
+        ({"tolerance": 1.0}, "`tolerance` goes with `disagreement_at_most` of a number"),
         ({"requests": 5}, "greater than or equal to 20"),
         (dict.fromkeys(LIMITS), "at least one of"),
     ],

@@ -56,6 +56,10 @@ ACCURACY = [{"metric": "accuracy", "at_least": 0.5}]
 MULTICLASS = {"model.task": "multiclass", "model.classes": [1, 2, 3], "gates.performance.checks": ACCURACY}
 REGRESSION = {"model.task": "regression", "gates.performance.checks": [{"metric": "mae", "at_most": 1}]}
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "Model": {"name": "m", "task": "binary", "target": "y"},
+    "Predictions": {"predictions": "a", "version": "1"},
+    "Score": {"pattern": "a"},
+    "TextDrift": {"length_at_most": 0.5},
     "AbsoluteCheck": {"metric": "accuracy", "at_least": 0.5},
     "BaselineCheck": {"metric": "brier", "against": "champion", "margin": 0.1},
     "SliceCheck": {"metric": "average_precision", "margin": 0.1, "column": "b", "values": [1]},
@@ -88,13 +92,22 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Waiver": {"check": "performance/changed", "limit": 0.5, "owner": "a", "reason": "a", "expires": "2026-01-03"},
 }
 """Values of a model that needs more than its required keys."""
-KEYS = {"data.columns": "x", "gates.drift.columns": "a"}
+KEYS = {"data.columns": "x", "gates.drift.columns": "a", "gates.performance.scores.a.json_schema": "type"}
 """Keys of mappings, where not every name will do."""
 VALUES: dict[str, Any] = {
     "model.target": "y",
     "weight": "w",
     "group.column": "t",
     "model.anchor": "models:/m/1",
+    "candidate.version": "1",
+    "champion.version": "1",
+    "forecast.naive": "x",
+    "forecast.seasonal_naive": "x",
+    "forecast.scale": "x",
+    "json_schema.type": "object",
+    "scores.a.least": 1,
+    "scores.a.largest": 2,
+    "fairness.metric": "words",
     "compare.greater_than": "x",
     "compare.equal_to": "x",
     "compare.at_least": "x",
@@ -109,12 +122,31 @@ VALUES: dict[str, Any] = {
     "slices.name": "n",
     "champion_as_recorded.metric": "accuracy",
     "joint.auc_at_most": 0.6,
+    "texts.a.auc_at_most": 0.6,
     "waivers.check": "performance/changed",
     "waivers.expires": "2099-01-01",
     "window.to": "2026-01-01",
     "window.from": "2025-12-01",
 }
 """Values of a key (the end of its path), where the first sample of its type will not do."""
+TEXT: dict[str, Any] = {
+    "model.task": "text",
+    "data.columns.y.type": "string",
+    "gates.performance.checks": [{"metric": "words", "at_most": 5}],
+}
+SERIES = {"group": "g", "weight": ABSENT}
+FORECAST = {"model.task": "forecast", "gates.performance.checks": [{"metric": "mae", "at_most": 1}], **SERIES}
+RANKING = {"model.task": "ranking", "gates.performance.checks": [{"metric": "ndcg", "at_least": 0.1}], **SERIES}
+INTERVAL = {
+    **FORECAST,
+    "model.prediction.kind": "interval",
+    "gates.performance.checks": [{"metric": "coverage", "at_least": 0.5}],
+}
+BY_KEY = {"data.columns.x.role": "key"}
+SCORE = "gates.performance.scores.a"
+GIVEN = {**TEXT, **BY_KEY, f"{SCORE}.pattern": ABSENT, f"{SCORE}.given": "a", f"{SCORE}.column": "a"}
+JUDGED = {**GIVEN, f"{SCORE}.least": 1, f"{SCORE}.largest": 2}
+NAIVE = {"model.task": "forecast", **SERIES, "model.forecast": {"naive": "x", "seasonal_naive": "x"}, ".metric": "mae"}
 STORED = {"gates.drift": {}, "data.current": "current.parquet"}
 CSV = {".format": "csv", ".path": "a.csv"}
 OTHER_LIMIT = {".error_rate_at_most": ABSENT}
@@ -122,6 +154,42 @@ GITHUB = {".address": ABSENT, ".repository": "a/b"}
 WITH: dict[str, dict[str, Any]] = {
     "model.task=multiclass": MULTICLASS,
     "model.task=regression": REGRESSION,
+    "model.task=text": TEXT,
+    "model.task=ranking": RANKING,
+    "model.task=forecast": FORECAST,
+    "model.prediction.kind=text": TEXT,
+    "model.prediction.kind=interval": INTERVAL,
+    "model.target: absent": TEXT,
+    "model.forecast.naive: str": FORECAST,
+    "model.forecast.seasonal_naive: str": FORECAST,
+    "model.forecast.scale: str": FORECAST,
+    "model.candidate": BY_KEY,
+    "model.champion": BY_KEY,
+    "performance.scores": TEXT,
+    "scores.a.pattern: absent": {".contains_any": ["a"]},
+    "scores.a.contains_any: str": {".pattern": ABSENT},
+    "scores.a.contains_all: str": {".pattern": ABSENT},
+    "scores.a.json_schema": {f"{SCORE}.pattern": ABSENT},
+    "scores.a.retrieval=precision": {".pattern": ABSENT, ".at": 1},
+    "scores.a.retrieval=recall": {".pattern": ABSENT, ".at": 1},
+    "scores.a.retrieval=ndcg": {".pattern": ABSENT, ".at": 1},
+    "scores.a.retrieval=reciprocal_rank": {".pattern": ABSENT, ".at": 1},
+    "scores.a.at: int": {".pattern": ABSENT, ".retrieval": "recall"},
+    "scores.a.given: str": {**BY_KEY, ".pattern": ABSENT, ".column": "a"},
+    "scores.a.column: str": {**BY_KEY, ".pattern": ABSENT, ".given": "a"},
+    "scores.a.human: str": GIVEN,
+    "scores.a.least: float": GIVEN,
+    "scores.a.largest: float": GIVEN,
+    "scores.a.unit: str": GIVEN,
+    "scores.a.judge": JUDGED,
+    "texts.a.length_at_most: absent": {".words_at_most": 0.5},
+    "checks.against=naive": NAIVE,
+    "checks.against=seasonal_naive": NAIVE,
+    "slices.against=naive": {**FORECAST, **NAIVE},
+    "slices.against=seasonal_naive": {**FORECAST, **NAIVE},
+    "fairness.measure=score": {**TEXT, ".metric": "words"},
+    "fairness.metric: str": {**TEXT, ".measure": "score"},
+    "drift.texts": {"data.columns.a.type": "string"},
     "model.classes: str": {**MULTICLASS, "model.classes": ["a", "b", "c"], "data.columns.y.type": "string"},
     "model.classes: int": MULTICLASS,
     "model.prediction.kind=probabilities": MULTICLASS,
@@ -214,6 +282,7 @@ A place that begins with a dot lies beside the alternative.
 """
 
 NEVER = (
+    "model.champion.version: absent",
     *("columns.x.allowed: empty", "columns.x.rules.allowed: empty", "load.batch_rows: empty"),
     # YAML's yes and no, which are refused with the reason.
     *("model.classes=True", "model.classes=False", "columns.x.allowed=True", "columns.x.allowed=False"),

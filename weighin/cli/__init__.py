@@ -25,7 +25,7 @@ COMMANDS = {
     "rollback": ("release", "make an earlier version champion again"),
     "history": ("release", "show who was champion, since when, by whom, on what evidence"),
     "approve": ("release", "sign that a record may be acted on"),
-    "import": ("release", "copy a version that was promoted elsewhere, and make it champion here"),
+    "import": ("release", "make a version champion here that was promoted elsewhere"),
     "deploy": ("release", "let the servers load the champion, and verify that they do"),
     "verify": ("verify", "check whether a record holds; needs no network"),
     "document": ("document", "write model card, ML-BOM and report from a record"),

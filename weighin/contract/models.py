@@ -573,7 +573,7 @@ class Contract(Part):
             uses = MEASURED[self.model.prediction.kind]
             if known is None or task not in known.tasks or task == "multiclass" or known.uses not in uses:
                 problems.append(f"monitor.canary.metric: `{canary.metric}` of a {task} task is not made from the log")
-            if data.columns[self.model.target].sensitive:
+            if self.model.target and data.columns[self.model.target].sensitive:
                 problems.append("monitor.canary.metric needs labels, and those of a sensitive target are never logged")
         return problems
 

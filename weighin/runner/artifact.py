@@ -50,6 +50,6 @@ def changed(work: Path, role: str) -> str:
         known = json.loads((work / "subject.json").read_bytes())[role]
         resolved = known.get("predictions") or known["digest"]
         found = manifest_digest(folder)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"the files of the {role} cannot be compared with what was resolved ({cause(error)})"
     return "" if found == resolved else f"the files of the {role} are {found}, and {resolved} was resolved"
