@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from weighin.scores.style import json_of
+
+if TYPE_CHECKING:
+    # Every command reads a contract, and few contracts need these.
+    import jsonschema_rs
 
 Floats = NDArray[np.float64]
 Texts = Sequence[str]
@@ -30,6 +31,9 @@ def matches(answers: Texts, pattern: str) -> Floats:
 
     Errors: `ValueError` for a pattern that RE2 does not read.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     try:
         found = pc.match_substring_regex(pa.array(answers, pa.large_string()), pattern)
     except pa.ArrowInvalid as error:
@@ -54,6 +58,8 @@ def schema_of(schema: Mapping[str, object]) -> jsonschema_rs.Validator:
 
     Errors: `ValueError` for what is no schema, or refers to another one.
     """
+
+    import jsonschema_rs
 
     def refuse(uri: str) -> Any:
         raise ValueError(uri)
