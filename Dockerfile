@@ -13,7 +13,8 @@ WORKDIR /src
 RUN python3 -m venv /opt/weighin
 ENV PATH=/opt/weighin/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 COPY requirements.txt .
-# Tests of the dependencies are not needed to run, nor Arrow's headers and its client for Flight. Bytecode
+# Tests of the dependencies are not needed to run, nor Arrow's headers and its client for Flight, what plotly brings for
+# notebooks, and how other languages than English are hyphenated. Bytecode
 # is compiled once here: where the image runs it is read-only, and every container would compile everything again.
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
@@ -22,6 +23,8 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     && pip check \
     && find /opt/weighin -type d \( -name tests -o -name test \) -path '*/site-packages/*' -not -path '*/evidently/*' -prune -exec rm -rf {} + \
     && find /opt/weighin -path '*/site-packages/pyarrow/*' \( -path '*/pyarrow/include/*' -o -name '*flight*' \) -delete \
+    && rm -rf /opt/weighin/share/jupyter /opt/weighin/lib/python3*/site-packages/jupyterlab_plotly \
+    && find /opt/weighin -path '*/pyphen/dictionaries/hyph_*.dic' -not -name 'hyph_en*' -delete \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/weighin
 
 # The engine is a layer of its own, a few megabytes: whoever has the dependencies already pulls nothing else.
