@@ -129,6 +129,18 @@ def test_a_prompt_that_cannot_be_filled_is_refused(
         ask_candidate(read_contract(work.folder / "model_contract.yaml"))
 
 
+@pytest.mark.parametrize("named", ["/tmp/answers.parquet", "../answers.parquet", "link/answers.parquet"])
+def test_a_contract_cannot_have_files_written_elsewhere(
+    named: str, work: TextWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (work.folder / "link").symlink_to(work.folder.parent)
+    work.contract = ANSWERED.replace("predictions: answers.parquet", f"predictions: {named}")
+    work.write()
+    monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", "http://127.0.0.1:9")
+    with pytest.raises(ContractError, match="outside of the contract's folder"):
+        ask_candidate(read_contract(work.folder / "model_contract.yaml"))
+
+
 def test_an_endpoint_that_is_away_leaves_the_file_as_it_was(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
     work.contract = ANSWERED
     work.write()

@@ -138,7 +138,11 @@ def _all(call: Callable[[int], Any], numbers: Sequence[int]) -> list[Any]:
 def _one_file(file: ContractFile, named: str) -> Path:
     if not named.endswith(".parquet") or any(c in named for c in "*?[") or "://" in named:
         raise ContractError(f"`{named}` is not one Parquet file", str(file.path), "Name a file that can be written.")
-    return file.folder / named
+    path = file.folder / named
+    # A contract may be a stranger's: what it names is written to nowhere else, and through no link.
+    if not path.resolve().is_relative_to(file.folder.resolve()):
+        raise ContractError(f"`{named}` lies outside of the contract's folder", str(file.path), "Name a file in it.")
+    return path
 
 
 def _keys(file: ContractFile) -> list[str]:
