@@ -110,7 +110,15 @@ def test_an_endpoint_that_is_away_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "http://example.org/v1", "ftp://127.0.0.1", "https://user:SECRET@example.org", "file:///etc/passwd"]
+    "url",
+    [
+        "",
+        "http://example.org/v1",
+        "ftp://127.0.0.1",
+        "https://user:SECRET@example.org",
+        "file:///etc/passwd",
+        "https://[::1",
+    ],
 )
 def test_only_https_and_loopback_are_addresses(url: str) -> None:
     with pytest.raises(NotEvaluated) as error:

@@ -11,6 +11,7 @@ import pytest
 from support.text_work import ROWS, TextWork
 from weighin.model.answers import COLUMN, FEATURES
 from weighin.model.texts import LARGEST
+from weighin.scores.catalogue import OF_BOTH
 
 ALL = {
     "performance/changed",
@@ -194,6 +195,17 @@ def test_no_answer_and_no_reference_stands_in_an_outcome(work: TextWork) -> None
     said = repr(work.outcomes())
     assert "SECRET" not in said
     assert "\x1b" not in said
+
+
+def test_what_a_library_raises_about_a_text_is_not_shown(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(answers: object, references: object) -> object:
+        raise ValueError(f"cannot score {answers}")
+
+    monkeypatch.setitem(OF_BOTH, "token_f1", raises)
+    work.answers["candidate"][0] = "SECRET"
+    found = work.outcomes()
+    assert found["performance/token_f1"].status.value == "not_evaluated"
+    assert "SECRET" not in repr(found)
 
 
 def test_texts_may_come_as_categories(work: TextWork) -> None:

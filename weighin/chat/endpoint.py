@@ -56,7 +56,10 @@ class Endpoint:
             raise NotEvaluated(
                 "no endpoint is named", name, "Set it to an OpenAI-compatible address, such as https://host/v1."
             )
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise NotEvaluated("not an address", name, "Set it to https://host/v1.") from None
         plain = parts.scheme == "http" and parts.hostname in LOOPBACK
         if not parts.hostname or parts.username or not (parts.scheme == "https" or plain):
             raise NotEvaluated(

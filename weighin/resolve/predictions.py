@@ -128,8 +128,8 @@ def _write(contract: Contract, answered: pd.DataFrame, dataset: str, at: Path, o
     """Write the answers to a dataset's rows, in their order. Errors: `NotEvaluated`."""
     keys = _keys(contract)
     asked = typed(read_columns(at, keys), contract.data.columns, f"data.{dataset}").to_pandas()
-    both = asked.merge(answered, how="left", on=keys, validate="many_to_one", indicator="found", sort=False)
-    absent = int((both["found"] == "left_only").sum())
+    both = asked.merge(answered, how="left", on=keys, validate="many_to_one", indicator="weighin found", sort=False)
+    absent = int((both["weighin found"] == "left_only").sum())
     if absent:
         said = f"{absent:,} of {len(both):,} rows of the {dataset} have no prediction"
         raise NotEvaluated(said, "", "Answer every row once.")

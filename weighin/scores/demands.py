@@ -19,6 +19,10 @@ Floats = NDArray[np.float64]
 Texts = Sequence[str]
 
 
+class Unscored(ValueError):
+    """Why nothing can be scored; the message holds nothing of a text."""
+
+
 def contains(answers: Texts, wanted: Sequence[str], *, every: bool) -> Floats:
     """1 where an answer holds one of the texts (all of them where `every`), in any case, else 0."""
     of = all if every else any
@@ -29,7 +33,7 @@ def contains(answers: Texts, wanted: Sequence[str], *, every: bool) -> Floats:
 def matches(answers: Texts, pattern: str) -> Floats:
     """1 where a part of an answer matches a regular expression, else 0. RE2: in time linear in the answer's length.
 
-    Errors: `ValueError` for a pattern that RE2 does not read.
+    Errors: `Unscored` for a pattern that RE2 does not read.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -38,7 +42,7 @@ def matches(answers: Texts, pattern: str) -> Floats:
         found = pc.match_substring_regex(pa.array(answers, pa.large_string()), pattern)
     except pa.ArrowInvalid as error:
         said = "no regular expression that RE2 reads: it knows no look-around and no back-references"
-        raise ValueError(said) from error
+        raise Unscored(said) from error
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
@@ -56,7 +60,7 @@ def json_schema(answers: Texts, schema: Mapping[str, object]) -> Floats:
 def schema_of(schema: Mapping[str, object]) -> jsonschema_rs.Validator:
     """Return what compares values with a JSON Schema.
 
-    Errors: `ValueError` for what is no schema, or refers to another one.
+    Errors: `Unscored` for what is no schema, or refers to another one.
     """
 
     import jsonschema_rs
@@ -67,7 +71,7 @@ def schema_of(schema: Mapping[str, object]) -> jsonschema_rs.Validator:
     try:
         return jsonschema_rs.validator_for(dict(schema), retriever=refuse)
     except (ValueError, jsonschema_rs.ReferencingError) as error:
-        raise ValueError("no JSON Schema by itself") from error
+        raise Unscored("no JSON Schema by itself") from error
 
 
 def retrieval(answers: Texts, references: Texts, kind: str, k: int) -> Floats:
@@ -77,7 +81,7 @@ def retrieval(answers: Texts, references: Texts, kind: str, k: int) -> Floats:
     kind   `precision` (of k, also where fewer were named), `recall`, `ndcg` (each relevant document counts the same;
            Jarvelin and Kekalainen 2002), `reciprocal_rank` of the first relevant one
     An answer that is no such list scores 0; a document that is named twice counts once.
-    Errors: `ValueError` where a reference is no such list, or is empty.
+    Errors: `Unscored` where a reference is no such list, or is empty.
 
     >>> retrieval(['["a", "b"]'], ['["b"]'], "reciprocal_rank", 5).tolist()
     [0.5]
@@ -92,7 +96,7 @@ def retrieval(answers: Texts, references: Texts, kind: str, k: int) -> Floats:
     for answer, reference in zip(answers, references, strict=True):
         relevant = names(reference)
         if not relevant:
-            raise ValueError("a reference is no JSON list of names")
+            raise Unscored("a reference is no JSON list of names")
         ranked = names(answer) or []
         values.append(of[kind]([n in relevant for n in ranked[:k]], len(relevant)))
     return np.array(values, dtype=np.float64)

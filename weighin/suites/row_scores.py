@@ -12,6 +12,7 @@ from weighin.scores import demands
 from weighin.scores.catalogue import score
 from weighin.stats.intervals import Floats
 from weighin.stats.scored import HUMAN, RowScores
+from weighin.untrusted.redact import reduced
 
 Given = Callable[[Score], tuple[Floats, Floats]]
 """Scores of the answers that were measured elsewhere, and what people say of some. Errors: `NotEvaluated`."""
@@ -43,8 +44,9 @@ def row_scores(
                 said = f"`{name}` needs the package {str(error.name)[:60]}"
                 raise NotEvaluated(said, "", "Install weighin[text].") from error
             except ValueError as error:
-                # What these functions raise holds nothing of the data.
-                raise NotEvaluated(str(error), f"score {name}", "Correct the references, or the score.") from error
+                # What a library raises may hold the text.
+                why = str(error) if isinstance(error, demands.Unscored) else reduced(error)
+                raise NotEvaluated(why, f"score {name}", "Correct the references, or the score.") from error
         return kept[name]
 
     return named
