@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,16 @@ def asked(model: Path, folder: Path, *texts: str) -> list[str]:
     return _texts(_loaded(model), path, MEANT)
 
 
-def test_questions_and_conversations_are_answered(model: Path, tmp_path: Path) -> None:
+def test_questions_and_conversations_are_answered(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     assert asked(model, tmp_path, "why?", TALK, "[not json", "[1]") == ["1: why?", "2: why?", "1: [not json", "1: [1]"]
+    assert [path.name for path in tmp_path.iterdir()] == ["holdout.parquet"]  # no store with traces
+
+
+def test_a_row_is_asked_as_often_as_is_meant(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "holdout.parquet"
+    pq.write_table(pa.table({"question": ["a", "b"]}), path)
+    assert _texts(_loaded(model), path, replace(MEANT, repeats=2)) == ["1: a", "1: a", "1: b", "1: b"]
 
 
 def test_what_it_raises_is_reduced(model: Path, tmp_path: Path) -> None:

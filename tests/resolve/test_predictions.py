@@ -139,6 +139,22 @@ def test_texts_are_given_as_well(given: Given, tmp_path: Path) -> None:
     assert found.tolist() == [f"text {i}" for i in range(ROWS)]
 
 
+def test_a_row_that_is_asked_several_times_has_as_many_answers(given: Given, tmp_path: Path) -> None:
+    given.contract = given.contract.replace("task: regression, target: y", "task: text, repeats: 2").replace(
+        "{metric: mae, at_most: 1}", "{metric: words, at_most: 9}"
+    )
+    given.contract = given.contract.replace("role: target", "role: other")
+    given.answers["prediction"] = [f"text {i}" for i in given.answers.index]
+    assert f"{ROWS} of {ROWS} rows of the holdout have fewer than 2 predictions" in given.place()[1]
+    once = given.answers
+    given.answers = pd.concat([once, once.assign(prediction=once["prediction"] + " again")])
+    assert given.place()[1] == ""
+    found = read_texts(tmp_path / "work/models/candidate/holdout.arrow", 2 * ROWS, given.features)
+    assert found.tolist()[:4] == ["text 0", "text 0 again", "text 1", "text 1 again"]
+    given.answers = pd.concat([given.answers, once.head(1)])
+    assert "1 keys occur more than 2 times" in given.place()[1]
+
+
 def without_one(answers: pd.DataFrame) -> pd.DataFrame:
     return answers.iloc[1:]
 

@@ -51,6 +51,37 @@ def test_the_same_answers_again_are_nothing_changed(work: TextWork) -> None:
     assert work.red()["performance/changed"] == "failed"
 
 
+def test_answers_to_one_row_are_no_independent_rows(work: TextWork) -> None:
+    once = work.outcomes()
+    work.contract = work.contract.replace("target: reference}", "target: reference, repeats: 4}")
+    work.answers = {role: [a for a in answers for _ in range(4)] for role, answers in work.answers.items()}
+    again = work.outcomes()
+    for name in ("token_f1", "token_f1/vs-champion"):
+        one, four = (found[f"performance/{name}"].evidence for found in (once, again))
+        assert (four.low, four.high) == pytest.approx((one.low, one.high), abs=1e-9)
+    # A conversation is several rows, so that of groups nothing changes either.
+    work.contract += "group: talk\n"
+    grouped = work.outcomes()["performance/token_f1"].evidence
+    work.contract = work.contract.replace(", repeats: 4}", "}")
+    work.answers = {role: answers[::4] for role, answers in work.answers.items()}
+    alone = work.outcomes()["performance/token_f1"].evidence
+    assert (grouped.low, grouped.high) == pytest.approx((alone.low, alone.high), abs=1e-9)
+
+
+def test_a_row_that_was_asked_too_seldom_is_no_pass(work: TextWork) -> None:
+    work.contract = work.contract.replace("target: reference}", "target: reference, repeats: 2}")
+    assert set(work.red().values()) == {"not_evaluated"}
+
+
+def test_every_answer_of_a_row_without_a_label_is_left_out(work: TextWork) -> None:
+    work.contract = work.contract.replace("target: reference}", "target: reference, repeats: 2}")
+    work.answers = {role: [a for a in answers for _ in range(2)] for role, answers in work.answers.items()}
+    work.frame.loc[7, "reference"] = None
+    found = work.outcomes()
+    assert found["performance/token_f1"].evidence.n == ROWS - 1
+    assert found["performance/empty-answers"].status.value == "passed"
+
+
 def test_one_empty_answer_fails_unless_the_contract_allows_it(work: TextWork) -> None:
     work.answers["candidate"][7] = " \n"
     found = work.outcomes()["performance/empty-answers"]

@@ -163,6 +163,7 @@ WITH: dict[str, dict[str, Any]] = {
     "model.forecast.naive: str": FORECAST,
     "model.forecast.seasonal_naive: str": FORECAST,
     "model.forecast.scale: str": FORECAST,
+    "model.repeats: int": TEXT,
     "model.candidate": BY_KEY,
     "model.champion": BY_KEY,
     "performance.scores": TEXT,

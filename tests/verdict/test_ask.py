@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -83,6 +84,20 @@ def test_a_candidate_is_asked_for_its_answers_without_a_label(work: TextWork, mo
     assert found["latency_ms"].gt(0).all()
     sent = json.dumps(server.seen)
     assert not any(reference in sent for reference in work.frame["reference"])
+
+
+def test_a_row_is_asked_several_times_and_each_answer_kept(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.contract = ANSWERED.replace("target: reference,", "target: reference, repeats: 3,")
+    work.write()
+    number = itertools.count()
+    with listening(Server(lambda text: f"{text} {next(number)}")) as url:
+        monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", url)
+        file = read_contract(work.folder / "model_contract.yaml")
+        first, again = ask_candidate(file), ask_candidate(file)
+    assert (first.rows, first.asked, again.asked) == (3 * ROWS, 3 * ROWS, 0)
+    found = pd.read_parquet(first.path)
+    assert found["prediction"].nunique() == 3 * ROWS
+    assert found.groupby("id")["repeat"].apply(list).tolist() == [[0, 1, 2]] * ROWS
 
 
 def test_a_prompt_may_be_a_version_of_the_registry(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,6 +139,11 @@ class Model(Part):
     empty_answers_at_most: Share = Field(
         0.0, description="Share of the answers of a text task that may hold nothing but white space."
     )
+    repeats: Annotated[int, Field(ge=1, le=100)] = Field(
+        1,
+        description="How often a text task asks candidate and champion each row, where they sample their answers: the "
+        "answers to one row are no independent rows.",
+    )
     forecast: Forecast = Field(Forecast(), description="Columns that forecasts are compared with.")
     candidate: Predictions | None = Field(
         None, description="What was answered in place of a candidate that can be asked."
@@ -195,6 +200,8 @@ class Model(Part):
             raise ValueError("`positive` names the positive label of a binary task, and of no other")
         if self.prediction.kind == "interval" and self.prediction.column is not None:
             raise ValueError("the bounds of an interval are the first two columns: leave `column` out")
+        if self.repeats > 1 and self.task != "text":
+            raise ValueError("`repeats` asks for several texts, and only a text task answers texts")
         if self.forecast != Forecast() and self.task != "forecast":
             raise ValueError("`forecast` names columns of a forecast, and of no other task")
         if self.prediction.kind == "probabilities" and isinstance(self.prediction.column, str):
@@ -218,7 +225,7 @@ class Model(Part):
             column = 1 if kind == "probability" else 0
         columns = tuple(range(len(self.classes))) if kind == "probabilities" else (column,)
         columns = (0, 1) if kind == "interval" else columns
-        return Answers(columns, kind, self.classes, self.positive)
+        return Answers(columns, kind, self.classes, self.positive, self.repeats)
 
 
 class Data(Part):

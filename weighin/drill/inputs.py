@@ -212,7 +212,7 @@ class HeldEvidence(Evidence):
         if values is None:
             return super().answers_left(role, dataset, rows)
         place = f"predictions/{role}/{dataset}.arrow"
-        if len(values) != rows:
+        if len(values) != rows * self.contract.model.repeats:
             raise NotEvaluated(f"{len(values)} predictions for {rows} rows", place, "Answer every row once.")
         return values if self.contract.model.task == "text" else must_be_finite(values, place)
 

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -79,6 +80,10 @@ def look_at(model: Path, features: Path, out: Path) -> None:
 def _loaded(model: Path) -> LoadedModel:
     """Return a model as pyfunc loads it. Errors: `NotEvaluated`."""
     import mlflow.pyfunc
+    import mlflow.tracing
+
+    # An agent of MLflow writes what it is told and what it answers to a tracking store, here a new one in this folder.
+    mlflow.tracing.disable()
 
     try:
         # Its warnings compare the model's requirements with every installed package, and nobody reads them here.
@@ -100,6 +105,7 @@ def _asked(loaded: LoadedModel, rows: pa.Table, answers: Answers, place: str) ->
 def _texts(loaded: LoadedModel, path: Path, answers: Answers) -> list[str]:
     """Return the texts that a loaded model answers to a file of features. Errors: `NotEvaluated`."""
     rows, form = pq.read_table(path), _chat_form(loaded)
+    rows = rows.take(pa.array(np.repeat(np.arange(rows.num_rows), answers.repeats)))
     if form:
         return _chatted(loaded, form, rows, path.name)
     found = texts_in(_answer(loaded, rows, path.name), answers)

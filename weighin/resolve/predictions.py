@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +29,8 @@ from weighin.runner.artifact import manifest_digest
 from weighin.untrusted import JsonObject
 
 SCHEMA = "weighin/given-predictions/v1"
+REPEAT = "weighin repeat"
+"""Which of the answers to one key a row is, counted from 0: not a column of anybody's."""
 
 
 def with_predictions(
@@ -78,7 +81,10 @@ def _placed(
 
 
 def _answered(file: ContractFile, given: Predictions, scratch: Path) -> pd.DataFrame:
-    """Return keys, in the contract's types, with the answers beside them. Errors: `WeighinError`."""
+    """Return keys, in the contract's types, which answer of a key a row is, and the answers beside them.
+
+    Errors: `WeighinError`.
+    """
     columns = file.contract.data.columns
     keys = _keys(file.contract)
     types = {key: columns[key].type for key in keys}
@@ -91,9 +97,14 @@ def _answered(file: ContractFile, given: Predictions, scratch: Path) -> pd.DataF
     own = typed(found.select(keys), columns, given.predictions).to_pandas()
     if own.isna().to_numpy().any():
         raise NotEvaluated("a key is missing", given.predictions, "Each prediction needs its whole key.")
-    twice = int(own.duplicated().sum())
-    if twice:
-        raise NotEvaluated(f"{twice:,} keys occur more than once", given.predictions, "Answer every key once.")
+    own[REPEAT] = own.groupby(keys).cumcount()
+    often = file.contract.model.repeats
+    if (own[REPEAT] >= often).any():
+        known = "more than once" if often == 1 else f"more than {often} times"
+        said = f"{int((own[REPEAT] >= often).sum()):,} keys occur {known}"
+        raise NotEvaluated(
+            said, given.predictions, "Answer every key once." if often == 1 else f"Answer every key {often} times."
+        )
     answers = {name: found[name].to_pylist() for name in _answer_columns(file.contract, found, given)}
     return own.assign(**{f"answer {name}": pd.Series(values, dtype=object) for name, values in answers.items()})
 
@@ -128,11 +139,16 @@ def _write(contract: Contract, answered: pd.DataFrame, dataset: str, at: Path, o
     """Write the answers to a dataset's rows, in their order. Errors: `NotEvaluated`."""
     keys = _keys(contract)
     asked = typed(read_columns(at, keys), contract.data.columns, f"data.{dataset}").to_pandas()
-    both = asked.merge(answered, how="left", on=keys, validate="many_to_one", indicator="weighin found", sort=False)
-    absent = int((both["weighin found"] == "left_only").sum())
+    rows, often = len(asked), contract.model.repeats
+    asked = asked.loc[asked.index.repeat(often)].assign(**{REPEAT: np.tile(np.arange(often), rows)})
+    both = asked.merge(
+        answered, how="left", on=[*keys, REPEAT], validate="many_to_one", indicator="weighin found", sort=False
+    )
+    absent = int((both["weighin found"] == "left_only").to_numpy().reshape(rows, often).any(axis=1).sum())
     if absent:
-        said = f"{absent:,} of {len(both):,} rows of the {dataset} have no prediction"
-        raise NotEvaluated(said, "", "Answer every row once.")
+        few = "no prediction" if often == 1 else f"fewer than {often} predictions"
+        said = f"{absent:,} of {rows:,} rows of the {dataset} have {few}"
+        raise NotEvaluated(said, "", "Answer every row once." if often == 1 else f"Answer every row {often} times.")
     columns = {str(c).removeprefix("answer "): both[c].tolist() for c in both if str(c).startswith("answer ")}
     meant = contract.model.answers
     if meant.kind == "text":

@@ -34,15 +34,17 @@ class Answers:
     """What of a model's answer is its prediction.
 
     columns   numbers, counted from 0, or names of the columns that count: one, or one for each class
-    kind      probability, probabilities, label, value or score
+    kind      probability, probabilities, label, value, score, interval or text
     classes   labels of a multiclass task, in order
     positive  the positive label of a binary task; None where the contract names none
+    repeats   how often each row is asked; its answers follow each other
     """
 
     columns: tuple[int | str, ...] = (1,)
     kind: str = "probability"
     classes: tuple[Label, ...] = ()
     positive: Label = None
+    repeats: int = 1
 
     @property
     def width(self) -> int:

@@ -18,6 +18,7 @@ from weighin.contract import Contract
 from weighin.contract.checks import cut
 from weighin.contract.models import TimeBlock
 from weighin.contract.reading import ContractFile
+from weighin.contract.scores import Score
 from weighin.contract.sources import StoredProfile
 from weighin.data.profile import Profile
 from weighin.data.profiling import profile
@@ -212,16 +213,18 @@ class Evidence:
         return must_not_be_labels(must_be_probabilities(values, place), place)
 
     def answers_left(self, role: str, dataset: str, rows: int) -> Values:
-        """Return the finite numbers, or the texts, in the file that a role's model left: (rows,) or (rows, k)."""
+        """Return the finite numbers, shape (rows,) or (rows, k), or the texts, shape (rows * repeats,), that a role's
+        model left.
+        """
         known = self.subject.data.get(dataset, {})
         path = self.work / "predictions" / role / f"{dataset}.arrow"
         if self.contract.model.prediction.kind == "text":
-            return read_texts(path, rows, known.get("features", ""))
+            return read_texts(path, rows * self.contract.model.repeats, known.get("features", ""))
         return read_predictions(path, rows, self.contract.model.answers.width, known.get("features", ""))
 
     @kept
     def predictions(self, role: str, dataset: str) -> Values:
-        """Predictions of a role on a dataset, in its order."""
+        """Predictions of a role on a dataset, in its order; several texts of one row follow each other."""
         self._demand_asked(dataset)
         rows = self.columns(dataset, self.contract.model.target or self.contract.features[0]).num_rows
         return self.raw_predictions(role, dataset, rows)
@@ -230,20 +233,33 @@ class Evidence:
     def scored(self, role: str, dataset: str) -> Scored:
         """Labels, predictions and weights of a role on the rows of a dataset that have a label."""
         contract, weights = self.contract, self.weights(dataset)
-        answered = self.of_labelled(self.predictions(role, dataset), dataset)
         weight = None if weights is None else self.of_labelled(weights, dataset)
         if contract.model.task == "text":
-            references = self.truth(dataset) if contract.model.target else None
-            wanted = None if references is None else references.tolist()
-            named = row_scores(
-                answered.tolist(),
-                wanted,
-                contract.gates.performance,
-                lambda own: given_scores(own, contract, self.file.folder, self._keys(dataset), answered.tolist()),
-            )
-            return Scored(answered if references is None else references, answered, weight, row_scores=named)
+            return self._scored_texts(role, dataset, weight)
+        answered = self.of_labelled(self.predictions(role, dataset), dataset)
         found = scored(self.truth(dataset), answered, weight, contract.model, contract.threshold)
         return replace(found, unit=self._queries(dataset), scale=self._forecast_column(dataset, "scale"))
+
+    def _scored_texts(self, role: str, dataset: str, weight: Floats | None) -> Scored:
+        """Return a role's texts with what each is scored by; each answer of a row that was asked several times counts.
+
+        weight  (labelled rows,)
+        """
+        contract, often = self.contract, self.contract.model.repeats
+        texts = self.predictions(role, dataset).reshape(-1, often)
+        answered = self.of_labelled(texts, dataset).reshape(-1)
+        references = np.repeat(self.truth(dataset), often) if contract.model.target else None
+
+        def given(own: Score) -> tuple[Floats, Floats]:
+            keys = self._keys(dataset)
+            each = keys.take(pa.array(np.repeat(np.arange(keys.num_rows), often)))
+            return given_scores(own, contract, self.file.folder, each, answered.tolist())
+
+        named = row_scores(
+            answered.tolist(), None if references is None else references.tolist(), contract.gates.performance, given
+        )
+        truth = answered if references is None else references
+        return Scored(truth, answered, None if weight is None else np.repeat(weight, often), row_scores=named)
 
     def _queries(self, dataset: str) -> Codes | None:
         """Return the queries of a ranking, shape (labelled rows,)."""
@@ -277,13 +293,19 @@ class Evidence:
 
     @kept
     def rows(self, dataset: str) -> Rows:
-        """Everything that a performance check is measured on."""
+        """Everything that a performance check is measured on.
+
+        Of a row that was asked several times each answer counts, and together they are one row that repeats.
+        """
+        often = self.contract.model.repeats
 
         def column(name: str) -> NDArray[np.generic]:
-            return self.of_labelled(self.columns(dataset, name)[name].to_numpy(zero_copy_only=False), dataset)
+            values = self.columns(dataset, name)[name].to_numpy(zero_copy_only=False)
+            return np.repeat(self.of_labelled(values, dataset), often)
 
         def where(query: str) -> NDArray[np.bool_]:
-            return self.of_labelled(condition(self.columns(dataset, *self.contract.data.columns), query), dataset)
+            found = condition(self.columns(dataset, *self.contract.data.columns), query)
+            return np.repeat(self.of_labelled(found, dataset), often)
 
         known = {role: self.scored(role, dataset) for role in self.subject.roles}
         for baseline in ("naive", "seasonal_naive"):
@@ -292,6 +314,9 @@ class Evidence:
                 known[baseline] = replace(known["candidate"], score=values)
         keep, group = self.labelled(dataset), self.groups(dataset)
         group = group if keep is None else recoded(group, keep)
+        if often > 1:
+            rows = len(known["candidate"].truth) // often
+            group = np.repeat(np.arange(rows) if group is None else group, often)
         gate = self.contract.gates.performance
         catalogue = METRICS.get if gate is None else gate.catalogued
         return Rows(known, group, self.contract.sampling_unit, column, where, self.contract.alpha, catalogue)

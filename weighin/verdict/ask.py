@@ -36,6 +36,8 @@ TOGETHER = 8
 """Questions that are asked at the same time."""
 REQUEST = "request"
 """Column with the digest of the request that was answered."""
+REPEAT = "repeat"
+"""Column that counts the answers to one request, from 0."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Asked:
 def ask_candidate(file: ContractFile, dataset: str = "holdout") -> Asked:
     """Ask the endpoint that the contract names for every row of a dataset, and write the file of predictions.
 
-    Only features and keys are read. Rows whose request was answered before keep that answer.
+    Only features and keys are read. A row is asked as often as `model.repeats` says. Rows whose request was answered
+    before keep those answers.
     Errors: `ContractError`, `NotEvaluated`; nothing is written then.
     """
     contract, given = file.contract, file.contract.model.candidate
@@ -62,18 +65,23 @@ def ask_candidate(file: ContractFile, dataset: str = "holdout") -> Asked:
     rows = _rows(file, dataset, [*keys, *contract.features])
     template = _template(given.endpoint, contract.features)
     bodies = [_body(given.endpoint, template, row) for row in rows.select(list(contract.features)).to_pylist()]
-    requests = [digest(canonical(body)) for body in bodies]
-    before = _before(path, [REQUEST, COLUMN, "latency_ms", "tokens"])
-    known = dict(zip(before.get(REQUEST, ()), before.to_dict("records"), strict=True))
+    once, often = [digest(canonical(body)) for body in bodies], contract.model.repeats
+    # A request and which of its answers: rows with the same request have the same answers.
+    requests = [(request, repeat) for request in once for repeat in range(often)]
+    before = _before(path, [REQUEST, REPEAT, COLUMN, "latency_ms", "tokens"])
+    earlier = zip(before.get(REQUEST, ()), before.get(REPEAT, ()), strict=True)
+    known = dict(zip(earlier, before.to_dict("records"), strict=True))
     todo = [i for i, r in enumerate(requests) if r not in known]
     with endpoint.connected() as ask:
-        replies = _all(lambda i: ask(bodies[i]), todo)
+        replies = _all(lambda i: ask(bodies[i // often]), todo)
     for i, reply in zip(todo, replies, strict=True):
         known[requests[i]] = {COLUMN: reply.text, "latency_ms": reply.latency_ms, "tokens": reply.tokens}
     table = rows.select(keys).to_pandas()
+    table = table.loc[table.index.repeat(often)]
     for name in (COLUMN, "latency_ms", "tokens"):
         table[name] = [known[request][name] for request in requests]
-    _write(table.assign(**{ANSWER: table[COLUMN], REQUEST: requests}), path)
+    table[REQUEST], table[REPEAT] = zip(*requests, strict=True)
+    _write(table.assign(**{ANSWER: table[COLUMN]}), path)
     return Asked(path, len(table), len(todo))
 
 
@@ -93,10 +101,11 @@ def ask_judge(file: ContractFile, name: str, work: Path) -> Asked:
     endpoint, path = Endpoint.of(JUDGING), _one_file(file, own.given)
     evidence = Evidence(file, work)
     keys, features, target = _keys(file), file.contract.features, file.contract.model.target
+    often = file.contract.model.repeats
     rows = evidence.columns("holdout", *keys, *features, *([target] if target else []))
-    keyed = rows.select(keys).to_pandas()
+    keyed = rows.select(keys).to_pandas().assign(row=range(rows.num_rows))
     every = [
-        keyed.assign(**{ANSWER: evidence.predictions(r, "holdout"), "row": range(len(keyed))})
+        keyed.loc[keyed.index.repeat(often)].assign(**{ANSWER: evidence.predictions(r, "holdout")})
         for r in evidence.subject.roles
     ]
     wanted = pd.concat(every).drop_duplicates([*keys, ANSWER], ignore_index=True)

@@ -45,7 +45,7 @@ def check_model(file: ContractFile, work: Path, candidate: str | None = None) ->
     path = _answered(work) / "holdout.arrow"
     answers = file.contract.model.answers
     if meant == "text":
-        read_texts(path, rows, "")
+        read_texts(path, rows * answers.repeats, "")
     else:
         values = read_predictions(path, rows, answers.width, "")
         if "probability" in MEASURED[meant]:
