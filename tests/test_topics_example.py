@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from support import quick_python, small_project
+from support.loopback import Answer, Asked, listening
 
 EXAMPLE = small_project.ROOT / "examples/topics"
 
@@ -89,6 +90,44 @@ def test_answers_in_a_file_are_judged_and_their_version_is_promoted(topics: Path
     refused = small_project.weighin(folder, "validate", "--champion", "models:/topics/1")
     assert refused.returncode == 0
     assert record(folder)["candidate"]["predictions"] != found["candidate"]["predictions"]
+
+
+def test_a_language_model_is_asked_where_the_model_would_be(
+    topics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "topics"
+    shutil.copytree(topics, folder, ignore=shutil.ignore_patterns("reports", "swapped"))
+    table = pd.read_parquet(folder / "data/holdout.parquet")
+    known, seen = dict(zip(table["question"], table["passage"], strict=True)), []
+
+    def reply(asked: Asked) -> Answer:
+        body = json.loads(asked.body)
+        seen.append((asked.headers["Authorization"], body["messages"][-1]["content"]))
+        text = known[seen[-1][1].removeprefix("Find: ")]
+        return Answer(body=json.dumps({"choices": [{"message": {"content": text}}]}).encode())
+
+    contract = folder / "model_contract.yaml"
+    given = "  target: passage\n  candidate: {endpoint: {model: m, prompt: 'Find: {question}'}}\n"
+    contract.write_text(contract.read_text().replace("  target: passage\n", given))
+    monkeypatch.setenv("WEIGHIN_CANDIDATE_KEY", "sk-SECRET")
+    with listening(reply) as url:
+        monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", url)
+        done = small_project.weighin(folder, "validate")
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = record(folder)
+    assert outcomes(found)["performance/exact_match"]["evidence"]["estimate"] == 1
+    assert found["candidate"]["predictions"].startswith("sha256:")
+    assert {key for key, _ in seen} == {"Bearer sk-SECRET"}
+    assert len(seen) == len(table)
+    written = [
+        p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.suffix in (".json", ".html", ".xml", ".md")
+    ]
+    assert not any(b"sk-SECRET" in content for content in written)
+
+    # The server has gone: nothing is left of the answers of before.
+    away = small_project.weighin(folder, "validate")
+    assert away.returncode != 0
+    assert outcomes(record(folder))["performance/exact_match"]["status"] == "not_evaluated"
 
 
 def test_answers_of_a_row_that_is_absent_block(topics: Path, tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ PULLS = ("secrets.image-username", "secrets.image-password")
 REVIEWED = "!contains(github.event_name, 'pull_request') && github.event_name != 'merge_group'"
 SERVER = tuple(f"{REVIEWED} && secrets.server-{name} || ''" for name in ("token", "headers"))
 """Secrets of a server that runs already, which the step that sends load to it sees, and the generator's container."""
+ENDPOINT = ("secrets.candidate-key",)
+"""Key of a language model, which the step that asks it sees, and the container in which our client does."""
 REUSABLE = tuple(f"{n}.yml" for n in ("validate", "monorepo", "promote", "rollback", "monitor", "review", "drill"))
 PASSED = ("!cancelled()", "needs.validate.result == 'success'", "needs.validate.outputs.verdict == 'passed'")
 OWN_COMMIT = {("validate.yml", "prepare"), ("rollback.yml", "rollback"), ("monitor.yml", "monitor")}
@@ -187,7 +189,12 @@ def only_listed_jobs_see_a_secret(files: Files) -> Iterator[str]:
     for name, job, value in jobs(files):
         seen = "".join(str(part) for key, part in value.items() if key != "steps")
         for step in value.get("steps", []):
-            known = (*PULLS, *SERVER) if 'runner" docker load' in step.get("run", "") else PULLS
+            command = step.get("run", "")
+            known = (
+                *PULLS,
+                *(SERVER if 'runner" docker load' in command else ()),
+                *(ENDPOINT if 'runner" docker ask' in command else ()),
+            )
             text = "".join(f"{part}\n" for part in (step.get("env", {}) | {"": {**step, "env": {}}}).values())
             for words in known:
                 text = text.replace(f"${{{{ {words} }}}}", "")

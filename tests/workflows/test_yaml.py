@@ -56,6 +56,7 @@ MUTATIONS: tuple[tuple[str, str, str, str], ...] = (
         "github.event_name != 'merge_group' && secrets.server-token",
         "secrets.server-token",
     ),
+    ("only_listed_jobs_see_a_secret", "validate.yml", 'runner" docker ask --image', 'runner" docker predict --image'),
     (
         "a_job_that_sees_a_secret_runs_no_model_and_no_suite",
         "promote.yml",

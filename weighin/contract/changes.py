@@ -190,7 +190,7 @@ def named_files(place: str, *contracts: Contract) -> Mapping[Kind, tuple[str, ..
         data = [s.path for name in DATASETS if isinstance(s := contract.data.source(name), Files)]
         data += [contract.data.training or ""]
         # The candidate's are what a pull request is about; those of the champion decide how good it must be.
-        data += [contract.model.champion.predictions] if contract.model.champion else []
+        data += [contract.model.champion.predictions or ""] if contract.model.champion else []
         data += [score.given or "" for score in gates.performance.scores.values()] if gates.performance else []
         data += [r.table for r in gates.data_quality.references] if gates.data_quality else []
         for kind, paths in (("metrics", named), ("data", data), ("policy", [contract.promotion.policy or ""])):

@@ -1,4 +1,4 @@
-"""Predictions that were given in place of a model: a folder that is read where a model would be loaded."""
+"""What stands in place of a model: a folder with predictions, or with what a language model is told."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from weighin.errors import NotEvaluated
 
 MARK = "weighin-predictions.json"
 """A folder with this file, and without an MLmodel, holds a file of predictions for each dataset."""
+BEHIND_ENDPOINT = "weighin-endpoint.json"
+"""A folder with this file, and without an MLmodel, says what a language model is told."""
 
 
 def is_given(folder: Path) -> bool:
     """Whether a folder of `models/` holds predictions, and no model."""
     return (folder / MARK).is_file() and not (folder / "MLmodel").exists()
+
+
+def is_behind_endpoint(folder: Path) -> bool:
+    """Whether a folder of `models/` says what a language model is told, and holds no model."""
+    return (folder / BEHIND_ENDPOINT).is_file() and not (folder / "MLmodel").exists()
 
 
 def copy_given(folder: Path, features: Path, out: Path) -> None:

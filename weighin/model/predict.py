@@ -30,7 +30,7 @@ from weighin.model.answers import (
 )
 from weighin.model.chat import FORMS, reply, request
 from weighin.model.frame import LoadedModel, data_frame, handed_over
-from weighin.model.given import copy_given, is_given
+from weighin.model.given import copy_given, is_behind_endpoint, is_given
 from weighin.model.survey import survey
 from weighin.model.texts import must_be_texts, texts_in, write_texts
 from weighin.runner.plan import Answers
@@ -40,7 +40,7 @@ from weighin.untrusted.redact import cause, listed, reduced
 def predict(model: Path, features: Path, out: Path, answers: Answers, shap_rows: int = 0) -> None:
     """Load the MLflow model in `model`, predict every `features/*.parquet`, write `out/<dataset>.arrow`.
 
-    Predictions that were given in place of a model are copied.
+    Predictions that were given in place of a model are copied; an endpoint is asked over the network.
 
     answers    what of the model's answer is its prediction
     shap_rows  rows of the holdout for which SHAP values are left in `out/shap.arrow`; 0 for none
@@ -48,6 +48,11 @@ def predict(model: Path, features: Path, out: Path, answers: Answers, shap_rows:
     """
     if is_given(model):
         copy_given(model, features, out)
+        return
+    if is_behind_endpoint(model):
+        from weighin.model.behind_endpoint import predict_behind_endpoint
+
+        predict_behind_endpoint(model, features, out, answers.repeats)
         return
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
     loaded = _loaded(model)

@@ -23,6 +23,7 @@ from weighin.data.profile import Profile
 from weighin.data.table import read_columns
 from weighin.errors import ContractError, NotEvaluated
 from weighin.load.probes import EXAMPLE, EXAMPLE_BYTES
+from weighin.model.given import is_behind_endpoint
 from weighin.model.subject import ModelVersion, ReservedUse, Subject, artifact_digest
 from weighin.registry.champion import ChampionRegistry
 from weighin.registry.holdout_uses import HoldoutUses, row_hashes
@@ -93,7 +94,8 @@ def resolve(
     own_code = tuple(s for s in run_here if runs_own_code(contract_file.folder, contract, s))
     refused = {role: said for role, known in examined.items() if (said := known.refused)}
     apart = tuple(role for role, known in examined.items() if known.environment == "own")
-    Plan.of(contract, subject.roles, sealed, own, own_code, refused, apart).write(work / "plan.json")
+    behind = tuple(role for role in given if is_behind_endpoint(work / "models" / role))
+    Plan.of(contract, subject.roles, sealed, own, own_code, refused, apart, behind).write(work / "plan.json")
     return subject
 
 
@@ -142,7 +144,7 @@ def _candidate(contract: Contract, named: str | None, folder: Path) -> ModelVers
     source = named or given.version
     found = ModelVersion(name, "", "", "", "") if source is None else fetch(source, name, folder)
     shutil.rmtree(folder, ignore_errors=True)
-    return replace(found, source=given.predictions)
+    return replace(found, source=given.source)
 
 
 def _champion(contract_file: ContractFile, named: str | None, folder: Path) -> ModelVersion | None:

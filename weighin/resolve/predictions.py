@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,19 +15,22 @@ import pyarrow.parquet as pq
 
 from weighin.canonical import write_json
 from weighin.contract.models import Contract
-from weighin.contract.predictions import Predictions
+from weighin.contract.predictions import Endpoint, Predictions
 from weighin.contract.reading import ContractFile
 from weighin.contract.sources import Files
 from weighin.data.relation import Relation
 from weighin.data.table import read_columns
 from weighin.data.typed import typed
-from weighin.errors import NotEvaluated, WeighinError
+from weighin.errors import ContractError, NotEvaluated, WeighinError
 from weighin.model.answers import COLUMN, answers_in, write_predictions
+from weighin.model.behind_endpoint import Told
 from weighin.model.given import MARK
 from weighin.model.subject import ModelVersion, Subject
 from weighin.model.texts import texts_in, write_texts
+from weighin.registry.location import registry_uri, tracking_uri
 from weighin.runner.artifact import manifest_digest
 from weighin.untrusted import JsonObject
+from weighin.untrusted.redact import cause
 
 SCHEMA = "weighin/given-predictions/v1"
 REPEAT = "weighin repeat"
@@ -50,12 +54,53 @@ def with_predictions(
         folder = work / "models" / role
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        write_json(folder / MARK, {"schema": SCHEMA, "role": role})
-        problems[role] = _placed(file, given, version, folder, work, rows)
+        if given.predictions is None:
+            problems[role] = _told(file.contract, given, folder)
+        else:
+            write_json(folder / MARK, {"schema": SCHEMA, "role": role})
+            problems[role] = _placed(file, given, version, folder, work, rows)
         digest = manifest_digest(folder)
         known = replace(version, digest=version.digest or digest, predictions=digest)
         subject = replace(subject, candidate=known) if role == "candidate" else replace(subject, champion=known)
     return subject, problems
+
+
+def _told(contract: Contract, given: Predictions, folder: Path) -> str:
+    """Write what the language model of one role is told; return why it cannot be asked, or nothing."""
+    assert given.endpoint is not None
+    try:
+        told_of(given.endpoint, contract.features).write(folder)
+    except WeighinError as error:
+        return str(error)
+    return ""
+
+
+def told_of(endpoint: Endpoint, features: Sequence[str]) -> Told:
+    """Return what a language model is told for each row, a prompt of a registry fetched. Errors: `ContractError`."""
+    template = _registered(endpoint.prompt) if endpoint.prompt.startswith("prompts:/") else endpoint.prompt
+    told = Told(endpoint.model, template, endpoint.system, endpoint.temperature, endpoint.tokens_at_most)
+    return told.named(features)
+
+
+def _registered(address: str) -> str:
+    """Return a prompt of MLflow's registry as a template with `{name}`. Errors: `ContractError`."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = MlflowClient(tracking_uri(), registry_uri()).load_prompt(address)
+    except MlflowException as error:
+        raise ContractError(
+            f"no such prompt ({cause(error)})", address, "Register it, or correct the version."
+        ) from None
+    if found is None or not isinstance(found.template, str):
+        raise ContractError("a prompt of several messages", address, "Register one text.")
+    # MLflow's variables stand in two braces; other braces are text.
+    parts = re.split(r"\{\{\s*([\w.-]+)\s*\}\}", found.template)
+    texts = [
+        part.replace("{", "{{").replace("}", "}}") if i % 2 == 0 else f"{{{part}}}" for i, part in enumerate(parts)
+    ]
+    return "".join(texts)
 
 
 def _placed(
@@ -88,22 +133,22 @@ def _answered(file: ContractFile, given: Predictions, scratch: Path) -> pd.DataF
     columns = file.contract.data.columns
     keys = _keys(file.contract)
     types = {key: columns[key].type for key in keys}
-    table = Relation.of(Files.model_validate({"path": given.predictions}), file.folder, "duckdb", types)
+    table = Relation.of(Files.model_validate({"path": given.source}), file.folder, "duckdb", types)
     absent = [key for key in keys if key not in table.kinds]
     if absent:
-        raise NotEvaluated(f"no column {', '.join(absent)}", given.predictions, "Predictions need the key columns.")
+        raise NotEvaluated(f"no column {', '.join(absent)}", given.source, "Predictions need the key columns.")
     table.save(list(table.kinds), table.rows, scratch)
     found = pq.read_table(scratch)
-    own = typed(found.select(keys), columns, given.predictions).to_pandas()
+    own = typed(found.select(keys), columns, given.source).to_pandas()
     if own.isna().to_numpy().any():
-        raise NotEvaluated("a key is missing", given.predictions, "Each prediction needs its whole key.")
+        raise NotEvaluated("a key is missing", given.source, "Each prediction needs its whole key.")
     own[REPEAT] = own.groupby(keys).cumcount()
     often = file.contract.model.repeats
     if (own[REPEAT] >= often).any():
         known = "more than once" if often == 1 else f"more than {often} times"
         said = f"{int((own[REPEAT] >= often).sum()):,} keys occur {known}"
         raise NotEvaluated(
-            said, given.predictions, "Answer every key once." if often == 1 else f"Answer every key {often} times."
+            said, given.source, "Answer every key once." if often == 1 else f"Answer every key {often} times."
         )
     answers = {name: found[name].to_pylist() for name in _answer_columns(file.contract, found, given)}
     return own.assign(**{f"answer {name}": pd.Series(values, dtype=object) for name, values in answers.items()})
@@ -117,7 +162,7 @@ def _answer_columns(contract: Contract, found: pa.Table, given: Predictions) -> 
     # pandas leaves its index in a file that it writes.
     names = [n for n in found.column_names if n not in _keys(contract) and not n.startswith("__index_level_")]
     if not names:
-        raise NotEvaluated("no column beside the keys", given.predictions, "Put the answers there.")
+        raise NotEvaluated("no column beside the keys", given.source, "Put the answers there.")
     if contract.model.prediction.column is not None or contract.model.prediction.kind == "probabilities":
         return names
     if COLUMN in names:
@@ -125,7 +170,7 @@ def _answer_columns(contract: Contract, found: pa.Table, given: Predictions) -> 
     if len(names) > 1:
         raise NotEvaluated(
             f"{len(names)} columns beside the keys, and none is called {COLUMN}",
-            given.predictions,
+            given.source,
             "Name it in `model.prediction.column`.",
         )
     return names

@@ -25,7 +25,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from weighin.runner import environments, variables
@@ -116,8 +116,11 @@ def _taken(problem: str, raw: Path, fresh: Path, allowed: Allowed) -> str:
     return problem
 
 
-def predict(image: str, work: Path) -> None:
-    """Let every role's model predict in a container of its own."""
+def predict(image: str, work: Path, *, endpoint: bool = False) -> None:
+    """Let every role's model predict in a container of its own.
+
+    endpoint  the roles whose answers come from an endpoint, and no others: their step alone has a network and a key
+    """
     plan, columns = Plan.read(work / "plan.json"), known_columns(work)
 
     def predict_role(role: str) -> None:
@@ -137,6 +140,10 @@ def predict(image: str, work: Path) -> None:
             if folder != Path():
                 mounts = (*mounts, (folder, ENVIRONMENT, False))
             sandbox = Sandbox(image, mounts, plan.memory_mb)
+            if endpoint:
+                # No model's code runs here: ours puts the features to the address that the environment names.
+                network = os.environ.get(variables.NETWORK, "bridge")
+                sandbox = replace(sandbox, network=network, environment=variables.of_endpoint(os.environ))
             problem = problem or run(
                 sandbox, "model", command, plan.predict_seconds, raw, allowed=PREDICTIONS, columns=columns
             )
@@ -146,7 +153,7 @@ def predict(image: str, work: Path) -> None:
         note_problem(out, problem)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        list(pool.map(predict_role, plan.roles))
+        list(pool.map(predict_role, [role for role in plan.roles if (role in plan.behind_endpoint) == endpoint]))
 
 
 def load(image: str, work: Path, step: str = "load") -> None:
@@ -470,7 +477,7 @@ def main() -> int:
 def _main() -> int:
     parser = argparse.ArgumentParser(prog="weighin-runner docker", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
-    for name in ("predict", "load", "shadow", "judge", "run"):
+    for name in ("predict", "ask", "load", "shadow", "judge", "run"):
         step = steps.add_parser(name)
         step.add_argument("--image", required=True, help="image id, digest or tag")
         if name != "run":
@@ -497,8 +504,8 @@ def _main() -> int:
         os.environ.update(variables.masked(os.environ))
     with nothing_commands(os.environ, unless=given.step == "run" and given.commands):
         match given.step:
-            case "predict":
-                predict(given.image, given.work)
+            case "predict" | "ask":
+                predict(given.image, given.work, endpoint=given.step == "ask")
             case "load" | "shadow":
                 load(given.image, given.work, given.step)
             case "judge":

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from weighin.untrusted import JsonDict
 
-SCHEMA = "weighin/plan/v5"
+SCHEMA = "weighin/plan/v6"
 RECOVERED_SECONDS = 5.0
 """How long a server is watched after the time in which it must have recovered."""
 CLEAN_SECONDS = 5.0
@@ -239,6 +239,7 @@ class Plan:
     answers    what of a model's answer is its prediction
     refused    role -> why its model does not fit the contract, and is not asked
     own_environments  roles whose model is asked with the packages that it declares
+    behind_endpoint  roles whose answers come from an endpoint, so that their step has a network and its key
     shap_rows  rows for which the model's container computes SHAP values
     own_code   suites that run code of the repository, in a judge of its own before ours
     """
@@ -254,6 +255,7 @@ class Plan:
     own_code: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
     own_environments: tuple[str, ...] = ()
+    behind_endpoint: tuple[str, ...] = ()
 
     @staticmethod
     def of(
@@ -264,13 +266,14 @@ class Plan:
         own_code: tuple[str, ...] = (),
         refused: dict[str, str] | None = None,
         own_environments: tuple[str, ...] = (),
+        behind_endpoint: tuple[str, ...] = (),
     ) -> Plan:
         """Return the plan of a contract (a `weighin.contract.Contract`, which this module does not import).
 
         own       the team's own suites, which run like those of the contract's gates
         own_code  suites that run code of the repository
         refused   role -> why its model is not asked
-        own_environments  roles whose model is asked with the packages that it declares
+        own_environments, behind_endpoint  as above
         """
         model, gate = contract.model, contract.gates.load
         load = gate and _load_plan(gate, "champion" in roles)
@@ -279,9 +282,8 @@ class Plan:
         shap_rows = explain.shap if explain else 0
         shadow = _shadow_plan(contract) if contract.gates.shadow else None
         limits = (model.predict_seconds, model.memory_mb)
-        return Plan(
-            suites, roles, model.answers, *limits, load, shap_rows, shadow, own_code, refused or {}, own_environments
-        )
+        plan = Plan(suites, roles, model.answers, *limits, load, shap_rows, shadow, own_code, refused or {})
+        return replace(plan, own_environments=own_environments, behind_endpoint=behind_endpoint)
 
     def has_own_environment(self, role: str) -> bool:
         """Whether the model of a role (`clean` is the candidate's) is asked with the packages that it declares."""
@@ -321,6 +323,7 @@ class Plan:
             tuple(value["own_code"]),
             value["refused"],
             tuple(value["own_environments"]),
+            tuple(value["behind_endpoint"]),
         )
 
     def of_step(self, step: str) -> LoadPlan | None:

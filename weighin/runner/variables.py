@@ -18,6 +18,10 @@ REGISTRY = (
 """What a client of a registry may need, where it is set."""
 SERVER = ("WEIGHIN_SERVER_TOKEN", "WEIGHIN_SERVER_HEADERS")
 """What a server of the team's own asks for; only the generator of a load that is sent to one gets it."""
+ENDPOINT = ("WEIGHIN_CANDIDATE_URL", "WEIGHIN_CANDIDATE_KEY")
+"""Where a language model answers, and with which key; only the step that puts the questions gets them."""
+NETWORK = "WEIGHIN_ENDPOINT_NETWORK"
+"""Environment variable: Docker's network of that step's container; `host` where the model answers on this machine."""
 ADDRESSES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 LINES = "WEIGHIN_REGISTRY_VARIABLES"
 """Environment variable: lines NAME=VALUE, each NAME of `REGISTRY`, for workflows, which cannot name a variable for each
@@ -55,6 +59,11 @@ def masked(environment: Mapping[str, str]) -> dict[str, str]:
 def of_server(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of what the generator passes on to a server of the team's own, where they are set."""
     return tuple(name for name in SERVER if environment.get(name))
+
+
+def of_endpoint(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of what the step that asks a language model is told, where they are set."""
+    return tuple(name for name in ENDPOINT if environment.get(name))
 
 
 def passed_on(environment: Mapping[str, str], *, embedded: bool) -> list[str]:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from string import Formatter
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,21 +15,18 @@ import pyarrow.parquet as pq
 
 from weighin.canonical import canonical, digest
 from weighin.chat import judge
-from weighin.chat.endpoint import Endpoint, Reply, messages
-from weighin.contract.predictions import Endpoint as Answering
+from weighin.chat.endpoint import Endpoint, Reply
 from weighin.contract.reading import ContractFile
 from weighin.errors import ContractError, NotEvaluated
 from weighin.model.answers import COLUMN
-from weighin.registry.location import registry_uri, tracking_uri
+from weighin.model.behind_endpoint import VARIABLES, each
 from weighin.resolve.datasets import relation
+from weighin.resolve.predictions import told_of
 from weighin.suites.evidence import Evidence
 from weighin.suites.given_scores import ANSWER, JUDGE
 from weighin.untrusted import JsonDict
-from weighin.untrusted.redact import cause
 
-CANDIDATE, JUDGING = "WEIGHIN_CANDIDATE", "WEIGHIN_JUDGE"
-TOGETHER = 8
-"""Questions that are asked at the same time."""
+JUDGING = "WEIGHIN_JUDGE"
 REQUEST = "request"
 """Column with the digest of the request that was answered."""
 REPEAT = "repeat"
@@ -58,13 +51,14 @@ def ask_candidate(file: ContractFile, dataset: str = "holdout") -> Asked:
     Errors: `ContractError`, `NotEvaluated`; nothing is written then.
     """
     contract, given = file.contract, file.contract.model.candidate
-    if given is None or given.endpoint is None:
-        raise ContractError("no endpoint is named", str(file.path), "Write `model.candidate: {endpoint: ...}`.")
-    endpoint, path = Endpoint.of(CANDIDATE), _one_file(file, given.predictions)
+    if given is None or given.endpoint is None or given.predictions is None:
+        said = "no endpoint and no file for its answers are named"
+        raise ContractError(said, str(file.path), "Write `model.candidate: {predictions: ..., endpoint: ...}`.")
+    endpoint, path = Endpoint.of(VARIABLES), _one_file(file, given.predictions)
     keys = _keys(file)
     rows = _rows(file, dataset, [*keys, *contract.features])
-    template = _template(given.endpoint, contract.features)
-    bodies = [_body(given.endpoint, template, row) for row in rows.select(list(contract.features)).to_pylist()]
+    told = told_of(given.endpoint, contract.features)
+    bodies = [told.body(row) for row in rows.select(list(contract.features)).to_pylist()]
     once, often = [digest(canonical(body)) for body in bodies], contract.model.repeats
     # A request and which of its answers: rows with the same request have the same answers.
     requests = [(request, repeat) for request in once for repeat in range(often)]
@@ -73,7 +67,7 @@ def ask_candidate(file: ContractFile, dataset: str = "holdout") -> Asked:
     known = dict(zip(earlier, before.to_dict("records"), strict=True))
     todo = [i for i, r in enumerate(requests) if r not in known]
     with endpoint.connected() as ask:
-        replies = _all(lambda i: ask(bodies[i // often]), todo)
+        replies = list(each(ask, [bodies[i // often] for i in todo]))
     for i, reply in zip(todo, replies, strict=True):
         known[requests[i]] = {COLUMN: reply.text, "latency_ms": reply.latency_ms, "tokens": reply.tokens}
     table = rows.select(keys).to_pandas()
@@ -124,24 +118,13 @@ def ask_judge(file: ContractFile, name: str, work: Path) -> Asked:
         return None if None in given else float(np.mean([g for g in given if g is not None]))
 
     with endpoint.connected() as ask:
-        found = dict(zip(todo, _all(lambda i: points(ask, i), todo), strict=True))
+        found = dict(zip(todo, each(lambda i: points(ask, i), todo), strict=True))
     table[own.column] = [found[i] if i in found else table[own.column][i] for i in range(len(table))]
     table[JUDGE] = spec
     if own.human and own.human not in table:
         table[own.human] = np.nan
     _write(table.drop(columns="row"), path)
     return Asked(path, len(table), len(todo), sum(v is None for v in found.values()))
-
-
-def _all(call: Callable[[int], Any], numbers: Sequence[int]) -> list[Any]:
-    """Call something for each number, several at the same time; the first error ends it."""
-    with ThreadPoolExecutor(max_workers=TOGETHER) as pool:
-        tasks = [pool.submit(call, number) for number in numbers]
-        try:
-            return [task.result() for task in tasks]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _one_file(file: ContractFile, named: str) -> Path:
@@ -165,54 +148,6 @@ def _rows(file: ContractFile, dataset: str, columns: list[str]) -> pa.Table:
     if absent:
         raise NotEvaluated(f"no column {', '.join(absent)}", f"data.{dataset}", "Correct data.columns.")
     return table.run(table.expression.select(*columns))
-
-
-def _template(endpoint: Answering, features: Sequence[str]) -> str:
-    """Return the prompt with `{feature}`. Errors: `ContractError` where it names what is no feature, or nothing."""
-    text = endpoint.prompt
-    if text.startswith("prompts:/"):
-        text = _registered(text)
-    try:
-        named = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
-    except ValueError:
-        raise ContractError("the prompt has a brace too many", "model.candidate.endpoint", "Double it.") from None
-    if not named or named - set(features):
-        said = "the prompt names no feature" if not named else "the prompt names what is no feature of the contract"
-        raise ContractError(said, "model.candidate.endpoint.prompt", f"There are: {', '.join(features)}.")
-    return text
-
-
-def _registered(address: str) -> str:
-    """Return a prompt of MLflow's registry as a template with `{name}`. Errors: `ContractError`."""
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = MlflowClient(tracking_uri(), registry_uri()).load_prompt(address)
-    except MlflowException as error:
-        raise ContractError(
-            f"no such prompt ({cause(error)})", address, "Register it, or correct the version."
-        ) from None
-    if found is None or not isinstance(found.template, str):
-        raise ContractError("a prompt of several messages", address, "Register one text.")
-    # MLflow's variables stand in two braces; other braces are text.
-    parts = re.split(r"\{\{\s*([\w.-]+)\s*\}\}", found.template)
-    texts = [
-        part.replace("{", "{{").replace("}", "}}") if i % 2 == 0 else f"{{{part}}}" for i, part in enumerate(parts)
-    ]
-    return "".join(texts)
-
-
-def _body(endpoint: Answering, template: str, row: Mapping[str, object]) -> JsonDict:
-    # Values are put in as text: what stands in them is no template.
-    parts = [(text, name) for text, name, _, _ in Formatter().parse(template)]
-    user = "".join(text + ("" if name is None or row[name] is None else str(row[name])) for text, name in parts)
-    return {
-        "model": endpoint.model,
-        "temperature": endpoint.temperature,
-        "max_tokens": endpoint.tokens_at_most,
-        "messages": list(messages(endpoint.system, user)),
-    }
 
 
 def _before(path: Path, columns: list[str]) -> pd.DataFrame:

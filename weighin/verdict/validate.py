@@ -163,6 +163,7 @@ class _Steps:
         with _step("predict"):
             if self.in_docker:
                 docker.predict(self.given.image, self.given.work)
+                docker.predict(self.given.image, self.given.work, endpoint=True)
                 return
             used = local.predict(self.given.work, self.forks)
         for role in used:
