@@ -104,6 +104,23 @@ def test_a_good_challenger_passes_and_is_released(project: Path) -> None:
     (project / "before").rename(registry)
 
 
+def test_a_run_that_ended_early_goes_on_with_the_steps_that_it_lacks(project: Path) -> None:
+    chosen = ("validate", "--suite", "performance", "--suite", "load", "--work", "resumed/work", "--out", "resumed/out")
+    first = small_project.weighin(project, *chosen)
+    again = small_project.weighin(project, *chosen, "--resume")
+    for step in ("predict", "load"):
+        assert f"{step}: taken up" not in first.stderr
+        assert f"{step}: taken up from the run before" in again.stderr
+    assert "serve and send load" not in again.stderr
+    assert outcomes(project / "resumed/out", "load") != []
+    (project / "resumed/work/load/candidate-1/session.json").write_text("{}")
+    changed = small_project.weighin(project, *chosen, "--resume")
+    assert "predict: taken up" in changed.stderr
+    assert "serve and send load ..." in changed.stderr
+    refused = small_project.weighin(project, "validate", "--resume", "--train", "scripts/train.py")
+    assert (refused.returncode, "--train registers another model in each run" in refused.stderr) == (4, True)
+
+
 def test_the_numbers_of_evidently_are_those_of_the_gate(project: Path) -> None:
     if not (project / "reports/drift/evidently.html").is_file():
         small_project.weighin(project, "validate", "--suite", "drift")

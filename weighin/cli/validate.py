@@ -27,6 +27,9 @@ def add_validate(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--train", metavar="COMMAND", help="Python file, with its arguments, that is run first")
     work_argument(command)
+    command.add_argument(
+        "--resume", action="store_true", help="take up predictions and load of a run that ended early; suites run again"
+    )
     as_artifact_argument(command)
     example(command, "weighin validate --candidate models:/flight-delay/7 --runner docker")
     command.set_defaults(run=run_validate)
@@ -49,6 +52,7 @@ def run_validate(args: argparse.Namespace) -> int:
         reports=args.out,
         as_artifact=args.as_artifact,
         in_process=args.debug,
+        resume=args.resume,
         drill=args.drill,
     ).exit_code
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from weighin.contract.own import own_suites, runs_own_code
 from weighin.contract.reading import ContractFile, read_contract
 from weighin.errors import ContractError, NotEvaluated, WeighinError
 from weighin.runner import docker, local
+from weighin.runner.finished import Finished
 from weighin.runner.warm import Warm, warm
 from weighin.verdict.conclude import Verdict, conclude, judged_by, or_not_evaluated
 from weighin.verdict.judge import decide_again
@@ -40,6 +42,7 @@ def validate(
     reports: Path | str = "reports",
     as_artifact: bool = False,
     in_process: bool = False,
+    resume: bool = False,
     drill: Path | str | None = None,
 ) -> Verdict:
     """Judge a candidate by a contract, and leave record, summary and pages in `reports`.
@@ -52,6 +55,8 @@ def validate(
     sealed      reserve a use of the sealed holdout, for a release
     train       a Python file with its arguments, which is run first
     work        folder of intermediate files; its earlier content is replaced
+    resume      take up predictions and load that an earlier run left there, where all they depend on has the same
+                digests; suites are run again
     as_artifact  refuse a contract that does not allow work and reports to become artifacts
     drill       the `drill.json` of the last drill, for the record; default `drill/drill.json` of the reports, if any
     in_process  run the local steps without a warm process, and keep tracebacks
@@ -60,7 +65,17 @@ def validate(
     """
     last = Path(drill) if drill else found if (found := Path(reports) / "drill/drill.json").is_file() else None
     given = _Given(
-        Path(contract), candidate, champion, runner, image, sealed, tuple(train), Path(work), Path(reports), last
+        Path(contract),
+        candidate,
+        champion,
+        runner,
+        image,
+        sealed,
+        tuple(train),
+        Path(work),
+        Path(reports),
+        last,
+        resume,
     )
     with or_not_evaluated(given.reports):
         file = read_contract(given.contract)
@@ -72,6 +87,9 @@ def validate(
             raise ContractError(f"no limits for suite {', '.join(absent)}", str(contract), "Add them under `gates`.")
         if sealed and suites:
             raise ContractError("the sealed holdout is for a whole release", "--sealed", "Leave --suite out.")
+        if resume and (sealed or train):
+            other = "--sealed reserves a use of the sealed holdout" if sealed else "--train registers another model"
+            raise ContractError(f"{other} in each run", "--resume", "Leave one of them out.")
         # A training may write the data.
         preflight(file, chosen, files=not train)
         if runner == "docker":
@@ -96,6 +114,7 @@ class _Given:
     work: Path
     reports: Path
     drill: Path | None
+    resume: bool
 
 
 @dataclass(frozen=True)
@@ -110,6 +129,11 @@ class _Steps:
     suites: tuple[str, ...]
     forks: Warm | None
 
+    @cached_property
+    def finished(self) -> Finished:
+        """The long steps that have ended, in this run or in the one that it takes up."""
+        return Finished(self.given.work, os.environ.get("WEIGHIN_IMAGE", "") if self.in_docker else "")
+
     @property
     def in_docker(self) -> bool:
         return self.given.runner == "docker"
@@ -122,6 +146,10 @@ class _Steps:
             if problem:
                 raise NotEvaluated(f"there is nothing to judge: {problem}", "", "Read what it printed.")
             preflight(self.file, self.suites)
+        if self.given.resume:
+            self.finished.set_aside()
+        else:
+            self.finished.forget()
         with _step("resolve candidate and champion"):
             self._resolve()
         early = () if self.in_docker else self._before_models()
@@ -130,9 +158,11 @@ class _Steps:
             # Load is alone on the machine while it measures.
             self.forks.rest()
         for step, title in (("load", "serve and send load"), ("shadow", "serve both and send what was logged")):
-            if step in self.suites:
+            if step in self.suites and not self._taken_up(step):
                 with _step(title):
                     docker.load(self.given.image, work, step) if self.in_docker else local.load(work, step)
+                self.finished.note(step)
+        self.finished.drop()
         # Suites only read, and each leaves a folder of its own. What takes longest begins first.
         later = sorted((s for s in self.suites if s not in early), key=lambda s: ORDER.index(s) if s in ORDER else -1)
         _two_at_a_time([partial(self._judge, suite) for suite in later])
@@ -159,13 +189,23 @@ class _Steps:
 
         resolve(self.file, given.work, given.candidate, given.champion, given.sealed)
 
+    def _taken_up(self, step: str) -> bool:
+        if not self.given.resume or not self.finished.take_up(step):
+            return False
+        print(f"{step}: taken up from the run before, with the same digests", file=sys.stderr)
+        return True
+
     def _predict(self) -> None:
+        if self._taken_up("predict"):
+            return
+        used: tuple[str, ...] = ()
         with _step("predict"):
             if self.in_docker:
                 docker.predict(self.given.image, self.given.work)
                 docker.predict(self.given.image, self.given.work, endpoint=True)
-                return
-            used = local.predict(self.given.work, self.forks)
+            else:
+                used = local.predict(self.given.work, self.forks)
+        self.finished.note("predict")
         for role in used:
             print(f"predict: those of the {role} are of an earlier run: same files, rows and engine", file=sys.stderr)
 
