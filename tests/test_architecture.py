@@ -121,7 +121,10 @@ def test_no_locked_file_names_an_index() -> None:
         "requirements.txt",
         "requirements-dev.txt",
         "requirements-moto.txt",
+        "requirements-airflow.txt",
+        "requirements-feast.txt",
         "tests/workflows/actions/package-lock.json",
+        "tests/support/argo/package-lock.json",
     ):
         text = (ROOT / name).read_text()
         assert "index-url" not in text

@@ -16,7 +16,7 @@ HEAVY = frozenset({"mlflow", "great_expectations", "evidently", "pyspark", "sele
 """Packages that take seconds to import, and whose use opens a store, a context, a JVM or a browser."""
 PROGRAMS = frozenset(
     {
-        *("java", "spark-submit", "spark-class", "chromium", "chromedriver", "kubectl", "act"),
+        *("java", "spark-submit", "spark-class", "chromium", "chromedriver", "kubectl", "act", "node", "npm"),
         *("prometheus", "promtool", "prometheus-pushgateway"),
     }
 )

@@ -11,7 +11,7 @@ import functools
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
-SYSTEM = ("jvm", "browser", "kubectl", "prometheus", "docker", "workflow", "mlflow2")
+SYSTEM = ("jvm", "browser", "kubectl", "prometheus", "docker", "workflow", "mlflow2", "airflow", "feast", "node")
 """Marks of tests that need a program which is not a Python package. `make test-all` runs them, `make test` does not."""
 STARTS = frozenset(
     {

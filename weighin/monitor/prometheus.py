@@ -64,6 +64,8 @@ class _Collected:
         for state in EXIT_CODES:
             states.add_metric([*own.values(), state], float(state == document["state"]))
         yield states
+        codes = EXIT_CODES[document["state"]]
+        yield one("exit_code", "The exit code of the last run: 0 ok, 1 alarm, 6 inconclusive, 7 no data.", codes)
         yield from self._checks(own)
         yield from self._events(own)
 
