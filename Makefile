@@ -15,9 +15,10 @@ WORKERS ?= 3
 MEASURED := -p pytest_cov.plugin --cov --cov-report=term
 # It forks processes that are killed and stopped, which wants a parent without the threads of other tests.
 FORKING := tests/registry/test_server.py
+TOGETHER := $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=$(FORKING)
 
 .DEFAULT_GOAL := help
-.PHONY: help validate release check test test-all mutants lint docs lock data clean
+.PHONY: help validate release check test proofs test-all mutants lint docs lock data clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,11 +33,14 @@ check: lint ## what to run while you work: lint and the unit tests, within two m
 	$(PYTEST) -q -n 2 --dist loadfile -m "unit and not exhaustive" $(if $(COVERAGE),$(MEASURED))
 
 # REST=1 leaves out what `make check` runs, for who has just run that.
-test: $(DEV_STAMP) ## every test that needs nothing but Python
-	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not system$(if $(REST), and (not unit or exhaustive))" --ignore=$(FORKING)
-	$(PYTEST) $(FORKING)
+test: $(DEV_STAMP) ## the tests that need nothing but Python, within eight minutes
+	$(TOGETHER) -m "not system and not exhaustive$(if $(REST), and not unit)"
 
-test-all: test ## also those that need Java, Chromium, kubectl, Prometheus, Docker and act
+proofs: $(DEV_STAMP) ## what takes longer: kills at every call, attacks without the wall, every contract, every registry
+	$(TOGETHER) -m "exhaustive and not system"
+	$(PYTEST) -n 2 --dist load $(FORKING)
+
+test-all: test proofs ## also those that need Java, Chromium, kubectl, Prometheus, Docker and act
 	.ci/run programs containers workflows
 
 # Which mutants, as a pattern: `make mutants MUTANTS='weighin.monitor.next_action*'`. `MUTANTS=` goes on where a run was stopped.

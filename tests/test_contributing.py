@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 CHANGES = re.findall(r"```diff\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
 
 
+@pytest.mark.exhaustive
 def test_a_new_kind_of_check_needs_what_is_shown(tmp_path: Path) -> None:
     assert len(CHANGES) == 4
     for name in ("weighin", "tests/support", "great_expectations"):

@@ -18,6 +18,7 @@ DATA = ROOT / "examples/flights/data"
 WINDOWS = ("train", "reference", "holdout", "sealed_holdout", "current")
 
 
+@pytest.mark.exhaustive
 def test_the_files_are_those_that_the_script_builds() -> None:
     done = subprocess.run(
         [sys.executable, "scripts/build_example_data.py", "--check"],

@@ -119,6 +119,8 @@ import sys
 from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, Schema
 import mlflow.pyfunc
+
+pytestmark = pytest.mark.exhaustive
 inputs = [ColSpec("double", "amount"), ColSpec("double", "age"), ColSpec("string", "city"), ColSpec("string", "name")]
 for role in ("candidate", "champion"):
     mlflow.pyfunc.save_model(role, python_model=f"{role}.py", signature=ModelSignature(Schema(inputs)))

@@ -20,6 +20,8 @@ import pytest
 from support import jenkinsfile, other_platforms, quick_python, small_project, tiny_project
 from support.other_platforms import AZURE, GITLAB, JENKINS, READERS, Job, Platform, load
 
+pytestmark = pytest.mark.exhaustive
+
 SUITES = ("explainability",)
 PROMOTE_SECRETS = {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}
 

@@ -58,6 +58,7 @@ def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made(tmp_path_factory.mktemp("diabetes"), "diabetes")
 
 
+@pytest.mark.exhaustive
 def test_a_regression_is_judged_against_champion_anchor_and_its_own_metric(diabetes: Path) -> None:
     done = small_project.weighin(diabetes, "validate")
     assert done.returncode == 0, done.stderr[-3000:]
@@ -95,6 +96,7 @@ def test_before_any_validation_power_is_said_to_be_unknown(tmp_path: Path) -> No
     assert "power: not known yet" in done.stdout
 
 
+@pytest.mark.exhaustive
 def test_a_sealed_release_closes_its_epoch_and_says_so_in_mlflow(digits: Path) -> None:
     first = small_project.weighin(digits, "validate")
     assert first.returncode == 0, first.stderr[-3000:]

@@ -15,7 +15,7 @@ from support import quick_python
 from support.evidence_files import ROOT
 from weighin.cli import COMMANDS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exhaustive]
 TUTORIALS = ROOT / "docs/tutorials"
 PAGES = ["own-table.md", "first-pull-request.md"]
 GIT = {

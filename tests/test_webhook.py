@@ -196,6 +196,7 @@ def test_what_is_too_long_is_not_read() -> None:
         assert getattr(refused.value, "code", 413) == 413
 
 
+@pytest.mark.exhaustive
 def test_a_version_in_a_real_registry_arrives_at_github(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 

@@ -16,6 +16,8 @@ from support.suite_work import Work
 from test_release import ROOT, commit, release
 from weighin.canonical import canonical
 
+pytestmark = pytest.mark.exhaustive
+
 SECONDS = 600
 
 

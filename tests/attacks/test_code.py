@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
+import pytest
 import yaml
 
 from support.attack import FORGING, Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
@@ -354,6 +355,7 @@ def imported_names() -> list[str]:
     return sorted(found - {"weighin", "__future__"})
 
 
+@pytest.mark.exhaustive
 def test_no_module_of_any_name_is_taken_from_the_repository(tmp_path: Path) -> None:
     """At the root, beside the suites and in a model: whatever we import has a namesake there, which never runs."""
     repo, marks = tmp_path / "repo", tmp_path / "marks"

@@ -144,6 +144,7 @@ def test_ten_million_categories_take_bounded_memory(tmp_path: Path) -> None:
     assert peak < 1_500
 
 
+@pytest.mark.exhaustive
 def test_two_thousand_columns_take_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "wide.parquet"
     rng = np.random.default_rng(0)

@@ -76,6 +76,7 @@ def in_parquet(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tupl
 
 
 @pytest.mark.parametrize(("kind", "group"), COMBINED)
+@pytest.mark.exhaustive
 def test_every_engine_counts_alike(kind: str, group: str, place, in_parquet) -> None:
     wanted, later = in_parquet(group)
     found = profile(place(kind, rows()), COUNTED, GROUPS[group])

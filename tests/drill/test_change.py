@@ -26,6 +26,8 @@ from weighin.errors import EvidenceError
 from weighin.outcome import Status
 from weighin.record.drill_change import FILE, DrillChange, Passed
 
+pytestmark = pytest.mark.exhaustive
+
 CONTRACT = "model_contract.yaml"
 WITHIN = {"data-scaled", "data-shifted", "data-missing", "data-negative", "data-doubled", "data-category-renamed"}
 """Faults of every kind, so that a test need not judge all."""

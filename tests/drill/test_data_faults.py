@@ -58,6 +58,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
 
 
 @pytest.mark.parametrize("fault", [f for f in (*values.FAULTS, *rows.FAULTS) if f.name in BY], ids=lambda f: f.name)
+@pytest.mark.exhaustive
 def test_a_fault_of_data_is_blocked_by_the_check_for_it(judge: Judge, fault: object) -> None:
     assert judge.red == frozenset()
     inputs = fault.make(judge.base, fault.size, np.random.default_rng(1))  # type: ignore[attr-defined]

@@ -259,6 +259,7 @@ def _one(uri: str, contract: str, moment: Any, hook: str, barrier: Any) -> list[
     return kinds(watcher.run(moment))
 
 
+@pytest.mark.exhaustive
 def test_of_monitors_at_once_one_does_each_thing(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving() as (url, got):
         monkeypatch.setenv("HOOK", url)
@@ -276,6 +277,7 @@ def test_of_monitors_at_once_one_does_each_thing(uri: str, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("step", ["_write", "_go_back", "_tell"])
+@pytest.mark.exhaustive
 def test_who_is_killed_leaves_what_the_next_look_goes_on_with(
     step: str, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

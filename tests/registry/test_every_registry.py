@@ -33,6 +33,8 @@ from weighin.registry.holdout_uses import HoldoutUses
 from weighin.resolve.models import fetch
 from weighin.resolve.releases import recent_releases
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).resolve().parents[2]
 LONG = ("it answers wrongly on Tuesdays, " * 50).strip()
 """Longer than a tag may be in Unity Catalog."""

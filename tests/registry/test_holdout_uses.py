@@ -418,6 +418,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         run.wait(timeout=30)
 
 
+@pytest.mark.exhaustive
 def test_a_server_keeps_the_same_ledger(server: str, model: str) -> None:
     judge(server, f"{model}-many", race(server, f"{model}-many", 2, 5, 8), 10, 3)
     judge(server, f"{model}-one", race(server, f"{model}-one", 6, 1, 1), 6, 1)

@@ -353,6 +353,7 @@ def test_a_dry_run_writes_nothing(uri: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.exhaustive
 def test_killed_at_any_call_to_the_database_the_next_command_finishes_or_backs_out(deed: str, tmp_path: Path) -> None:
     warmed_up()
     stock = Stock.of(empty_store(tmp_path), tmp_path)

@@ -20,6 +20,8 @@ from support.promotion_trials import DEEDS, Stock, Trial, warmed_up
 from support.registry_proxy import Fault, Kind, Proxy
 from weighin.errors import PromotionError, RegistryError, WeighinError
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.fixture(scope="module", autouse=True)
 def patience(environment: None) -> None:

@@ -24,6 +24,8 @@ from weighin.release.promote import Promotion, promote
 from weighin.release.rollback import rollback
 from weighin.resolve.models import fetch
 
+pytestmark = pytest.mark.exhaustive
+
 PROFILE = Profile(7, None, "duckdb", True, {"a": "number"}, {})
 
 

@@ -96,6 +96,7 @@ def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
     assert head.served.endswith("5 answers in a row")
 
 
+@pytest.mark.exhaustive
 def test_a_server_that_does_not_follow_is_noticed_and_told_again(uri: str, server: Server) -> None:
     deaf = server.spec.model_copy(update={"reload": ("true",), "seconds_at_most": 1.0})
     with pytest.raises(DeployError, match=r"the server says sha256:\w+, expected sha256:\w+, 1 s after"):
@@ -113,6 +114,7 @@ def test_a_server_that_does_not_follow_is_noticed_and_told_again(uri: str, serve
     assert server.answer() == (0.2, "2")
 
 
+@pytest.mark.exhaustive
 def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(uri: str, server: Server, tmp_path: Path) -> None:
     promoted(uri, "4", tmp_path)
     head = champions(uri).ledger.head()
@@ -128,6 +130,7 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(uri: str, s
     assert server.answer() == (0.3, "3")
 
 
+@pytest.mark.exhaustive
 def test_a_champion_whose_files_have_changed_is_not_served(uri: str, tmp_path: Path, contract: Path) -> None:
     entry = promoted(uri, "2", tmp_path)
     of = champions(uri)

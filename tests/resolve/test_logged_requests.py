@@ -20,6 +20,8 @@ SAYS = """\
 import mlflow
 from mlflow.pyfunc import PythonModel
 
+pytestmark = pytest.mark.exhaustive
+
 
 class Says(PythonModel):
     def predict(self, context, model_input, params=None):

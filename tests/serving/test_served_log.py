@@ -98,6 +98,7 @@ def database() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", ["parquet", "sqlite", "postgres"])
+@pytest.mark.exhaustive
 def test_what_clients_got_is_what_the_log_says(
     uri: str, tmp_path: Path, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ def database_of(request: pytest.FixtureRequest) -> str:
     return address
 
 
+@pytest.mark.exhaustive
 def test_a_log_that_is_away_does_not_keep_anybody_from_an_answer(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

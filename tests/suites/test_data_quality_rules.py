@@ -51,6 +51,7 @@ def test_sound_data_keep_every_rule(name: str, work: QualityWork) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.exhaustive
 def test_one_broken_thing_makes_its_checks_red_and_no_other(name: str, tmp_path: Path) -> None:
     work, expected = broken(tmp_path, name)
     assert set(red(work)) == expected

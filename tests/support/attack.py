@@ -81,6 +81,7 @@ def test_the_wall_holds(attack: Attack, tmp_path: Path) -> None:
     assert attack.run(tmp_path, True) is Result.BLOCKED
 
 
+@pytest.mark.exhaustive
 def test_without_the_wall_it_succeeds(attack: Attack, tmp_path: Path) -> None:
     assert attack.run(tmp_path, False) is attack.harm
 

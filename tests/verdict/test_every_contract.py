@@ -37,6 +37,8 @@ from weighin.suites.expectations import write_suite
 from weighin.verdict import judge
 from weighin.verdict.conclude import conclude
 
+pytestmark = pytest.mark.exhaustive
+
 ROWS = 60
 MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
 

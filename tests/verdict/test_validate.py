@@ -104,6 +104,7 @@ def test_a_good_challenger_passes_and_is_released(project: Path) -> None:
     (project / "before").rename(registry)
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_ended_early_goes_on_with_the_steps_that_it_lacks(project: Path) -> None:
     chosen = ("validate", "--suite", "performance", "--suite", "load", "--work", "resumed/work", "--out", "resumed/out")
     first = small_project.weighin(project, *chosen)

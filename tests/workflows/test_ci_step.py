@@ -10,7 +10,7 @@ import pytest
 from support import workflow_step
 from support.act import GIT
 
-PARTS = 5
+PARTS = 6
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -59,12 +59,12 @@ def test_where_the_commit_before_is_not_known_the_tests_run(before: str, tmp_pat
     [
         ("success", "true", ["success"] * PARTS, 0),
         ("success", "false", ["skipped"] * PARTS, 0),
-        ("success", "true", ["success"] * 4 + ["skipped"], 1),
+        ("success", "true", ["success"] * 5 + ["skipped"], 1),
         ("success", "true", ["skipped"] * PARTS, 1),
-        ("success", "false", ["success"] * 4 + ["failure"], 1),
+        ("success", "false", ["success"] * 5 + ["failure"], 1),
         ("success", "", ["skipped"] * PARTS, 1),
         ("failure", "false", ["skipped"] * PARTS, 1),
-        ("success", "true", ["success"] * 4 + ["cancelled"], 1),
+        ("success", "true", ["success"] * 5 + ["cancelled"], 1),
     ],
 )
 def test_the_required_check_demands_every_part_that_was_to_run(
