@@ -86,12 +86,6 @@ MONITOR = "monitor: {log: {path: log}, watch: [{age_days_at_most: 180, action: a
         (SHORT, "short: {given: s.parquet, column: c, least: 2, largest: 1}", "`least` lies below `largest`"),
         (SHORT, "short: {contains_all: [a, '']}", "every answer holds an empty text"),
         (GATES, f"{GATES}  explainability: {{forbidden: [question]}}\n", "gates.explainability is about numbers"),
-        (
-            GATES,
-            f"{GATES}  load: {{rate: 10, seconds: 20, within: {{latency_ms: 100, share_at_least: 0.9}}, "
-            "error_rate_at_most: 0.05, memory_mb_at_most: 1000}\n",
-            "gates.load is about numbers",
-        ),
         ("data:\n", f"{MONITOR}data:\n", "monitor watches numbers and labels"),
         ("    scores:\n", f"{FAIR}measure: score, {SIDES}    scores:\n", "`measure: score` needs a `metric`"),
         ("    scores:\n", f"{FAIR}measure: mae, {SIDES}    scores:\n", "`mae` is no measure of a text task"),

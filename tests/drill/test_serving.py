@@ -133,8 +133,20 @@ def test_the_plan_starts_the_real_server_behind_the_proxy() -> None:
 
 @pytest.mark.parametrize(
     ("load", "said"),
-    [(None, "no load gate"), (replace(LOAD, url="http://x"), "elsewhere"), (replace(LOAD, image="x"), "elsewhere")],
+    [
+        (None, "no load gate"),
+        (replace(LOAD, url="http://x"), "elsewhere"),
+        (replace(LOAD, image="x"), "elsewhere"),
+        (replace(LOAD, interface=Interface(form="chat", stream=True)), "passes answers on as a whole"),
+    ],
 )
 def test_where_no_proxy_can_stand_the_fault_is_not_applicable(load: LoadPlan | None, said: str) -> None:
     with pytest.raises(NotApplicable, match=said):
         behind(replace(PLAN, load=load), "slow", 0.3)
+
+
+def test_numbers_are_not_changed_in_texts() -> None:
+    texts = replace(PLAN, load=LOAD, answers=Answers((0,), "text"))
+    assert behind(texts, "errors", 0.3).load is not None
+    with pytest.raises(NotApplicable, match="answers texts"):
+        behind(texts, "wrong", 0.3)

@@ -134,6 +134,8 @@ TEXT: dict[str, Any] = {
     "data.columns.y.type": "string",
     "gates.performance.checks": [{"metric": "words", "at_most": 5}],
 }
+CHAT = {**TEXT, "data.columns.a.role": "other", "data.columns.b.role": "other"}
+STREAMED = {**CHAT, "gates.load.server": {"request": "chat", "stream": True}}
 SERIES = {"group": "g", "weight": ABSENT}
 FORECAST = {"model.task": "forecast", "gates.performance.checks": [{"metric": "mae", "at_most": 1}], **SERIES}
 RANKING = {"model.task": "ranking", "gates.performance.checks": [{"metric": "ndcg", "at_least": 0.1}], **SERIES}
@@ -240,6 +242,12 @@ WITH: dict[str, dict[str, Any]] = {
     "explainability.forbidden: absent": {".share_at_most": 0.5},
     "explainability.forbidden: empty": {".share_at_most": 0.5},
     "server.request=template": {".template": "{{rows}}"},
+    "server.request=chat": CHAT,
+    "server.request=responses": CHAT,
+    "server.stream=True": {**CHAT, ".request": "chat"},
+    "load.answers_may_differ=True": TEXT,
+    "load.first_token": STREAMED,
+    "against_champion.first_token_ratio_at_most: float": STREAMED,
     "server.request=v2": {".path": "/v2/models/m/infer"},
     "server.template": {".request": "template"},
     "server.url: str": {"gates.load.memory_mb_at_most": ABSENT},

@@ -164,6 +164,18 @@ def say(content: bytes, status: str = "200 OK", kind: str = "application/json") 
     return lambda transport, body: transport.write(http(content, status, kind))
 
 
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+_EVENT = b'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n' % (200 * b"x")
+PIECE = b"%x\r\n%s\r\n" % (len(_EVENT), _EVENT)
+
+
+def drip(transport: asyncio.Transport, number: int = 0) -> None:
+    """Stream a piece every 20 ms, for ever."""
+    transport.write(PIECE if number else STREAM + PIECE)
+    if not transport.is_closing():
+        asyncio.get_running_loop().call_later(0.02, drip, transport, number + 1)
+
+
 ODD: dict[str, Callable[[asyncio.Transport, bytes], None]] = {
     "hangs": lambda transport, body: None,
     "resets": lambda transport, body: reset(transport),
@@ -184,6 +196,10 @@ ODD: dict[str, Callable[[asyncio.Transport, bytes], None]] = {
     "noise": lambda transport, body: close_after(noisy(http(answered(body))))(transport, body),
     "chunked": lambda transport, body: chunked(transport, answered(body)),
     "until closed": lambda transport, body: close_after(b"HTTP/1.1 200 OK\r\n\r\n" + answered(body))(transport, body),
+    "drips": lambda transport, body: drip(transport),
+    "stream breaks off": close_after(STREAM + PIECE),
+    "stream ends early": close_after(STREAM + PIECE + b"0\r\n\r\n"),
+    "stream of 10 MB": close_after(STREAM + 50_000 * PIECE),
     "continues": lambda transport, body: transport.write(b"HTTP/1.1 100 Continue\r\n\r\n" + http(answered(body))),
 }
 """Servers that do something else than answer after a while."""

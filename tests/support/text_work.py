@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from support.evidence_files import SOUND
 from weighin.canonical import file_digest
 from weighin.contract import checks, read_contract
+from weighin.load.log import Response, log_name, write_log
 from weighin.model.subject import ModelVersion, Subject
 from weighin.model.texts import write_texts
 from weighin.outcome import Outcome, decide
@@ -48,6 +50,7 @@ class TextWork:
     folder: Path
     contract: str = CONTRACT
     answers: dict[str, list[str]] = field(default_factory=dict)
+    logs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(3)
@@ -80,6 +83,10 @@ class TextWork:
             out = self.folder / f"work/predictions/{role}/holdout.arrow"
             out.parent.mkdir(parents=True, exist_ok=True)
             write_texts(out, texts, known["features"])
+        for role, log in self.logs.items():
+            for start in (0, 1):
+                mine = [Response(**{k: v for k, v in r.items() if k != "start"}) for r in log if r["start"] == start]
+                write_log(self.folder / f"work/load/{role}-{start}" / log_name(role, start), start, mine)
         models = {role: ModelVersion("m", role, "r", f"sha256:{role}", "x") for role in self.answers}
         subject = Subject(
             models["candidate"],
@@ -92,14 +99,35 @@ class TextWork:
         subject.write(self.folder / "work/subject.json")
         return self
 
-    def outcomes(self, *, write: bool = True) -> dict[str, Outcome]:
-        """Check -> outcome of the performance suite."""
+    def served(self, role: str = "candidate", seconds: float = 0.05, first: float = 0.01) -> list[dict[str, Any]]:
+        """Let a role's server have answered one row after the other, as its predictions are; returns the log."""
+        self.logs[role] = [
+            {
+                "start": start,
+                "phase": "load",
+                "intended": 3 + i / 10,
+                "sent": 3 + i / 10,
+                "done": 3 + i / 10 + seconds,
+                "first": 3 + i / 10 + first,
+                "error": "",
+                "rows": [i],
+                "texts": [self.answers[role][i]],
+            }
+            for start in (0, 1)
+            for i in range(200)
+        ]
+        return self.logs[role]
+
+    def outcomes(self, *, write: bool = True, suite: str = "performance") -> dict[str, Outcome]:
+        """Check -> outcome of a suite."""
         if write:
             self.write()
         file = read_contract(self.folder / "model_contract.yaml")
         evidence = Evidence(file, self.folder / "work")
-        return {c.id: decide(measured(c, evidence), c.limit) for c in checks(file.contract, "performance")}
+        return {c.id: decide(measured(c, evidence), c.limit) for c in checks(file.contract, suite)}
 
-    def red(self, *, write: bool = True) -> dict[str, str]:
+    def red(self, *, write: bool = True, suite: str = "performance") -> dict[str, str]:
         """Check -> status, of all that did not pass."""
-        return {n: o.status.value for n, o in self.outcomes(write=write).items() if o.status.value != "passed"}
+        return {
+            n: o.status.value for n, o in self.outcomes(write=write, suite=suite).items() if o.status.value != "passed"
+        }

@@ -63,6 +63,7 @@ def add_serve(step: argparse.ArgumentParser) -> None:
     step.add_argument("--model", type=Path, required=True, help="folder of the model")
     step.add_argument("--port", type=int, required=True, help="where to listen on loopback")
     step.add_argument("--python", type=Path, help="interpreter of another environment (default: this one)")
+    step.add_argument("--stream", action="store_true", help="answer `stream: true` with server-sent events")
 
 
 def add_load(step: argparse.ArgumentParser) -> None:
@@ -169,7 +170,7 @@ def run_serve(given: argparse.Namespace) -> int:
     """Serve one model; it does not return."""
     from weighin.serving.mlflow_server import serve as serve_model
 
-    serve_model(given.model, given.port, given.python)
+    serve_model(given.model, given.port, given.python, stream=given.stream)
     return 3
 
 

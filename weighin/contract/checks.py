@@ -141,6 +141,7 @@ class LoadRule:
     latency_ms    within which an answer is in time
     quantile      of latency
     tolerance     within which served and offline answer are the same; None follows the answer's precision
+    first_token   whether the latency is that of the first piece of a text
     """
 
     kind: LoadKind
@@ -148,6 +149,7 @@ class LoadRule:
     latency_ms: float = 0.0
     quantile: float = 0.0
     tolerance: float | None = None
+    first_token: bool = False
 
 
 @dataclass(frozen=True)
@@ -544,6 +546,9 @@ def _load(contract: Contract) -> Iterator[Check]:
     for number, item in enumerate(gate.quantiles):
         rule, name = LoadRule("quantile", quantile=item.quantile), f"p{100 * item.quantile:g}"
         yield check(name, rule, item.latency_ms_at_most, ("quantiles", number), item)
+    for number, item in enumerate(gate.first_token):
+        rule, name = LoadRule("quantile", quantile=item.quantile, first_token=True), f"p{100 * item.quantile:g}"
+        yield check(f"first-token/{name}", rule, item.latency_ms_at_most, ("first_token", number), item)
     if peak:
         rule, name = LoadRule("within", "peak", peak.latency_ms), f"peak/within-{peak.latency_ms:g}-ms"
         yield check(name, rule, peak.share_at_least, ("peak",), peak, at_least=True)
@@ -551,12 +556,15 @@ def _load(contract: Contract) -> Iterator[Check]:
         rule = LoadRule("throughput", "peak" if peak else "load")
         yield check("throughput", rule, gate.throughput_at_least, ("throughput_at_least",), at_least=True)
     yield check("errors", LoadRule("errors"), gate.error_rate_at_most, ("error_rate_at_most",))
-    if gate.locustfile is None:
+    if gate.locustfile is None and not gate.answers_may_differ:
         yield check("wrong-answers", LoadRule("wrong_answers", tolerance=gate.tolerance), 0, ("tolerance",))
     if gate.against_champion:
         of = gate.against_champion
         rule, name = LoadRule("against_champion", quantile=of.quantile), f"p{100 * of.quantile:g}/vs-champion"
         yield check(name, rule, of.ratio_at_most, ("against_champion",), of)
+        if of.first_token_ratio_at_most is not None:
+            at = ("against_champion", "first_token_ratio_at_most")
+            yield check(f"first-token/{name}", replace(rule, first_token=True), of.first_token_ratio_at_most, at, of)
     if gate.refuses_malformed:
         yield check("malformed", LoadRule("malformed"), 0, ("refuses_malformed",))
     if gate.input_example:

@@ -45,9 +45,10 @@ class Server(Part):
     path: Annotated[str, Field(pattern=r"^/")] = Field(
         default="/invocations", description="Path to which requests are sent."
     )
-    request: Literal["dataframe_split", "instances", "v2", "template"] = Field(
+    request: Literal["dataframe_split", "instances", "v2", "template", "chat", "responses"] = Field(
         default="dataframe_split",
-        description="Form of the body of a request; `v2` is that of KServe and Triton, a tensor for each column.",
+        description="Form of the body of a request; `v2` is that of KServe and Triton, a tensor for each column; "
+        "`chat` and `responses` are those of a `ChatModel` and a `ResponsesAgent`, one conversation.",
     )
     template: str = Field(
         default="",
@@ -58,6 +59,11 @@ class Server(Part):
         default="/predictions",
         description="JSON pointer to the predictions in an answer, row by row; `*` in it is each element of a list. "
         "Default for `request: v2`: /outputs.",
+    )
+
+    stream: bool = Field(
+        default=False,
+        description="Ask for each answer of `chat` or `responses` as server-sent events, piece by piece.",
     )
 
     @model_validator(mode="before")
@@ -80,11 +86,20 @@ class Server(Part):
             raise ValueError("`template` belongs to `request: template`, and that needs one")
         if self.template and sum(self.template.count(mark) for mark in MARKS) != 1:
             raise ValueError(f"the template needs one of {', '.join(MARKS)}, once: every request would be the same")
+        if self.stream and not self.conversation:
+            raise ValueError("`stream` needs `request: chat` or `request: responses`")
+        if self.conversation and "predictions" in self.model_fields_set:
+            raise ValueError(f"an answer to `request: {self.request}` has its place: leave out `predictions`")
         if self.request == "v2" and "path" not in self.model_fields_set:
             raise ValueError("`request: v2` needs a `path`, such as /v2/models/NAME/infer")
         if not _POINTER.match(self.predictions):
             raise ValueError("`predictions` is a JSON pointer, such as /predictions or /data/0/outputs")
         return self
+
+    @property
+    def conversation(self) -> bool:
+        """Whether a request is one conversation."""
+        return self.request in ("chat", "responses")
 
 
 class Within(Graded):
@@ -115,6 +130,9 @@ class AgainstChampion(Graded):
 
     quantile: float = Field(0.5, gt=0, lt=1, description="Which quantile of the latency.")
     ratio_at_most: Positive = Field(1.2, description="Largest ratio, candidate to champion.")
+    first_token_ratio_at_most: Positive | None = Field(
+        None, description="Largest ratio of that quantile of the time to the first token, of a server that streams."
+    )
 
 
 class Stress(Graded):
@@ -153,6 +171,11 @@ class Load(Part):
     within: Within = Field(description="Share of requests answered right within a time.")
     peak: Peak | None = Field(None, description="A higher load with a limit of its own.")
     quantiles: tuple[LatencyQuantile, ...] = Field((), description="Quantiles of the latency with a limit each.")
+    first_token: tuple[LatencyQuantile, ...] = Field(
+        (),
+        description="Quantiles of the time to the first token, the first piece of a text that is not white space; of a "
+        "server that streams.",
+    )
     throughput_at_least: Positive | None = Field(
         None, description="Least number of right answers per second, during the peak, or the expected load without one."
     )
@@ -162,6 +185,10 @@ class Load(Part):
         ge=0,
         description="Largest difference between served and offline answer. Default: 1e-9, or eight units in the last "
         "place of the type in which the model answers (9.5e-07 for float32), times the answer where that is above 1.",
+    )
+    answers_may_differ: bool = Field(
+        False,
+        description="Served answers of a text task need not be those of the prediction, as of a model that samples.",
     )
     refuses_malformed: bool = Field(
         True, description="Check that malformed requests get a 4xx and leave the server healthy."
@@ -189,10 +216,23 @@ class Load(Part):
         50, description="Latencies are not evaluated where the generator was later than this at p99."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_conversation(cls, values: object) -> object:
+        """Ask for one row where a request is a conversation, unless the contract says otherwise."""
+        server = values.get("server") if isinstance(values, dict) else None
+        asked = server.get("request") if isinstance(server, dict) else None
+        return {"batch_rows": 1, **values} if isinstance(values, dict) and asked in ("chat", "responses") else values
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """Rows that a request may have."""
         return self.batch_rows if isinstance(self.batch_rows, tuple) else (self.batch_rows,)
+
+    @property
+    def first_token_against_champion(self) -> float | None:
+        """Largest ratio of the time to the first token, candidate to champion, where there is one."""
+        return self.against_champion.first_token_ratio_at_most if self.against_champion else None
 
     @model_validator(mode="after")
     def _consistent(self) -> Load:
@@ -204,7 +244,15 @@ class Load(Part):
             problems.append("`recovery_seconds_at_most` needs `stress`: there is nothing to recover from")
         if not self.sizes:
             problems.append("`batch_rows` lists no size")
-        times = [self.within.latency_ms, *(q.latency_ms_at_most for q in self.quantiles)]
+        if self.server.conversation and self.sizes != (1,):
+            problems.append(f"a request of the form `{self.server.request}` is one conversation: `batch_rows: 1`")
+        if not self.server.stream:
+            given = ["first_token"] if self.first_token else []
+            given += ["against_champion.first_token_ratio_at_most"] if self.first_token_against_champion else []
+            problems += [f"`{name}` needs `server: {{stream: true}}`" for name in given]
+        if self.server.stream and self.clean_environment:
+            problems.append("`clean_environment` is about MLflow's scoring server, which does not stream")
+        times = [self.within.latency_ms, *(q.latency_ms_at_most for q in (*self.quantiles, *self.first_token))]
         times += [self.peak.latency_ms] if self.peak else []
         if max(times) >= 1000 * self.timeout_seconds:
             problems.append("`timeout_seconds` must be longer than every limit on a time")
@@ -230,6 +278,7 @@ class Load(Part):
         wanted: list[tuple[str, float, int, Graded | None]] = [
             ("within.share_at_least", self.within.share_at_least, blocks, self.within),
             *((f"quantiles, {q.quantile:g}", q.quantile, blocks, q) for q in self.quantiles),
+            *((f"first_token, {q.quantile:g}", q.quantile, blocks, q) for q in self.first_token),
             ("error_rate_at_most", 1 - self.error_rate_at_most, blocks + peak, None),
         ]
         if self.peak:

@@ -349,7 +349,7 @@ def _answers_fit(model: Model, gates: Gates) -> Iterator[str]:
         yield "gates.explainability: only `forbidden` can be measured of a label: importances need probabilities"
 
 
-_NOT_OF_TEXTS = ("explainability", "load", "shadow")
+_NOT_OF_TEXTS = ("explainability", "shadow")
 
 
 def _texts_fit(contract: Contract) -> Iterator[str]:
@@ -359,6 +359,10 @@ def _texts_fit(contract: Contract) -> Iterator[str]:
     yield from (f"gates.{gate} is about numbers, and a text task answers texts" for gate in named)
     if contract.monitor:
         yield "monitor watches numbers and labels, and a text task answers texts"
+    if gates.load and gates.load.tolerance is not None:
+        yield "gates.load.tolerance is a number, and a text task answers texts: write `answers_may_differ` instead"
+    if contract.server.conversation and [contract.data.columns[f].type for f in contract.features] != ["string"]:
+        yield f"gates.load.server: `request: {contract.server.request}` asks one feature of type string"
     if gates.drift and (gates.drift.predictions or gates.drift.target or gates.drift.target_by):
         yield "gates.drift compares no texts: write `predictions: false` and `target: false`, and no `target_by`"
     performance = gates.performance
@@ -549,6 +553,9 @@ class Contract(Part):
             problems.append("gates.sealed needs data.sealed_holdout and gates.performance, whose limits it judges by")
         if gates.load:
             problems += [f"gates.load: {said}" for said in gates.load.unprovable(self.alpha)]
+            if task != "text" and (gates.load.server.conversation or gates.load.answers_may_differ):
+                key = "answers_may_differ" if gates.load.answers_may_differ else "server.request"
+                problems.append(f"gates.load.{key} is about texts: write `task: text`")
         if gates.shadow:
             problems += [f"gates.shadow: {said}" for said in gates.shadow.problems_with(self.alpha, task)]
             if self.monitor is None:

@@ -66,6 +66,10 @@ def behind(plan: Plan, kind: str, size: float) -> Plan:
     load = plan.load
     if load is None:
         raise NotApplicable("the contract has no load gate")
+    if load.interface.stream:
+        raise NotApplicable("the server streams, and the proxy passes answers on as a whole")
+    if kind == "wrong" and plan.answers.kind == "text":
+        raise NotApplicable("the model answers texts, and this fault changes numbers")
     if load.url or load.image:
         raise NotApplicable("the server runs elsewhere (gates.load.server), and no proxy can be put before it here")
     if "candidate" in plan.own_environments and not load.command:

@@ -8,8 +8,13 @@ import re
 from typing import Any
 
 from weighin.errors import NotEvaluated
+from weighin.load.client import Answer
+from weighin.load.log import Response
+from weighin.load.stream import read_stream
 from weighin.model.answers import answers_in
-from weighin.runner.plan import Answers
+from weighin.model.chat import REQUESTS, reply
+from weighin.model.texts import must_be_texts, texts_in
+from weighin.runner.plan import Answers, Interface
 from weighin.untrusted import JsonValue
 
 ERROR_LETTERS = 200
@@ -29,15 +34,7 @@ def read_answer(content: bytes, rows: int, pointer: str, meant: Answers) -> tupl
     ('HTML instead of JSON', None)
     """
     try:
-        found = in_tensors(at(json.loads(content), pointer))
-    except LookupError:
-        return f"no {pointer} in the answer", None
-    except NotEvaluated as error:
-        return error.fact, None
-    except (ValueError, RecursionError):
-        return "HTML instead of JSON" if content.lstrip()[:1] == b"<" else "broken JSON", None
-    try:
-        answers = answers_in(found, meant)
+        answers = answers_in(_found(content, pointer), meant)
     except NotEvaluated as error:
         return error.fact[:ERROR_LETTERS], None
     except OverflowError:
@@ -45,6 +42,74 @@ def read_answer(content: bytes, rows: int, pointer: str, meant: Answers) -> tupl
     if len(answers) != rows:
         return f"{len(answers)} answers for {rows} rows", None
     return "", answers.ravel().tolist()
+
+
+def read_texts(answer: Answer, rows: int, interface: Interface, meant: Answers) -> tuple[str, list[str] | None, int]:
+    """Return the error (empty for none), the texts of one answer, and after how many bytes of it the first one began.
+
+    Never an exception; no error shows anything of a text.
+
+    >>> said = Answer("", b'{"choices": [{"message": {"content": "So."}}]}', 0.0)
+    >>> read_texts(said, 1, Interface(form="chat"), Answers((0,), "text"))
+    ('', ['So.'], 46)
+    """
+    first, form = len(answer.content), REQUESTS.get(interface.form, "")
+    found: list[str | None]
+    try:
+        if interface.stream:
+            error, text, first = read_stream(answer.content, form)
+            if error:
+                return error, None, 0
+            found = [text]
+        elif form:
+            found = [reply(form, _found(answer.content, ""))]
+        else:
+            found = [*texts_in(_found(answer.content, interface.predictions), meant)]
+        texts = must_be_texts(found, "")
+    except NotEvaluated as error:
+        return error.fact[:ERROR_LETTERS], None, 0
+    if len(texts) != rows:
+        return f"{len(texts)} answers for {rows} rows", None, 0
+    if not interface.may_be_empty and not all(map(str.strip, texts)):
+        return "an empty answer", None, 0
+    return "", texts, first
+
+
+def response(
+    phase: str,
+    intended: float,
+    sent: float,
+    began: float,
+    answer: Answer,
+    rows: tuple[int, ...],
+    interface: Interface,
+    meant: Answers,
+) -> Response:
+    """Return the row of the log for an answer.
+
+    began  the moment of `time.perf_counter` from which the others count
+    """
+    about = (phase, intended, sent, answer.done - began)
+    if answer.error:
+        return Response(*about, answer.error, rows)
+    if meant.kind != "text":
+        error, answers = read_answer(answer.content, len(rows), interface.predictions, meant)
+        return Response(*about, error, rows, answers)
+    error, texts, first = read_texts(answer, len(rows), interface, meant)
+    if error:
+        return Response(*about, error, rows)
+    return Response(*about, "", rows, None, texts, answer.moment_of(first) - began)
+
+
+def _found(content: bytes, pointer: str) -> JsonValue:
+    """Return what a pointer refers to in an answer. Errors: `NotEvaluated`."""
+    try:
+        return in_tensors(at(json.loads(content), pointer))
+    except LookupError:
+        raise NotEvaluated(f"no {pointer} in the answer") from None
+    except (ValueError, RecursionError):
+        said = "HTML instead of JSON" if content.lstrip()[:1] == b"<" else "broken JSON"
+        raise NotEvaluated(said) from None
 
 
 def at(document: JsonValue, pointer: str) -> JsonValue:

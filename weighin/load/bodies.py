@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from weighin.errors import NotEvaluated
+from weighin.model.chat import REQUESTS, request
 from weighin.runner.plan import Interface
 
 if TYPE_CHECKING:
@@ -76,6 +77,19 @@ class _ByColumn:
         return self.around.body(b"[" + b",".join(tensors) + b"]", len(rows))
 
 
+@dataclass(frozen=True)
+class _Conversations:
+    """One request for each row."""
+
+    rows: dict[int, bytes]
+
+    def of(self, rows: Sequence[int]) -> bytes:
+        if len(rows) != 1:
+            said = f"a request of {len(rows)} rows, and one conversation is asked at a time"
+            raise NotEvaluated(said, "load", "Write `batch_rows: 1`.")
+        return self.rows[rows[0]]
+
+
 def bodies(frame: pd.DataFrame, interface: Interface, numbers: Sequence[int] | None = None) -> Bodies:
     """Rows of a frame as JSON, see `rows_as_json`.
 
@@ -94,6 +108,10 @@ def rows_as_json(table: pa.Table, interface: Interface, numbers: Sequence[int]) 
     have none; other servers' have it.
     Errors: `NotEvaluated` for a template that is no JSON around the rows, and cells that have no form in JSON.
     """
+    if interface.form in REQUESTS:
+        asked = [request(REQUESTS[interface.form], text or "") for text in table.column(0).to_pylist()]
+        streamed = {"stream": True} if interface.stream else {}
+        return _Conversations({n: _json({**a, **streamed}) for n, a in zip(numbers, asked, strict=True)})
     names, zoned = table.column_names, interface.form in ("template", "v2")
     columns = [[_plain(value, zoned=zoned) for value in column.to_pylist()] for column in table.columns]
     rows = zip(*columns, strict=True)

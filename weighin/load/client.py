@@ -12,6 +12,7 @@ import errno
 import re
 import ssl
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ from weighin.errors import NotEvaluated
 
 ANSWER_BYTES = 2**20
 """Larger answers are errors: nothing that this asks for needs more."""
+STREAM_BYTES = 2**22
+"""The same for a stream, which has some 250 bytes around each piece of a text."""
 HEADER_BYTES = 2**16
 LATE = "no answer in time"
 GRPC = "HTTP/2 in the answer, as of gRPC"
@@ -33,22 +36,31 @@ its way to a closed connection would be charged to the server."""
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `error` is empty for a status of 200; `done` is a moment of `time.perf_counter`."""
+    """What came back. `error` is empty for a status of 200; `done` is a moment of `time.perf_counter`.
+
+    arrived  (bytes of the content, the moment at which so many were there), increasing
+    """
 
     error: str
     content: bytes
     done: float
+    arrived: Sequence[tuple[int, float]] = ()
+
+    def moment_of(self, size: int) -> float:
+        """Return the moment at which so many bytes of the content were there; `done` where they never were."""
+        return next((moment for there, moment in self.arrived if there >= size), self.done)
 
 
 class Client:
     """Connections to one server, as many as there are unanswered requests; the last one used is used first."""
 
-    def __init__(self, url: str, headers: tuple[str, ...] = ()) -> None:
+    def __init__(self, url: str, headers: tuple[str, ...] = (), answer_bytes: int = ANSWER_BYTES) -> None:
         """Take lines that stand in the head of every request; no message shows them.
 
+        answer_bytes  of which an answer has at most so many
         Errors: `NotEvaluated` when `url` is no http(s) address.
         """
-        self._headers = headers
+        self._headers, self._most = headers, answer_bytes
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -100,7 +112,7 @@ class Client:
     async def _connect(self) -> _Connection:
         name = self._name if self._tls else None
         _, connection = await asyncio.get_running_loop().create_connection(
-            _Connection, self._host, self._port, ssl=self._tls, server_hostname=name
+            lambda: _Connection(self._most), self._host, self._port, ssl=self._tls, server_hostname=name
         )
         # A name is looked up once: not every request is to wait for that.
         self._host = connection.transport.get_extra_info("peername")[0]
@@ -112,12 +124,14 @@ class _Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self) -> None:
+    def __init__(self, answer_bytes: int) -> None:
+        self._most = answer_bytes
         self.closed = False
         self.moment = 0.0
         self._asked: asyncio.Future[Answer] | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._content = bytearray()
+        self._arrived: list[tuple[int, float]] = []
         self._received = 0
         self._sized = self._begun = False
 
@@ -125,6 +139,7 @@ class _Connection(asyncio.Protocol):
         """Write a request; what is returned gets the answer."""
         self._asked = asyncio.get_running_loop().create_future()
         self._content.clear()
+        self._arrived = []
         self._received, self._sized, self._begun = 0, False, False
         if self.closed:
             self.connection_lost(None)
@@ -140,7 +155,7 @@ class _Connection(asyncio.Protocol):
 
     def _end(self, error: str) -> None:
         if self._asked is not None and not self._asked.done():
-            self._asked.set_result(Answer(error, bytes(self._content), self.moment))
+            self._asked.set_result(Answer(error, bytes(self._content), self.moment, self._arrived))
 
     def _abort(self) -> None:
         self.closed = True
@@ -164,8 +179,8 @@ class _Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._end(GRPC if SETTINGS.match(data) else "no HTTP in the answer")
             self._abort()
-        if self._received > ANSWER_BYTES + HEADER_BYTES or len(self._content) > ANSWER_BYTES:
-            self._end(f"more than {ANSWER_BYTES} bytes")
+        if self._received > self._most + HEADER_BYTES or len(self._content) > self._most:
+            self._end(f"more than {self._most} bytes")
             self._abort()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -189,6 +204,9 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._content += body
+        if self._arrived and self._arrived[-1][1] == self.moment:
+            self._arrived.pop()
+        self._arrived.append((len(self._content), self.moment))
 
     def on_message_complete(self) -> None:
         # What comes before, such as 100 Continue, is not the answer.

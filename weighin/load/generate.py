@@ -68,7 +68,7 @@ def generate(
         facts["began_at"] = time.time()
         responses = send(url, made, plan, meant)
     probed = probe(url, features, plan, meant) if probes else {}
-    predictions = sum(len(r.answers or ()) // meant.width for r in responses)
+    predictions = sum(len(r.answers or ()) // meant.width + len(r.texts or ()) for r in responses)
     facts |= {"phases": [p.seconds for p in plan.phases], "predictions": predictions, "probes": probed}
     path = out / log_name(role, start)
     write_log(path, start, responses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ SCHEMA = pa.schema(
         ("error", pa.string()),
         ("rows", pa.list_(pa.int64())),
         ("answers", pa.list_(pa.float64())),
+        ("texts", pa.list_(pa.string())),
+        ("first", pa.float64()),
     ]
 )
 
@@ -37,6 +40,8 @@ class Response:
     """One request: three moments in seconds since the load began, an empty `error` for an answer of the right form.
 
     answers  row by row; a row of several classes gives as many numbers
+    texts    row by row, of a text task
+    first    when the first piece of a text was there; NaN where there is none
     """
 
     phase: str
@@ -46,6 +51,8 @@ class Response:
     error: str
     rows: Sequence[int] = ()
     answers: Sequence[float] | None = None
+    texts: Sequence[str] | None = None
+    first: float = math.nan
 
 
 def log_name(role: str, start: int) -> str:
@@ -67,6 +74,7 @@ class LoadLog:
 
     start     which start of the server, counted from 0; `intended` begins anew with each
     latency   from the intended start to the end of the answer, or to its failure
+    first     from the intended start to the first piece of a text; NaN where there is none
     lateness  of the generator itself: from the intended start to the sending
     """
 
@@ -79,6 +87,8 @@ class LoadLog:
     errors: tuple[str, ...]
     rows: tuple[tuple[int, ...], ...]
     answers: tuple[tuple[float, ...] | None, ...]
+    texts: tuple[tuple[str, ...] | None, ...]
+    first: Floats
 
     @property
     def block(self) -> NDArray[np.int64]:
@@ -106,6 +116,8 @@ class LoadLog:
             tuple(self.errors[i] for i in kept),
             tuple(self.rows[i] for i in kept),
             tuple(self.answers[i] for i in kept),
+            tuple(self.texts[i] for i in kept),
+            self.first[kept],
         )
 
 
@@ -134,7 +146,8 @@ def read_log(paths: Sequence[Path]) -> LoadLog:
     counted = [row for table in tables for row in table.to_pylist() if row["phase"] != WARM_UP]
     if not counted:
         raise NotEvaluated("zero requests were sent after the warm-up", "load", "Raise `rate` or `seconds`.")
-    intended, sent, done = (np.array([r[k] for r in counted], dtype=np.float64) for k in ("intended", "sent", "done"))
+    moments = ("intended", "sent", "done", "first")
+    intended, sent, done, first = (np.array([r[k] for r in counted], dtype=np.float64) for k in moments)
     errors = tuple(r["error"] for r in counted)
     return LoadLog(
         np.array([r["start"] for r in counted], dtype=np.int64),
@@ -146,6 +159,8 @@ def read_log(paths: Sequence[Path]) -> LoadLog:
         errors,
         tuple(tuple(r["rows"]) for r in counted),
         tuple(None if r["answers"] is None else tuple(r["answers"]) for r in counted),
+        tuple(None if r["texts"] is None else tuple(r["texts"]) for r in counted),
+        first - intended,
     )
 
 

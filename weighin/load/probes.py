@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from weighin.load.answer import read_answer
+from weighin.load.answer import response
 from weighin.load.bodies import bodies, rows_as_json
 from weighin.load.client import Client
-from weighin.load.credentials import headers_for
+from weighin.load.send import client_for
+from weighin.model.chat import REQUESTS, request
 from weighin.runner.plan import Answers, Interface, LoadPlan
-from weighin.untrusted import JsonDict
+from weighin.untrusted import JsonDict, JsonValue
 from weighin.untrusted.bounded import json_value
 from weighin.untrusted.redact import reduced
 
@@ -29,7 +31,7 @@ def probe(url: str, features: Path, plan: LoadPlan, meant: Answers) -> dict[str,
     A malformed request is to get a 4xx and to leave the server healthy; after all of them a right request is to be
     answered rightly. `unavailable` says why there is no input example to be sent.
     """
-    return asyncio.run(_probe(Client(url, headers_for(url, plan)), features, plan, meant))
+    return asyncio.run(_probe(client_for(url, plan), features, plan, meant))
 
 
 async def _probe(client: Client, features: Path, plan: LoadPlan, meant: Answers) -> dict[str, list[JsonDict]]:
@@ -39,7 +41,7 @@ async def _probe(client: Client, features: Path, plan: LoadPlan, meant: Answers)
 
     async def answered(body: bytes, rows: int) -> str:
         answer = await client.ask(ask, body, seconds)
-        return answer.error or read_answer(answer.content, rows, interface.predictions, meant)[0]
+        return response("", 0.0, 0.0, 0.0, answer, tuple(range(rows)), interface, meant).error
 
     try:
         example = await _example(features.with_name(EXAMPLE), interface, answered)
@@ -59,16 +61,21 @@ async def _probe(client: Client, features: Path, plan: LoadPlan, meant: Answers)
 
 def _malformed(one: pa.Table, interface: Interface) -> dict[str, bytes]:
     """Bodies that no server may answer with predictions."""
-    found = {
-        "broken JSON": b'{"dataframe_split": ',
-        "an empty object": b"{}",
-        "no known column": rows_as_json(pa.table({NO_COLUMN: [1]}), interface, [0]).of([0]),
-    }
+    found = {"broken JSON": b'{"dataframe_split": ', "an empty object": b"{}"}
+    if interface.form in REQUESTS:
+        return {**found, "a number for messages": _messages(interface, 1)}
+    found["no known column"] = rows_as_json(pa.table({NO_COLUMN: [1]}), interface, [0]).of([0])
     numbers = [i for i, f in enumerate(one.schema) if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
     if numbers:
         text = one.set_column(numbers[0], one.column_names[numbers[0]], [["weighin"]])
         found["text for a number"] = rows_as_json(text, interface, [0]).of([0])
     return found
+
+
+def _messages(interface: Interface, messages: JsonValue) -> bytes:
+    """Return a request of these messages, in the form of the interface."""
+    (key,) = request(REQUESTS[interface.form], "")
+    return json.dumps({key: messages, "stream": interface.stream}).encode()
 
 
 async def _example(path: Path, interface: Interface, answered: Any) -> list[JsonDict]:
@@ -81,9 +88,13 @@ async def _example(path: Path, interface: Interface, answered: Any) -> list[Json
     try:
         if path.stat().st_size > EXAMPLE_BYTES:
             raise ValueError(f"larger than {EXAMPLE_BYTES} bytes")
-        table = json_value(path.read_bytes())["dataframe_split"]
-        frame = pd.DataFrame(table["data"], columns=table["columns"])
-        body, rows = bodies(frame, interface).of(range(len(frame))), len(frame)
+        known = json_value(path.read_bytes())
+        if interface.form in REQUESTS:
+            body, rows = _messages(interface, known[next(iter(request(REQUESTS[interface.form], "")))]), 1
+        else:
+            table = known["dataframe_split"]
+            frame = pd.DataFrame(table["data"], columns=table["columns"])
+            body, rows = bodies(frame, interface).of(range(len(frame))), len(frame)
         if interface.form == "dataframe_split":
             body = path.read_bytes()
     except (ValueError, KeyError, TypeError) as error:

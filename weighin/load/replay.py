@@ -7,12 +7,11 @@ import time
 from pathlib import Path
 
 from weighin.errors import NotEvaluated
-from weighin.load.answer import read_answer
+from weighin.load.answer import response
 from weighin.load.bodies import Bodies, rows_as_json
 from weighin.load.client import Client
-from weighin.load.credentials import headers_for
 from weighin.load.log import WARM_UP, Response
-from weighin.load.send import precise_loop, undisturbed
+from weighin.load.send import client_for, precise_loop, undisturbed
 from weighin.prediction_log.requests import Requests
 from weighin.runner.plan import Answers, LoadPlan
 
@@ -34,7 +33,7 @@ def replay(url: str, logged: Path, plan: LoadPlan, meant: Answers, start: int) -
         raise NotEvaluated(f"no request is left for start {start}", "shadow", "Replay more requests, or start less.")
     bodies = rows_as_json(requests.features, plan.interface, range(len(requests.request)))
     with undisturbed(), asyncio.Runner(loop_factory=precise_loop) as runner:
-        return runner.run(_ask(Client(url, headers_for(url, plan)), mine, bodies, plan, meant))
+        return runner.run(_ask(client_for(url, plan), mine, bodies, plan, meant))
 
 
 async def _ask(
@@ -54,10 +53,7 @@ async def _ask(
                     "Replay fewer, or raise `seconds_at_most`.",
                 )
             answer = await client.ask(head, bodies.of(rows), plan.timeout_seconds)
-            error, answers = answer.error, None
-            if not error:
-                error, answers = read_answer(answer.content, len(rows), plan.interface.predictions, meant)
-            found.append(Response(phase, sent, sent, answer.done - began, error, rows, answers))
+            found.append(response(phase, sent, sent, began, answer, rows, plan.interface, meant))
     finally:
         await client.close()
     return found

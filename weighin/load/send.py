@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from weighin.errors import NotEvaluated
-from weighin.load.answer import read_answer
-from weighin.load.client import GRPC, LATE, Client
+from weighin.load.answer import response
+from weighin.load.client import ANSWER_BYTES, GRPC, LATE, STREAM_BYTES, Client
 from weighin.load.credentials import HEADERS, TOKEN, headers_for
 from weighin.load.log import Response
 from weighin.load.schedule import Schedule
@@ -42,7 +42,12 @@ def send(url: str, schedule: Schedule, plan: LoadPlan, meant: Answers) -> list[R
     behind its schedule outside of stress; within stress that ends the ramp as well.
     """
     with undisturbed(), asyncio.Runner(loop_factory=precise_loop) as runner:
-        return runner.run(_send(Client(url, headers_for(url, plan)), schedule, plan, meant))
+        return runner.run(_send(client_for(url, plan), schedule, plan, meant))
+
+
+def client_for(url: str, plan: LoadPlan) -> Client:
+    """Return a client that asks as a plan says. Errors: `NotEvaluated` when `url` is no http(s) address."""
+    return Client(url, headers_for(url, plan), STREAM_BYTES if plan.interface.stream else ANSWER_BYTES)
 
 
 async def _send(client: Client, schedule: Schedule, plan: LoadPlan, meant: Answers) -> list[Response]:
@@ -104,10 +109,7 @@ class _Sender:
     async def ask(self, phase: str, intended: float, rows: tuple[int, ...]) -> Response:
         sent = self.now()
         answer = await self.client.ask(self.head, self.schedule.bodies.of(rows), self.plan.timeout_seconds)
-        error, answers = answer.error, None
-        if not error:
-            error, answers = read_answer(answer.content, len(rows), self.plan.interface.predictions, self.meant)
-        return Response(phase, intended, sent, answer.done - self.began, error, rows, answers)
+        return response(phase, intended, sent, self.began, answer, rows, self.plan.interface, self.meant)
 
 
 def breaks(step: Sequence[Response], plan: LoadPlan) -> bool:
@@ -129,7 +131,7 @@ def wait_until_healthy(url: str, plan: LoadPlan) -> None:
     """Wait until the server can be asked. Errors: `NotEvaluated` after `plan.start_seconds`."""
 
     async def wait() -> None:
-        client = Client(url, headers_for(url, plan))
+        client = client_for(url, plan)
         try:
             await _healthy(client, plan.interface.health, plan.start_seconds)
         finally:

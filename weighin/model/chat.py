@@ -12,6 +12,8 @@ from typing import Any
 CHAT, RESPONSES = "agent/v1/chat", "agent/v1/responses"
 FORMS = (CHAT, RESPONSES)
 """What MLflow notes as the task of such a model, in its MLmodel file."""
+REQUESTS = {"chat": CHAT, "responses": RESPONSES}
+"""How the contract calls a request of each form (`gates.load.server.request`)."""
 
 
 def request(form: str, text: str) -> dict[str, Any]:

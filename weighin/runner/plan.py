@@ -87,9 +87,11 @@ class Interface:
 
     health       path of a GET that answers 200 when the server is ready
     path         path of the POST that asks for predictions
-    form         body of a request: "dataframe_split", "instances", "v2" or "template"
+    form         body of a request: "dataframe_split", "instances", "v2", "template", "chat" or "responses"
     template     JSON text; {{rows}} in it is replaced by the list of row objects
     predictions  JSON pointer (RFC 6901) to the list of predictions in an answer; "" is the whole answer
+    stream       whether an answer is asked for as server-sent events
+    may_be_empty whether a text may hold nothing but white space
     """
 
     health: str = "/ping"
@@ -97,6 +99,8 @@ class Interface:
     form: str = "dataframe_split"
     template: str = ""
     predictions: str = "/predictions"
+    stream: bool = False
+    may_be_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -276,7 +280,7 @@ class Plan:
         own_environments, behind_endpoint  as above
         """
         model, gate = contract.model, contract.gates.load
-        load = gate and _load_plan(gate, "champion" in roles)
+        load = gate and _load_plan(contract, "champion" in roles)
         explain = contract.gates.explainability
         suites = (*contract.gates.names, *(["sealed"] if sealed else []), *own)
         shap_rows = explain.shap if explain else 0
@@ -331,9 +335,10 @@ class Plan:
         return self.shadow if step == "shadow" else self.load
 
 
-def _load_plan(gate: Any, champion: bool) -> LoadPlan:
+def _load_plan(contract: Any, champion: bool) -> LoadPlan:
+    gate = contract.gates.load
     return replace(
-        _served(gate.server, gate.timeout_seconds),
+        _served(contract, gate.timeout_seconds),
         arrivals=gate.arrivals,
         batch_rows=gate.sizes,
         break_ms=gate.within.latency_ms,
@@ -345,11 +350,13 @@ def _load_plan(gate: Any, champion: bool) -> LoadPlan:
 
 def _shadow_plan(contract: Any) -> LoadPlan:
     """Return how a start is served: as the load gate serves, or by MLflow's scoring server."""
-    served = _served(contract.server, contract.gates.shadow.timeout_seconds)
+    served = _served(contract, contract.gates.shadow.timeout_seconds)
     return replace(served, requests=REQUESTS, sessions=replays(contract.gates.shadow))
 
 
-def _served(server: Any, timeout_seconds: float) -> LoadPlan:
+def _served(contract: Any, timeout_seconds: float) -> LoadPlan:
+    server, empty = contract.server, contract.model.empty_answers_at_most > 0
+    asked = (server.health, server.path, server.request, server.template, server.predictions, server.stream)
     return LoadPlan(
         phases=(),
         arrivals="constant",
@@ -358,7 +365,7 @@ def _served(server: Any, timeout_seconds: float) -> LoadPlan:
         server_cpus=server.cpus,
         server_memory_mb=server.memory_mb,
         start_seconds=server.start_seconds,
-        interface=Interface(server.health, server.path, server.request, server.template, server.predictions),
+        interface=Interface(*asked, empty),
         break_ms=0.0,
         break_share=0.5,
         lateness_ms=0.0,

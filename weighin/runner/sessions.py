@@ -169,6 +169,7 @@ def server_command(
     python   the interpreter of an environment of the model's own; empty for none
     """
     own = [*weighin, "step", "serve", "--model", model, "--port", str(port)]
+    own += ["--stream"] if plan.interface.stream else []
     if python and not (plan.image or plan.command):
         return [*own, "--python", python]
     if plan.image or plan.command:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from weighin.prediction_log.tables import LogTables
 from weighin.prediction_log.writer import LogWriter
 from weighin.serving.identity import App, Identity
 from weighin.serving.logged import Logged
+from weighin.serving.streamed import Streamed, streams
 from weighin.untrusted.redact import cause
 
 if TYPE_CHECKING:
@@ -36,13 +38,20 @@ ROLE = "WEIGHIN_SERVE_ROLE"
 
 def app() -> App:
     """Return the application. Errors: `RuntimeError` where the files changed while they were loaded."""
+    import mlflow.tracing
+    from mlflow.environment_variables import MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT
     from mlflow.pyfunc.scoring_server import init, load_model_with_mlflow_config
 
     folder = Path(os.environ[MODEL])
     # A model that brings modules of its own would have their bytecode written among its files.
     sys.dont_write_bytecode = True
     digest = artifact_digest(folder)
-    application: App = init(reported(load_model_with_mlflow_config(str(folder))))
+    # An agent's traces hold what it was asked. Without a tracking server MLflow writes them into the current folder.
+    mlflow.tracing.disable()
+    model = reported(load_model_with_mlflow_config(str(folder)))
+    application: App = init(model)
+    if streams(model):
+        application = Streamed(application, model, MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT.get())
     if artifact_digest(folder) != digest:
         raise RuntimeError(f"the files in {folder} changed while they were loaded")
     version = os.environ.get(VERSION, "")
@@ -66,7 +75,8 @@ def reported(model: PyFuncModel) -> PyFuncModel:
             if name != "message" or "message" not in self.__dict__:
                 super().__setattr__(name, value)
 
-    own = model._predict_fn  # what `predict` calls once the request fits; no public name leads there
+    # What `predict` and `predict_stream` call once the request fits; no public names lead there.
+    own, streaming = model._predict_fn, getattr(model, "_predict_stream_fn", None)
 
     @wraps(own)
     def predict(*given: Any, **named: Any) -> Any:
@@ -76,6 +86,16 @@ def reported(model: PyFuncModel) -> PyFuncModel:
             raise ModelFailed(f"the model failed ({cause(error)})", error_code=INTERNAL_ERROR) from None
 
     model._predict_fn = predict
+    if streaming is not None:
+
+        @wraps(streaming)
+        def predict_stream(*given: Any, **named: Any) -> Iterator[Any]:
+            try:
+                yield from streaming(*given, **named)
+            except Exception as error:  # noqa: BLE001 - the same
+                raise ModelFailed(f"the model failed ({cause(error)})", error_code=INTERNAL_ERROR) from None
+
+        model._predict_stream_fn = predict_stream
     return model
 
 

@@ -19,13 +19,14 @@ from weighin.outcome import Direction, Limit, Measurement, Status, Unmeasured, c
 from weighin.runner.plan import Phase
 from weighin.stats.intervals import Interval
 from weighin.stats.latency import Moments, failures, quantile, rate, ratio, share
-from weighin.suites.evidence import Evidence
+from weighin.suites.evidence import Evidence, Values
 from weighin.suites.performance import FIRST_RELEASE
 from weighin.suites.sample import named, sample
 from weighin.untrusted import JsonDict
 from weighin.untrusted.redact import reduced
 
 Floats = NDArray[np.float64]
+UNANSWERED = "no request was answered, so no answer could be compared"
 SHARES = (0.01, *(round(0.05 * i, 2) for i in range(1, 20)), 0.98, 0.99, 0.995, 0.999)
 """Points of the distribution that the report draws."""
 
@@ -82,9 +83,10 @@ def _moments(log: LoadLog, gate: Load) -> Moments:
     return Moments(log.intended, np.unique(log.start, return_inverse=True)[1].astype(np.int64), gate.stall_seconds)
 
 
-def _milliseconds(log: LoadLog) -> Floats:
-    """Latency of each request; a failure is slower than any limit."""
-    return np.where(log.ok, log.latency * 1000, np.inf)
+def _milliseconds(log: LoadLog, *, first_token: bool = False) -> Floats:
+    """Latency of each request, or of its first token; a failure is slower than any limit."""
+    latency = np.where(np.isnan(log.first), np.inf, log.first) if first_token else log.latency
+    return np.where(log.ok, latency * 1000, np.inf)
 
 
 def _over_time(check: Check, found: Interval, unit: str, gate: Load, **detail: Any) -> Measurement:
@@ -112,7 +114,7 @@ def _errors(check: Check, evidence: Evidence, gate: Load) -> Measurement:
 
 def _quantile(rule: LoadRule, evidence: Evidence, gate: Load, role: str, level: float) -> Interval:
     log = _phase(evidence, gate, role, "load")
-    return quantile(_milliseconds(log), rule.quantile, _moments(log, gate), level)
+    return quantile(_milliseconds(log, first_token=rule.first_token), rule.quantile, _moments(log, gate), level)
 
 
 def _against_champion(check: Check, rule: LoadRule, evidence: Evidence, gate: Load) -> Measurement:
@@ -141,9 +143,11 @@ def _wrong(check: Check, evidence: Evidence, gate: Load, role: str) -> Measureme
     """Answers that differ from the offline predictions of the same rows. One is too many."""
     log = evidence.load_log(role)
     offline = evidence.predictions("candidate", "holdout")
+    if evidence.contract.model.prediction.kind == "text":
+        return _other_texts(check, log, offline)
     answered = [(rows, answers) for rows, answers in zip(log.rows, log.answers, strict=True) if answers is not None]
     if not answered:
-        raise NotEvaluated("no request was answered, so no answer could be compared", "load")
+        raise NotEvaluated(UNANSWERED, "load")
     rows = np.concatenate([r for r, _ in answered])
     served = np.concatenate([np.asarray(a) for _, a in answered])
     promised = offline[rows].ravel()
@@ -163,6 +167,17 @@ def _wrong(check: Check, evidence: Evidence, gate: Load, role: str) -> Measureme
         else "",
         largest_difference=largest,
     )
+
+
+def _other_texts(check: Check, log: LoadLog, offline: Values) -> Measurement:
+    """Texts that are not those of the offline predictions of the same rows."""
+    answered = [(rows, texts) for rows, texts in zip(log.rows, log.texts, strict=True) if texts is not None]
+    same = [offline[row] == text for rows, texts in answered for row, text in zip(rows, texts, strict=True)]
+    if not same:
+        raise NotEvaluated(UNANSWERED, "load")
+    wrong, method = same.count(False), "served against offline, letter by letter"
+    said = f"{wrong:,} of {len(same):,} answers differ from the offline ones" if wrong else ""
+    return census(check.id, wrong, n=len(same), unit="answers", sampling_unit="answers", method=method, found=said)
 
 
 def _tolerance(gate: Load, evidence: Evidence, promised: Floats) -> tuple[Floats | float, str]:
@@ -285,7 +300,7 @@ def _clean(check: Check, evidence: Evidence, gate: Load) -> Measurement:
         said, method = str(error)[:300], "served in an environment of the declared requirements"
         return census(check.id, 1, n=1, unit="problems", sampling_unit="environments", method=method, found=said)
     log = evidence.load_log("clean")
-    problems = int((~log.ok).sum()) + int(found.estimate)
+    problems = int((~log.ok).sum()) + (0 if gate.answers_may_differ else int(found.estimate))
     method = "errors and wrong answers in an environment of the declared requirements"
     return census(check.id, problems, n=found.n, unit="problems", sampling_unit="answers", method=method)
 
