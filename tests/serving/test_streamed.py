@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,11 @@ from mlflow.pyfunc.scoring_server import init
 
 from support.load_plans import PLAN
 from support.load_servers import running
+from support.load_work import resolved
 from support.served_app import served
 from weighin.load import LoadLog, generate, read_log
-from weighin.runner.plan import Answers, Interface, LoadPlan, Phase, Session
+from weighin.runner import local
+from weighin.runner.plan import Answers, Interface, LoadPlan, Phase, Plan, Session
 from weighin.runner.sessions import server_command
 from weighin.serving import scoring
 from weighin.serving.mlflow_server import serve
@@ -272,6 +275,37 @@ def test_the_load_step_serves_what_streams_where_the_contract_asks_for_it() -> N
     streamed: LoadPlan = replace(PLAN, interface=Interface(form="chat", stream=True))
     assert server_command(streamed, session, "/model", 1, ["weighin"], "")[-1] == "--stream"
     assert "--stream" not in server_command(PLAN, session, "/model", 1, ["weighin"], "")
+
+
+def test_the_load_step_streams_and_probes_what_it_serves(models: dict[str, Path], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(models["chat"], work / "models/candidate")
+    resolved(work)
+    (work / "features").mkdir()
+    pq.write_table(pa.table({"question": ["hello", "why?"]}), work / "features/holdout.parquet")
+    example = {"messages": [{"role": "user", "content": "hello"}]}
+    (work / "features/input_example.json").write_text(json.dumps(example))
+    interface = Interface(form="chat", stream=True)
+    session = Session("candidate", 0, (Phase("load", 10, 1),), probes=True)
+    plan = replace(PLAN, phases=(), batch_rows=(1,), interface=interface, sessions=(session,), start_seconds=60)
+    plan = replace(plan, server_memory_mb=2000, lateness_ms=1000, timeout_seconds=10)
+    Plan(("load",), ("candidate",), TEXT, 60, 1000, plan).write(work / "plan.json")
+    local.load(work)
+    log = read_log([work / "load/candidate-0/responses-candidate-0.arrow"])
+    assert set(log.errors) == {""}
+    assert {(rows, texts) for rows, texts in zip(log.rows, log.texts, strict=True)} == {
+        ((0,), ("said: hello",)),
+        ((1,), ("said: why?",)),
+    }
+    assert np.all(log.first <= log.latency)
+    facts = json.loads((work / "load/candidate-0/session.json").read_text())
+    assert facts["predictions"] == len(log.ok)
+    probed = [*facts["probes"]["malformed"], *facts["probes"]["input_example"]]
+    assert {p["name"]: p["kept"] for p in probed} == dict.fromkeys(
+        ("broken JSON", "an empty object", "a number for messages", "a right request after these", "input example"),
+        True,
+    )
+    assert not list(work.rglob("mlflow.db"))
 
 
 def test_a_model_with_packages_of_its_own_is_not_streamed(tmp_path: Path) -> None:
