@@ -63,7 +63,7 @@ def test_another_score_under_the_same_name_is_for_a_person_to_look_at(tmp_path: 
 
 GATES = "gates:\n"
 FAIR, SIDES = "    fairness:\n      - {", "column: talk, values: [1, 2], at_most: 0.1}\n"
-MONITOR = "monitor: {log: {path: log}, watch: [{age_days_at_most: 180, action: alert}]}\n"
+MONITOR = "monitor: {log: {path: log}, watch: [{window: {rows: 1000}, drift_at_most: 0.1}]}\n"
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from support import processes
 from support.loopback import Answer, Asked, listening
-from support.registry_versions import SAYS, champions, promoted, restored, template
+from support.registry_versions import NAME, SAYS, champions, promoted, restored, template
 from support.watched_model import RECORD, Watched
 from weighin.errors import EvidenceError, NotEvaluated, PromotionError
 from weighin.monitor.history import history, last_heartbeat
@@ -65,6 +66,26 @@ def kinds(run: Run) -> list[str]:
 def faulty(place: Watched, action: str = "alert") -> Any:
     """The champion answers 40 % of its requests with an error; returns a moment at which three windows are full."""
     return place.answers(place.since + MINUTE, 3 * N, "3", failing=0.4)
+
+
+def test_a_text_task_is_watched_by_what_needs_no_number(uri: str, tmp_path: Path) -> None:
+    place = watching(
+        uri,
+        tmp_path,
+        ERRORS,
+        {**ERRORS, "error_rate_at_most": None, "latency_ms_at_most": 100},
+        {"age_days_at_most": 30},
+    )
+    text = {
+        "version": 1,
+        "model": {"name": NAME, "task": "text"},
+        "data": {"holdout": "holdout.parquet", "columns": {"question": {"type": "string"}}},
+        "gates": {"performance": {"checks": [{"metric": "words", "at_most": 5}]}},
+        "monitor": yaml.safe_load(place.contract.read_text())["monitor"],
+    }
+    place.contract.write_text(json.dumps(text))
+    assert place.run(place.answers(place.since + MINUTE, N, "3")).state == "ok"
+    assert place.run(faulty(place)).state == "alert"
 
 
 def test_a_calm_log_is_calm_and_is_noted_in_mlflow(uri: str, tmp_path: Path) -> None:

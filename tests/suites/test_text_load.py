@@ -10,6 +10,7 @@ import yaml
 
 from support.text_work import CONTRACT, TextWork
 from weighin.contract import Contract
+from weighin.contract.stricter import compare
 
 LOAD = """\
   load:
@@ -138,6 +139,15 @@ def test_what_is_about_texts_is_refused_elsewhere(key: str) -> None:
     load[key] = {"answers_may_differ": True, "server": {"request": "chat"}}[key]
     with pytest.raises(ValueError, match="is about texts: write `task: text`"):
         Contract.model_validate(raw)
+
+
+def test_a_relaxed_first_token_is_a_relaxed_limit_and_another_model_that_samples_a_removed_one() -> None:
+    raw = yaml.safe_load(CONTRACT.replace("  performance:", f"{LOAD}  performance:"))
+    base = Contract.model_validate(raw)
+    raw["gates"]["load"] |= {"first_token": [{"quantile": 0.9, "latency_ms_at_most": 60}], "answers_may_differ": True}
+    found = compare(Contract.model_validate(raw), base)
+    assert {c.check: c.how for c in found.limits} == {FIRST: "relaxed", "load/wrong-answers": "removed"}
+    assert found.measured == ()
 
 
 def test_two_features_are_no_conversation() -> None:

@@ -257,6 +257,7 @@ WITH: dict[str, dict[str, Any]] = {
     "memory_growth_mb_at_most: float": {"gates.load.profile": "full"},
     "recovery_seconds_at_most: float": {".profile": "full", ".stress": EXAMPLES["Stress"]},
     "gates.shadow": {"monitor": {"log": {"path": "log"}, "watch": [EXAMPLES["Watch"]]}},
+    "shadow.token_f1_at_least: float": {**TEXT, ".disagreement_at_most": 0.5},
     "shadow.tolerance: float": {**REGRESSION, ".disagreement_at_most": 0.5},
     "promotion.approvers": {"promotion.policy": "policy.rego"},
     "log.path: absent": {".connection": "A"},

@@ -55,6 +55,9 @@ class Handler(BaseHTTPRequestHandler):
             print("out of luck", file=sys.stderr, flush=True)
             os._exit(3)
         time.sleep(says.get("sleep", 0))
+        if "question" in rows[0]:
+            said = [row["question"] + says.get("adds", "") for row in rows]
+            return self.reply(200, json.dumps({"predictions": said}).encode())
         if any(row["a"] > says.get("fails_above", 2) or not isinstance(row["count"], int | None) for row in rows):
             return self.reply(500)
         self.reply(200, json.dumps({"predictions": [row["a"] + says.get("shift", 0) for row in rows]}).encode())
@@ -114,12 +117,21 @@ class Work:
         return self.folder / "work"
 
     @property
+    def frame(self) -> pd.DataFrame:
+        """The holdout."""
+        return pd.DataFrame({"late": [0, 1] * 50, "a": np.linspace(0, 1, 100), "count": range(100)})
+
+    def bodies(self, rows: list[list[Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A request of these rows, and its answer."""
+        asked = {"dataframe_split": {"columns": ["a", "count"], "data": rows}}
+        return asked, {"predictions": [[1 - row[0], row[0]] for row in rows]}
+
+    @property
     def file(self) -> ContractFile:
         """The contract, written."""
         path = self.folder / "model_contract.yaml"
         path.write_text(yaml.safe_dump(self.contract, sort_keys=False))
-        frame = pd.DataFrame({"late": [0, 1] * 50, "a": np.linspace(0, 1, 100), "count": range(100)})
-        frame.to_parquet(self.folder / "holdout.parquet", index=False)
+        self.frame.to_parquet(self.folder / "holdout.parquet", index=False)
         return read_contract(path)
 
     def log(self, *requests: list[list[Any]], ago: float = 1.0, **given: Any) -> None:
@@ -130,8 +142,7 @@ class Work:
         newest = datetime.now(UTC) - timedelta(minutes=ago)
         for number, rows in enumerate(requests):
             at = newest - timedelta(seconds=len(requests) - 1 - number)
-            request_body = json.dumps({"dataframe_split": {"columns": ["a", "count"], "data": rows}}).encode()
-            response_body = json.dumps({"predictions": [[1 - row[0], row[0]] for row in rows]}).encode()
+            request_body, response_body = (json.dumps(body).encode() for body in self.bodies(rows))
             about = {"status": 200, "request_body": request_body, "response_body": response_body, **given}
             name = f"r{at.timestamp():.6f}"
             exchange = {"content_type": "application/json", "whole": True, "latency_ms": 3.0, **about}

@@ -170,12 +170,14 @@ class ShadowRule:
     """How candidate and champion answer the same logged requests.
 
     tolerance  of a regression, within which answers are the same
+    token_f1   of texts, from which on answers are the same; None: letter by letter
     quantile   of latency
     """
 
     kind: Literal["disagreement", "errors", "slower", "latency_ms"]
     tolerance: float = 0.0
     quantile: float = 0.0
+    token_f1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -584,7 +586,11 @@ def _shadow(contract: Contract) -> Iterator[Check]:
     assert gate is not None
     quantile = f"p{100 * gate.quantile:g}"
     limits = (
-        ("disagreement", ShadowRule("disagreement", gate.tolerance or 0.0), "disagreement_at_most"),
+        (
+            "disagreement",
+            ShadowRule("disagreement", gate.tolerance or 0.0, token_f1=gate.token_f1_at_least),
+            "disagreement_at_most",
+        ),
         ("errors", ShadowRule("errors"), "error_rate_at_most"),
         (f"{quantile}/vs-champion", ShadowRule("slower", quantile=gate.quantile), "latency_ratio_at_most"),
         (quantile, ShadowRule("latency_ms", quantile=gate.quantile), "latency_ms_at_most"),

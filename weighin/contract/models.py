@@ -349,7 +349,8 @@ def _answers_fit(model: Model, gates: Gates) -> Iterator[str]:
         yield "gates.explainability: only `forbidden` can be measured of a label: importances need probabilities"
 
 
-_NOT_OF_TEXTS = ("explainability", "shadow")
+_NOT_OF_TEXTS = ("explainability",)
+_WATCHED_OF_TEXTS = ("error_rate_at_most", "latency_ms_at_most", "no_traffic_minutes_at_most", "age_days_at_most")
 
 
 def _texts_fit(contract: Contract) -> Iterator[str]:
@@ -358,7 +359,12 @@ def _texts_fit(contract: Contract) -> Iterator[str]:
     named = [g for g in _NOT_OF_TEXTS if getattr(gates, g)]
     yield from (f"gates.{gate} is about numbers, and a text task answers texts" for gate in named)
     if contract.monitor:
-        yield "monitor watches numbers and labels, and a text task answers texts"
+        watch = contract.monitor.watch
+        if any(all(getattr(w, key) is None for key in _WATCHED_OF_TEXTS) for w in watch) or contract.monitor.streams:
+            kept = ", ".join(_WATCHED_OF_TEXTS)
+            yield f"monitor watches numbers and labels, and a text task answers texts: watch {kept} alone"
+        if contract.monitor.canary and contract.monitor.canary.metric is not None:
+            yield "monitor.canary.metric needs labels, and of a text task none are logged"
     if gates.load and gates.load.tolerance is not None:
         yield "gates.load.tolerance is a number, and a text task answers texts: write `answers_may_differ` instead"
     if contract.server.conversation and [contract.data.columns[f].type for f in contract.features] != ["string"]:

@@ -23,10 +23,15 @@ class Shadow(Graded):
     disagreement_at_most: Share | None = Field(
         None,
         description="Share of rows that the candidate answers otherwise: another decision at the threshold, another "
-        "class, a value further away than `tolerance`.",
+        "class, a value further away than `tolerance`, another text.",
     )
     tolerance: FiniteFloat | None = Field(
         None, ge=0, description="Regression: predictions that differ by more than this disagree."
+    )
+    token_f1_at_least: Share | None = Field(
+        None,
+        description="Texts: answers of which the token F1 with the champion's is below this disagree; default: answers "
+        "that are not the champion's, letter by letter.",
     )
     error_rate_at_most: Share | None = Field(None, description="Share of requests that get no right answer.")
     latency_ratio_at_most: Positive | None = Field(
@@ -53,6 +58,8 @@ class Shadow(Graded):
             task in ("regression", "ranking", "forecast") and self.disagreement_at_most is not None
         ):
             found.append("`tolerance` goes with `disagreement_at_most` of a number, and with nothing else")
+        if self.token_f1_at_least is not None and (task != "text" or self.disagreement_at_most is None):
+            found.append("`token_f1_at_least` goes with `disagreement_at_most` of a text, and with nothing else")
         if "warn" in (self.severity, self.when_inconclusive):
             return found
         blocks = self.requests // BLOCK

@@ -51,7 +51,7 @@ _CHECKS = {
     "performance": ("checks", "slices", "fairness", "champion_as_recorded"),
     "drift": ("columns", "target_by"),
     "explainability": ("forbidden", "severity"),
-    "load": ("quantiles", "within", "against_champion", "tolerance"),
+    "load": ("quantiles", "first_token", "within", "against_champion", "tolerance", "answers_may_differ"),
     "shadow": ("quantile", "tolerance"),
     "sealed": (),
 }

@@ -10,7 +10,6 @@ leaves one row per request in `responses-<role>-<start>.arrow`, and says how lat
     send      asks a server by that schedule
     replay    asks it logged requests instead, one by one
     answer    what an answer says, or what is wrong with it
-    stream    the same of server-sent events
     log       the file of what was seen
     locust    the same schedule for tasks of a team's own locustfile
 """

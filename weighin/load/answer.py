@@ -10,9 +10,9 @@ from typing import Any
 from weighin.errors import NotEvaluated
 from weighin.load.client import Answer
 from weighin.load.log import Response
-from weighin.load.stream import read_stream
 from weighin.model.answers import answers_in
 from weighin.model.chat import REQUESTS, reply
+from weighin.model.stream import read_stream
 from weighin.model.texts import must_be_texts, texts_in
 from weighin.runner.plan import Answers, Interface
 from weighin.untrusted import JsonValue

@@ -26,6 +26,34 @@ def request(form: str, text: str) -> dict[str, Any]:
     return {"messages" if form == CHAT else "input": messages}
 
 
+def asked(given: object) -> str | None:
+    """Return the row that a request of messages was made for, the inverse of `request`; nothing where none makes it.
+
+    >>> asked({"messages": [{"role": "user", "content": "Why?"}], "stream": True})
+    'Why?'
+    """
+    if not isinstance(given, Mapping):
+        return None
+    messages = given.get("messages", given.get("input"))
+    if isinstance(messages, str):
+        return messages
+    if isinstance(messages, list):
+        # An agent's client may say that a message is one.
+        messages = [
+            {k: v for k, v in m.items() if (k, v) != ("type", "message")} if isinstance(m, Mapping) else m
+            for m in messages
+        ]
+    try:
+        text = json.dumps(messages, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    if _messages(text) is None:
+        return None
+    if len(messages) == 1 and messages[0]["role"] == "user" and _messages(messages[0]["content"]) is None:
+        return str(messages[0]["content"])
+    return text
+
+
 def reply(form: str, returned: object) -> str | None:
     """Return the text of an answer; nothing where it has none.
 

@@ -10,6 +10,9 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from weighin.errors import NotEvaluated
+from weighin.model.chat import CHAT, RESPONSES, asked, reply
+from weighin.model.stream import read_stream
+from weighin.model.texts import LARGEST, must_be_texts, texts_in
 from weighin.prediction_log.tables import LogTables
 from weighin.runner.plan import Answers
 from weighin.untrusted import JsonObject, JsonValue
@@ -25,6 +28,8 @@ ROWS_AT_MOST = 10_000
 """Of a request with more rows neither features nor predictions are logged."""
 LONGEST_TEXT = 1000
 """Letters of a value; a longer one is no value of a column that is counted."""
+CONVERSATION = ""
+"""Where `mlflow_features` puts what a model was asked in messages: no column is called so."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,9 @@ def read(exchange: Exchange, tables: LogTables) -> Read:
 
 def _features(exchange: Exchange, tables: LogTables, rows: int) -> tuple[dict[str, list[Any]], int]:
     given = exchange.features(exchange.request_body, exchange.content_type)
+    texts = tables.answers.kind == "text"
+    if texts and CONVERSATION in given and len(tables.features) == 1:
+        given = {tables.features[0][0]: given[CONVERSATION]}
     found, problems_with = {}, 0
     for name, kind in tables.features:
         values = given.get(name)
@@ -126,7 +134,7 @@ def _features(exchange: Exchange, tables: LogTables, rows: int) -> tuple[dict[st
             continue
         if len(values) != rows:
             raise ValueError("rows and answers differ in number")
-        fitting = [fit(v, kind) for v in values]
+        fitting = [_string(v, LARGEST) if texts and kind == "string" else fit(v, kind) for v in values]
         problems_with += sum(f is None and v is not None for f, v in zip(fitting, values, strict=True))
         found[tables.columns[name]] = fitting
     return found, problems_with
@@ -166,8 +174,8 @@ def _float(value: Any) -> float | None:
     return _finite(float(value))
 
 
-def _string(value: Any) -> str | None:
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+def _string(value: Any, longest: int = LONGEST_TEXT) -> str | None:
+    if not isinstance(value, str) or len(value) > longest:
         return None
     # PostgreSQL takes no NUL, and nothing takes half of a surrogate pair.
     return value.replace("\0", "\ufffd").encode(errors="replace").decode()
@@ -200,7 +208,7 @@ _FIT: dict[str, Callable[[Any], Any]] = {
 
 def mlflow_features(body: bytes, content_type: str) -> Features:
     """Of a request to MLflow's `/invocations`: dataframe_split, dataframe_records, instances or inputs that name their
-    columns, or CSV. Errors: `ValueError` and the like where there are none.
+    columns, messages, or CSV. Errors: `ValueError` and the like where there are none.
 
     >>> mlflow_features(b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}}', "application/json")
     {'a': [1, 3], 'b': [2, 4]}
@@ -217,6 +225,9 @@ def mlflow_features(body: bytes, content_type: str) -> Features:
     for form in ("dataframe_records", "instances", "inputs"):
         if form in given:
             return _from_records(given[form]) if isinstance(given[form], list) else _from_columns(given[form])
+    text = asked(given)
+    if text is not None:
+        return {CONVERSATION: [text]}
     raise ValueError("no rows")
 
 
@@ -235,15 +246,34 @@ def _from_csv(text: str) -> Features:
 
 
 def mlflow_predictions(body: bytes, answers: Answers) -> Sequence[Sequence[float]]:
-    """Of an answer of MLflow's `/invocations`. Errors: `NotEvaluated` where there are none.
+    """Of an answer of MLflow's `/invocations`; the number of characters of one that is a text, which is not logged.
+
+    Errors: `NotEvaluated` where there are none.
 
     >>> mlflow_predictions(b'{"predictions": [[0.2, 0.8], [0.6, 0.4]]}', Answers((1,)))
     [[0.8], [0.4]]
     """
     from weighin.model.answers import answers_in
 
+    if answers.kind == "text":
+        return [[float(len(text))] for text in _texts(body, answers)]
     found = json_value(body)
     if not isinstance(found, dict) or "predictions" not in found:
         raise NotEvaluated("no predictions in the answer")
     values: list[list[float]] = answers_in(found["predictions"], answers).tolist()
     return values
+
+
+def _texts(body: bytes, answers: Answers) -> list[str]:
+    """Return the texts of an answer: a stream's, a chat model's, an agent's, or predictions. Errors: `NotEvaluated`."""
+
+    if body.lstrip()[:1] != b"{":
+        found = [(error, text) for error, text, _ in (read_stream(body, form) for form in (CHAT, RESPONSES))]
+        whole = [text for error, text in found if not error]
+        if not whole:
+            raise NotEvaluated("no text in the answer")
+        return must_be_texts([*whole[:1]], "")
+    value = json_value(body)
+    if "predictions" in value:
+        return texts_in(value["predictions"], answers)
+    return must_be_texts([reply(CHAT if "choices" in value else RESPONSES, value)], "")

@@ -27,7 +27,9 @@ def append_labels(sink: Sink, labels: pa.Table, now: datetime) -> int:
     tables = sink.tables
     if not tables.label:
         raise ContractError(
-            "the target is `sensitive`, so no label is stored", tables.model, "Labels of it stay where they are."
+            "the target is `sensitive`, or a text: no label is stored",
+            tables.model,
+            "Labels of it stay where they are.",
         )
     given = {name: labels[name] for name in labels.column_names}
     given.setdefault("row", pa.chunked_array([pa.array([0] * labels.num_rows, pa.int64())]))

@@ -52,7 +52,7 @@ class LogTables:
     predictions  name of the table of predictions, or of its folder below `path`
     answers      what of a model's answer is its prediction
     features     (name, type of the contract) of each feature that is neither sensitive nor an array
-    label        type of the target; empty where it is sensitive, and no label is stored
+    label        type of the target; empty where it is sensitive or a text, and no label is stored
     """
 
     model: str
@@ -72,19 +72,21 @@ class LogTables:
         if contract.monitor is None:
             raise ContractError("the contract has no `monitor`", str(file.path), "Say in `monitor.log` where to log.")
         log, columns = contract.monitor.log, contract.data.columns
-        target = columns[contract.model.target]
+        model = contract.model
+        # Labels are what answers are compared with, and of texts that is done before the release.
+        unlabelled = model.task == "text" or columns[model.target].sensitive
         return LogTables(
-            model=contract.model.name,
+            model=model.name,
             path=None if log.path is None else str(file.folder / log.path),
             connection=log.connection,
             predictions=log.predictions,
             labels=log.labels,
             retain_days=log.retain_days,
-            answers=contract.model.answers,
+            answers=model.answers,
             features=tuple(
                 (n, columns[n].type) for n in contract.features if not columns[n].sensitive and columns[n].type in TYPES
             ),
-            label="" if target.sensitive else target.type,
+            label="" if unlabelled else columns[model.target].type,
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,11 @@ from weighin.load import read_log
 from weighin.load.log import LoadLog, log_name
 from weighin.load.replay import PHASE
 from weighin.model.answers import must_be_probabilities
+from weighin.model.texts import Texts
 from weighin.outcome import Measurement, Unmeasured
 from weighin.prediction_log.requests import Requests
 from weighin.runner.plan import replays
+from weighin.scores.overlap import token_f1
 from weighin.stats.intervals import Interval, clopper_pearson, from_influence, unseen
 from weighin.stats.latency import Moments, quantile, ratio
 from weighin.suites.evidence import Evidence
@@ -66,13 +69,15 @@ def _requests(evidence: Evidence) -> Requests:
 class Replayed:
     """What one model answered.
 
-    answers  (rows, k) in the order of `Requests`; NaN where there is no answer
+    answers  (rows, k) in the order of `Requests`, of texts their characters; NaN where there is no answer
+    texts    (rows,) of a text task
     ok       (requests,) whether a request was answered rightly in form
     latency  (requests,) milliseconds; infinite without a right answer
     """
 
     log: LoadLog
     answers: Floats
+    texts: Texts
     ok: NDArray[np.bool_]
 
     @staticmethod
@@ -89,19 +94,23 @@ class Replayed:
             )
         width = requests.logged.shape[1]
         answers = np.full(requests.logged.shape, np.nan)
-        for rows, given in zip(log.rows, log.answers, strict=True):
+        texts: Texts = np.full(len(answers), "", dtype=object)
+        for rows, given, said in zip(log.rows, log.answers, log.texts, strict=True):
             if given is not None:
                 answers[list(rows)] = np.asarray(given).reshape(len(rows), width)
+            elif said is not None:
+                texts[list(rows)] = said
+                answers[list(rows), 0] = [len(text) for text in said]
         there = np.isfinite(answers).all(axis=1)
         if evidence.contract.model.prediction.kind in ("probability", "probabilities") and there.any():
             must_be_probabilities(answers[there] if width > 1 else answers[there, 0], f"answers of the {role}")
         ok = np.array([bool(o) and bool(there[list(r)].all()) for o, r in zip(log.ok, log.rows, strict=True)])
-        return Replayed(log, answers, ok)
+        return Replayed(log, answers, texts, ok)
 
     @property
     def reasons(self) -> list[str]:
         """The first few things that went wrong."""
-        said = {e or "no number" for e, ok in zip(self.log.errors, self.ok, strict=True) if not ok}
+        said = {e or "no answer" for e, ok in zip(self.log.errors, self.ok, strict=True) if not ok}
         return sorted(said)[:5]
 
     def quantile(self, share: float, level: float) -> Interval:
@@ -124,7 +133,7 @@ def _disagreement(
     if not known.any():
         raise NotEvaluated(f"the champion answered none of them: {champion.reasons}", "shadow", "Ask it by hand.")
     unanswered = ~np.isfinite(candidate.answers).all(axis=1)
-    differs = unanswered | _differ(candidate.answers, champion.answers, rule, evidence)
+    differs = unanswered | _differ(candidate, champion, rule, evidence)
     codes = np.unique(requests.request[known], return_inverse=True)[1].astype(np.int64)
     found = _share(differs[known], codes, 1 - check.limit.alpha)
     detail = {
@@ -136,9 +145,9 @@ def _disagreement(
     return sample(check, found, "share of rows", "requests", detail)
 
 
-def _differ(one: Floats, other: Floats, rule: ShadowRule, evidence: Evidence) -> NDArray[np.bool_]:
+def _differ(candidate: Replayed, champion: Replayed, rule: ShadowRule, evidence: Evidence) -> NDArray[np.bool_]:
     """(rows,) whether two models answer otherwise; anything for rows without an answer."""
-    kind = evidence.contract.model.prediction.kind
+    kind, one, other = evidence.contract.model.prediction.kind, candidate.answers, champion.answers
     match evidence.contract.model.task:
         case _ if kind == "label":
             return np.asarray(one[:, 0] != other[:, 0])
@@ -149,9 +158,12 @@ def _differ(one: Floats, other: Floats, rule: ShadowRule, evidence: Evidence) ->
             return np.asarray(np.nan_to_num(one).argmax(axis=1) != np.nan_to_num(other).argmax(axis=1))
         case "regression" | "ranking" | "forecast":
             return np.asarray(~(np.abs(one[:, 0] - other[:, 0]) <= rule.tolerance))
+        case "text" if rule.token_f1 is not None:
+            return np.asarray(~(token_f1(candidate.texts.tolist(), champion.texts.tolist()) >= rule.token_f1))
+        case "text":
+            return np.asarray(candidate.texts != champion.texts)
         case task:
-            # The contract has refused it.
-            raise TypeError(f"no shadow gate of a {task} task")
+            assert_never(task)
 
 
 def _share(differs: NDArray[np.bool_], codes: NDArray[np.int64], level: float) -> Interval:

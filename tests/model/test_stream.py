@@ -13,8 +13,8 @@ from weighin.errors import NotEvaluated
 from weighin.load.answer import read_texts, response
 from weighin.load.bodies import rows_as_json
 from weighin.load.client import Answer
-from weighin.load.stream import read_stream
 from weighin.model.chat import CHAT, RESPONSES
+from weighin.model.stream import read_stream
 from weighin.runner.plan import Answers, Interface
 
 TEXT = Answers((0,), "text")
