@@ -68,7 +68,8 @@ def faulty(place: Watched, action: str = "alert") -> Any:
     return place.answers(place.since + MINUTE, 3 * N, "3", failing=0.4)
 
 
-def test_a_text_task_is_watched_by_what_needs_no_number(uri: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("failing", "state"), [(0.0, "ok"), (0.4, "alert")])
+def test_a_text_task_is_watched_by_what_needs_no_number(uri: str, tmp_path: Path, failing: float, state: str) -> None:
     place = watching(
         uri,
         tmp_path,
@@ -84,8 +85,8 @@ def test_a_text_task_is_watched_by_what_needs_no_number(uri: str, tmp_path: Path
         "monitor": yaml.safe_load(place.contract.read_text())["monitor"],
     }
     place.contract.write_text(json.dumps(text))
-    assert place.run(place.answers(place.since + MINUTE, N, "3")).state == "ok"
-    assert place.run(faulty(place)).state == "alert"
+    last = place.answers(place.since + MINUTE, 3 * N, "3", failing=failing)
+    assert place.run(last).state == state
 
 
 def test_a_calm_log_is_calm_and_is_noted_in_mlflow(uri: str, tmp_path: Path) -> None:
