@@ -29,6 +29,7 @@ from weighin.runner.plan import Answers, Interface, LoadPlan, Phase, Plan, Sessi
 from weighin.runner.sessions import server_command
 from weighin.serving import scoring
 from weighin.serving.mlflow_server import serve
+from weighin.serving.streamed import Streamed
 
 CHAT_MODEL = """
 import time
@@ -221,6 +222,16 @@ def test_a_client_that_leaves_ends_the_stream(ours: dict[str, str], tmp_path: Pa
         connection.getresponse().read(10)
         connection.close()
     assert set(asked(ours["chat"], tmp_path).errors) == {""}
+
+
+@pytest.mark.parametrize(("asked_for", "status"), [("is late", 504), ("takes long", 200)])
+def test_a_model_that_takes_too_long_is_cut_off(models: dict[str, Path], asked_for: str, status: int) -> None:
+    model = mlflow.pyfunc.load_model(str(models["chat"]))
+    with served(Streamed(init(model), model, 0.15)) as url:
+        found, _, content = posted(url, question(asked_for, stream=True))
+    assert found == status
+    assert b'{"error": "the request took too long"}' in content
+    assert content.endswith(b"data: [DONE]\n\n") == (status == 200)
 
 
 def test_mlflows_scoring_server_answers_as_a_whole_and_that_is_said(models: dict[str, Path], tmp_path: Path) -> None:

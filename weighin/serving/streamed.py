@@ -17,7 +17,12 @@ from weighin.model.chat import FORMS
 from weighin.serving.identity import App, Message, Receive, Send
 
 PATH = "/invocations"
-HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    # An nginx before this server would hold the pieces back.
+    (b"x-accel-buffering", b"no"),
+]
 END = object()
 DONE = b"data: [DONE]\n\n"
 LATE = {"error": "the request took too long"}
