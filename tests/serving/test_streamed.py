@@ -294,8 +294,7 @@ def test_the_load_step_streams_and_probes_what_it_serves(models: dict[str, Path]
     resolved(work)
     (work / "features").mkdir()
     pq.write_table(pa.table({"question": ["hello", "why?"]}), work / "features/holdout.parquet")
-    example = {"messages": [{"role": "user", "content": "hello"}]}
-    (work / "features/input_example.json").write_text(json.dumps(example))
+    shutil.copyfile(models["chat"] / "serving_input_example.json", work / "features/input_example.json")
     interface = Interface(form="chat", stream=True)
     session = Session("candidate", 0, (Phase("load", 10, 1),), probes=True)
     plan = replace(PLAN, phases=(), batch_rows=(1,), interface=interface, sessions=(session,), start_seconds=60)

@@ -85,11 +85,11 @@ def look_at(model: Path, features: Path, out: Path) -> None:
 def _loaded(model: Path) -> LoadedModel:
     """Return a model as pyfunc loads it. Errors: `NotEvaluated`."""
     import mlflow.pyfunc
-    import mlflow.tracing
 
     # An agent of MLflow writes what it is told and what it answers to a tracking store, here a new one in this folder.
-    mlflow.tracing.disable()
-
+    # Old MLflow in an environment of the model's own knows no traces.
+    with contextlib.suppress(ImportError):
+        import_module("mlflow.tracing").disable()
     try:
         # Its warnings compare the model's requirements with every installed package, and nobody reads them here.
         return mlflow.pyfunc.load_model(str(model), suppress_warnings=True)
