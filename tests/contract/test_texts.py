@@ -91,12 +91,23 @@ MONITOR = "monitor: {log: {path: log}, watch: [{window: {rows: 1000}, drift_at_m
         ("    scores:\n", f"{FAIR}measure: mae, {SIDES}    scores:\n", "`mae` is no measure of a text task"),
         ("    scores:\n", f"{FAIR}measure: score, metric: custom.x, {SIDES}    scores:\n", "`custom.x` is none"),
         (TASK, f"{TASK}, champion: {{predictions: old.parquet}}", "model.champion names no `version`"),
+        (TASK, f"{TASK}, candidate: {{version: '1'}}", "name a file of `predictions`, or the `endpoint` that answers"),
+        (TASK, f"{TASK}, repeats: 0", "greater than or equal to 1"),
+        ("task: text", "task: ranking, repeats: 2", "only a text task answers texts"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(old: str, new: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(ContractError) as refused:
         read(tmp_path, (old, new))
     assert says in str(refused.value)
+
+
+def test_a_model_that_samples_is_not_held_to_its_answers_under_load(tmp_path: Path) -> None:
+    sampled = (TASK, f"{TASK}, repeats: 2")
+    load = "  load: {rate: 10, seconds: 20, within: {latency_ms: 100, share_at_least: 0.5}, error_rate_at_most: 0.2, memory_mb_at_most: 900}\n"
+    with pytest.raises(ContractError, match="gates.load needs `answers_may_differ: true`"):
+        read(tmp_path, sampled, (GATES, GATES + load))
+    read(tmp_path, sampled, (GATES, GATES + load.replace("rate: 10", "answers_may_differ: true, rate: 10")))
 
 
 def test_given_scores_need_a_key_and_are_data_that_decide(tmp_path: Path) -> None:

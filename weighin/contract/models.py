@@ -367,6 +367,8 @@ def _texts_fit(contract: Contract) -> Iterator[str]:
             yield "monitor.canary.metric needs labels, and of a text task none are logged"
     if gates.load and gates.load.tolerance is not None:
         yield "gates.load.tolerance is a number, and a text task answers texts: write `answers_may_differ` instead"
+    if model.repeats > 1 and gates.load and not gates.load.answers_may_differ:
+        yield "a model that is asked several times samples its answers: gates.load needs `answers_may_differ: true`"
     if contract.server.conversation and [contract.data.columns[f].type for f in contract.features] != ["string"]:
         yield f"gates.load.server: `request: {contract.server.request}` asks one feature of type string"
     if gates.drift and (gates.drift.predictions or gates.drift.target or gates.drift.target_by):
