@@ -108,6 +108,25 @@ def test_other_words_are_seen(work: Work) -> None:
     assert "drift/question/unknown-words" not in red
 
 
+@pytest.mark.parametrize("group", ["", "group: talk\n"], ids=["rows", "talks"])
+def test_another_language_is_seen(group: str, work: Work) -> None:
+    work.contract = CONTRACT.replace("words_at_most: 0.15", "language_at_most: 0.1").replace("gates:", f"{group}gates:")
+    spoken = np.array(["Where has my parcel gone, number %d?", "Wann kommt mein Koffer endlich zu mir, Nummer %d?"])
+    of = np.random.default_rng(0)
+    for name in work.texts:
+        drawn = spoken[(of.random(ROWS) < 0.3).astype(int)]
+        work.texts[name] = [text % i for i, text in enumerate(drawn)]
+    assert "drift/question/language" not in work.red()
+    work.texts["current"] = [str(spoken[1]) % i for i in range(ROWS)]
+    found = work.outcomes()["drift/question/language"]
+    assert found.status.value == "failed"
+    assert found.evidence.estimate == pytest.approx(0.7, abs=0.05)  # type: ignore[union-attr]
+    # A language that the reference does not have is one that is not among its own.
+    work.texts["current"] = [f"Où est donc passé mon colis, numéro {i} ?" for i in range(ROWS)]
+    assert work.red()["drift/question/language"] == "failed"
+    assert "colis" not in repr(work.outcomes())
+
+
 def test_words_that_the_reference_does_not_have_are_seen(work: Work) -> None:
     work.texts["current"] = texts(1, [f"SECRET{i}" if i % 4 == 0 else w for i, w in enumerate(SPELT)])
     found = work.outcomes()

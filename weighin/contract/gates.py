@@ -332,8 +332,8 @@ class TargetBy(Graded):
         return self
 
 
-TextKind = Literal["length", "words", "unknown_words", "auc"]
-TEXT_KINDS: tuple[TextKind, ...] = ("length", "words", "unknown_words", "auc")
+TextKind = Literal["length", "words", "language", "unknown_words", "auc"]
+TEXT_KINDS: tuple[TextKind, ...] = ("length", "words", "language", "unknown_words", "auc")
 
 
 class TextDrift(Graded):
@@ -345,8 +345,13 @@ class TextDrift(Graded):
     words_at_most: Positive | None = Field(
         None, description="Largest total variation of the words, hashed into 30 cells."
     )
+    language_at_most: Share | None = Field(
+        None, description="Largest total variation of the rows' languages, as py3langid tells them (`weighin[text]`)."
+    )
     unknown_words_at_most: Share | None = Field(
-        None, description="By how much the share of words may grow that no other row of the reference has."
+        None,
+        description="By how much the share of words may grow that no other row of the reference has; with `group`, no "
+        "other group.",
     )
     auc_at_most: FiniteFloat | None = Field(
         None,

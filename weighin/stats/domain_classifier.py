@@ -28,11 +28,25 @@ class Apart:
     """How far two tables are apart.
 
     interval  of the area under the ROC curve
-    drops     (columns,) by how much the area falls on held-out rows when a column is shuffled
+    held      (m, columns) the rows that were held out, and (m,) which of them are current
+    tell      (k, columns) rows -> (k,) probability that each is current
     """
 
     interval: Interval
-    drops: Floats
+    held: tuple[Floats, NDArray[np.bool_]]
+    tell: Callable[[Floats], Floats]
+
+    def drops(self) -> Floats:
+        """(columns,) by how much the area falls on held-out rows when the values of a column change places."""
+        rows, current = self.held
+        drawn, drops = np.random.default_rng(7), np.zeros(rows.shape[1])
+        for column in range(rows.shape[1]):
+            kept = rows[:, column].copy()
+            rows[:, column] = drawn.permutation(kept)
+            shuffled = METRICS["roc_auc"].of(Scored(current, self.tell(rows)))
+            drops[column] = self.interval.estimate - shuffled.estimate
+            rows[:, column] = kept
+        return drops
 
 
 def apart(
@@ -62,23 +76,12 @@ def apart(
     ).fit(rows[~held], current[~held])
     asked, truth = rows[held], current[held]
 
-    def scored(table: Floats) -> Scored:
-        return Scored(truth, trees.predict_proba(table)[:, 1])
+    def tell(table: Floats) -> Floats:
+        return np.asarray(trees.predict_proba(table)[:, 1], dtype=np.float64)
 
     codes = None if group is None else np.unique(group[held], return_inverse=True)[1].astype(np.int64)
-    found = contrast("roc_auc", scored(asked), None, codes, level)
-    return Apart(found.interval, _drops(asked, found.candidate, lambda t: METRICS["roc_auc"].of(scored(t)).estimate))
-
-
-def _drops(rows: Floats, area: float, area_of: Callable[[Floats], float]) -> Floats:
-    """(columns,) by how much the area falls when the values of a column change places."""
-    drawn, drops = np.random.default_rng(7), np.zeros(rows.shape[1])
-    for column in range(rows.shape[1]):
-        kept = rows[:, column].copy()
-        rows[:, column] = drawn.permutation(kept)
-        drops[column] = area - area_of(rows)
-        rows[:, column] = kept
-    return drops
+    found = contrast("roc_auc", Scored(truth, tell(asked)), None, codes, level)
+    return Apart(found.interval, (asked, truth), tell)
 
 
 def _held_out(current: NDArray[np.bool_], group: Codes | None) -> NDArray[np.bool_]:

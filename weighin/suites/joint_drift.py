@@ -47,8 +47,9 @@ def measure(check: Check, evidence: Evidence) -> Measurement:
         None if first is None or second is None else np.concatenate([first, first.max() + 1 + second]),
         1 - check.limit.alpha,
     )
-    order = np.argsort(-found.drops, kind="stable")[:NAMED]
-    telling = {features[i]: round(float(found.drops[i]), 3) for i in order if found.drops[i] > 0}
+    drops = found.drops()
+    order = np.argsort(-drops, kind="stable")[:NAMED]
+    telling = {features[i]: round(float(drops[i]), 3) for i in order if drops[i] > 0}
     method = f"classifier of reference and current rows, most by {', '.join(telling) or 'no feature'}"
     detail = {"rows": [before.num_rows, after.num_rows], "fall of the area without the feature": telling}
     return sample(check, replace(found.interval, method=method), "AUC", contract.sampling_unit, detail)
