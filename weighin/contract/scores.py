@@ -11,7 +11,7 @@ from weighin.contract.parts import Count, Name, Part
 from weighin.scores.demands import matches, schema_of
 from weighin.stats.scored import Metric, row_score
 
-_KINDS = ("contains_any", "contains_all", "pattern", "json_schema", "retrieval", "given")
+_KINDS = ("contains_any", "contains_all", "pattern", "json_schema", "retrieval", "given", "entry_point", "mlflow")
 
 
 class Judge(Part):
@@ -22,12 +22,24 @@ class Judge(Part):
     reference: bool = Field(True, description="Whether the judge sees the reference.")
     temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] = Field(0.0, description="Of its sampling.")
     asks: int = Field(1, ge=1, le=10, description="How often it is asked about each answer; its points are averaged.")
+    swap: bool = Field(
+        False,
+        description="Whether it is asked as often again with the answer before the reference, since judges prefer what "
+        "stands first or last; all points are averaged.",
+    )
+
+    @model_validator(mode="after")
+    def _two_to_swap(self) -> Judge:
+        if self.swap and not self.reference:
+            raise ValueError("`swap` changes the places of answer and reference, and the judge sees no reference")
+        return self
 
 
 class Score(Part):
-    """A score of each answer; the metric `score.NAME` is its mean. Exactly one of the first six says what it is.
+    """A score of each answer; the metric `score.NAME` is its mean. Exactly one of the first eight says what it is.
 
-    It is 0 or 1, so that its mean is a share; of `retrieval` a number in [0, 1]; of `given` what stands there.
+    It is 0 or 1, so that its mean is a share; of `retrieval` a number in [0, 1]; of `given` what stands there; of
+    `entry_point` what the function answers.
     """
 
     contains_any: tuple[str, ...] = Field((), description="1 where the answer holds one of these texts, in any case.")
@@ -48,15 +60,28 @@ class Score(Part):
         description="A file or glob, relative to the contract, with what was measured elsewhere, by a judge, MLflow's "
         "scorers or a meter: the key columns, the answer that was scored (`answer`), and the `column`.",
     )
+    entry_point: Name | None = Field(
+        None,
+        description="An entry point in the group `weighin.scores` of a package that is installed beside the engine: a "
+        "function `(answers, references) -> numbers`, or a code-based scorer of `mlflow.genai`.",
+    )
+    mlflow: Literal["PIIDetection", "RegexMatch", "ResponseLength"] | None = Field(
+        None, description="A scorer of `mlflow.genai.scorers` that asks no model: 1 where it says yes."
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict, description="What the scorer of `mlflow` is made with.")
     column: Name | None = Field(None, description="The column of `given` that holds the score.")
     human: Name | None = Field(
         None,
         description="The column of `given` that holds what people say of a random sample of the rows, in the same "
         "unit: the metric is then what they would say of all, and a judge's bias does not count.",
     )
-    least: FiniteFloat | None = Field(None, description="Least value of a `given` score; a lower one is refused.")
-    largest: FiniteFloat | None = Field(None, description="Largest value of a `given` score; a higher one is refused.")
-    unit: str = Field("", description="Unit of a `given` score, shown in reports.")
+    least: FiniteFloat | None = Field(
+        None, description="Least value of a `given` or `entry_point` score; a lower one is refused."
+    )
+    largest: FiniteFloat | None = Field(
+        None, description="Largest value of a `given` or `entry_point` score; a higher one is refused."
+    )
+    unit: str = Field("", description="Unit of a `given` or `entry_point` score, shown in reports.")
     judge: Judge | None = Field(None, description="Who gives the points of a `given` score.")
     at: Count | None = Field(None, le=1000, description="How many documents of a list count, for `retrieval`.")
     lower_is_better: bool = Field(False, description="Whether a smaller value is the better one.")
@@ -89,8 +114,10 @@ class Score(Part):
         of_given = [
             key for key in ("human", "judge", "least", "largest", "unit") if getattr(self, key) not in (None, "")
         ]
-        if of_given and self.given is None:
+        if of_given and self.given is None and (self.entry_point is None or of_given[0] in ("human", "judge")):
             raise ValueError(f"`{of_given[0]}` is about a `given` score")
+        if self.arguments and self.mlflow is None:
+            raise ValueError("`arguments` are those of a scorer of `mlflow`")
         if self.judge is not None and (self.least is None or self.largest is None):
             raise ValueError("a `judge` needs the scale of its points: `least` and `largest`")
         if self.least is not None and self.largest is not None and self.least >= self.largest:
@@ -100,7 +127,7 @@ class Score(Part):
     def metric(self, name: str) -> Metric:
         """Return the mean of this score as a metric of that name."""
         lower = self.lower_is_better
-        if self.given is not None:
+        if self.given is not None or self.entry_point is not None:
             bounded = self.largest is not None and self.least is not None
             spread = (self.largest or 0.0) - (self.least or 0.0) if bounded else math.inf
             return row_score(name, self.unit, lower_is_better=lower, range=spread, human=self.human is not None)

@@ -250,13 +250,15 @@ class Evidence:
         answered = self.of_labelled(texts, dataset).reshape(-1)
         references = np.repeat(self.truth(dataset), often) if contract.model.target else None
 
-        def given(own: Score) -> tuple[Floats, Floats]:
-            keys = self._keys(dataset)
-            each = keys.take(pa.array(np.repeat(np.arange(keys.num_rows), often)))
-            return given_scores(own, contract, self.file.folder, each, answered.tolist())
+        def each(table: pa.Table) -> pa.Table:
+            return table.take(pa.array(np.repeat(np.arange(table.num_rows), often)))
 
         named = row_scores(
-            answered.tolist(), None if references is None else references.tolist(), contract.gates.performance, given
+            answered.tolist(),
+            None if references is None else references.tolist(),
+            contract.gates.performance,
+            lambda own: given_scores(own, contract, self.file.folder, each(self._keys(dataset)), answered.tolist()),
+            lambda: each(self._labelled_columns(dataset, *contract.features)).to_pylist(),
         )
         truth = answered if references is None else references
         return Scored(truth, answered, None if weight is None else np.repeat(weight, often), row_scores=named)
@@ -283,6 +285,10 @@ class Evidence:
     def _keys(self, dataset: str) -> pa.Table:
         """Return the key columns of the rows that have a label."""
         names = [name for name, column in self.contract.data.columns.items() if column.role == "key"]
+        return self._labelled_columns(dataset, *names)
+
+    def _labelled_columns(self, dataset: str, *names: str) -> pa.Table:
+        """Return columns of the rows that have a label."""
         keep, found = self.labelled(dataset), self.columns(dataset, *names)
         return found if keep is None else found.filter(pa.array(keep))
 

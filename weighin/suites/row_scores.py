@@ -12,6 +12,7 @@ from weighin.scores import demands
 from weighin.scores.catalogue import score
 from weighin.stats.intervals import Floats
 from weighin.stats.scored import HUMAN, RowScores
+from weighin.suites.installed_scores import Inputs, installed_scores
 from weighin.untrusted.redact import reduced
 
 Given = Callable[[Score], tuple[Floats, Floats]]
@@ -19,11 +20,12 @@ Given = Callable[[Score], tuple[Floats, Floats]]
 
 
 def row_scores(
-    answers: Sequence[str], references: Sequence[str] | None, gate: Performance | None, given: Given
+    answers: Sequence[str], references: Sequence[str] | None, gate: Performance | None, given: Given, inputs: Inputs
 ) -> RowScores:
     """Return a function that gives the scores by their names; each is computed when it is first asked for.
 
     references  one for each answer; None where the contract has none
+    inputs      gives the features of the rows
     The function's errors: `NotEvaluated`.
     """
     kept: dict[str, Floats] = {}
@@ -36,6 +38,8 @@ def row_scores(
             try:
                 if own is not None and own.given is not None:
                     kept[name], kept[name + HUMAN] = given(own)
+                elif own is not None and (own.entry_point or own.mlflow):
+                    kept[name] = installed_scores(own, answers, references, inputs)
                 elif own is not None:
                     kept[name] = _own(own, answers, references)
                 else:
