@@ -7,7 +7,7 @@ import json
 import pytest
 
 from weighin.chat.judge import points, request, spec_digest
-from weighin.contract.scores import Score
+from weighin.contract.scores import Judge, Score
 
 OWN = Score.model_validate(
     {
@@ -74,3 +74,19 @@ def test_another_judge_has_another_digest(change: dict[str, object]) -> None:
     other = OWN.model_copy(update={"judge": OWN.judge.model_copy(update=change)})
     assert spec_digest(other) != spec_digest(OWN) == spec_digest(OWN.model_copy())
     assert spec_digest(OWN.model_copy(update={"largest": 10.0})) != spec_digest(OWN)
+
+
+def test_swapped_the_answer_stands_before_the_reference() -> None:
+    for swapped in (False, True):
+        body = request(OWN, {"question": "Capital?"}, "Paris", "Rome", swapped=swapped)
+        user = body["messages"][1]["content"]
+        assert (user.index("Rome") < user.index("Paris")) is swapped
+        assert user.index("Capital?") < min(user.index("Rome"), user.index("Paris"))
+    judge = OWN.judge
+    assert judge is not None
+    assert spec_digest(OWN.model_copy(update={"judge": judge.model_copy(update={"swap": True})})) != spec_digest(OWN)
+
+
+def test_without_a_reference_nothing_is_swapped() -> None:
+    with pytest.raises(ValueError, match="the judge sees no reference"):
+        Judge(model="m", rubric="r", swap=True, reference=False)

@@ -92,7 +92,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Waiver": {"check": "performance/changed", "limit": 0.5, "owner": "a", "reason": "a", "expires": "2026-01-03"},
 }
 """Values of a model that needs more than its required keys."""
-KEYS = {"data.columns": "x", "gates.drift.columns": "a", "gates.performance.scores.a.json_schema": "type"}
+KEYS = {
+    "data.columns": "x",
+    "gates.drift.columns": "a",
+    "gates.performance.scores.a.json_schema": "type",
+    "gates.performance.scores.a.arguments": "pattern",
+}
 """Keys of mappings, where not every name will do."""
 VALUES: dict[str, Any] = {
     "model.target": "y",
@@ -180,11 +185,17 @@ WITH: dict[str, dict[str, Any]] = {
     "scores.a.at: int": {".pattern": ABSENT, ".retrieval": "recall"},
     "scores.a.given: str": {**BY_KEY, ".pattern": ABSENT, ".column": "a"},
     "scores.a.column: str": {**BY_KEY, ".pattern": ABSENT, ".given": "a"},
+    "scores.a.entry_point: str": {".pattern": ABSENT},
+    "scores.a.mlflow=RegexMatch": {".pattern": ABSENT},
+    "scores.a.mlflow=PIIDetection": {".pattern": ABSENT},
+    "scores.a.mlflow=ResponseLength": {".pattern": ABSENT},
+    "scores.a.arguments": {f"{SCORE}.pattern": ABSENT, f"{SCORE}.mlflow": "RegexMatch"},
     "scores.a.human: str": GIVEN,
     "scores.a.least: float": GIVEN,
     "scores.a.largest: float": GIVEN,
     "scores.a.unit: str": GIVEN,
     "scores.a.judge": JUDGED,
+    "judge.reference=False": {**JUDGED, ".swap": False},
     "texts.a.length_at_most: absent": {".words_at_most": 0.5},
     "checks.against=naive": NAIVE,
     "checks.against=seasonal_naive": NAIVE,

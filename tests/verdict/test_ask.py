@@ -20,6 +20,7 @@ from support.text_work import CONTRACT, ROWS, TextWork
 from weighin.cli import main
 from weighin.contract import read_contract
 from weighin.errors import ContractError, NotEvaluated
+from weighin.verdict import ask
 from weighin.verdict.ask import ask_candidate, ask_judge
 
 SHORT = '      short: {pattern: "^.{1,200}$"}\n'
@@ -208,6 +209,56 @@ def test_what_people_said_is_kept(work: TextWork, monkeypatch: pytest.MonkeyPatc
         assert ask_judge(file, "good", work.folder / "work").asked == 1
     assert pd.read_parquet(path)["people"].notna().sum() >= judged["people"].notna().sum() - 1
     assert work.red(write=False) == {}
+
+
+class Wavering:
+    """A judge that gives one point more each second time, and one less where the answer stands first."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, text: str) -> str:
+        self.times += 1
+        first = text.index(" answer]") < text.index(" reference]")
+        return json.dumps({"points": 3 + self.times % 2 - first})
+
+
+def test_a_judge_is_asked_again_and_in_the_other_order(
+    work: TextWork, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work.contract = JUDGED.replace(" human: people,", "").replace("Is it right}", "Is it right, asks: 2, swap: true}")
+    work.write()
+    monkeypatch.setattr(ask, "TOGETHER", 1)
+    server = Server(Wavering())
+    with listening(server) as url:
+        monkeypatch.setenv("WEIGHIN_JUDGE_URL", url)
+        command = ["ask", "judge", "good", "--contract", str(work.folder / "model_contract.yaml")]
+        assert main([*command, "--work", str(work.folder / "work")]) == 0
+        printed = capsys.readouterr().out
+        assert main([*command, "--work", str(work.folder / "work")]) == 0
+        # What was asked before keeps its noise.
+        assert capsys.readouterr().out.partition("\n")[2] == printed.partition("\n")[2]
+    judged = pd.read_parquet(work.folder / "judged.parquet")
+    assert len(server.seen) == 4 * len(judged)
+    assert judged["points"].eq(3).all()
+    assert judged["repeat_difference"].eq(1).all()
+    assert judged["order_difference"].eq(-1).all()
+    assert judged["repeat_sd"].to_numpy() == pytest.approx(0.5**0.5)
+    assert "asked the same again, points differ by 1 on average, standard deviation 0.707" in printed
+    assert "points differ by 1 on average, standard deviation 0; they are -1 higher" in printed
+    assert work.red(write=False)["performance/score.good"] == "failed"
+
+
+def test_one_reply_that_is_no_points_leaves_none(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.contract = JUDGED.replace(" human: people,", "").replace("Is it right}", "Is it right, swap: true}")
+    work.write()
+    swapped = re.compile(r" answer\].* reference\]", re.DOTALL)
+    with listening(Server(lambda text: "five" if swapped.search(text) else '{"points": 5}')) as url:
+        monkeypatch.setenv("WEIGHIN_JUDGE_URL", url)
+        found = ask_judge(read_contract(work.folder / "model_contract.yaml"), "good", work.folder / "work")
+    assert found.malformed == found.asked > 0
+    assert found.noise == ()
+    assert work.red(write=False)["performance/score.good"] == "not_evaluated"
 
 
 def test_a_judge_that_answers_prose_leaves_no_points(

@@ -34,6 +34,8 @@ def run_ask(given: argparse.Namespace) -> int:
         ask_candidate(file, given.dataset) if given.whom == "candidate" else ask_judge(file, given.score, given.work)
     )
     print(f"{found.path}: {found.rows:,} rows, {found.asked:,} asked now")
+    for sentence in found.noise:
+        print(sentence)
     if found.malformed:
         print(
             f"{found.malformed:,} replies were no points on the scale: their answers have no score. Ask again, or "

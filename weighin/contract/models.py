@@ -385,7 +385,8 @@ def _texts_fit(contract: Contract) -> Iterator[str]:
         yield "gates.performance.scores: a `given` score is found by key, so a column of data.columns needs `role: key`"
     for metric, place in performance.metrics.items():
         own = performance.scores.get(metric.removeprefix(OWN_SCORE))
-        if not model.target and (metric in NEED_REFERENCES or (own is not None and own.retrieval)):
+        swapped = own is not None and own.judge is not None and own.judge.swap
+        if not model.target and (metric in NEED_REFERENCES or swapped or (own is not None and own.retrieval)):
             yield f"gates.performance.{place}: `{metric}` needs a reference: name its column, `model.target`"
 
 

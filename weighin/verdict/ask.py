@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,14 +33,22 @@ REPEAT = "repeat"
 """Column that counts the answers to one request, from 0."""
 
 
+NOISE = tuple(field.name for field in fields(judge.Noise))
+"""Columns beside a judge's points: how far those of one answer differ."""
+
+
 @dataclass(frozen=True)
 class Asked:
-    """What was done: rows of the file, how many of them were asked now, and how many got no usable reply."""
+    """What was done: rows of the file, how many of them were asked now, and how many got no usable reply.
+
+    noise  how far a judge's points of one answer differ, in sentences over all answers
+    """
 
     path: Path
     rows: int
     asked: int
     malformed: int = 0
+    noise: tuple[str, ...] = ()
 
 
 def ask_candidate(file: ContractFile, dataset: str = "holdout") -> Asked:
@@ -83,7 +91,8 @@ def ask_judge(file: ContractFile, name: str, work: Path) -> Asked:
     """Ask a judge for the points of every answer to the holdout that the models left, and write the file of scores.
 
     An answer that has points of the same judge keeps them, as it keeps what people said of it. A reply that is no
-    points is left out, so that the score is `not_evaluated`.
+    points is left out, so that the score is `not_evaluated`. Beside the points stands how far those of one answer
+    differ, in the columns `NOISE`.
     Errors: `ContractError`, `NotEvaluated`.
     """
     gate = file.contract.gates.performance
@@ -110,21 +119,45 @@ def ask_judge(file: ContractFile, name: str, work: Path) -> Asked:
     todo = [int(i) for i in np.flatnonzero(~valid.to_numpy(bool))]
     texts = rows.select([*features, *([target] if target else [])]).to_pylist()
 
-    def points(ask: Callable[[JsonDict], Reply], i: int) -> float | None:
-        row = texts[table["row"][i]]
+    def points(ask: Callable[[JsonDict], Reply], i: int) -> tuple[float | None, ...]:
+        row, of = texts[table["row"][i]], own.judge
+        assert of is not None
         shown = {f: "" if row[f] is None else str(row[f]) for f in features}
-        body = judge.request(own, shown, row.get(target), str(table[ANSWER][i]))
-        given = [judge.points(ask(body).text, own) for _ in range(own.judge.asks if own.judge else 1)]
-        return None if None in given else float(np.mean([g for g in given if g is not None]))
+        orders = []
+        for swapped in (False, True) if of.swap else (False,):
+            body = judge.request(own, shown, row.get(target), str(table[ANSWER][i]), swapped=swapped)
+            orders.append([judge.points(ask(body).text, own) for _ in range(of.asks)])
+        given = [[p for p in replies if p is not None] for replies in orders]
+        if any(None in replies for replies in orders):
+            return (None,) * (1 + len(NOISE))
+        return float(np.mean(given)), *astuple(judge.Noise.of(given))
 
     with endpoint.connected() as ask:
         found = dict(zip(todo, each(lambda i: points(ask, i), todo), strict=True))
-    table[own.column] = [found[i] if i in found else table[own.column][i] for i in range(len(table))]
+    for number, column in enumerate((own.column, *NOISE)):
+        kept = table[column] if column in table else [np.nan] * len(table)
+        table[column] = np.array([found[i][number] if i in found else kept[i] for i in range(len(table))], np.float64)
     table[JUDGE] = spec
     if own.human and own.human not in table:
         table[own.human] = np.nan
     _write(table.drop(columns="row"), path)
-    return Asked(path, len(table), len(todo), sum(v is None for v in found.values()))
+    malformed = sum(values[0] is None for values in found.values())
+    return Asked(path, len(table), len(todo), malformed, tuple(_noise(table)))
+
+
+def _noise(table: pd.DataFrame) -> Iterator[str]:
+    """Say how far the points of one answer differ, over all answers that were asked about more than once."""
+    again, order = table["repeat_difference"].dropna(), table["order_difference"].dropna()
+    if len(again):
+        deviation = float(np.sqrt(np.square(table["repeat_sd"].dropna()).mean()))
+        said = f"points differ by {again.mean():.3g} on average, standard deviation {deviation:.3g}"
+        yield f"asked the same again, {said}"
+    if len(order):
+        deviation = float(order.std())
+        yield (
+            f"with the answer before the reference, points differ by {order.abs().mean():.3g} on average, "
+            f"standard deviation {deviation:.3g}; they are {order.mean():+.3g} higher"
+        )
 
 
 def _one_file(file: ContractFile, named: str) -> Path:
