@@ -18,7 +18,6 @@ from weighin.contract import Contract
 from weighin.contract.checks import cut
 from weighin.contract.models import TimeBlock
 from weighin.contract.reading import ContractFile
-from weighin.contract.scores import Score
 from weighin.contract.sources import StoredProfile
 from weighin.data.profile import Profile
 from weighin.data.profiling import profile

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from weighin.scores.catalogue import NEED_REFERENCES
+from weighin.scores.demands import names
 from weighin.stats.scored import Scored
 from weighin.suites.evidence import Evidence
 from weighin.untrusted import JsonObject
@@ -49,21 +51,46 @@ class Replay:
 
 
 def draw(evidence: Evidence, out: Path) -> None:
-    """Leave `out/mlflow/`: MLflow's artifacts and `metrics.json`; nothing of texts, rankings and intervals.
+    """Leave `out/mlflow/`: MLflow's artifacts and `metrics.json`, of texts the numbers alone; nothing of rankings and
+    intervals.
 
     Errors: whatever MLflow raises.
     """
-    if evidence.contract.model.task in ("text", "ranking") or evidence.contract.model.prediction.kind == "interval":
+    if evidence.contract.model.task == "ranking" or evidence.contract.model.prediction.kind == "interval":
         return
+    shutil.rmtree(out / FOLDER, ignore_errors=True)
+    import mlflow
+
+    uri = mlflow.get_tracking_uri()
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        asked = _texts(evidence) if evidence.contract.model.task == "text" else _numbers(evidence)
+        mlflow.set_tracking_uri(f"sqlite:///{_store(evidence.work, Path(folder))}")
+        try:
+            experiment = mlflow.create_experiment("evaluation", artifact_location=f"{folder}/artifacts")
+            with mlflow.start_run(experiment_id=experiment) as run:
+                found = mlflow.models.evaluate(targets="label", evaluators="default", **asked)
+        finally:
+            mlflow.set_tracking_uri(uri)
+        (out / FOLDER).mkdir(parents=True)
+        left = Path(folder) / "artifacts" / run.info.run_id / "artifacts"
+        if left.is_dir():  # for a regression MLflow draws nothing
+            # MLflow's table of texts holds the texts.
+            shutil.copytree(
+                left, out / FOLDER, dirs_exist_ok=True, ignore=shutil.ignore_patterns("eval_results_table*")
+            )
+    metrics = {name: float(value) for name, value in found.metrics.items() if np.isfinite(float(value))}
+    (out / FOLDER / METRICS).write_text(json.dumps(metrics, indent=1, sort_keys=True))
+
+
+def _numbers(evidence: Evidence) -> dict[str, Any]:
+    """Return what MLflow is asked about a model that answers numbers or classes."""
     import matplotlib
 
     matplotlib.use("Agg")
-    import mlflow
     import pandas as pd
     from mlflow.models import Model
     from mlflow.pyfunc import PyFuncModel
 
-    shutil.rmtree(out / FOLDER, ignore_errors=True)
     model = evidence.contract.model
     scored = evidence.scored("candidate", "holdout")
     classes = model.classes or (0, 1)
@@ -76,28 +103,58 @@ def draw(evidence: Evidence, out: Path) -> None:
     if model.task == "binary":
         # Labels stand there as booleans, 1 for the positive one.
         config["pos_label"] = 1
-    uri = mlflow.get_tracking_uri()
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        mlflow.set_tracking_uri(f"sqlite:///{_store(evidence.work, Path(folder))}")
-        try:
-            experiment = mlflow.create_experiment("evaluation", artifact_location=f"{folder}/artifacts")
-            with mlflow.start_run(experiment_id=experiment) as run:
-                found = mlflow.models.evaluate(
-                    PyFuncModel(model_meta=description, model_impl=Replay(scored, classes, probabilities=probable)),
-                    rows,
-                    targets="label",
-                    model_type="regressor" if model.numeric else "classifier",
-                    evaluators="default",
-                    evaluator_config=config,
-                )
-        finally:
-            mlflow.set_tracking_uri(uri)
-        (out / FOLDER).mkdir(parents=True)
-        left = Path(folder) / "artifacts" / run.info.run_id / "artifacts"
-        if left.is_dir():  # for a regression MLflow draws nothing
-            shutil.copytree(left, out / FOLDER, dirs_exist_ok=True)
-    metrics = {name: float(value) for name, value in found.metrics.items() if np.isfinite(float(value))}
-    (out / FOLDER / METRICS).write_text(json.dumps(metrics, indent=1, sort_keys=True))
+    return {
+        "model": PyFuncModel(model_meta=description, model_impl=Replay(scored, classes, probabilities=probable)),
+        "data": rows,
+        "model_type": "regressor" if model.numeric else "classifier",
+        "evaluator_config": config,
+    }
+
+
+OF_TEXTS = {
+    "rouge1": "rouge1",
+    "rouge2": "rouge2",
+    "rougeL": "rougeL",
+    "flesch_kincaid_grade": "flesch_kincaid_grade_level",
+    "automated_readability_index": "ari_grade_level",
+}
+"""Scores of ours -> MLflow's name of the same. MLflow's own would be downloaded when they are asked for."""
+
+
+def _texts(evidence: Evidence) -> dict[str, Any]:
+    """Return what MLflow is asked about answers that are texts: the metrics of its model types that need no network.
+
+    Those of `question-answering` and `text-summarization`, with a reference where the contract has one; those of
+    `retriever` where the contract has a score of retrieval, at its number of documents.
+    """
+    import pandas as pd
+    from mlflow.metrics import exact_match, ndcg_at_k, precision_at_k, recall_at_k
+
+    scored, gate = evidence.scored("candidate", "holdout"), evidence.contract.gates.performance
+    referred = bool(evidence.contract.model.target)
+    rows = pd.DataFrame({"answer": scored.score, "label": scored.truth})
+    ranked = [own.at for own in gate.scores.values() if own.retrieval and own.at] if gate else []
+    if ranked and referred:
+        rows = rows.map(lambda text: names(text) or [])
+        metrics = [of(ranked[0]) for of in (precision_at_k, recall_at_k, ndcg_at_k)]
+    else:
+        wanted = {ours: theirs for ours, theirs in OF_TEXTS.items() if referred or ours not in NEED_REFERENCES}
+        metrics = [_as_metric(scored, ours, theirs) for ours, theirs in wanted.items()]
+        metrics += [exact_match()] if referred else []
+    return {"data": rows, "predictions": "answer", "model_type": None, "extra_metrics": metrics}
+
+
+def _as_metric(scored: Scored, ours: str, theirs: str) -> Any:
+    """Return a score of ours as a metric of MLflow's name, with the aggregates that MLflow gives."""
+    from mlflow.metrics import MetricValue, make_metric
+
+    def measured(predictions: Any, targets: Any = None) -> Any:
+        assert scored.row_scores is not None
+        values = scored.row_scores(ours)
+        mean, variance, p90 = float(values.mean()), float(values.var()), float(np.percentile(values, 90))
+        return MetricValue(aggregate_results={"mean": mean, "variance": variance, "p90": p90})
+
+    return make_metric(eval_fn=measured, greater_is_better=ours in NEED_REFERENCES, name=theirs, version="v1")
 
 
 def _store(work: Path, folder: Path) -> Path:
