@@ -104,8 +104,9 @@ def test_what_cannot_be_meant_is_refused(old: str, new: str, says: str, tmp_path
 
 def test_a_model_that_samples_is_not_held_to_its_answers_under_load(tmp_path: Path) -> None:
     sampled = (TASK, f"{TASK}, repeats: 2")
-    load = "  load: {rate: 10, seconds: 20, within: {latency_ms: 100, share_at_least: 0.5}, error_rate_at_most: 0.2, memory_mb_at_most: 900}\n"
-    with pytest.raises(ContractError, match="gates.load needs `answers_may_differ: true`"):
+    load = "  load: {rate: 10, seconds: 20, within: {latency_ms: 100, share_at_least: 0.5}, error_rate_at_most: 0.2, "
+    load += "memory_mb_at_most: 900}\n"
+    with pytest.raises(ContractError, match=r"gates\.load needs `answers_may_differ: true`"):
         read(tmp_path, sampled, (GATES, GATES + load))
     read(tmp_path, sampled, (GATES, GATES + load.replace("rate: 10", "answers_may_differ: true, rate: 10")))
 
