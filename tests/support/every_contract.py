@@ -171,6 +171,8 @@ WITH: dict[str, dict[str, Any]] = {
     "model.forecast.seasonal_naive: str": FORECAST,
     "model.forecast.scale: str": FORECAST,
     "model.repeats: int": TEXT,
+    "candidate.predictions: absent": {**BY_KEY, ".endpoint": {"model": "a", "prompt": "a"}},
+    "champion.predictions: absent": {**BY_KEY, ".endpoint": {"model": "a", "prompt": "a"}},
     "model.candidate": BY_KEY,
     "model.champion": BY_KEY,
     "performance.scores": TEXT,

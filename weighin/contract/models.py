@@ -32,7 +32,7 @@ from weighin.contract.parts import (
 from weighin.contract.predictions import Predictions
 from weighin.contract.quality import DataQuality, TrainingRows
 from weighin.contract.release import Deploy, Promotion
-from weighin.contract.sources import Files, Query, Rows, RowsOrProfile, Source, StoredProfile, source
+from weighin.contract.sources import Feast, Files, Query, Rows, RowsOrProfile, Source, StoredProfile, source
 from weighin.runner.plan import Answers
 from weighin.scores.catalogue import NEED_REFERENCES
 from weighin.stats.metrics import METRICS
@@ -262,7 +262,7 @@ class Data(Part):
     def named(self) -> tuple[Dataset, ...]:
         """The datasets with rows that this contract has, the sealed holdout apart."""
         every: tuple[Dataset, ...] = ("reference", "holdout", "current")
-        return tuple(d for d in every if isinstance(self.source(d), Files | Query))
+        return tuple(d for d in every if isinstance(self.source(d), Files | Query | Feast))
 
     def source(self, dataset: str) -> Source | None:
         """Where a dataset lives, if the contract has it."""
@@ -297,6 +297,8 @@ def _quality_fits(gate: DataQuality, data: Data) -> Iterator[str]:
             yield f"gates.data_quality.references names the table `{of.table}`, which data does not have"
     if gate.failing_keys is not None and not any(c.role == "key" and not c.sensitive for c in data.columns.values()):
         yield "gates.data_quality.failing_keys needs a column with `role: key` that is not sensitive"
+    if gate.online and not any(isinstance(data.source(d), Feast) for d in looked_at):
+        yield "gates.data_quality.online compares a feature store with itself: no dataset comes from one"
     if gate.training_rows != TrainingRows() and data.training is None:
         yield "gates.data_quality.training_rows needs data.training"
     if data.training is not None and "holdout" not in looked_at:

@@ -98,6 +98,16 @@ class TrainingRows(_SomeMayBreak):
     )
 
 
+class OnlineValues(Part):
+    """Training-serving skew: the newest values of entities, in the online store and in the offline store."""
+
+    entities: Count = Field(500, description="Number of entities of the dataset that are compared, drawn at random.")
+    differ_at_most: Share = Field(
+        description="Share of all entities that may differ in a feature; floats within one part in a million are equal."
+    )
+    severity: Severity = Field("block", description="Whether it blocks a release or warns.")
+
+
 class Copies(_SomeMayBreak):
     """Rows that repeat an earlier row of the same dataset under another key.
 
@@ -125,6 +135,9 @@ class DataQuality(Part):
     )
     copies: Copies | None = Field(
         None, description="Rows that repeat another; checked by default where a feature or the target is a float."
+    )
+    online: OnlineValues | None = Field(
+        None, description="How far the online store of a dataset of Feast's lies from its offline store."
     )
     own_expectations: tuple[Name, ...] = Field(
         (), description="Names of hand-written suites in great_expectations/expectations that every dataset must meet."

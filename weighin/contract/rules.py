@@ -8,7 +8,8 @@ from typing import Literal
 
 from weighin.contract.columns import Column
 from weighin.contract.models import Contract
-from weighin.contract.quality import Comparison, Copies, Fresh, Reference, TrainingRows
+from weighin.contract.quality import Comparison, Copies, Fresh, OnlineValues, Reference, TrainingRows
+from weighin.contract.sources import Feast
 from weighin.outcome import Direction, Limit
 
 Kind = Literal[
@@ -31,9 +32,10 @@ Kind = Literal[
     "training",
     "training_overlap",
     "copies",
+    "online",
     "own",
 ]
-Of = Column | Comparison | Reference | Fresh | TrainingRows | Copies | None
+Of = Column | Comparison | Reference | Fresh | TrainingRows | Copies | OnlineValues | None
 
 
 GATE = ("gates", "data_quality")
@@ -159,6 +161,10 @@ def _composite(contract: Contract, zero: Limit) -> Iterator[QualityRule]:
         by = compared_by(contract, copies.by)
         limit = replace(zero, value=copies.share_at_most, severity=copies.severity)
         yield QualityRule("copies", "copies", by, limit, copies, path=(*GATE, "copies"))
+    if gate.online is not None:
+        limit = replace(zero, value=gate.online.differ_at_most, severity=gate.online.severity)
+        fetched = tuple(d for d in contract.data.named if isinstance(contract.data.source(d), Feast))
+        yield QualityRule("online", "online", (), limit, gate.online, fetched, (*GATE, "online"))
     if contract.data.training is not None:
         rows = gate.training_rows
         limit = replace(zero, value=rows.share_at_most, severity=rows.severity)

@@ -165,6 +165,26 @@ class Query(_Windowed):
         return self
 
 
+class FeatureStore(Part):
+    """Features of a feature repository of Feast, as they were at the moment of each row."""
+
+    repository: Name = Field(description="Folder with feature_store.yaml, relative to the contract.")
+    features: tuple[Annotated[str, Field(pattern=r"^[^:\s]+:[^:\s]+$")], ...] = Field(
+        min_length=1, description="Features as VIEW:FEATURE; a row has each as a column FEATURE."
+    )
+    entities: Name = Field(
+        description="A Parquet file with the rows: the keys of the entities, a moment, and the labels, relative to the "
+        "contract."
+    )
+    timestamp: Name = Field("event_timestamp", description="The column of the entities that holds the moment.")
+
+
+class Feast(Part):
+    """Rows of a feature store: point-in-time values from the offline store, in an environment of Feast's own."""
+
+    feast: FeatureStore = Field(description="The feature repository, and which features of which entities.")
+
+
 class StoredProfile(Part):
     """The profile that is stored with a model version, in place of the rows themselves."""
 
@@ -177,20 +197,27 @@ def _tag(value: Any) -> str:
     keys = value if isinstance(value, Mapping) else vars(value)
     if "profile" in keys:
         return "profile"
+    if "feast" in keys:
+        return "feast"
     return "query" if {"connection", "table", "query"} & {k for k in keys if keys[k] is not None} else "files"
 
 
 Rows = Annotated[
-    Annotated[Name, Tag("text")] | Annotated[Files, Tag("files")] | Annotated[Query, Tag("query")], Discriminator(_tag)
+    Annotated[Name, Tag("text")]
+    | Annotated[Files, Tag("files")]
+    | Annotated[Query, Tag("query")]
+    | Annotated[Feast, Tag("feast")],
+    Discriminator(_tag),
 ]
 RowsOrProfile = Annotated[
     Annotated[Name, Tag("text")]
     | Annotated[Files, Tag("files")]
     | Annotated[Query, Tag("query")]
+    | Annotated[Feast, Tag("feast")]
     | Annotated[StoredProfile, Tag("profile")],
     Discriminator(_tag),
 ]
-Source = Files | Query | StoredProfile
+Source = Files | Query | Feast | StoredProfile
 
 
 def source(given: Source | str) -> Source:

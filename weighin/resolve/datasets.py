@@ -21,7 +21,7 @@ from weighin.canonical import file_digest
 from weighin.contract import Contract
 from weighin.contract.checks import cut, drift_columns
 from weighin.contract.reading import ContractFile
-from weighin.contract.sources import Files, Query, Span, StoredProfile, in_place, span
+from weighin.contract.sources import Feast, Files, Query, Span, StoredProfile, in_place, span
 from weighin.data.permute import permuted
 from weighin.data.profile import Profile
 from weighin.data.profiling import profile
@@ -40,6 +40,10 @@ def relation(file: ContractFile, dataset: str, moment: datetime) -> Relation:
     """Return a dataset where it lives, cut to its window as of a moment. Errors: `NotEvaluated`."""
     data = file.contract.data
     given = data.source(dataset)
+    if isinstance(given, Feast):
+        raise NotEvaluated(
+            "a feature store is read when a validation begins", f"data.{dataset}", "Run `weighin validate`."
+        )
     assert isinstance(given, Files | Query)
     types = {name: column.type for name, column in data.columns.items()}
     return Relation.of(given, file.folder, data.engine, types, _span(file, dataset, moment), data.time_column)
@@ -115,7 +119,7 @@ def _placed(file: ContractFile, dataset: str, work: Path, moment: datetime) -> t
     """
     data = file.contract.data
     given = data.source(dataset)
-    assert isinstance(given, Files | Query)
+    assert given is not None
     scored = dataset in ("holdout", "sealed_holdout")
     path, whole = work / "data" / f"{dataset}.parquet", None
     judged = dataset in _judged(file.contract)

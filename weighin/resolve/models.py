@@ -32,6 +32,7 @@ from weighin.registry.mlflow import Registry
 from weighin.registry.profiles import stored_profile
 from weighin.resolve.datasets import merged, resolve_profiles, resolve_rows, some_rows
 from weighin.resolve.examine import examine
+from weighin.resolve.feature_store import fetched
 from weighin.resolve.logged_requests import resolve_requests
 from weighin.resolve.predictions import with_predictions
 from weighin.resolve.recorded import champion_recorded
@@ -64,6 +65,8 @@ def resolve(
             "A maintainer must run this: pull requests from forks get neither variables nor secrets.",
         )
     _empty(work)
+    contract_file, fetched_from = fetched(contract_file, work, sealed)
+    contract = contract_file.contract
     subject = Subject(
         _candidate(contract, candidate, work / "models/candidate"),
         _champion(contract_file, champion, work / "models/champion"),
@@ -74,6 +77,8 @@ def resolve(
     )
     moment = contract.as_of or datetime.now(UTC)
     rows = resolve_rows(contract_file, work, sealed, moment)
+    for dataset, facts in fetched_from.items():
+        rows[dataset]["feature_store"] = facts
     profiles = resolve_profiles(contract_file, work, moment, lambda role: _stored(contract_file, subject, role))
     if contract.gates.shadow:
         # By the clock and not `as_of`: the log is what was asked until now.

@@ -19,6 +19,7 @@ from weighin.contract.quality import DataQuality
 from weighin.contract.rules import ColumnRule, QualityRule, quality_rules
 from weighin.errors import NotEvaluated
 from weighin.outcome import Measurement, Status, Unmeasured, census, decide
+from weighin.stats.intervals import clopper_pearson
 from weighin.suites.evidence import Evidence, kept
 from weighin.suites.expectations import FOLDER, SUITE, added_column, write_suite
 from weighin.suites.failing_keys import write_failing_keys
@@ -40,6 +41,8 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     if not isinstance(check.rule, ColumnRule):
         raise TypeError(f"{check.id} is no data quality check")
     dataset, rule = check.rule.dataset, check.rule.rule
+    if rule.kind == "online":
+        return _online(check, evidence, dataset)
     run = validated(evidence, dataset)
     if isinstance(run, NotEvaluated):
         raise run
@@ -63,6 +66,27 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
         return Unmeasured(check.id, f"Great Expectations calls this a {word}, its counts say otherwise: {shown}")
     said = in_words(rule, measured, run.families) if measured.estimate else ""
     return _coarse(measured, run.rows) if hidden and measured.unit == "share" else replace(measured, found=said)
+
+
+def _online(check: Check, evidence: Evidence, dataset: str) -> Measurement | Unmeasured:
+    """How many entities of a sample have another value online than offline. Errors: `NotEvaluated`, `Undefined`."""
+    known = evidence.subject.data.get(dataset, {}).get("feature_store", {}).get("online", {})
+    differ, entities = known.get("differ"), known.get("entities")
+    if not isinstance(differ, int) or not isinstance(entities, int) or not 0 <= differ <= entities or not entities:
+        raise NotEvaluated("the online store was not compared", f"data.{dataset}.feast", "Validate again.")
+    found = clopper_pearson(differ, entities, 1 - check.limit.alpha)
+    said = f"{differ:,} of {entities:,} entities have another value online than offline" if differ else ""
+    return Measurement(
+        check.id,
+        found.estimate,
+        found.low,
+        found.high,
+        found.level,
+        entities,
+        "share",
+        "entities at random",
+        found=said,
+    )
 
 
 BROKEN = {
