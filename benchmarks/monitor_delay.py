@@ -1,6 +1,6 @@
 """How often the monitor is wrong, and how soon it is right: `weighin.monitor.evaluate.evaluate` on an in-process clock.
 
-    python benchmarks/monitor_delay.py [--quick] [--months N] [--only TEXT] [--part NAME ...]
+    python benchmarks/monitor_delay.py [--quick] [--months N] [--only TEXT] [--part NAME ...] [--state FILE]
 
 alarms     months without a fault, a run every five minutes, with every true value at its limit: the alarms of a month
            against the number that the contract states. On the stream in which nothing has changed stands beside it
@@ -13,7 +13,8 @@ roundtrip  a scoring server, PostgreSQL and a faulty model: from the run to the 
 An alarm begins at a run that has it where the run before has not; looks with an alarm are counted beside it, as
 alarm.py states their expected number. A setting is a breach where an exact test of the alarms (Poisson, one-sided 5 %)
 says that there are more than stated; of many settings that keep their promise exactly one in twenty is one by chance.
-The last line is one JSON object; its false alarms are those of the first setting.
+With --state each month is kept when it is counted: a run that was stopped goes on where it was, and one of fewer months
+says what is known so far. The last line is one JSON object; its false alarms are those of the first setting.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share two cores
 
 import numpy as np
 from monitored.alarms import Compared, Counted, Rate, Setting, base, compare, run, settings
+from monitored.kept import Kept
 from monitored.streams import LOOKS
 from monitored.year import (
     AFTER,
@@ -65,14 +67,21 @@ SEED = 20
 CHILD_SECONDS = 300
 
 
-def alarms(pool: ProcessPoolExecutor, planned: Sequence[Setting], given: int, quick: bool) -> dict[str, Any]:
+def alarms(
+    pool: ProcessPoolExecutor, planned: Sequence[Setting], given: int, quick: bool, kept: Kept
+) -> dict[str, Any]:
     """A line a setting; what the last line says of it. `given` months of each."""
     known, compared = settings(), 3 if quick else 60
     # What is not promised takes long, as it alarms often.
     spared = {s.name: s is not planned[0] if quick else not s.promised for s in planned}
     many = {s.name: max(1, given // 4) if spared[s.name] else given for s in planned}
     seeds = {s.name: [SEED, known.index(s)] for s in planned}
-    tasks = {s.name: [pool.submit(run, s, [*seeds[s.name], m]) for m in range(many[s.name])] for s in planned}
+    tasks: dict[str, list[Future[Counted]]] = {s.name: [] for s in planned}
+    # Month by month, so that a run that is stopped knows of all settings.
+    for m in range(given):
+        for s in planned:
+            if m < many[s.name]:
+                tasks[s.name].append(kept.submit(pool, run, s.name, s, seed=[*seeds[s.name], m]))
     checked = {s.name: pool.submit(compare, s, [*seeds[s.name], given], compared) for s in planned}
     head = f"{'':40} {'months':>6} {'stated':>6} {'alarms a month':>25} {'looks with one':>25}"
     print(f"{head} {'windows, failed, missed':>26}  seconds", flush=True)
@@ -217,6 +226,7 @@ def main() -> int:
     parser.add_argument("--months", type=int, help=f"of each setting; {QUICK_MONTHS} with --quick, otherwise {MONTHS}")
     parser.add_argument("--only", nargs="+", default=[""], help="settings whose name holds one of these texts")
     parser.add_argument("--part", choices=PARTS, nargs="+", default=PARTS)
+    parser.add_argument("--state", type=Path, help="file of the months that are counted, to go on from")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -238,7 +248,7 @@ def main() -> int:
     with ProcessPoolExecutor(max_workers=2) as pool:
         built = pool.submit(flights, 15_000 if given.quick else 100_000) if "year" in given.part else None
         if "alarms" in given.part:
-            said |= alarms(pool, planned, months, given.quick)
+            said |= alarms(pool, planned, months, given.quick, Kept(given.state, Counted))
         if built is not None:
             said |= year(pool, built, given.quick)
     if "roundtrip" in given.part:

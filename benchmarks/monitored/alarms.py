@@ -54,7 +54,7 @@ class Setting:
     window: Mapping[str, Any] = field(default_factory=lambda: LAST)
     truth: Truth = EDGE
     stated: float = 1.0
-    looks: int = 3
+    consecutive_windows: int = 3
     metric: float = 0.0
     rows: int = 40_000
     rule: bool = False
@@ -105,7 +105,7 @@ def contract_of(setting: Setting, before: Profile, **evidence: Any) -> Contract:
         "at_most": streams.true_log_loss(share) + setting.metric,
     }
     listed = [{"window": setting.window, **{k: limits.get(k, v) for k, v in watch.items()}} for watch in setting.watch]
-    notified = {"false_alarms_per_month": setting.stated, "looks": setting.looks} | evidence
+    notified = {"false_alarms_per_month": setting.stated, "consecutive_windows": setting.consecutive_windows} | evidence
     monitor = Monitor.model_validate({"log": {"path": "log"}, "watch": listed, "evidence": notified})
     return base().model_copy(update={"monitor": monitor})
 
@@ -142,7 +142,7 @@ def run(setting: Setting, seed: list[int]) -> Counted:
     contract, champion, month, values = drawn(setting, seed)
     could: set[int] = set()
     for item in watched(contract, {}, columns_of(contract, champion.profile.columns)):
-        found = could_alarm(item, month, champion.profile, np.arange(LOOKS), setting.looks)
+        found = could_alarm(item, month, champion.profile, np.arange(LOOKS), setting.consecutive_windows)
         could.update(map(int, found))
     alarming: dict[str, list[int]] = {}
     for at in sorted(could):
@@ -174,7 +174,7 @@ def compare(setting: Setting, seed: list[int], number: int) -> Compared:
     listed = watched(contract, {}, columns_of(contract, champion.profile.columns))
     # One window, at the same level.
     alone = contract_of(
-        setting, champion.profile, looks=1, false_alarms_per_month=listed[0].limit.alpha * LOOKS * len(listed)
+        setting, champion.profile, consecutive_windows=1, false_alarms_per_month=listed[0].limit.alpha * LOOKS * len(listed)
     )
     looks = np.sort(np.random.default_rng([*seed, 1]).choice(LOOKS, number, replace=False))
     could = {i.id: set(map(int, could_alarm(i, month, champion.profile, looks, 1))) for i in listed}
