@@ -172,6 +172,7 @@ def power() -> None:
     from scripts import train
     from weighin.stats.intervals import from_influence
     from weighin.stats.metrics import roc_auc
+    from weighin.stats.scored import Scored
 
     rows, holdout = (pd.read_parquet(DATA / f"{name}.parquet") for name in ("train", "holdout"))
     truth = holdout["late"].to_numpy() == 1
@@ -186,7 +187,7 @@ def power() -> None:
     others = {"a refit": score(train.CHALLENGER, 2), "other features": score(train.CHAMPION, 1)}
     print(f"holdout: {len(holdout):,} flights on {len(np.unique(days))} days")
     for kind, other in others.items():
-        found = roc_auc(truth, challenger, 0.5).minus(roc_auc(truth, other, 0.5))
+        found = roc_auc(Scored(truth, challenger)).minus(roc_auc(Scored(truth, other)))
         by_days = from_influence(found.estimate, found.values, days, 0.95)
         by_rows = from_influence(found.estimate, found.values, None, 0.95)
         print(f"\n{kind}: standard error of the paired AUC difference {by_days.standard_error:.4f} by days,", end=" ")

@@ -173,9 +173,8 @@ def compare(setting: Setting, seed: list[int], number: int) -> Compared:
     contract, champion, month, _ = drawn(setting, seed)
     listed = watched(contract, {}, columns_of(contract, champion.profile.columns))
     # One window, at the same level.
-    alone = contract_of(
-        setting, champion.profile, consecutive_windows=1, false_alarms_per_month=listed[0].limit.alpha * LOOKS * len(listed)
-    )
+    stated = listed[0].limit.alpha * LOOKS * len(listed)
+    alone = contract_of(setting, champion.profile, consecutive_windows=1, false_alarms_per_month=stated)
     looks = np.sort(np.random.default_rng([*seed, 1]).choice(LOOKS, number, replace=False))
     could = {i.id: set(map(int, could_alarm(i, month, champion.profile, looks, 1))) for i in listed}
     failed = missed = 0

@@ -32,7 +32,7 @@ from weighin.prediction_log.reader import Log
 from weighin.prediction_log.sinks import sink_for
 from weighin.prediction_log.tables import LogTables
 from weighin.registry.mlflow import Address, Registry
-from weighin.resolve.models import STORED
+from weighin.registry.profiles import STORED
 
 FEATURES = ("temp", "distance")
 WINDOW = 400
