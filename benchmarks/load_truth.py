@@ -9,7 +9,9 @@ request at a time this is the simulation of its queue), plus how late the server
 is left in it, so that every quantile must be within 2 % or 2 ms of it, without the help of an interval. Failures count
 as slower than any limit. What the rule gives in the long run, where there is a formula, stands beside it. Milliseconds
 cannot be measured while something else wants the same two cores: a setting during which other processes used more than
-a twentieth of a core is run again, a few times at most, and what they used is printed.
+a twentieth of a core is run again, a few times at most, and what they used is printed. A thread that only sleeps tells a
+machine that stands still from a slow server (weighin/load/heartbeat.py): seconds in which it woke late are void, for the
+truth as well, and their number is printed.
 
 Beside it, on the server that is frozen for one second in every five: Locust as people use it (ten users, constant
 throughput), hey and wrk, at 100 requests per second where they can be told. The last part is the rate that one core
@@ -55,6 +57,10 @@ from weighin.runner.plan import Answers, Interface, LoadPlan, Phase, Plan, Sessi
 SHARE, MILLISECONDS = 0.02, 2.0
 LATENESS_MS = 3
 DISTURBED = 0.05
+ENOUGH = 0.5
+"""Share of the requests that must not be void."""
+NEAR = 0.2
+"""Seconds before and after a pause that are void with it."""
 T = TypeVar("T")
 FEATURES = 28
 GENERATOR, SERVER = 0, min(1, (os.cpu_count() or 1) - 1)
@@ -113,15 +119,21 @@ def long_run(server: str, q: float) -> float | None:
 
 @dataclass(frozen=True)
 class Run:
-    """What `weighin step load` left. `intended` of all requests, also those of the warm-up."""
+    """What `weighin step load` left.
+
+    intended  of all requests, also those of the warm-up
+    counted   which of these are none of the warm-up
+    quiet     which of those that are counted lie in no second in which the machine stood still
+    """
 
     log: LoadLog
     intended: np.ndarray
     counted: np.ndarray
+    quiet: np.ndarray
 
     def quantile(self, q: float) -> float:
         """Of the latencies in seconds, as the gate counts them."""
-        return quantile(np.where(self.log.ok, self.log.latency, np.inf), q)
+        return quantile(np.where(self.log.ok, self.log.latency, np.inf)[self.quiet], q)
 
     @property
     def lateness_ms(self) -> float:
@@ -186,7 +198,11 @@ def ask(url: str, phases: Sequence[Phase], folder: Path, locustfile: str = "", w
     with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as reader:
         table = reader.read_all()
     counted = np.array(table["phase"].to_pylist()) != "warm_up"
-    return Run(read_log([path]), table["intended"].to_numpy(), counted)
+    log = read_log([path])
+    paused = json.loads((path.parent / "session.json").read_text()).get("pauses", [])
+    seconds = {int(s) for at, late in paused for s in (at - NEAR, at + late + NEAR)}
+    quiet = ~np.isin(np.floor(log.intended).astype(int), list(seconds))
+    return Run(log, table["intended"].to_numpy(), counted, quiet)
 
 
 def free_port() -> int:
@@ -231,10 +247,14 @@ def compare(setting: Setting, folder: Path) -> list[Row]:
             raise SystemExit(f"{setting}: the generator gave up")
         with urllib.request.urlopen(f"{url}/late", timeout=10) as late:  # noqa: S310 - our own server
             truth = servers.latency(setting.server, run.intended, setting.service) + np.array(json.load(late))
+    if not run.quiet.all():
+        print(f"the machine stood still: {1 - run.quiet.mean():.0%} of the requests of {setting} are void", flush=True)
+    if run.quiet.mean() < ENOUGH:
+        raise SystemExit(f"{setting}: the machine stood still too often")
     rows = []
     for q in setting.quantiles:
         always = long_run(setting.server, q)
-        true = quantile(truth[run.counted], q)
+        true = quantile(truth[run.counted][run.quiet], q)
         rows.append(Row(setting, q, run.quantile(q) * 1000, true * 1000, None if always is None else always * 1000))
     return rows
 

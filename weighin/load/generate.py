@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from weighin.errors import NotEvaluated
+from weighin.load.heartbeat import beating
 from weighin.load.log import log_name, read_log, write_histogram, write_log
 from weighin.load.probes import probe
 from weighin.load.replay import replay
@@ -37,7 +38,8 @@ def generate(
 
     `responses-<role>-<start>.arrow` has every request; `latency-<role>-<start>.hgrm` the distribution of the counted
     ones (`write_histogram`); `session.json` what else was noted: `healthy_at` and `began_at` (seconds since 1970),
-    `phases` (seconds), `predictions` (rows that were answered), `probes` (see `probe`).
+    `phases` (seconds), `predictions` (rows that were answered), `probes` (see `probe`); while requests were sent the
+    `pauses` and `stolen_seconds` of the machine (see `weighin.load.heartbeat`).
 
     features  Parquet file whose rows are sent; beside it lies the model's input example, if it has one. For a plan of
               logged requests the file of these
@@ -66,7 +68,9 @@ def generate(
         made = schedule(features, plan, (seed, start))
         _wait_for(turn, out)
         facts["began_at"] = time.time()
-        responses = send(url, made, plan, meant)
+        with beating() as heart:
+            responses = send(url, made, plan, meant)
+        facts |= {"pauses": heart.pauses, "stolen_seconds": heart.stolen_seconds}
     probed = probe(url, features, plan, meant) if probes else {}
     predictions = sum(len(r.answers or ()) // meant.width + len(r.texts or ()) for r in responses)
     facts |= {"phases": [p.seconds for p in plan.phases], "predictions": predictions, "probes": probed}

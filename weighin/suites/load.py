@@ -397,7 +397,34 @@ def information(evidence: Evidence) -> list[JsonDict]:
         "Not counted. Workers that load the model at their first request are slow here; where one still does after the "
         "warm-up, raise `warm_up_seconds`."
     )
-    return [{"title": "Warm-up", "columns": columns, "rows": rows, "note": note}]
+    found = [{"title": "Warm-up", "columns": columns, "rows": rows, "note": note}]
+    return found + _pauses(evidence)
+
+
+def _pauses(evidence: Evidence) -> list[JsonDict]:
+    """Return how often the machine stood still while requests were sent, start by start; nothing where it never did."""
+    rows: list[list[Any]] = []
+    for session in (*evidence.sessions("candidate"), *evidence.sessions("champion")):
+        try:
+            facts = evidence.load_facts(session.role, session.start, "session")
+            late = [float(late) for _, late in facts["pauses"]]
+            stolen = facts["stolen_seconds"]
+            taken = None if stolen is None else round(float(stolen), 2)
+        except (NotEvaluated, KeyError, TypeError, ValueError):
+            continue
+        if late:
+            rows.append([session.role, session.start + 1, len(late), round(1000 * max(late), 1), taken])
+    if not rows:
+        return []
+    return [
+        {
+            "title": "Pauses of the machine",
+            "columns": ["role", "start", "pauses", "longest, ms", "stolen by its host, s"],
+            "rows": rows,
+            "note": "A thread that only sleeps woke so late. Latencies of those moments are the machine's and not the "
+            "server's; they are counted all the same, so that a pass is no less sure. Where they decide, run it again.",
+        }
+    ]
 
 
 def _seconds(value: float) -> float | str:
