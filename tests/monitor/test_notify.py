@@ -29,6 +29,45 @@ def test_slack_gets_text_that_mentions_nobody() -> None:
     assert "<" not in message
 
 
+def test_teams_gets_runs_of_text_in_which_nothing_is_markup() -> None:
+    asked: list[Asked] = []
+    news = News("k", "**bold** [a](http://b) <at>all</at>\n# x", ("line",), {})
+    with listening(lambda request: asked.append(request) or Answer(202)) as address:
+        assert tell([Alert(to="teams", address="CHAT")], news, {"CHAT": f"{address}/secret"}) == []
+    (attached,) = json.loads(asked[0].body)["attachments"]
+    assert attached["contentType"] == "application/vnd.microsoft.card.adaptive"
+    blocks = attached["content"]["body"]
+    # A TextBlock would take it for Markdown; a run of text is text.
+    assert {b["type"] for b in blocks} == {"RichTextBlock"}
+    runs = [run for b in blocks for run in b["inlines"]]
+    assert {r["type"] for r in runs} == {"TextRun"}
+    assert [r["text"] for r in runs] == ["**bold** [a](http://b) <at>all</at> # x", "line"]
+
+
+@pytest.mark.parametrize(
+    ("state", "action", "severity"),
+    [
+        ("needs_human", "trigger", "critical"),
+        ("alarm", "trigger", "error"),
+        ("rollback", "trigger", "error"),
+        ("signal", "trigger", "warning"),
+        ("recovered", "resolve", None),
+        ("verified", "resolve", None),
+    ],
+)
+def test_pagerduty_has_one_incident_for_one_trouble(state: str, action: str, severity: str | None) -> None:
+    asked: list[Asked] = []
+    with listening(lambda request: asked.append(request) or Answer(202)) as address:
+        alert = Alert(to="pagerduty", secret="KEY", address="HOOK")
+        given = {"KEY": "a-secret", "HOOK": address}
+        for title in ("first", "again"):
+            assert tell([alert], News("flight-delay/3/a", title, ("x",), {"state": state}), given) == []
+    first, again = (json.loads(each.body) for each in asked)
+    assert first["dedup_key"] == again["dedup_key"]
+    assert (first["routing_key"], first["event_action"]) == ("a-secret", action)
+    assert first.get("payload", {}).get("severity") == severity
+
+
 def test_a_generic_webhook_is_signed_over_time_and_body() -> None:
     asked: list[Asked] = []
     with listening(lambda request: asked.append(request) or Answer()) as address:

@@ -290,6 +290,7 @@ WITH: dict[str, dict[str, Any]] = {
     "watch.disagreement_at_most: float": OTHER_LIMIT,
     "watch.no_traffic_minutes_at_most: float": {**OTHER_LIMIT, ".window": ABSENT},
     "watch.age_days_at_most: float": {**OTHER_LIMIT, ".window": ABSENT},
+    "alerts.to=pagerduty": {".secret": "A"},
     "alerts.to=webhook": {".secret": "A"},
     "alerts.to=github": GITHUB,
     "alerts.address: absent": {**GITHUB, ".to": "github"},

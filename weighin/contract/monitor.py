@@ -135,12 +135,14 @@ class Evidence(Part):
 class Alert(Part):
     """Where people are notified. Addresses and secrets stand in environment variables, and nowhere else."""
 
-    to: Literal["slack", "webhook", "github"] = Field(description="What kind of receiver it is.")
+    to: Literal["slack", "teams", "pagerduty", "webhook", "github"] = Field(description="What kind of receiver it is.")
     address: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
-        None, description="The variable that holds the address of a webhook."
+        None, description="The variable that holds the address of a webhook; PagerDuty has one of its own."
     )
     secret: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
-        None, description="The variable that holds the secret with which a generic webhook is signed."
+        None,
+        description="The variable that holds the secret with which a generic webhook is signed, or PagerDuty's "
+        "integration key.",
     )
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = Field(
         None,
@@ -149,9 +151,17 @@ class Alert(Part):
 
     @model_validator(mode="after")
     def _complete(self) -> Alert:
-        wanted = {"slack": ("address",), "webhook": ("address", "secret"), "github": ("repository",)}[self.to]
+        wanted = {
+            "slack": ("address",),
+            "teams": ("address",),
+            "pagerduty": ("secret",),
+            "webhook": ("address", "secret"),
+            "github": ("repository",),
+        }[self.to]
         given = [k for k in ("address", "secret", "repository") if getattr(self, k) is not None]
-        if sorted(given) != sorted(wanted):
+        # PagerDuty's regions, and proxies, have addresses of their own.
+        optional = {"address"} if self.to == "pagerduty" else set()
+        if set(given) - optional != set(wanted):
             raise ValueError(f"an alert to {self.to} needs {' and '.join(wanted)}, and nothing else")
         return self
 

@@ -1,4 +1,4 @@
-"""Tell people: a Slack-compatible webhook, a signed one, an issue that is kept up to date; and ask for a training.
+"""Tell people: Slack, Teams, PagerDuty, a signed webhook, an issue that is kept up to date; and ask for a training.
 
 Whatever goes wrong here is returned in words, and stops nothing: a rollback does not wait for a chat.
 """
@@ -20,12 +20,15 @@ from typing import Any
 from weighin.contract.monitor import Alert, Retrain
 from weighin.github.client import GitHub, Unanswered, quoted
 from weighin.github.escape import text
-from weighin.untrusted import JsonObject
+from weighin.untrusted import JsonDict, JsonObject
 
 SECONDS = 15
 SIGNATURE, MOMENT = "weighin-signature", "weighin-timestamp"
 """Headers of a signed webhook: `sha256=<hex>` of the HMAC over `<timestamp>.<body>`, and the timestamp in seconds."""
 LABEL = "weighin-monitor"
+PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
+SEVERITIES = {"needs_human": "critical", "rollback": "error", "alarm": "error", "signal": "warning"}
+"""Kind of an event -> PagerDuty's severity; what is no trouble resolves the incident."""
 RETRAIN = "weighin-retrain"
 
 
@@ -55,6 +58,12 @@ def tell(alerts: Sequence[Alert], news: News, environment: Mapping[str, str]) ->
                 case "slack":
                     body = json.dumps({"text": "\n".join([f"*{_slack(news.title)}*", *map(_slack, news.lines)])})
                     _post(_named(alert.address, environment), body.encode(), {})
+                case "teams":
+                    _post(_named(alert.address, environment), json.dumps(_card(news)).encode(), {})
+                case "pagerduty":
+                    address = _named(alert.address, environment) if alert.address else PAGERDUTY
+                    event = _page(news, _named(alert.secret, environment))
+                    _post(address, json.dumps(event).encode(), {})
                 case "webhook":
                     _signed(alert, news, environment)
                 case "github":
@@ -94,8 +103,49 @@ def _post(address: str, body: bytes, headers: Mapping[str, str]) -> None:
 
 def _slack(line: str) -> str:
     """Slack's own rules: these three are markup, and a mention begins with one of them."""
-    plain = "".join(c if c.isprintable() else " " for c in line)[:600]
-    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _plain(line).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _card(news: News) -> JsonDict:
+    """Return a message to a Teams workflow: runs of text, in which nothing is markup or a mention.
+
+    Source: Microsoft's documentation of Adaptive Cards, `RichTextBlock` and `TextRun` (version 1.2).
+    """
+    lines = [(news.title, "Bolder"), *((line, "Default") for line in news.lines)]
+    blocks = [
+        {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": _plain(line), "weight": weight}]}
+        for line, weight in lines
+    ]
+    card = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.2",
+        "body": blocks,
+    }
+    attached = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
+    return {"type": "message", "attachments": [attached]}
+
+
+def _page(news: News, key: str) -> JsonDict:
+    """Return an event that opens an incident, keeps it up to date, or resolves it.
+
+    Source: PagerDuty's documentation of the Events API v2.
+    """
+    severity = SEVERITIES.get(str(news.values.get("state")))
+    event = {
+        "routing_key": key,
+        "event_action": "trigger" if severity else "resolve",
+        "dedup_key": hashlib.sha256(news.key.encode()).hexdigest(),
+    }
+    if severity is None:
+        return event
+    said = {"lines": [_plain(line) for line in news.lines], **news.values}
+    payload = {"summary": _plain(news.title), "source": "weighin monitor", "severity": severity, "custom_details": said}
+    return {**event, "payload": payload}
+
+
+def _plain(line: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in line)[:600]
 
 
 def issue(github: GitHub, repository: str, news: News) -> str:
