@@ -7,6 +7,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -77,23 +78,42 @@ def in_parquet(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tupl
 
 @pytest.mark.parametrize(("kind", "group"), COMBINED)
 @pytest.mark.exhaustive
-def test_every_engine_counts_alike(kind: str, group: str, place, in_parquet) -> None:
+def test_every_engine_counts_alike(kind: str, group: str, place, in_parquet, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, later = in_parquet(group)
     found = profile(place(kind, rows()), COUNTED, GROUPS[group])
     assert wanted.exact
     assert found.exact
     must_agree(found, wanted)
-    must_agree(profile(place(kind, rows(1)), COUNTED, GROUPS[group], wanted), later)
+    counted_there(monkeypatch)
+    again = profile(place(kind, rows(1)), COUNTED, GROUPS[group], wanted)
+    assert not again.exact
+    must_agree(again, later, sketched=True)
 
 
+@pytest.mark.parametrize("most", [0, 3_000, 10**6])
 @pytest.mark.parametrize("group", ["rows", "days", "blocks"])
-def test_a_table_that_is_counted_in_this_process_is_counted_alike(
-    group: str, place, in_parquet, monkeypatch: pytest.MonkeyPatch
+def test_values_that_are_counted_first_are_counted_alike(
+    group: str, most: int, place, in_parquet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In no statement, in several, and in one."""
     wanted, later = in_parquet(group)
-    monkeypatch.setattr("weighin.data.counting.WIDE", 0)
-    must_agree(profile(place("parquet", rows()), COUNTED, GROUPS[group]), wanted)
-    must_agree(profile(place("parquet", rows(1)), COUNTED, GROUPS[group], wanted), later)
+    counted_there(monkeypatch)
+    monkeypatch.setattr("weighin.data.counting.FEW", most)
+    must_agree(profile(place("parquet", rows(1)), COUNTED, GROUPS[group], wanted), later, sketched=True)
+
+
+def test_more_values_than_were_expected_are_counted_alike(place, in_parquet, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, later = in_parquet("days")
+    counted_there(monkeypatch)
+    monkeypatch.setattr("weighin.data.counting.FEW", 400)
+    of_one_value = {name: replace(column, distinct=1) for name, column in wanted.columns.items()}
+    found = profile(place("parquet", rows(1)), COUNTED, "day", replace(wanted, columns=of_one_value))
+    must_agree(found, later, sketched=True)
+
+
+def counted_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No table is so small that it is fetched."""
+    monkeypatch.setattr("weighin.data.profiling.SAMPLE_ROWS", 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)

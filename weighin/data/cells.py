@@ -65,10 +65,8 @@ class Counted:
     moments: Moments | None
 
 
-def code_of(value: Expression, cells: Cells, *, apart: bool = False) -> Expression:
-    """Return the number of the cell that a value falls into; with `apart` strangers are counted with the rest for
-    now.
-    """
+def code_of(value: Expression, cells: Cells) -> Expression:
+    """Return the number of the cell that a value falls into."""
     import ibis
 
     last = cells.count - 1
@@ -76,9 +74,9 @@ def code_of(value: Expression, cells: Cells, *, apart: bool = False) -> Expressi
         return ibis.ifelse(value.notnull(), _cell(value, cells.edges, 0), last).cast("int64")
     branches = [(value == c, i) for i, c in enumerate(cells.categories[: cells.own])]
     rest = cells.categories[cells.own :]
-    if rest and not apart:
+    if rest:
         branches.append((value.isin(rest), cells.own))
-    return ibis.cases((value.isnull(), last), *branches, else_=cells.own + (0 if apart else 1)).cast("int64")
+    return ibis.cases((value.isnull(), last), *branches, else_=cells.own + 1).cast("int64")
 
 
 def _cell(value: Any, edges: Sequence[float], first: int) -> Any:
@@ -92,8 +90,8 @@ def _cell(value: Any, edges: Sequence[float], first: int) -> Any:
     return ibis.ifelse(value < _double(edges[half]), below, above)
 
 
-def sums_of(value: Expression, times: Expression | None, cells: Cells) -> JsonDict:
-    """Return aggregates of the finite values, each counted so many `times` (None: once).
+def sums_of(value: Expression, cells: Cells) -> JsonDict:
+    """Return aggregates of the finite values.
 
     Databases differ in what they do with a product that is too large or too small for a double, so none is formed.
     """
@@ -109,12 +107,12 @@ def sums_of(value: Expression, times: Expression | None, cells: Cells) -> JsonDi
     square = ibis.ifelse((unit < 1e-100) & (unit > -1e-100), _double(0.0), unit * unit)
     infinite = value.notnull() & finite.isnull()
     return {
-        "n": finite.count() if times is None else ibis.ifelse(finite.notnull(), times, 0).sum(),
-        "s": unit.sum() if times is None else (unit * times).sum(),
-        "q": square.sum() if times is None else (square * times).sum(),
+        "n": finite.count(),
+        "s": unit.sum(),
+        "q": square.sum(),
         "low": finite.min(),
         "high": finite.max(),
-        "infinite": ibis.ifelse(infinite, 1 if times is None else times, 0).sum(),
+        "infinite": ibis.ifelse(infinite, 1, 0).sum(),
     }
 
 

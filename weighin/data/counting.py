@@ -1,131 +1,143 @@
-"""Count a relation's rows in cells, by group: in one query for a column, or for many, wherever it pays."""
+"""Count a relation's rows in cells, by group: here where they are few, else where the data live."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from weighin.contract.models import TimeBlock
-from weighin.data.cells import HUGE, SUMS, Cells, Counted, Counts, Moments, code_of, floats, sums_of
-from weighin.data.relation import Relation, in_parts
+from weighin.data.cells import HUGE, SUMS, Cells, Counted, Floats, Moments, code_of, floats, sums_of
+from weighin.data.relation import COLUMNS, Relation, in_parts
 from weighin.errors import NotEvaluated
 
-Labels = NDArray[np.str_]
+Groups = NDArray[np.int64]
 
 GROUPS = 2048
 """More groups than these are thrown together at random, by a hash: fewer, larger units are independent as well."""
-WIDE = 200
-"""Columns beyond which their number, not that of the rows, decides what counting costs: a few rows of very many
-columns are counted in this process."""
-VALUES = 4_000_000
 STRIDE = 2048
 """More cells than a column may have; tells columns apart that are counted in one query."""
 FEW = 1_000_000
-"""Up to so many pairs of a value and a group, equal values are counted before anything else is done with them."""
+"""Pairs of a group and a value that one statement may lead to: so many are counted before anything else is done."""
 
 
 def count_rows(
-    relation: Relation, cells: Mapping[str, Cells], group: str | TimeBlock | None, distinct: Mapping[str, int]
-) -> dict[str, Counted]:
-    """Every row of the columns, counted by group. Without a group there is one; groups come sorted by label.
+    relation: Relation, cells: Mapping[str, Cells], key: Any, groups: int, expected: Mapping[str, int]
+) -> tuple[dict[str, Counted], dict[str, int]]:
+    """Return every row of the columns, counted by group, and about how many different values each column has.
 
-    distinct  column -> about how many values it has; decides how a column is counted, not what comes out
+    key, groups  of `key_of`; groups come sorted by label
+    expected     column -> about how many values it has; decides how a column is counted, not what comes out
     """
-    key, groups = _grouped(relation, group)
-    if len(cells) > WIDE and relation.rows * len(cells) <= VALUES:
-        return _here(relation, key, cells)
-    if not relation.engine.reads_once:
-        return {c: _one(relation, key, c, of, few=distinct[c] * groups <= FEW) for c, of in cells.items()}
-    found: dict[str, Counted] = {}
-    for part in in_parts(list(cells)):
-        found |= _together(relation, key, {c: cells[c] for c in part})
-    return found
+    counted: dict[str, Counted] = {}
+    distinct: dict[str, int] = {}
+    if relation.engine.tallies:
+        for columns in _statements(cells, groups, expected):
+            _tally(relation, key, {c: cells[c] for c in columns}, counted, distinct)
+    left = [c for c in cells if c not in counted]
+    for part in in_parts(left):
+        counted |= _together(relation, key, {c: cells[c] for c in part})
+    return counted, distinct | relation.distinct(left)
 
 
-def _here(relation: Relation, key: Any, cells: Mapping[str, Cells]) -> dict[str, Counted]:
-    """Few rows of many columns, fetched and counted here."""
-    answer = relation.run(
-        relation.expression.select(key=key, **{f"v{i}": relation.value(c) for i, c in enumerate(cells)})
-    )
-    groups, labels = _groups(answer)
-    found = {}
-    for i, (column, of) in enumerate(cells.items()):
-        values = answer[f"v{i}"].to_numpy(zero_copy_only=False)
-        counts = np.zeros((len(labels), of.count), dtype=np.int64)
-        if of.kind == "category":
-            places = {c: min(j, of.own) for j, c in enumerate(of.categories)} | {None: of.own + 2}
-            np.add.at(counts, (groups, np.array([places.get(v, of.own + 1) for v in values])), 1)
-            found[column] = Counted(counts, None)
+def count_values(values: pa.Table, key: pa.ChunkedArray | None, cells: Mapping[str, Cells]) -> dict[str, Counted]:
+    """Rows that have been fetched, counted here. `values`: of `Relation.values`, with their `key`."""
+    groups, size = _groups(key, values.num_rows)
+    return {c: _counted(values[c], groups, size, of, None) for c, of in cells.items()}
+
+
+def _counted(values: pa.ChunkedArray, groups: Groups, size: int, of: Cells, times: Floats | None) -> Counted:
+    """One column's values, each so many `times` (None: once)."""
+    moments = None
+    if of.kind == "category":
+        there = values.cast(pa.string())
+        found = pc.fill_null(pc.index_in(there, pa.array(of.categories, pa.string())), -1).to_numpy()
+        code = np.where(found < 0, of.own + 1, np.minimum(found, of.own))
+        code[there.is_null().to_numpy()] = of.own + 2
+    else:
+        number = values.cast(pa.float64()).to_numpy()
+        code = np.searchsorted(of.edges, number, side="right")
+        code[np.isnan(number)] = of.count - 1
+        moments = _moments_of(number, groups, size, of, times)
+    counts = np.bincount(groups * of.count + code, times, size * of.count)
+    return Counted(counts.reshape(size, of.count).astype(np.int64), moments)
+
+
+def _moments_of(number: Floats, groups: Groups, size: int, of: Cells, times: Floats | None) -> Moments:
+    """Return what `sums_of` tells an engine to work out."""
+    times = np.ones(len(number)) if times is None else times
+    finite = (np.abs(number) <= HUGE) & (np.abs(number - of.centre) <= min(HUGE, of.scale * 1e100))
+    infinite = int(times[~finite & ~np.isnan(number)].sum())
+    there, groups, times = number[finite], groups[finite], times[finite]
+    unit = (there - of.centre) / of.scale
+    sums = [np.bincount(groups, times * power, size) for power in (np.ones(len(unit)), unit, unit * unit)]
+    low, high = (float(f(there)) if len(there) else None for f in (np.min, np.max))
+    return Moments(np.column_stack(sums), low, high, infinite)
+
+
+def _statements(
+    columns: Sequence[str] | Mapping[str, Any], groups: int, expected: Mapping[str, int]
+) -> Iterator[list[str]]:
+    """Yield the columns whose values are few enough to be counted first, so many in a statement as are few together."""
+    part: list[str] = []
+    pairs = 0
+    for column in columns:
+        more = max(1, expected[column]) * groups
+        if more > FEW:
             continue
-        values = values.astype(np.float64)
-        code = np.searchsorted(of.edges, values, side="right")
-        np.add.at(counts, (groups, np.where(np.isnan(values), of.count - 1, code)), 1)
-        finite = (np.abs(values) <= HUGE) & (np.abs(values - of.centre) <= min(HUGE, of.scale * 1e100))
-        unit = (values[finite] - of.centre) / of.scale
-        sums = np.zeros((len(labels), 3))
-        np.add.at(sums, groups[finite], np.column_stack([np.ones(len(unit)), unit, unit * unit]))
-        low, high = (float(f(values[finite])) if finite.any() else None for f in (np.min, np.max))
-        found[column] = Counted(counts, Moments(sums, low, high, int((~finite & ~np.isnan(values)).sum())))
-    return found
+        if part and (pairs + more > FEW or len(part) == COLUMNS):
+            yield part
+            part, pairs = [], 0
+        part.append(column)
+        pairs += more
+    if part:
+        yield part
 
 
-def _one(relation: Relation, key: Any, column: str, cells: Cells, *, few: bool) -> Counted:
-    """One column in a query of its own.
-
-    few  count equal values first: where they are few, cells and sums then cost nothing
-    """
-    number = cells.kind == "number"
-    apart = not few and len(cells.categories) > cells.own
-    t = relation.expression.select(key=key, value=relation.value(column))
-    if few:
-        t = t.group_by(["key", "value"]).aggregate(n=t.count())
-    t = t.mutate(code=code_of(t.value, cells, apart=apart))
-    times = t.n if few else None
-    wanted = {"rows": t.n.sum() if few else t.count(), **(sums_of(t.value, times, cells) if number else {})}
-    answer = relation.run(t.group_by(["key", "code"]).aggregate(**wanted))
-    groups, labels = _groups(answer)
-    counts = np.zeros((len(labels), cells.count), dtype=np.int64)
-    np.add.at(counts, (groups, answer["code"].to_numpy().astype(np.int64)), floats(answer["rows"]).astype(np.int64))
-    if apart:
-        _move_unknown_categories(relation, key, column, cells, counts, labels)
-    return Counted(counts, _moments(answer, groups, len(labels)) if number else None)
-
-
-def _move_unknown_categories(
-    relation: Relation, key: Any, column: str, cells: Cells, counts: Counts, labels: Labels
+def _tally(
+    relation: Relation, key: Any, cells: Mapping[str, Cells], counted: dict[str, Counted], distinct: dict[str, int]
 ) -> None:
-    """Tell values that are no listed category from the rest of the listed: a filter looks them up in a hash table,
-    where a CASE would compare with each."""
-    strange = relation.value(column).notin(list(cells.categories))
-    t = relation.expression.filter(strange).select(key=key)
-    answer = relation.run(t.group_by("key").aggregate(rows=t.count()))
-    at = np.searchsorted(labels, np.array(answer["key"].to_pylist(), dtype=labels.dtype))
-    rows = floats(answer["rows"]).astype(np.int64)
-    counts[at, cells.own] -= rows
-    counts[at, cells.own + 1] += rows
+    """Count each value of several columns in one scan; what falls into which cell is then decided here.
+
+    Nothing is added where there are more pairs of a group and a value than were expected.
+    """
+    with relation.engine.reading(relation.place):
+        found = relation.engine.tally(_selected(relation, key, cells), 2 * FEW)
+    if found is None:
+        return
+    for column, (values, different) in zip(cells, found, strict=True):
+        groups, size = _groups(values["key"] if key is not None else None, values.num_rows)
+        counted[column] = _counted(values["value"], groups, size, cells[column], values["n"].to_numpy())
+        distinct[column] = different
+
+
+def _selected(relation: Relation, key: Any, columns: Mapping[str, Cells]) -> Any:
+    """Return the values of columns, by their number, and the group of each row where there are groups."""
+    grouped = {} if key is None else {"key": key}
+    return relation.expression.select(**grouped, **{f"value{i}": relation.value(c) for i, c in enumerate(columns)})
 
 
 def _together(relation: Relation, key: Any, cells: Mapping[str, Cells]) -> dict[str, Counted]:
     """Several columns in one query for the counts and one for the moments, however many columns there are."""
     import ibis
 
-    t = relation.expression.select(key=key, **{f"value{i}": relation.value(c) for i, c in enumerate(cells)})
+    t = _selected(relation, _labelled(key), cells)
     codes = [code_of(t[f"value{i}"], of) + i * STRIDE for i, of in enumerate(cells.values())]
     # One step each: an engine that puts a value into the place where it is used works it out for every comparison.
     t = t.select(key=t.key, codes=ibis.array(codes))
     t = t.select(key=t.key, code=t.codes.unnest())
     answer = relation.run(t.group_by(["key", "code"]).aggregate(rows=t.count()))
-    groups, labels = _groups(answer)
+    groups, size = _groups(answer["key"], answer.num_rows)
     place, cell = np.divmod(answer["code"].to_numpy().astype(np.int64), STRIDE)
     rows = answer["rows"].to_numpy().astype(np.int64)
     moments = _all_moments(relation, key, {c: of for c, of in cells.items() if of.kind == "number"})
     found = {}
     for i, (column, of) in enumerate(cells.items()):
-        counts = np.zeros((len(labels), of.count), dtype=np.int64)
+        counts = np.zeros((size, of.count), dtype=np.int64)
         here = place == i
         np.add.at(counts, (groups[here], cell[here]), rows[here])
         found[column] = Counted(counts, moments.get(column))
@@ -135,27 +147,25 @@ def _together(relation: Relation, key: Any, cells: Mapping[str, Cells]) -> dict[
 def _all_moments(relation: Relation, key: Any, cells: Mapping[str, Cells]) -> dict[str, Moments]:
     if not cells:
         return {}
-    t = relation.expression.select(key=key, **{f"value{i}": relation.value(c) for i, c in enumerate(cells)})
+    t = _selected(relation, _labelled(key), cells)
     wanted: dict[str, Any] = {}
     for i, of in enumerate(cells.values()):
-        wanted |= {f"{name}{i}": sum_ for name, sum_ in sums_of(t[f"value{i}"], None, of).items()}
+        wanted |= {f"{name}{i}": sum_ for name, sum_ in sums_of(t[f"value{i}"], of).items()}
     answer = relation.run(t.group_by("key").aggregate(**wanted))
-    groups, labels = _groups(answer)
+    groups, size = _groups(answer["key"], answer.num_rows)
     return {
-        c: _moments(answer.select([f"{n}{i}" for n in SUMS]).rename_columns(SUMS), groups, len(labels))
+        c: _moments(answer.select([f"{n}{i}" for n in SUMS]).rename_columns(SUMS), groups, size)
         for i, c in enumerate(cells)
     }
 
 
-def _grouped(relation: Relation, group: str | TimeBlock | None) -> tuple[Any, int]:
-    """Return the key that rows of one sampling unit share, and about how many there are.
+def key_of(relation: Relation, group: str | TimeBlock | None) -> tuple[Any, int]:
+    """Return the key that rows of one sampling unit share, and about how many there are; no key without a group.
 
     Errors: `NotEvaluated` when a row has none.
     """
-    import ibis
-
     if group is None:
-        return ibis.literal("all"), 1
+        return None, 1
     name = group.column if isinstance(group, TimeBlock) else group
     if name not in relation.kinds:
         raise NotEvaluated(f"no column {name} to group by", relation.place, "Correct `group`, or the data.")
@@ -180,10 +190,20 @@ def _how_many(relation: Relation, key: Any) -> tuple[int, int]:
     return int(row["missing"][0].as_py() or 0), int(row["groups"][0].as_py() or 0)
 
 
-def _groups(answer: pa.Table) -> tuple[NDArray[np.int64], Labels]:
-    """Return the group of each row of an answer, as a number, and the groups' labels, sorted."""
-    labels, groups = np.unique(np.array(answer["key"].to_pylist(), dtype=str), return_inverse=True)
-    return groups.astype(np.int64), labels
+def _labelled(key: Any) -> Any:
+    """Return a key in any case: a query that counts has one group at least."""
+    import ibis
+
+    return ibis.literal("all") if key is None else key
+
+
+def _groups(key: pa.ChunkedArray | None, rows: int) -> tuple[Groups, int]:
+    """Return the group of each row of an answer, as a number in the order of their labels, and how many there are."""
+    if key is None:
+        return np.zeros(rows, dtype=np.int64), 1
+    coded = key.cast(pa.string()).combine_chunks().dictionary_encode()
+    labels, places = np.unique(np.array(coded.dictionary.to_pylist(), dtype=str), return_inverse=True)
+    return places.astype(np.int64)[coded.indices.to_numpy()], len(labels)
 
 
 def _moments(answer: pa.Table, groups: NDArray[np.int64], count: int) -> Moments:

@@ -1,4 +1,7 @@
-"""Make a profile: one bounded sample to cut the cells, then one pass that counts every row in them."""
+"""Make a profile: one bounded sample to cut the cells, then one pass that counts every row in them.
+
+A table that is no larger than the sample is fetched, and counted here.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import pyarrow.compute as pc
 
 from weighin.contract.models import TimeBlock
 from weighin.data.cells import HUGE, Cells, Counts
-from weighin.data.counting import count_rows
+from weighin.data.counting import count_rows, count_values, key_of
 from weighin.data.profile import ColumnProfile, Profile
 from weighin.data.relation import Relation
 from weighin.errors import NotEvaluated
@@ -47,26 +50,34 @@ def profile(
         names = [c for c in names if c in like.columns and comparable(like.columns[c], table, c)]
     most = min(SAMPLE_ROWS, max(1, SAMPLE_VALUES // max(1, len(names))))
     exact = table.rows <= most
-    if like is not None:
-        cells = {c: like.columns[c].cells for c in names}
-    if like is None or exact:
-        drawn = table.sample(names, most)
+    key, groups = key_of(table, group)
+    drawn, keys = table.values(names, key) if exact else (table.sample([] if like else names, most), None)
+    seen = {c: _distinct(drawn[c]) for c in drawn.column_names}
     if like is None:
         cells = {c: _cells(drawn[c], columns[c], number=table.is_number(c)) for c in names}
-    distinct = {c: _distinct(drawn[c]) for c in names} if exact else table.distinct(names)
-    counted = count_rows(table, cells, group, distinct)
+    else:
+        cells = {c: like.columns[c].cells for c in names}
+    if exact:
+        counted, distinct = count_values(drawn, keys, cells), seen
+    elif like is None:
+        # Where every other value of a sample is a new one, there may be as many as rows.
+        many = 0.5 * drawn.num_rows
+        expected = {c: different if different <= many else table.rows for c, different in seen.items()}
+        counted, distinct = count_rows(table, cells, key, groups, expected)
+    else:
+        counted, distinct = count_rows(table, cells, key, groups, {c: like.columns[c].distinct for c in names})
     found = {}
     for c in names:
         of, complete, counts = cells[c], True, counted[c].counts
         if of.kind == "category":
-            if like is None:
+            if like is None and seen[c] <= KNOWN:
                 of, complete = _completed(table, c, of, counts)
-            elif not like.columns[c].complete:
+            elif like is None or not like.columns[c].complete:
                 _join_unknown_categories(of, counts)
                 complete = False
         found[c] = ColumnProfile(table.kinds[c], of, counts, counted[c].moments, distinct[c], complete)
-    groups = None if group is None else max((len(c.counts) for c in counted.values()), default=0)
-    return Profile(table.rows, groups, table.engine.name, exact, dict(table.kinds), found)
+    units = None if group is None else max((len(c.counts) for c in counted.values()), default=0)
+    return Profile(table.rows, units, table.engine.name, exact, dict(table.kinds), found)
 
 
 def comparable(known: ColumnProfile, table: Relation, column: str) -> bool:
@@ -92,10 +103,9 @@ def _cells(values: pa.ChunkedArray, bins: int, *, number: bool) -> Cells:
     counted = pc.value_counts(values.drop_null().combine_chunks())
     pairs = zip(counted.field("counts").to_pylist(), counted.field("values").to_pylist(), strict=True)
     listed = [value for _, value in sorted(pairs, key=lambda p: (-p[0], p[1]))]
-    # Of very many categories a list would be none; `_completed` finds that out.
-    return Cells(
-        "category", categories=tuple(listed[: KNOWN if len(listed) <= KNOWN else OWN]), own=min(OWN, len(listed))
-    )
+    # Of very many categories a list would be none.
+    kept = listed if len(listed) <= KNOWN else listed[:OWN]
+    return Cells("category", categories=tuple(kept), own=min(OWN, len(listed)))
 
 
 def _completed(table: Relation, column: str, cells: Cells, counts: Counts) -> tuple[Cells, bool]:

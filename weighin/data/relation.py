@@ -113,11 +113,19 @@ class Relation:
         """Whether a column is counted in ordered cells."""
         return self.kinds[column] in ("integer", "float", "timestamp", "date")
 
+    def values(self, columns: Sequence[str], key: Expression | None = None) -> tuple[pa.Table, pa.ChunkedArray | None]:
+        """Return the `value`s of all rows, and what a key is in each of them."""
+        grouped = {} if key is None else {"key": key}
+        wanted = {f"value{i}": self.value(c) for i, c in enumerate(columns)}
+        if not grouped | wanted:
+            return pa.table({}), None
+        found = self.run(self.expression.select(**wanted, **grouped))
+        values = found.select(list(wanted)).rename_columns(list(columns))
+        return values, found["key"] if grouped else None
+
     def sample(self, columns: Sequence[str], rows: int) -> pa.Table:
         """`value`s of about so many rows; of all of them where there are no more."""
-        drawn = self._drawn(rows)
-        taken = drawn.expression.select(**{c: drawn.value(c) for c in columns}) if columns else None
-        return pa.table({}) if taken is None else drawn.run(taken)
+        return self._drawn(rows).values(columns)[0]
 
     def rows_sampled(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yield the columns as they are, of all rows or of about so many."""

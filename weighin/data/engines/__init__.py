@@ -30,8 +30,8 @@ class Engine(ABC):
     """A place where Ibis expressions run. Sessions use UTC, so that a time stamp means the same moment everywhere."""
 
     name: ClassVar[str]
-    reads_once: ClassVar[bool] = True
-    """Whether a table's columns are counted in one query: where a scan costs more than what is counted in it."""
+    tallies: ClassVar[bool] = False
+    """Whether it counts equal values of several columns in one scan, see `tally`."""
     _views = count()
     names: tuple[str, ...] = ()
     """Columns that the contract names, which a message may name as well."""
@@ -51,6 +51,14 @@ class Engine(ABC):
     @abstractmethod
     def sample(self, expression: Expression, share: float) -> Expression:
         """About a share of the rows, drawn at random, the same ones at every call on the same data."""
+
+    def tally(self, rows: Expression, most: int) -> list[tuple[pa.Table, int]] | None:
+        """Count equal values of every column but `key`, by `key` where there is one.
+
+        Returns, for each column, (key,) value, n, and about how many different values there are; nothing where all
+        columns together have more than `most` pairs of a key and a value.
+        """
+        raise NotImplementedError
 
     def batches(self, expression: Expression) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a query, a part at a time."""

@@ -34,10 +34,10 @@ TYPES = {
 
 
 class DuckDB(Engine):
-    """The default. Column by column: its scans are cheap, and a query for one column stays small."""
+    """The default."""
 
     name = "DuckDB"
-    reads_once = False
+    tallies = True
 
     def __init__(self, memory: str = MEMORY) -> None:
         import ibis
@@ -177,6 +177,47 @@ class DuckDB(Engine):
             f"SELECT {names} FROM (SELECT *, row_number() OVER () AS weighin_row FROM ({rows})) "  # noqa: S608
             f"WHERE hash(weighin_row) % 1000003 < {int(share * 1_000_003)}"
         )
+
+    def tally(self, rows: Expression, most: int) -> list[tuple[pa.Table, int]] | None:
+        """One GROUP BY with a set for each column, and the engine's sketch of what comes out: it depends on the set
+        of the values alone."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        schema = rows.schema()
+        columns = [name for name in schema if name != "key"]
+        texts = [name for name in columns if schema[name].is_string()]
+        numbers = [name for name in columns if name not in texts]
+        # Of a row of the answer one column has a value, or none.
+        value = f"coalesce({', '.join(('NULL::DOUBLE', *numbers))}) AS number, "
+        value += f"coalesce({', '.join(('NULL::VARCHAR', *texts))}) AS text"
+        key = "key, " if "key" in schema else ""
+        sets = ", ".join(f"({key}{name})" for name in columns)
+        con = self._connection.con
+        counted = con.sql(
+            f"SELECT {key}{value}, grouping({', '.join(columns)}) AS others, count(*) AS n "  # noqa: S608 - our names
+            f"FROM ({self._connection.compile(rows)}) GROUP BY GROUPING SETS ({sets}) LIMIT {most + 1}"
+        ).to_arrow_table()
+        if counted.num_rows > most:
+            return None
+        sketches = "greatest(approx_count_distinct(number), approx_count_distinct(text))"
+        name = self.view()
+        con.register(name, counted)
+        different = dict(con.sql(f"SELECT others, {sketches} FROM {name} GROUP BY others").fetchall())  # noqa: S608
+        con.unregister(name)
+        found = []
+        for i, name in enumerate(columns):
+            # A bit for each column, the last is the lowest, that says whether it is left out of a set.
+            others = (1 << len(columns)) - 1 - (1 << len(columns) - 1 - i)
+            own = counted.filter(pc.equal(counted["others"], others))
+            keys = {"key": own["key"]} if key else {}
+            found.append(
+                (
+                    pa.table({**keys, "value": own["text" if name in texts else "number"], "n": own["n"]}),
+                    different[others],
+                )
+            )
+        return found
 
     def close(self) -> None:
         """Let go of the connection."""
