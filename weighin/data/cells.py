@@ -79,6 +79,16 @@ def code_of(value: Expression, cells: Cells) -> Expression:
     return ibis.cases((value.isnull(), last), *branches, else_=cells.own + 1).cast("int64")
 
 
+def upper_ends(value: Expression, cells: Cells) -> tuple[Expression, list[float]]:
+    """Return a double, and where each cell ends that it can fall into, the end included: for a histogram.
+
+    A missing number is in none of them.
+    """
+    if cells.kind == "number":
+        return value, [*(float(np.nextafter(edge, -np.inf)) for edge in cells.edges), float("inf")]
+    return code_of(value, cells).cast("float64"), [float(code) for code in range(cells.count)]
+
+
 def _cell(value: Any, edges: Sequence[float], first: int) -> Any:
     """Return a search tree of comparisons: as deep as the logarithm of the number of edges."""
     import ibis

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from weighin.contract.models import TimeBlock
-from weighin.data.cells import HUGE, SUMS, Cells, Counted, Floats, Moments, code_of, floats, sums_of
+from weighin.data.cells import HUGE, SUMS, Cells, Counted, Floats, Moments, code_of, floats, sums_of, upper_ends
 from weighin.data.relation import COLUMNS, Relation, in_parts
 from weighin.errors import NotEvaluated
 
@@ -21,8 +21,8 @@ GROUPS = 2048
 """More groups than these are thrown together at random, by a hash: fewer, larger units are independent as well."""
 STRIDE = 2048
 """More cells than a column may have; tells columns apart that are counted in one query."""
-FEW = 1_000_000
-"""Pairs of a group and a value that one statement may lead to: so many are counted before anything else is done."""
+FEW = 2_100_000
+"""Pairs of a group and a value that one statement may lead to: those of a thousand categories in any case."""
 
 
 def count_rows(
@@ -39,8 +39,9 @@ def count_rows(
         for columns in _statements(cells, groups, expected):
             _tally(relation, key, {c: cells[c] for c in columns}, counted, distinct)
     left = [c for c in cells if c not in counted]
+    count = _by_histograms if relation.engine.tallies else _by_codes
     for part in in_parts(left):
-        counted |= _together(relation, key, {c: cells[c] for c in part})
+        counted |= count(relation, key, {c: cells[c] for c in part})
     return counted, distinct | relation.distinct(left)
 
 
@@ -106,7 +107,7 @@ def _tally(
     Nothing is added where there are more pairs of a group and a value than were expected.
     """
     with relation.engine.reading(relation.place):
-        found = relation.engine.tally(_selected(relation, key, cells), 2 * FEW)
+        found = relation.engine.tally(_selected(relation, key, cells), FEW)
     if found is None:
         return
     for column, (values, different) in zip(cells, found, strict=True):
@@ -121,41 +122,56 @@ def _selected(relation: Relation, key: Any, columns: Mapping[str, Cells]) -> Any
     return relation.expression.select(**grouped, **{f"value{i}": relation.value(c) for i, c in enumerate(columns)})
 
 
-def _together(relation: Relation, key: Any, cells: Mapping[str, Cells]) -> dict[str, Counted]:
+def _by_histograms(relation: Relation, key: Any, cells: Mapping[str, Cells]) -> dict[str, Counted]:
+    """Several columns in one query, whose answer has a row for each group."""
+    t = _selected(relation, _labelled(key), cells)
+    cut = {f"cells{i}": relation.engine.histogram(*upper_ends(t[f"value{i}"], c)) for i, c in enumerate(cells.values())}
+    answer = relation.run(t.group_by("key").aggregate(rows=t.count(), **cut, **_sums(t, cells)))
+    groups, size = _groups(answer["key"], answer.num_rows)
+    rows = answer["rows"].to_numpy()
+    found = {}
+    for i, (column, of) in enumerate(cells.items()):
+        counts = np.zeros((size, of.count), dtype=np.int64)
+        for group, filled in zip(groups, answer[f"cells{i}"].to_pylist(), strict=True):
+            counts[group, : len(filled or ())] = [n for _, n in filled or ()]
+        if of.kind == "number":
+            counts[groups, -1] = rows - counts[groups].sum(axis=1)
+        found[column] = Counted(counts, _moments(answer, i, groups, size) if of.kind == "number" else None)
+    return found
+
+
+def _by_codes(relation: Relation, key: Any, cells: Mapping[str, Cells]) -> dict[str, Counted]:
     """Several columns in one query for the counts and one for the moments, however many columns there are."""
     import ibis
 
     t = _selected(relation, _labelled(key), cells)
     codes = [code_of(t[f"value{i}"], of) + i * STRIDE for i, of in enumerate(cells.values())]
     # One step each: an engine that puts a value into the place where it is used works it out for every comparison.
-    t = t.select(key=t.key, codes=ibis.array(codes))
-    t = t.select(key=t.key, code=t.codes.unnest())
-    answer = relation.run(t.group_by(["key", "code"]).aggregate(rows=t.count()))
+    coded = t.select(key=t.key, codes=ibis.array(codes))
+    coded = coded.select(key=coded.key, code=coded.codes.unnest())
+    answer = relation.run(coded.group_by(["key", "code"]).aggregate(rows=coded.count()))
     groups, size = _groups(answer["key"], answer.num_rows)
     place, cell = np.divmod(answer["code"].to_numpy().astype(np.int64), STRIDE)
     rows = answer["rows"].to_numpy().astype(np.int64)
-    moments = _all_moments(relation, key, {c: of for c, of in cells.items() if of.kind == "number"})
+    sums = _sums(t, cells)
+    summed = relation.run(t.group_by("key").aggregate(**sums)) if sums else answer
+    of_sums, _ = _groups(summed["key"], summed.num_rows)
     found = {}
     for i, (column, of) in enumerate(cells.items()):
         counts = np.zeros((size, of.count), dtype=np.int64)
         here = place == i
         np.add.at(counts, (groups[here], cell[here]), rows[here])
-        found[column] = Counted(counts, moments.get(column))
+        found[column] = Counted(counts, _moments(summed, i, of_sums, size) if of.kind == "number" else None)
     return found
 
 
-def _all_moments(relation: Relation, key: Any, cells: Mapping[str, Cells]) -> dict[str, Moments]:
-    if not cells:
-        return {}
-    t = _selected(relation, _labelled(key), cells)
-    wanted: dict[str, Any] = {}
-    for i, of in enumerate(cells.values()):
-        wanted |= {f"{name}{i}": sum_ for name, sum_ in sums_of(t[f"value{i}"], of).items()}
-    answer = relation.run(t.group_by("key").aggregate(**wanted))
-    groups, size = _groups(answer["key"], answer.num_rows)
+def _sums(t: Any, cells: Mapping[str, Cells]) -> dict[str, Any]:
+    """Return the aggregates for the moments of all numbers."""
     return {
-        c: _moments(answer.select([f"{n}{i}" for n in SUMS]).rename_columns(SUMS), groups, size)
-        for i, c in enumerate(cells)
+        f"{name}{i}": aggregate
+        for i, of in enumerate(cells.values())
+        if of.kind == "number"
+        for name, aggregate in sums_of(t[f"value{i}"], of).items()
     }
 
 
@@ -206,9 +222,10 @@ def _groups(key: pa.ChunkedArray | None, rows: int) -> tuple[Groups, int]:
     return places.astype(np.int64)[coded.indices.to_numpy()], len(labels)
 
 
-def _moments(answer: pa.Table, groups: NDArray[np.int64], count: int) -> Moments:
-    sums = np.zeros((count, 3))
-    np.add.at(sums, groups, np.column_stack([floats(answer[name]) for name in ("n", "s", "q")]))
-    low, high = ([v for v in answer[name].to_pylist() if v is not None] for name in ("low", "high"))
-    infinite = int(floats(answer["infinite"]).sum())
-    return Moments(sums, min(low, default=None), max(high, default=None), infinite)
+def _moments(answer: pa.Table, column: int, groups: Groups, size: int) -> Moments:
+    """Read what `_sums` has led to for one of the columns."""
+    n, s, q, low, high, infinite = (answer[f"{name}{column}"] for name in SUMS)
+    sums = np.zeros((size, 3))
+    np.add.at(sums, groups, np.column_stack([floats(of) for of in (n, s, q)]))
+    lowest, highest = ([v for v in of.to_pylist() if v is not None] for of in (low, high))
+    return Moments(sums, min(lowest, default=None), max(highest, default=None), int(floats(infinite).sum()))

@@ -31,7 +31,7 @@ class Engine(ABC):
 
     name: ClassVar[str]
     tallies: ClassVar[bool] = False
-    """Whether it counts equal values of several columns in one scan, see `tally`."""
+    """Whether it has `tally` and `histogram`."""
     _views = count()
     names: tuple[str, ...] = ()
     """Columns that the contract names, which a message may name as well."""
@@ -58,6 +58,10 @@ class Engine(ABC):
         Returns, for each column, (key,) value, n, and about how many different values there are; nothing where all
         columns together have more than `most` pairs of a key and a value.
         """
+        raise NotImplementedError
+
+    def histogram(self, value: Expression, ends: list[float]) -> Expression:
+        """Return an aggregate: pairs of an end and how many doubles lie up to it, above the end before; or nothing."""
         raise NotImplementedError
 
     def batches(self, expression: Expression) -> Iterator[pa.RecordBatch]:

@@ -181,43 +181,49 @@ class DuckDB(Engine):
     def tally(self, rows: Expression, most: int) -> list[tuple[pa.Table, int]] | None:
         """One GROUP BY with a set for each column, and the engine's sketch of what comes out: it depends on the set
         of the values alone."""
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         schema = rows.schema()
         columns = [name for name in schema if name != "key"]
-        texts = [name for name in columns if schema[name].is_string()]
-        numbers = [name for name in columns if name not in texts]
         # Of a row of the answer one column has a value, or none.
-        value = f"coalesce({', '.join(('NULL::DOUBLE', *numbers))}) AS number, "
-        value += f"coalesce({', '.join(('NULL::VARCHAR', *texts))}) AS text"
-        key = "key, " if "key" in schema else ""
-        sets = ", ".join(f"({key}{name})" for name in columns)
+        kinds = {name: "text" if schema[name].is_string() else "number" for name in columns}
+        numbers, texts = (", ".join(c for c in columns if kinds[c] == kind) for kind in ("number", "text"))
+        number = f"coalesce({numbers}, NULL)" if numbers else "NULL::DOUBLE"
+        text = f"coalesce({texts}, NULL)" if texts else "NULL::VARCHAR"
+        key = ["key"] if "key" in schema else []
+        sets = ", ".join(f"({', '.join([*key, c])})" for c in columns)
         con = self._connection.con
         counted = con.sql(
-            f"SELECT {key}{value}, grouping({', '.join(columns)}) AS others, count(*) AS n "  # noqa: S608 - our names
+            f"SELECT {', '.join([*key, f'{number} AS number', f'{text} AS text'])}, "  # noqa: S608 - our own names
+            f"grouping({', '.join(columns)}) AS others, count(*) AS n "
             f"FROM ({self._connection.compile(rows)}) GROUP BY GROUPING SETS ({sets}) LIMIT {most + 1}"
         ).to_arrow_table()
         if counted.num_rows > most:
             return None
-        sketches = "greatest(approx_count_distinct(number), approx_count_distinct(text))"
-        name = self.view()
-        con.register(name, counted)
-        different = dict(con.sql(f"SELECT others, {sketches} FROM {name} GROUP BY others").fetchall())  # noqa: S608
-        con.unregister(name)
+        view = self.view()
+        con.register(view, counted)
+        sketch = "greatest(approx_count_distinct(number), approx_count_distinct(text))"
+        distinct = dict(con.sql(f"SELECT others, {sketch} FROM {view} GROUP BY others").fetchall())  # noqa: S608
+        con.unregister(view)
         found = []
-        for i, name in enumerate(columns):
-            # A bit for each column, the last is the lowest, that says whether it is left out of a set.
-            others = (1 << len(columns)) - 1 - (1 << len(columns) - 1 - i)
+        for i, column in enumerate(reversed(columns)):
+            # A bit for each column, the last the lowest, says whether it is left out of a set.
+            others = (1 << len(columns)) - 1 - (1 << i)
             own = counted.filter(pc.equal(counted["others"], others))
-            keys = {"key": own["key"]} if key else {}
             found.append(
-                (
-                    pa.table({**keys, "value": own["text" if name in texts else "number"], "n": own["n"]}),
-                    different[others],
-                )
+                (own.select([*key, kinds[column], "n"]).rename_columns([*key, "value", "n"]), distinct[others])
             )
-        return found
+        return found[::-1]
+
+    def histogram(self, value: Expression, ends: list[float]) -> Expression:
+        """DuckDB's function of this name."""
+        import ibis
+
+        @ibis.udf.agg.builtin  # type: ignore[untyped-decorator]
+        def histogram(value: float, ends: list[float]) -> dict[float, int]:
+            raise NotImplementedError("DuckDB has it")
+
+        return histogram(value, ibis.array([ibis.literal(repr(end)).cast("float64") for end in ends]))
 
     def close(self) -> None:
         """Let go of the connection."""
