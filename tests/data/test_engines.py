@@ -211,6 +211,21 @@ def test_a_sample_of_a_large_table_is_drawn_alike_twice(kind: str, place, monkey
     assert one.columns["plain"].counts.sum() == N
 
 
+@pytest.mark.parametrize("kind", ["parquet", "glob", "partitioned"])
+def test_whole_files_and_a_query_over_them_give_the_same_sample(kind: str, place) -> None:
+    whole = place(kind, rows())
+    seen = whole.expression
+    query = Relation(seen.filter(seen["plain"].notnull()), whole.engine, whole.place)  # leaves no row out
+    drawn = whole.sample(["plain"], 200)["plain"].to_pylist()
+    assert 100 < len(drawn) < 300
+    assert query.sample(["plain"], 200)["plain"].to_pylist() == drawn
+
+
+def test_a_column_that_is_named_as_the_number_of_a_row_is_left_alone(place) -> None:
+    drawn = place("parquet", pa.table({"file_row_number": [7] * 1000, "x": range(1000)})).sample(["x"], 200)
+    assert 100 < drawn.num_rows < 300
+
+
 @pytest.mark.parametrize("kind", ["parquet", "spark-parquet", "postgres"])
 def test_of_very_many_categories_none_is_new(kind: str, place) -> None:
     many = pa.table({"id": [f"a{i % 1500}" for i in range(3000)]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,16 +33,15 @@ def count_rows(
     key, groups  of `key_of`; groups come sorted by label
     expected     column -> about how many values it has; decides how a column is counted, not what comes out
     """
-    counted: dict[str, Counted] = {}
-    distinct: dict[str, int] = {}
-    if relation.engine.tallies:
-        for columns in _statements(cells, groups, expected):
-            _tally(relation, key, {c: cells[c] for c in columns}, counted, distinct)
+    tallied: dict[str, tuple[Counted, int]] = {}
+    for columns in _statements(groups, expected) if relation.engine.tallies else ():
+        tallied |= _tallied(relation, key, {c: cells[c] for c in columns})
+    counted = {c: found for c, (found, _) in tallied.items()}
     left = [c for c in cells if c not in counted]
     count = _by_histograms if relation.engine.tallies else _by_codes
     for part in in_parts(left):
         counted |= count(relation, key, {c: cells[c] for c in part})
-    return counted, distinct | relation.distinct(left)
+    return counted, relation.distinct(left) | {c: different for c, (_, different) in tallied.items()}
 
 
 def count_values(values: pa.Table, key: pa.ChunkedArray | None, cells: Mapping[str, Cells]) -> dict[str, Counted]:
@@ -80,17 +79,15 @@ def _moments_of(number: Floats, groups: Groups, size: int, of: Cells, times: Flo
     return Moments(np.column_stack(sums), low, high, infinite)
 
 
-def _statements(
-    columns: Sequence[str] | Mapping[str, Any], groups: int, expected: Mapping[str, int]
-) -> Iterator[list[str]]:
+def _statements(groups: int, expected: Mapping[str, int]) -> Iterator[list[str]]:
     """Yield the columns whose values are few enough to be counted first, so many in a statement as are few together."""
     part: list[str] = []
     pairs = 0
-    for column in columns:
-        more = max(1, expected[column]) * groups
+    for column, values in expected.items():
+        more = max(1, values) * groups
         if more > FEW:
             continue
-        if part and (pairs + more > FEW or len(part) == COLUMNS):
+        if pairs + more > FEW or len(part) == COLUMNS:
             yield part
             part, pairs = [], 0
         part.append(column)
@@ -99,21 +96,19 @@ def _statements(
         yield part
 
 
-def _tally(
-    relation: Relation, key: Any, cells: Mapping[str, Cells], counted: dict[str, Counted], distinct: dict[str, int]
-) -> None:
+def _tallied(relation: Relation, key: Any, cells: Mapping[str, Cells]) -> dict[str, tuple[Counted, int]]:
     """Count each value of several columns in one scan; what falls into which cell is then decided here.
 
-    Nothing is added where there are more pairs of a group and a value than were expected.
+    Returns each column, counted, and about how many different values it has; nothing where there are more pairs of a
+    group and a value than were expected.
     """
     with relation.engine.reading(relation.place):
         found = relation.engine.tally(_selected(relation, key, cells), FEW)
-    if found is None:
-        return
-    for column, (values, different) in zip(cells, found, strict=True):
-        groups, size = _groups(values["key"] if key is not None else None, values.num_rows)
-        counted[column] = _counted(values["value"], groups, size, cells[column], values["n"].to_numpy())
-        distinct[column] = different
+    answer = {}
+    for (column, of), (values, different) in zip(cells.items(), found or (), strict=found is not None):
+        groups, size = _groups(None if key is None else values["key"], values.num_rows)
+        answer[column] = _counted(values["value"], groups, size, of, values["n"].to_numpy()), different
+    return answer
 
 
 def _selected(relation: Relation, key: Any, columns: Mapping[str, Cells]) -> Any:

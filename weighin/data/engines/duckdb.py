@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -48,6 +49,7 @@ class DuckDB(Engine):
             autoinstall_known_extensions=False,
             TimeZone="UTC",
         )
+        self._scans: dict[str, list[str]] = {}
         # Else a bar is in the output of whatever takes longer than two seconds.
         self._connection.raw_sql("SET enable_progress_bar = false")
 
@@ -61,7 +63,9 @@ class DuckDB(Engine):
         files = self._listed(paths, f"*.{given.kind}")
         _must_differ(files[0], types)
         if not found.is_dir():
-            return self._known(self._connection.read_parquet(files, hive_partitioning=False))
+            table = self._connection.read_parquet(files, hive_partitioning=False)
+            self._scans[table.get_name()] = files
+            return self._known(table)
         # As texts: DuckDB would make 7 of `007`.
         table = self._connection.read_parquet(files, hive_partitioning=True, hive_types_autocast=False)
         return self._known(self._in_types(table, partitions(files, str(found)), types, paths))
@@ -170,12 +174,30 @@ class DuckDB(Engine):
     def sample(self, expression: Expression, share: float) -> Expression:
         """By a hash of the row's number, in the order of the files: a hash of its values would favour none or all
         copies of a row that repeats."""
-        # Ibis writes a frame into the window, and DuckDB then holds the whole table instead of streaming it.
-        rows = self._connection.compile(expression)
+        numbered = self._numbered(expression)
+        if not numbered:
+            # Ibis writes a frame into the window, and DuckDB then holds the whole table instead of streaming it.
+            numbered = f"SELECT *, row_number() OVER () AS weighin_row FROM ({self._connection.compile(expression)})"  # noqa: S608
         names = ", ".join(_quoted(c) for c in expression.columns)
         return self._view(
-            f"SELECT {names} FROM (SELECT *, row_number() OVER () AS weighin_row FROM ({rows})) "  # noqa: S608
-            f"WHERE hash(weighin_row) % 1000003 < {int(share * 1_000_003)}"
+            f"SELECT {names} FROM ({numbered}) WHERE hash(weighin_row) % 1000003 < {int(share * 1_000_003)}"  # noqa: S608
+        )
+
+    def _numbered(self, expression: Expression) -> str:
+        """Return a query for whole Parquet files with the numbers that the rows have in them: a window would be one
+        thread's. Nothing for anything else."""
+        import pyarrow.parquet as pq
+        from ibis.expr.operations import DatabaseTable
+
+        op = expression.op()
+        files = self._scans.get(op.name, ()) if isinstance(op, DatabaseTable) else ()
+        if not files or {"file_index", "file_row_number"} & set(expression.columns):
+            return ""
+        before = [0, *accumulate(pq.read_metadata(file).num_rows for file in files)]
+        row = f"{before}[file_index::BIGINT + 1] + file_row_number + 1"
+        return (
+            f"SELECT *, {row} AS weighin_row "  # noqa: S608 - numbers, and names of files, quoted
+            f"FROM read_parquet([{', '.join(map(_literal, files))}], hive_partitioning = false)"
         )
 
     def tally(self, rows: Expression, most: int) -> list[tuple[pa.Table, int]] | None:
