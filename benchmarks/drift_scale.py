@@ -3,6 +3,7 @@
     python benchmarks/drift_scale.py [--quick] [--rows N] [--spark]
 
 Every measurement runs in a process of its own; seconds are without imports, memory is the process's peak with them.
+Beside the seconds stand those of processor time, which other work on the machine changes little.
 Both tables together have `--rows` rows (10,103,280 by default, 1,000,000 with --quick). Without --quick, one and a
 hundred million rows are measured as well, ours only. --spark adds a standalone cluster of two workers on loopback: its
 verdict must be the same, and the naive way (one percentile call for an edge) is timed beside it.
@@ -93,7 +94,7 @@ def ours(folder: Path, *, stored: bool, engine: str = "duckdb") -> dict[str, obj
     if stored and not (folder / "reference.json").is_file():
         profile(table("reference"), cells, None).write(folder / "reference.json")
         return {}
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     before = Profile.read(folder / "reference.json") if stored else profile(table("reference"), cells, None)
     after = profile(table("current"), cells, None, before)
     limit = Limit(Direction.AT_MOST, 0.1)
@@ -101,7 +102,7 @@ def ours(folder: Path, *, stored: bool, engine: str = "duckdb") -> dict[str, obj
     for name in COLUMNS:
         check = Check(f"drift/{name}", "drift", limit, DriftRule("distance", name))
         verdicts[name] = decide(compared(check, before, after, 0.95, "rows", hidden=False), limit).status.value
-    return {"seconds": time.perf_counter() - started, "verdicts": verdicts, **_peak()}
+    return {**_taken(started, used), "verdicts": verdicts}
 
 
 def evidently(folder: Path) -> dict[str, object]:
@@ -110,13 +111,13 @@ def evidently(folder: Path) -> dict[str, object]:
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     frames = [pd.read_parquet(folder / f"{name}.parquet", columns=list(COLUMNS)) for name in ("current", "reference")]
     numbers = [c for c in COLUMNS if pd.api.types.is_numeric_dtype(frames[0][c])]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=[c for c in COLUMNS if c not in numbers])
     tables = [Dataset.from_pandas(frame, data_definition=definition) for frame in frames]
     Report([ValueDrift(column=c, method="psi", threshold=0.1) for c in COLUMNS]).run(*tables).dict()
-    return {"seconds": time.perf_counter() - started, **_peak()}
+    return _taken(started, used)
 
 
 def naive_spark(folder: Path) -> dict[str, object]:
@@ -139,8 +140,15 @@ def naive_spark(folder: Path) -> dict[str, object]:
     return {"seconds": time.perf_counter() - started}
 
 
-def _peak() -> dict[str, float]:
-    return {"peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 3)}
+def _taken(started: float, used: float) -> dict[str, float]:
+    """Seconds and processor seconds since then, and the peak of memory."""
+    peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 3)
+    return {"seconds": time.perf_counter() - started, "processor": time.process_time() - used, "peak_gb": peak}
+
+
+def said(found: dict[str, object]) -> str:
+    """A measurement in words."""
+    return f"{found['seconds']:.2f} s ({found['processor']:.2f} s of processor time), {found['peak_gb']:.2f} GB"
 
 
 def child(work: str, folder: Path, environment: dict[str, str] | None = None) -> dict[str, object]:
@@ -196,19 +204,19 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as name:
                 build(Path(name), size)
                 found = child("ours", Path(name))
-                print(f"{size:>12,} rows: {found['seconds']:.2f} s, {found['peak_gb']:.2f} GB", flush=True)
+                print(f"{size:>12,} rows: {said(found)}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         build(folder, rows)
         found = child("ours", folder)
-        print(f"{rows:>12,} rows: {found['seconds']:.2f} s, {found['peak_gb']:.2f} GB", flush=True)
+        print(f"{rows:>12,} rows: {said(found)}", flush=True)
         child("stored", folder)
         stored = child("stored", folder)
-        print(f"with a stored profile: {stored['seconds']:.2f} s", flush=True)
+        print(f"with a stored profile: {said(stored)}", flush=True)
         if given.spark:
             spark(folder, found["verdicts"])
         peer = child("evidently", folder)
-        print(f"Evidently: {peer['seconds']:.1f} s, {peer['peak_gb']:.2f} GB", flush=True)
+        print(f"Evidently: {said(peer)}; load average {os.getloadavg()[0]:.1f}", flush=True)
     print(
         json.dumps(
             {
