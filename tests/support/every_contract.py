@@ -173,6 +173,7 @@ WITH: dict[str, dict[str, Any]] = {
     "model.repeats: int": TEXT,
     "candidate.predictions: absent": {**BY_KEY, ".endpoint": {"model": "a", "prompt": "a"}},
     "champion.predictions: absent": {**BY_KEY, ".endpoint": {"model": "a", "prompt": "a"}},
+    "model.predict_on=spark": {"data.engine": "spark"},
     "model.candidate": BY_KEY,
     "model.champion": BY_KEY,
     "performance.scores": TEXT,

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from weighin.cli.parser import (
     Parser,
@@ -23,6 +24,9 @@ from weighin.cli.parser import (
     work_argument,
 )
 from weighin.errors import ContractError, NotEvaluated
+
+if TYPE_CHECKING:
+    from weighin.runner.plan import Answers
 
 PREDICATE = "predicate.json"
 
@@ -56,6 +60,7 @@ def add_predict(step: argparse.ArgumentParser) -> None:
     step.add_argument(
         "--python", type=Path, help="interpreter of an environment of the model's own (default: this one)"
     )
+    step.add_argument("--spark", action="store_true", help="let the executors of WEIGHIN_SPARK's cluster ask the model")
 
 
 def add_serve(step: argparse.ArgumentParser) -> None:
@@ -144,6 +149,12 @@ def run_resolve(given: argparse.Namespace) -> int:
 
 def run_predict(given: argparse.Namespace) -> int:
     """Load one model and predict; with an interpreter of its own, this process becomes that."""
+    if given.spark and not given.survey:
+        from weighin.model.on_spark import predict_on_spark
+
+        where = (given.model, given.features, given.out)
+        predict_on_spark(*where, _meant(given.answers), given.shap, given.python)
+        return 0
     if given.python:
         from weighin.model import in_environment
 
@@ -153,17 +164,22 @@ def run_predict(given: argparse.Namespace) -> int:
         os.execv(program[0], program)  # noqa: S606 - a fixed program, no shell wanted
     from weighin.model.predict import look_at
     from weighin.model.predict import predict as predict_all
-    from weighin.runner.plan import Answers
 
     if given.survey:
         look_at(given.model, given.features, given.out)
         return 0
+    predict_all(given.model, given.features, given.out, _meant(given.answers), given.shap)
+    return 0
+
+
+def _meant(text: str) -> Answers:
+    """Return what of a model's answer is its prediction. Errors: `ContractError`."""
+    from weighin.runner.plan import Answers
+
     try:
-        meant = Answers.from_json(given.answers)
+        return Answers.from_json(text)
     except (ValueError, TypeError) as error:
         raise ContractError("not what `weighin step resolve` plans", "--answers", "Leave it out.") from error
-    predict_all(given.model, given.features, given.out, meant, given.shap)
-    return 0
 
 
 def run_serve(given: argparse.Namespace) -> int:

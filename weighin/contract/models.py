@@ -171,6 +171,11 @@ class Model(Part):
         description="Whether the model is asked with the packages that it declares (`own`) or with those of the image "
         "(`judge`); default: `own` where the image lacks its library.",
     )
+    predict_on: Literal["process", "spark"] = Field(
+        "process",
+        description="Where candidate, champion and anchor are asked: in a process of this machine, or by the executors "
+        "of the cluster that reads the data (`data.engine: spark`).",
+    )
     predict_seconds: Positive = Field(300, description="A model that takes longer over the data is stopped.")
     memory_mb: Count = Field(2000, description="Memory that the model's container may use.")
 
@@ -327,6 +332,14 @@ def _labels_fit(model: Model, target: Column) -> Iterator[str]:
             yield f"{place} names `{label}`, which is not in `allowed` of the target `{model.target}`"
     if model.task == "binary" and target.allowed is not None and len(set(target.allowed)) > 2:
         yield f"`allowed` of the target `{model.target}` lists {len(target.allowed)} labels, and a binary task has two"
+
+
+def _cluster_fits(model: Model, data: Data) -> Iterator[str]:
+    """Return what does not fit between where models are asked and the rest of the contract."""
+    if model.predict_on == "spark" and data.engine != "spark":
+        yield "`model.predict_on: spark` asks on the cluster that reads the data: write `data.engine: spark`"
+    if model.predict_on == "spark" and model.task == "text":
+        yield "`model.predict_on: spark` asks for numbers and labels, and a text task answers texts"
 
 
 def _answers_fit(model: Model, gates: Gates) -> Iterator[str]:
@@ -628,6 +641,7 @@ class Contract(Part):
         if self.model.target:
             problems += _labels_fit(self.model, self.data.columns[self.model.target])
         problems += _texts_fit(self) if task == "text" else _answers_fit(self.model, gates)
+        problems += _cluster_fits(self.model, self.data)
         arrays = [n for n, c in self.data.columns.items() if c.type == "array"]
         for name in arrays if gates.drift else ():
             own = gates.drift.columns.get(name) if gates.drift else None

@@ -338,6 +338,14 @@ def read_precision(path: Path) -> np.finfo:
     return np.finfo("float32" if said == "float32" else "float64")
 
 
+def rounding(precision: np.finfo) -> float:
+    """Return by how much of itself, or of one, an answer may differ from the same one of another batch.
+
+    A server and a batch add in another order: a float32 has 24 bits, so that the last of them differ without a fault.
+    """
+    return max(1e-9, 8 * float(precision.eps))
+
+
 def must_be_probabilities(values: Floats, place: str) -> Floats:
     """Return the values, if each lies in [0, 1], and those of several classes sum to one. Errors: `NotEvaluated`."""
     outside = int(((values < 0) | (values > 1)).reshape(len(values), -1).any(axis=1).sum())

@@ -78,6 +78,10 @@ from weighin.runner.sessions import (
 
 REGISTRY = "/weighin/registry"
 """The one path of the embedded registry in every container: MLflow keeps absolute artifact paths."""
+ON_SPARK = (
+    "the contract asks the model on Spark, and a model's container reaches no cluster: use --runner local, or "
+    "`predict_on: process`"
+)
 JUDGE_SECONDS = 2400
 JUDGE_MB = 4000
 PORT = 8080
@@ -128,6 +132,8 @@ def predict(image: str, work: Path, *, endpoint: bool = False) -> None:
         command = ["weighin", "step", "predict", "--model", "/model", "--features", "/features", "--out", "/out"]
         command += plan.predict_arguments()
         problem, folder = plan.refused.get(role) or changed(work, role), Path()
+        if plan.on_spark and not endpoint:
+            problem = problem or ON_SPARK
         if role in plan.own_environments and not problem:
             folder, problem = _environment(image, work / "models" / role)
             command += ["--python", PYTHON]

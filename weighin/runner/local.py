@@ -70,12 +70,15 @@ def predict(work: Path, forks: Warm | None = None, *, survey: bool = False) -> t
             python, problem = _environment(work / "models" / role)
             arguments += ["--python", str(python)]
             environments.note(out, python)
-        if not problem and not own and not survey and kept.use(work, role, plan, out):
+        # A cluster's answers are kept by nobody, and its driver is no fork: it starts threads and Java.
+        cluster = plan.on_spark and not survey
+        anew = own or survey or cluster
+        if not problem and not anew and kept.use(work, role, plan, out):
             used.append(role)
         elif not problem:
             with _scratch() as folder:
-                problem = _run(arguments, folder, plan.predict_seconds, columns, forks=forks)
-            if not problem and not own and not survey:
+                problem = _run(arguments, folder, plan.predict_seconds, columns, forks=None if cluster else forks)
+            if not problem and not anew:
                 kept.keep(work, role, plan, out)
         note_problem(out, problem)
 

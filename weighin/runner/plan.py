@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from weighin.untrusted import JsonDict
 
-SCHEMA = "weighin/plan/v6"
+SCHEMA = "weighin/plan/v7"
 RECOVERED_SECONDS = 5.0
 """How long a server is watched after the time in which it must have recovered."""
 CLEAN_SECONDS = 5.0
@@ -246,6 +246,7 @@ class Plan:
     behind_endpoint  roles whose answers come from an endpoint, so that their step has a network and its key
     shap_rows  rows for which the model's container computes SHAP values
     own_code   suites that run code of the repository, in a judge of its own before ours
+    predict_on  "process", or "spark" for the executors of a cluster
     """
 
     suites: tuple[str, ...]
@@ -260,6 +261,7 @@ class Plan:
     refused: dict[str, str] = field(default_factory=dict)
     own_environments: tuple[str, ...] = ()
     behind_endpoint: tuple[str, ...] = ()
+    predict_on: str = "process"
 
     @staticmethod
     def of(
@@ -287,7 +289,13 @@ class Plan:
         shadow = _shadow_plan(contract) if contract.gates.shadow else None
         limits = (model.predict_seconds, model.memory_mb)
         plan = Plan(suites, roles, model.answers, *limits, load, shap_rows, shadow, own_code, refused or {})
-        return replace(plan, own_environments=own_environments, behind_endpoint=behind_endpoint)
+        plan = replace(plan, own_environments=own_environments, behind_endpoint=behind_endpoint)
+        return replace(plan, predict_on=model.predict_on)
+
+    @property
+    def on_spark(self) -> bool:
+        """Whether models are asked by the executors of a cluster."""
+        return self.predict_on == "spark"
 
     def has_own_environment(self, role: str) -> bool:
         """Whether the model of a role (`clean` is the candidate's) is asked with the packages that it declares."""
@@ -295,7 +303,7 @@ class Plan:
 
     def predict_arguments(self) -> list[str]:
         """Return what `weighin step predict` is told of the model's answers."""
-        told = ["--answers", self.answers.to_json()]
+        told = ["--answers", self.answers.to_json(), *(["--spark"] if self.on_spark else [])]
         return [*told, "--shap", str(self.shap_rows)] if self.shap_rows else told
 
     def write(self, path: Path) -> None:
@@ -328,6 +336,7 @@ class Plan:
             value["refused"],
             tuple(value["own_environments"]),
             tuple(value["behind_endpoint"]),
+            value["predict_on"],
         )
 
     def of_step(self, step: str) -> LoadPlan | None:

@@ -65,6 +65,18 @@ FACTS = tuple(
         r"\d{1,9} of \d{1,9} requests were answered in [\d.e+]+ s, and then it was stopped",
         r"the features have no rows|a column of bytes has no form in JSON|not an address of a server",
         r"the template of requests (?:is not JSON|has \{\{rows\}\} \d{1,6} times)",
+        "WEIGHIN_SPARK_FOLDER is an address, and Spark Connect takes a folder",
+        rf"no Spark answers there \({_CODE}\)",
+        r"a model whose signature wants tensors is not asked on Spark",
+        rf"the columns {_NAMES} cannot be handed over on Spark",
+        r"the executors have no module [A-Za-z_][\w.]{0,59}",
+        "the executors (?:run another version of Python|do not see the features)",
+        "the model's own environment does not run on the executors",
+        r"the cluster had no executor for \d{1,6} s",
+        rf"the cluster did not answer, {_CODE}",
+        "answers to rows that were not asked",
+        "the answers hold labels that are no numbers",
+        r"\d{1,12} of \d{1,12} rows have another answer on Spark than in one process",
         r"there are no rows or no features to explain|a prediction that is not finite",
     )
 )

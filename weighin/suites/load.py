@@ -14,7 +14,7 @@ from weighin.contract.checks import LoadRule
 from weighin.contract.load import Load
 from weighin.errors import NotEvaluated
 from weighin.load import LoadLog
-from weighin.model.answers import read_precision
+from weighin.model.answers import read_precision, rounding
 from weighin.outcome import Direction, Limit, Measurement, Status, Unmeasured, census, decide
 from weighin.runner.plan import Phase
 from weighin.stats.intervals import Interval
@@ -181,14 +181,11 @@ def _other_texts(check: Check, log: LoadLog, offline: Values) -> Measurement:
 
 
 def _tolerance(gate: Load, evidence: Evidence, promised: Floats) -> tuple[Floats | float, str]:
-    """Return by how much each answer may differ, and that in words.
-
-    A server and a batch add in another order: a float32 has 24 bits, so that the last of them differ without a fault.
-    """
+    """Return by how much each answer may differ, and that in words."""
     if gate.tolerance is not None:
         return gate.tolerance, f"{gate.tolerance:g}"
     precision = read_precision(evidence.work / "predictions/candidate/holdout.arrow")
-    units = max(1e-9, 8 * float(precision.eps))
+    units = rounding(precision)
     return units * np.maximum(1.0, np.abs(promised)), f"{units:.2g} since the model answers in {precision.dtype}"
 
 
