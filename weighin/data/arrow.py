@@ -12,10 +12,13 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 MAGIC = b"ARROW1"
 FOOTER_BYTES = 16 * 2**20
@@ -57,6 +60,49 @@ def read_table(path: Path, most: int) -> pa.Table:
     except REFUSED as error:
         raise Unsound("Arrow refuses it") from error
     return table
+
+
+class Doubles:
+    """Columns of doubles in a file of one batch, which is checked as `read_table` does and then read in parts.
+
+    Errors: `Unsound` with what is wrong; `OSError`.
+    """
+
+    def __init__(self, path: Path, most: int) -> None:
+        self._file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._file)
+        known = os.fstat(self._file)
+        if not stat.S_ISREG(known.st_mode) or known.st_size > most:
+            raise Unsound(f"it is no regular file, or larger than {most} bytes")
+        blocks = _blocks(self._read, known.st_size)
+        if len(blocks) != 1:
+            raise Unsound("it has not one batch")
+        ((offset, metadata, body),) = blocks
+        listed = self._read(offset + 8, metadata - 8)
+        try:
+            with pa.OSFile(str(path)) as opened, pa.ipc.open_file(opened) as reader:
+                self.schema = reader.schema
+        except REFUSED as error:
+            raise Unsound("Arrow refuses it") from error
+        _must_fit(listed, self.schema, body)
+        if {field.type for field in self.schema} != {pa.float64()}:
+            raise Unsound("it holds another type than doubles")
+        batch = _batch(listed, body)
+        if any(missing for _, missing in batch.structs(1, "<qq", len(listed) // 16)):
+            raise Unsound("values are missing")
+        self.num_rows = batch.number(0, "<q")
+        buffers = batch.structs(2, "<qq", len(listed) // 16)
+        self._places = [offset + metadata + start for start, _ in buffers[1::2]]
+
+    def _read(self, offset: int, size: int) -> bytes:
+        found = os.pread(self._file, size, offset) if offset >= 0 and size >= 0 else b""
+        if len(found) != size:
+            raise Unsound("it is shorter than it says")
+        return found
+
+    def part(self, column: int, start: int, end: int) -> NDArray[np.float64]:
+        """Return the values of some rows. Errors: `Unsound` where the file has become shorter."""
+        return np.frombuffer(self._read(self._places[column] + 8 * start, 8 * (end - start)), dtype="<f8")
 
 
 def _validate(table: pa.Table) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from weighin.data.table import read_arrow
+from weighin.data.arrow import Doubles, Unsound
+from weighin.data.table import must_be_left, read_arrow
 from weighin.errors import NotEvaluated
 from weighin.runner.plan import Answers, Label
 from weighin.untrusted.redact import cause, listed
@@ -29,6 +30,9 @@ LABELS_INSTEAD = (
     "the model answers labels, and not probabilities",
     "Log it with pyfunc_predict_fn='predict_proba', or write `prediction: {kind: label}`.",
 )
+
+PARTS_BYTES = 8 * 2**30
+"""Largest file of predictions that is read in parts."""
 
 Floats = NDArray[np.float64]
 
@@ -309,7 +313,7 @@ def read_predictions(path: Path, rows: int, width: int, features: str) -> Floats
     return values[:, 0] if len(names) == 1 else values
 
 
-def must_answer(table: pa.Table, rows: int, features: str, place: str) -> None:
+def must_answer(table: pa.Table | Doubles, rows: int, features: str, place: str) -> None:
     """Refuse answers to other rows than those whose features have this digest. Errors: `NotEvaluated`."""
     answered = (table.schema.metadata or {}).get(FEATURES, b"").decode("ascii", "replace")
     if features and answered != features:
@@ -318,6 +322,34 @@ def must_answer(table: pa.Table, rows: int, features: str, place: str) -> None:
         )
     if table.num_rows != rows:
         raise NotEvaluated(f"{table.num_rows} predictions for {rows} rows", place, "Answer every row once.")
+
+
+class Predictions:
+    """The same file, checked as it is opened, and read in parts where its rows are too many to hold.
+
+    rows, width, features, and errors  as for `read_predictions`; values are checked part by part
+    """
+
+    def __init__(self, path: Path, rows: int, width: int, features: str) -> None:
+        self.place, self.rows, self._width = f"predictions/{path.parent.name}/{path.name}", rows, width
+        must_be_left(path, self.place)
+        try:
+            self._file = Doubles(path, PARTS_BYTES)
+        except (Unsound, OSError) as error:
+            said = str(error) if isinstance(error, Unsound) else cause(error)
+            raise NotEvaluated(f"not a sound Arrow file: {said}", self.place, "Predict again.") from error
+        names = prediction_columns(width)
+        if self._file.schema.names != names:
+            raise NotEvaluated(f"the columns are not {', '.join(names)} as doubles", self.place, "Predict again.")
+        must_answer(self._file, rows, features, self.place)
+
+    def part(self, start: int, end: int) -> Floats:
+        """Return finite numbers of some rows, shape (end - start,) or (end - start, width). Errors: `NotEvaluated`."""
+        try:
+            found = np.column_stack([self._file.part(i, start, end) for i in range(self._width)])
+        except Unsound as error:
+            raise NotEvaluated(f"not a sound Arrow file: {error}", self.place, "Predict again.") from error
+        return must_be_finite(found[:, 0] if self._width == 1 else found, self.place)
 
 
 def must_be_finite(values: Floats, place: str) -> Floats:

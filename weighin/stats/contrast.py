@@ -36,7 +36,7 @@ TABLE_CLASSES = 4
 class Contrast:
     """`interval` of the candidate's metric, or of candidate minus `factor` times the other's; both estimates beside it.
 
-    influence  (n,) of that number: what power calculations are made of
+    influence  (n,) of that number: what power calculations are made of; (0,) where rows were not kept
     """
 
     interval: Interval
@@ -132,17 +132,26 @@ def _from_counts(
     classes = 2 if candidate.score.ndim == 1 else candidate.score.shape[1]
     if classes > TABLE_CLASSES or of.uses == "text":
         return _from_sums(metric, of, total, group, level, other is None)
-    if other is None:
-        return from_table(_table(classes, candidate.truth, candidate.decision), partial(table_value, metric), level)
+    decided = (candidate.decision,) if other is None else (other.decision, candidate.decision)
+    return resampled(metric, joint_table(classes, candidate.truth, *decided), level, factor)
+
+
+def resampled(metric: str, table: NDArray[np.int64], level: float, factor: float) -> Interval:
+    """Return the interval of a function of a confusion table, or of a difference of two, from resampled tables.
+
+    table  (k, k) label by decision, or (k, k, k) label by the other's decision by the candidate's
+    """
+    if table.ndim == 2:
+        return from_table(table, partial(table_value, metric), level)
 
     def difference(tables: Floats) -> Floats:
         theirs, ours = tables.sum(axis=3), tables.sum(axis=2)
         return np.asarray(table_value(metric, ours) - factor * table_value(metric, theirs))
 
-    return from_table(_table(classes, candidate.truth, other.decision, candidate.decision), difference, level)
+    return from_table(table, difference, level)
 
 
-def _table(classes: int, *codes: NDArray[np.bool_ | np.int64 | np.float64]) -> NDArray[np.int64]:
+def joint_table(classes: int, *codes: NDArray[np.bool_ | np.int64 | np.float64]) -> NDArray[np.int64]:
     """Return the counts of all combinations of class codes, shape (classes,) * len(codes)."""
     flat = np.zeros(len(codes[0]), dtype=np.int64)
     for code in codes:

@@ -76,6 +76,22 @@ class Interval:
         return max((test(limit, False) for test in self.tests), default=None)
 
 
+@dataclass(frozen=True)
+class Powers:
+    """All that an interval needs of influence values, or of their sums by group: how many, and sums of powers."""
+
+    units: int
+    second: float
+    third: float
+    fourth: float
+
+    @staticmethod
+    def of(sums: Floats) -> Powers:
+        """Return those of (units,) values."""
+        square = np.square(sums)
+        return Powers(len(sums), float(square.sum()), float((square * sums).sum()), float(np.square(square).sum()))
+
+
 def from_influence(estimate: float, influence: Floats, group: Codes | None, level: float) -> Interval:
     """Interval of an estimator that is, to first order, a sum of one influence value per row.
 
@@ -95,24 +111,26 @@ def from_influence(estimate: float, influence: Floats, group: Codes | None, leve
     >>> round(i.standard_error, 6) == round(float(x.std(ddof=1) / 20**0.5), 6)
     True
     """
-    sums = influence if group is None else np.bincount(group, weights=influence)
-    units = len(sums)
+    sums = influence if group is None else np.asarray(np.bincount(group, weights=influence), dtype=np.float64)
+    method = "influence values" if group is None else "influence values by group"
+    return from_powers(estimate, Powers.of(sums), level, method)
+
+
+def from_powers(estimate: float, sums: Powers, level: float, method: str) -> Interval:
+    """Return the interval of `from_influence` from sums of powers, which values that are not kept leave as well."""
+    units, variation = sums.units, sums.second
     if units < MIN_GROUPS:
         raise Undefined(f"{units} independent units, at least {MIN_GROUPS} are needed")
-    square = np.square(sums)
-    variation = float(square.sum())
     error = math.sqrt(units / (units - 1) * variation)
     if not math.isfinite(error) or not math.isfinite(estimate):
         raise Undefined("the estimate or its standard error is not finite")
-    method = "influence values" if group is None else "influence values by group"
     if error == 0:
         return Interval(estimate, estimate, estimate, level, units, 0.0, method)
-    fourth = float(np.square(square).sum())
-    spread = fourth - variation**2 / units
+    spread = sums.fourth - variation**2 / units
     df = units - 1.0 if spread <= 0 else max(1.0, min(units - 1.0, 2 * variation**2 / spread))
     quantile = t_quantile(level, df)
     # Σu³/(Σu²)^1.5 is the skewness of the mean; 2z²+1 is the expansion's polynomial at the bound.
-    shift = float((square * sums).sum()) / variation**1.5 / 6 * ATTENUATION * (2 * normal_quantile(level) ** 2 + 1)
+    shift = sums.third / variation**1.5 / 6 * ATTENUATION * (2 * normal_quantile(level) ** 2 + 1)
     below, above = max(0.0, -shift), max(0.0, shift)
 
     def p(limit: float, upper: bool) -> float:

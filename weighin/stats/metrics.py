@@ -26,12 +26,13 @@ def roc_auc(rows: Scored) -> Influence:
     O(n log n).
     """
     if rows.score.ndim == 1:
-        return _area(_positive(rows), rows.score, rows)
-    parts = [_area(rows.truth == c, rows.score[:, c], rows) for c in _classes(rows)]
+        return area(_positive(rows), rows.score, rows)
+    parts = [area(rows.truth == c, rows.score[:, c], rows) for c in _classes(rows)]
     return _mean(parts)
 
 
-def _area(truth: Bools, score: Floats, rows: Scored) -> Influence:
+def area(truth: Bools, score: Floats, rows: Scored) -> Influence:
+    """Return the area under the curve of (n,) scores, whether each is a positive one, with the weights of `rows`."""
     _ranks(score)
     w = rows.share
     if rows.weight is None:
@@ -124,7 +125,17 @@ def f1_weighted(rows: Scored) -> Influence:
 
 def log_loss(rows: Scored) -> Influence:
     """Mean negative log likelihood, in nats, 0 or more. Probabilities are clipped at 1e-15."""
-    return average(row_loss(rows, "log_loss"), rows)
+    _known(rows)
+    return average(log_losses(rows), rows)
+
+
+def log_losses(rows: Scored) -> Floats:
+    """(n,) negative log likelihood of each row, in nats."""
+    if rows.score.ndim == 1:
+        p = np.clip(rows.score, CLIP, 1 - CLIP)
+        return np.asarray(-np.where(rows.truth, np.log(p), np.log1p(-p)))
+    own = rows.score[np.arange(len(rows.truth)), np.asarray(rows.truth, dtype=np.int64)]
+    return np.asarray(-np.log(np.clip(own, CLIP, 1 - CLIP)))
 
 
 def brier(rows: Scored) -> Influence:
@@ -133,15 +144,25 @@ def brier(rows: Scored) -> Influence:
     Brier (1950). For two classes it is the half of his sum, as scikit-learn has it.
     """
     _known(rows)
+    return average(squared_distance(rows), rows)
+
+
+def squared_distance(rows: Scored) -> Floats:
+    """(n,) squared distance of each row's probabilities from its outcome."""
     if rows.score.ndim == 1:
-        return average(np.square(rows.score - rows.truth), rows)
+        return np.asarray(np.square(rows.score - rows.truth))
     member = np.arange(rows.score.shape[1])[None, :] == rows.truth[:, None]
-    return average(np.square(rows.score - member).sum(axis=1), rows)
+    return np.asarray(np.square(rows.score - member).sum(axis=1))
 
 
 def mae(rows: Scored) -> Influence:
     """Mean absolute error, in the target's unit."""
-    return average(np.abs(rows.error), rows)
+    return average(absolute_error(rows), rows)
+
+
+def absolute_error(rows: Scored) -> Floats:
+    """(n,) absolute error of each row, in the target's unit."""
+    return np.abs(rows.error)
 
 
 def rmse(rows: Scored) -> Influence:
@@ -208,9 +229,9 @@ METRICS: dict[str, Metric] = {
     "f1": Metric(f1, "F1", ("binary",), kind="table", uses="decision"),
     "f1_macro": Metric(f1_macro, "F1", _CLASSES, kind="table", uses="decision"),
     "f1_weighted": Metric(f1_weighted, "F1", _CLASSES, kind="table", uses="decision"),
-    "log_loss": Metric(log_loss, "nats", _CLASSES, lower_is_better=True, uses="probability"),
-    "brier": Metric(brier, "Brier", _CLASSES, lower_is_better=True, uses="probability"),
-    "mae": Metric(mae, "", _NUMBERS, lower_is_better=True),
+    "log_loss": Metric(log_loss, "nats", _CLASSES, lower_is_better=True, uses="probability", row=log_losses),
+    "brier": Metric(brier, "Brier", _CLASSES, lower_is_better=True, uses="probability", row=squared_distance),
+    "mae": Metric(mae, "", _NUMBERS, lower_is_better=True, row=absolute_error),
     "rmse": Metric(rmse, "", _NUMBERS, lower_is_better=True),
     "median_absolute_error": Metric(median_absolute_error, "", _NUMBERS, lower_is_better=True, kind="median"),
     "r2": Metric(r2, "share", _NUMBERS),
@@ -262,11 +283,7 @@ def row_loss(rows: Scored, loss: Literal["log_loss", "squared"]) -> Floats:
     if loss == "squared":
         return np.square(rows.error)
     _known(rows)
-    if rows.score.ndim == 1:
-        p = np.clip(rows.score, CLIP, 1 - CLIP)
-        return np.asarray(-np.where(rows.truth, np.log(p), np.log1p(-p)))
-    own = rows.score[np.arange(len(rows.truth)), np.asarray(rows.truth, dtype=np.int64)]
-    return np.asarray(-np.log(np.clip(own, CLIP, 1 - CLIP)))
+    return log_losses(rows)
 
 
 def counts(metric: str, rows: Scored) -> tuple[Bools, Bools]:

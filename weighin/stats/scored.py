@@ -92,6 +92,7 @@ class Metric:
     kind  how its interval is made: `share` and `table` from counts where rows are independent and unweighted,
           `median` from order statistics there; `sum` always from influence values
     range between the least and the largest value that a row of a score can have; infinite where there is no largest
+    row   (n,) values of which the metric is the weighted mean, where it is one that rows have by themselves
     """
 
     of: Callable[[Scored], Influence]
@@ -101,6 +102,7 @@ class Metric:
     kind: Literal["sum", "share", "table", "median"] = "sum"
     uses: Uses = "value"
     range: float = math.inf
+    row: Callable[[Scored], Floats] | None = None
 
 
 def average(values: Floats, rows: Scored) -> Influence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -22,11 +23,18 @@ from weighin.contract.sources import StoredProfile
 from weighin.data.profile import Profile
 from weighin.data.profiling import profile
 from weighin.data.relation import Relation
-from weighin.data.table import group_codes, read_columns
+from weighin.data.table import PART, drawn, group_codes, read_columns, read_rows
 from weighin.errors import ContractError, NotEvaluated
 from weighin.load import LoadLog, read_log
 from weighin.load.log import WarmUp, log_name, read_warm_ups
-from weighin.model.answers import COLUMN, must_be_finite, must_be_probabilities, must_not_be_labels, read_predictions
+from weighin.model.answers import (
+    COLUMN,
+    Predictions,
+    must_be_finite,
+    must_be_probabilities,
+    must_not_be_labels,
+    read_predictions,
+)
 from weighin.model.labels import Truth, scored, truth_of
 from weighin.model.subject import Subject
 from weighin.model.texts import read_texts
@@ -80,6 +88,8 @@ class Evidence:
     """Whether this is the judge of the repository's own code, which measures nothing else."""
     only: frozenset[str] | None = None
     """The checks that will be asked for, where it pays to prepare no others; None for all."""
+    rows_at_most: int | None = None
+    """Of a dataset with more rows than these a sample of about so many is read; None for all rows."""
 
     def __hash__(self) -> int:
         return id(self)
@@ -102,7 +112,23 @@ class Evidence:
     @kept
     def columns(self, dataset: str, *names: str) -> pa.Table:
         """Columns of a dataset, in file order."""
-        return read_columns(self.path(dataset), names)
+        rows = self.sample(dataset)
+        path = self.path(dataset)
+        return read_columns(path, names) if rows is None else read_rows(path, names, rows)
+
+    @kept
+    def sample(self, dataset: str) -> Codes | None:
+        """Return the numbers of the rows that are read, in order; None for all. They follow from the features alone."""
+        known = self.subject.data.get(dataset, {})
+        if self.rows_at_most is None or known.get("rows", 0) <= self.rows_at_most:
+            return None
+        seed = int(hashlib.sha256(str(known["features"]).encode()).hexdigest()[:12], 16)
+        return drawn(self.path(dataset), known["rows"], self.rows_at_most, seed, self.contract.group_column)
+
+    def size(self, dataset: str) -> int:
+        """Return how many rows of a dataset are read."""
+        rows = self.sample(dataset)
+        return int(self.subject.data[dataset]["rows"]) if rows is None else len(rows)
 
     @kept
     def path(self, dataset: str) -> Path:
@@ -195,7 +221,8 @@ class Evidence:
             raise NotEvaluated("weights that are missing, not finite or not positive", f"{dataset}, column {name}")
         return weights
 
-    def _demand_asked(self, dataset: str) -> None:
+    def demand_asked(self, dataset: str) -> None:
+        """Errors: `NotEvaluated` where no model was asked about a dataset."""
         problem = self.subject.data.get(dataset, {}).get("problem")
         if problem:
             raise NotEvaluated(f"no model was asked: {problem}", dataset)
@@ -204,7 +231,7 @@ class Evidence:
         """Return what a role's model answered to a file of features, shape (rows,) or (rows, k), each a usable
         number.
         """
-        self._demand_asked(dataset)
+        self.demand_asked(dataset)
         model, values = self.contract.model, self.answers_left(role, dataset, rows)
         if model.prediction.kind not in ("probability", "probabilities"):
             return values
@@ -219,12 +246,20 @@ class Evidence:
         path = self.work / "predictions" / role / f"{dataset}.arrow"
         if self.contract.model.prediction.kind == "text":
             return read_texts(path, rows * self.contract.model.repeats, known.get("features", ""))
-        return read_predictions(path, rows, self.contract.model.answers.width, known.get("features", ""))
+        sample, width = self.sample(dataset), self.contract.model.answers.width
+        if sample is None:
+            return read_predictions(path, rows, width, known.get("features", ""))
+        left, parts = Predictions(path, known["rows"], width, known.get("features", "")), []
+        for start in range(0, left.rows, PART):
+            end = min(start + PART, left.rows)
+            first, last = np.searchsorted(sample, (start, end))
+            parts.append(left.part(start, end)[sample[first:last] - start])
+        return np.concatenate(parts)
 
     @kept
     def predictions(self, role: str, dataset: str) -> Values:
         """Predictions of a role on a dataset, in its order; several texts of one row follow each other."""
-        self._demand_asked(dataset)
+        self.demand_asked(dataset)
         rows = self.columns(dataset, self.contract.model.target or self.contract.features[0]).num_rows
         return self.raw_predictions(role, dataset, rows)
 

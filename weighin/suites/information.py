@@ -18,6 +18,7 @@ from weighin.stats.classical import Test, bonferroni, mcnemar, paired_t, wilcoxo
 from weighin.stats.intervals import Floats, Undefined
 from weighin.stats.metrics import calibration, row_loss
 from weighin.stats.scored import Scored
+from weighin.suites.at_scale import sampled
 from weighin.suites.evidence import Evidence
 from weighin.suites.performance import measure_rows
 from weighin.suites.rows import Rows
@@ -27,6 +28,7 @@ Table = Mapping[str, Any]
 
 def information(evidence: Evidence) -> list[Table]:
     """All tables that can be made of the holdout. Errors: `NotEvaluated`, `Undefined`."""
+    evidence = sampled(evidence)
     rows = evidence.rows("holdout")
     kind = evidence.contract.model.prediction.kind
     lossless = kind in ("score", "text", "interval")

@@ -14,13 +14,14 @@ from weighin.contract.gates import Performance
 from weighin.contract.parts import CUSTOM_METRIC
 from weighin.errors import NotEvaluated
 from weighin.outcome import Direction, Measurement, Unmeasured, census
-from weighin.stats.intervals import PerfectScore
+from weighin.stats.intervals import Interval, PerfectScore
 from weighin.stats.metrics import METRICS
 from weighin.stats.rates import difference
 from weighin.stats.scored import Metric
 from weighin.suites.as_recorded import measure_recorded
+from weighin.suites.at_scale import answered_differently, contrast_of_all, is_large, on_sample, sampled
 from weighin.suites.custom import measure_custom
-from weighin.suites.evidence import Evidence
+from weighin.suites.evidence import Evidence, kept
 from weighin.suites.rows import Rows
 from weighin.suites.sample import sample
 
@@ -34,11 +35,53 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     if isinstance(check.rule, RecordedRule):
         if evidence.subject.champion is None:
             return census(check.id, 0, n=1, unit=METRICS[check.rule.metric].unit, method=FIRST_RELEASE)
+        if is_large(evidence, "holdout"):
+            raise NotEvaluated(
+                "a record says what a metric was on all rows, and of so many only a sample is measured again",
+                check.id,
+                "Write `severity: warn` there.",
+            )
         return measure_recorded(check, check.rule.metric, evidence)
     gate = evidence.contract.gates.performance
     if gate is None:
         raise TypeError(f"{check.id} is no performance check")
-    return measure_rows(check, evidence.rows("holdout"), gate, evidence.file.folder)
+    if not is_large(evidence, "holdout"):
+        return measure_rows(check, evidence.rows("holdout"), gate, evidence.file.folder)
+    if isinstance(check.rule, MetricRule) and (measured := _of_all(check, check.rule, evidence, gate)) is not None:
+        return measured
+    read = _read(evidence)
+    return on_sample(measure_rows(check, read.rows("holdout"), gate, evidence.file.folder), read, "holdout")
+
+
+@kept
+def _read(evidence: Evidence) -> Evidence:
+    """Return the sample of a large holdout, which every check is measured on that needs rows in memory."""
+    return sampled(evidence)
+
+
+def _of_all(check: Check, rule: MetricRule, evidence: Evidence, gate: Performance) -> Measurement | Unmeasured | None:
+    """Measure a metric on all rows of a large holdout, read in parts; None where a sample must do."""
+    known, unit = gate.catalogued(rule.metric), evidence.contract.sampling_unit
+    rows = int(evidence.subject.data["holdout"]["rows"])
+    try:
+        found = contrast_of_all(check, rule, evidence)
+    except PerfectScore:
+        return _perfect(check, known, rows, unit, 1 - check.limit.alpha)
+    if found is None:
+        return None
+    contrast, bound = found
+    detail: dict[str, Any] = {"rows": rows, "candidate": contrast.candidate, "off_by_at_most": bound}
+    if contrast.other is not None:
+        detail[rule.against or ""] = contrast.other
+        if rule.factor == 1:
+            detail["smallest_margin"] = _smallest_margin(check, contrast.interval)
+    return sample(check, contrast.interval, known.unit if known else "", unit, detail)
+
+
+def _smallest_margin(check: Check, interval: Interval) -> float:
+    """Return the least margin that would have passed, rounded outwards."""
+    worst = -interval.low if check.limit.direction is Direction.AT_LEAST else interval.high
+    return math.ceil(max(0.0, worst) * 1e6) / 1e6
 
 
 def measure_rows(check: Check, rows: Rows, gate: Performance, folder: Path) -> Measurement | Unmeasured:
@@ -60,16 +103,19 @@ def measure_rows(check: Check, rows: Rows, gate: Performance, folder: Path) -> M
 
 def _changed(check: Check, evidence: Evidence) -> Measurement:
     """How many holdout rows the candidate answers differently: zero means the same model again."""
-    candidate = evidence.predictions("candidate", "holdout")
-    rows = len(candidate)
+    large = is_large(evidence, "holdout")
+    rows = evidence.size("holdout") if large else len(evidence.predictions("candidate", "holdout"))
     method = "rows answered differently from the champion"
     if evidence.subject.champion is None:
         return census(check.id, rows, n=rows, unit="rows", method=FIRST_RELEASE)
     if evidence.subject.candidate.digest == evidence.subject.champion.digest:
         said = "candidate and champion are the same files"
         return census(check.id, 0, n=rows, unit="rows", method=method, found=said)
-    differ = candidate != evidence.predictions("champion", "holdout")
-    count = int(differ.reshape(rows, -1).any(axis=1).sum())
+    if large:
+        count = answered_differently(evidence, "holdout")
+    else:
+        differ = evidence.predictions("candidate", "holdout") != evidence.predictions("champion", "holdout")
+        count = int(differ.reshape(rows, -1).any(axis=1).sum())
     said = "" if count else "the candidate answers every row as the champion does"
     return census(check.id, count, n=rows, unit="rows", method=method, found=said)
 
@@ -99,7 +145,7 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
         try:
             found = part.contrast(rule.metric, rule.against, rule.factor, level)
         except PerfectScore:
-            return _perfect(check, known, part, level)
+            return _perfect(check, known, len(part), part.sampling_unit, level)
         interval, detail["candidate"] = found.interval, found.candidate
         if found.other is not None:
             detail[rule.against or ""] = found.other
@@ -111,9 +157,7 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
             # Whether a model decides otherwise as a whole, or only about other rows: a reader of a failure asks that.
             detail["positive_share"] = {role: _positive_share(part, role) for role in ("candidate", rule.against)}
     if rule.against and rule.factor == 1:
-        worst = -interval.low if check.limit.direction is Direction.AT_LEAST else interval.high
-        # Rounded outwards: the margin that is shown would really have passed.
-        detail["smallest_margin"] = math.ceil(max(0.0, worst) * 1e6) / 1e6
+        detail["smallest_margin"] = _smallest_margin(check, interval)
     return sample(check, interval, unit, part.sampling_unit, detail)
 
 
@@ -123,14 +167,14 @@ def _positive_share(part: Rows, role: str) -> float:
     return round(float((scored.share * scored.decision).sum()), 6)
 
 
-def _perfect(check: Check, metric: Metric | None, part: Rows, level: float) -> Measurement:
+def _perfect(check: Check, metric: Metric | None, n: int, sampling_unit: str, level: float) -> Measurement:
     """Return a perfect score, which says that the truth has leaked sooner than that the model is perfect."""
     assert metric is not None
-    best, n = 0.0 if metric.lower_is_better else 1.0, len(part)
+    best = 0.0 if metric.lower_is_better else 1.0
     fault = f"a perfect score on all of {n:,} rows: leak? Look for a feature that knows the target"
     method = "no variation between rows"
     return Measurement(
-        check.id, best, best, best, level, n, metric.unit, method, sampling_unit=part.sampling_unit, fault=fault
+        check.id, best, best, best, level, n, metric.unit, method, sampling_unit=sampling_unit, fault=fault
     )
 
 
