@@ -160,3 +160,26 @@ def test_predictions_in_parts_are_those_of_the_whole_file(tmp_path: Path) -> Non
         with pytest.raises(NotEvaluated):
             Predictions(path, rows, width, digest)
     assert file_digest(path).startswith("sha256:")
+
+
+def test_a_file_that_lies_is_refused_in_parts_as_it_is_whole(tmp_path: Path) -> None:
+    values, path = np.random.default_rng(0).random((40, 2)), tmp_path / "role/holdout.arrow"
+    path.parent.mkdir()
+    write_predictions(path, values, "sha256:a", "float64")
+    sound = path.read_bytes()
+    refused = 0
+    for place in range(0, len(sound) - 7, 4):
+        for word in (b"\xff\xff\xff\x7f", b"\x00\x08\x00\x00"):
+            path.write_bytes(sound[:place] + word + sound[place + 4 :])
+            found: list[object] = []
+            for read in (
+                lambda: read_predictions(path, 40, 2, "sha256:a"),
+                lambda: Predictions(path, 40, 2, "sha256:a").part(0, 40),
+            ):
+                try:
+                    found.append(read().tobytes())
+                except NotEvaluated:
+                    found.append(None)
+            refused += found[1] is None
+            assert found[1] in (None, found[0]), place
+    assert refused > 100

@@ -80,8 +80,10 @@ class Doubles:
         ((offset, metadata, body),) = blocks
         listed = self._read(offset + 8, metadata - 8)
         try:
-            with pa.OSFile(str(path)) as opened, pa.ipc.open_file(opened) as reader:
-                self.schema = reader.schema
+            # Mapped, and no value of it is looked at.
+            with pa.memory_map(str(path)) as opened, pa.ipc.open_file(opened) as reader:
+                self.schema, self.names = reader.schema, reader.schema.names
+                reader.get_batch(0).validate()
         except REFUSED as error:
             raise Unsound("Arrow refuses it") from error
         _must_fit(listed, self.schema, body)

@@ -339,7 +339,7 @@ class Predictions:
             said = str(error) if isinstance(error, Unsound) else cause(error)
             raise NotEvaluated(f"not a sound Arrow file: {said}", self.place, "Predict again.") from error
         names = prediction_columns(width)
-        if self._file.schema.names != names:
+        if self._file.names != names:
             raise NotEvaluated(f"the columns are not {', '.join(names)} as doubles", self.place, "Predict again.")
         must_answer(self._file, rows, features, self.place)
 
