@@ -156,7 +156,7 @@ def score(folder: Path, rows: int) -> None:
 def judge(folder: Path) -> dict[str, object]:
     """Measure and decide every check of the performance gate."""
     from weighin.contract import checks, read_contract
-    from weighin.outcome import decide
+    from weighin.outcome import Measurement, decide
     from weighin.suites import measured
     from weighin.suites.evidence import Evidence
 
@@ -165,8 +165,9 @@ def judge(folder: Path) -> dict[str, object]:
     for check in checks(file.contract, "performance"):
         before = time.perf_counter()
         outcome = decide(measured(check, evidence), check.limit)
-        of = getattr(outcome, "measurement", None)
-        said = f"{of.estimate:.7f} [{of.low:.7f}, {of.high:.7f}] {of.method}" if of is not None else str(outcome)
+        of = outcome.evidence
+        measured_so = isinstance(of, Measurement)
+        said = f"{of.estimate:.7f} [{of.low:.7f}, {of.high:.7f}] {of.method}" if measured_so else outcome.reason
         lines.append(f"{check.id}: {outcome.status.value} in {time.perf_counter() - before:.1f} s, {said}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     return {"seconds": time.perf_counter() - started, "peak_gb": peak, "lines": lines}
@@ -192,7 +193,7 @@ def asked(folder: Path, rows: int) -> dict[str, object]:
     """A model in one process and on two workers."""
     from support.spark_servers import LOOPBACK, cluster
 
-    work, left = folder / "asked", folder / "asked/predictions/candidate/holdout.arrow"
+    work, left = folder / "work", folder / "work/predictions/candidate/holdout.arrow"
     child("build", work, rows)
     local = child("process", work)
     kept = left.rename(folder / "local.arrow") if not local["problem"] else left

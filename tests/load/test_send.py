@@ -167,4 +167,4 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     plan = Plan(("load",), ("candidate",), Answers(), 60, 1000, replace(PLAN, batch_rows=(1, 8), locustfile="x.py"))
     plan.write(tmp_path / "plan.json")
     assert Plan.read(tmp_path / "plan.json") == plan
-    assert json.loads((tmp_path / "plan.json").read_text())["schema"] == "weighin/plan/v5"
+    assert json.loads((tmp_path / "plan.json").read_text())["schema"] == "weighin/plan/v7"
