@@ -153,9 +153,9 @@ def test_spark_hands_out_every_row_as_it_is(server: str, tables: Path, request: 
 
 
 def test_the_number_of_jobs_is_that_of_the_table_and_not_of_its_columns(on_cluster: dict[str, int]) -> None:
-    # Schema, rows, sample, counts and moments; Spark splits what it shuffles in two.
+    # Schema, rows, and the table itself, which is no larger than a sample; Spark splits what it shuffles in two.
     assert on_cluster["two"] == on_cluster["eight"]
-    assert 5 <= on_cluster["eight"] <= 8
+    assert 3 <= on_cluster["eight"] <= 6
     assert on_cluster["all, by day"] <= 10
 
 
