@@ -38,7 +38,7 @@ test: $(DEV_STAMP) ## the tests that need nothing but Python, within eight minut
 
 proofs: $(DEV_STAMP) ## what takes longer: kills at every call, attacks without the wall, every contract, every registry
 	$(TOGETHER) -m "exhaustive and not system"
-	$(PYTEST) -n 2 --dist load $(FORKING)
+	$(PYTEST) $(FORKING)
 
 test-all: test proofs ## also those that need Java, Chromium, kubectl, Prometheus, Docker and act
 	.ci/run programs containers workflows
