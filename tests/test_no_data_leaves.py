@@ -21,6 +21,7 @@ from support.suite_work import Work
 from weighin.contract import read_contract
 from weighin.verdict.judge import run_suite
 
+pytestmark = pytest.mark.exhaustive
 ROWS = 1200
 SUITES = ("data_quality", "performance", "drift")
 MARKS = {
@@ -120,7 +121,6 @@ from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, Schema
 import mlflow.pyfunc
 
-pytestmark = pytest.mark.exhaustive
 inputs = [ColSpec("double", "amount"), ColSpec("double", "age"), ColSpec("string", "city"), ColSpec("string", "name")]
 for role in ("candidate", "champion"):
     mlflow.pyfunc.save_model(role, python_model=f"{role}.py", signature=ModelSignature(Schema(inputs)))

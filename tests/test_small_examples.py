@@ -96,7 +96,6 @@ def test_before_any_validation_power_is_said_to_be_unknown(tmp_path: Path) -> No
     assert "power: not known yet" in done.stdout
 
 
-@pytest.mark.exhaustive
 def test_a_sealed_release_closes_its_epoch_and_says_so_in_mlflow(digits: Path) -> None:
     first = small_project.weighin(digits, "validate")
     assert first.returncode == 0, first.stderr[-3000:]

@@ -16,11 +16,10 @@ from weighin.runner import docker
 
 IMAGE = "weighin:local"
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.exhaustive
 SAYS = """\
 import mlflow
 from mlflow.pyfunc import PythonModel
-
-pytestmark = pytest.mark.exhaustive
 
 
 class Says(PythonModel):

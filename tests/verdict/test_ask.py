@@ -20,7 +20,7 @@ from support.text_work import CONTRACT, ROWS, TextWork
 from weighin.cli import main
 from weighin.contract import read_contract
 from weighin.errors import ContractError, NotEvaluated
-from weighin.verdict import ask
+from weighin.model import behind_endpoint
 from weighin.verdict.ask import ask_candidate, ask_judge
 
 SHORT = '      short: {pattern: "^.{1,200}$"}\n'
@@ -228,7 +228,7 @@ def test_a_judge_is_asked_again_and_in_the_other_order(
 ) -> None:
     work.contract = JUDGED.replace(" human: people,", "").replace("Is it right}", "Is it right, asks: 2, swap: true}")
     work.write()
-    monkeypatch.setattr(ask, "TOGETHER", 1)
+    monkeypatch.setattr(behind_endpoint, "TOGETHER", 1)
     server = Server(Wavering())
     with listening(server) as url:
         monkeypatch.setenv("WEIGHIN_JUDGE_URL", url)
