@@ -16,6 +16,7 @@ from support.evidence_files import SOUND
 from support.feature_repository import ENTITIES, MOMENT
 from support.locked_environment import interpreter
 from weighin.contract import checks, read_contract
+from weighin.contract.changes import named_files
 from weighin.contract.reading import ContractFile
 from weighin.errors import ContractError, NotEvaluated
 from weighin.model.subject import ModelVersion, Subject
@@ -155,7 +156,13 @@ def test_without_feast_or_a_repository_it_says_what_to_do(tmp_path: Path, monkey
     assert "Feast did not run" in refused(tmp_path)
 
 
-def test_the_repository_s_code_gets_no_credential() -> None:
+def test_a_change_of_the_repository_or_the_entities_is_one_of_data_that_decide(tmp_path: Path) -> None:
+    (tmp_path / "model_contract.yaml").write_text(CONTRACT)
+    named = named_files("models/model_contract.yaml", read_contract(tmp_path / "model_contract.yaml").contract)
+    assert {"models/repo/*", "models/entities.parquet"} <= set(named["data"])
+
+
+def test_the_repository_s_code_is_handed_no_credential() -> None:
     given = {
         "MLFLOW_TRACKING_PASSWORD": "x",
         "WEIGHIN_SIGNING_KEY": "x",

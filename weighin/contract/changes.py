@@ -16,7 +16,7 @@ from weighin.canonical import file_digest, read_json
 from weighin.contract.models import Contract
 from weighin.contract.own import own_suites
 from weighin.contract.reading import ContractFile, read_contract
-from weighin.contract.sources import Files
+from weighin.contract.sources import Feast, Files, Source
 from weighin.contract.stricter import Compared, LimitChange, compare
 from weighin.errors import ContractError, EvidenceError
 from weighin.untrusted import JsonDict
@@ -173,6 +173,13 @@ def changes(
     return Changes(files, both.limits, both.measured, review), None if review else both
 
 
+def _paths(source: Source | None) -> tuple[str, ...]:
+    """Return the files and folders that rows come from; a feature repository holds code that decides what they are."""
+    if isinstance(source, Feast):
+        return source.feast.repository, source.feast.entities
+    return (source.path,) if isinstance(source, Files) else ()
+
+
 def named_files(place: str, *contracts: Contract) -> Mapping[Kind, tuple[str, ...]]:
     """Patterns of the files that decide and that contracts name; a folder stands for all that is in it.
 
@@ -187,7 +194,7 @@ def named_files(place: str, *contracts: Contract) -> Mapping[Kind, tuple[str, ..
         named = [f"{module}{end}" for module in sorted(modules) for end in (".py", "/__init__.py")]
         if gates.load and gates.load.locustfile:
             named.append(gates.load.locustfile)
-        data = [s.path for name in DATASETS if isinstance(s := contract.data.source(name), Files)]
+        data = [path for name in DATASETS for path in _paths(contract.data.source(name))]
         data += [contract.data.training or ""]
         # The candidate's are what a pull request is about; those of the champion decide how good it must be.
         data += [contract.model.champion.predictions or ""] if contract.model.champion else []

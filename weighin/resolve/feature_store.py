@@ -1,7 +1,8 @@
 """Rows of a feature store: point-in-time values from Feast's offline store, fetched before anything else is resolved.
 
 Feast runs in an environment of its own, which WEIGHIN_FEAST_PYTHON names: what it pins is not what weighin pins. The
-repository may hold code (transformations), so that it gets no credential of the registry and no key.
+repository may hold code (transformations), so that it is handed no credential of the registry and no key. That is no
+wall, as it runs as the same user: its files are data that decide, which a pull request changes after a review only.
 """
 
 from __future__ import annotations
