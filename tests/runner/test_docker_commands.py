@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from weighin.runner import docker
 from weighin.runner.docker import nothing_commands
+from weighin.runner.plan import Answers, Plan
+from weighin.runner.sandbox import Sandbox
 
 
 def test_what_is_printed_meanwhile_is_no_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,10 +53,38 @@ def test_every_step_of_the_runner_is_guarded(tmp_path: Path) -> None:
         assert lines[-1] == f"::{lines[0].removeprefix('::stop-commands::')}::"
 
 
+def test_only_the_step_that_asks_an_endpoint_has_a_network_and_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[str, Sandbox]] = []
+
+    def run(sandbox: Sandbox, *_given: object, **_more: object) -> str:
+        started.append((step, sandbox))
+        return "no engine in this test"
+
+    monkeypatch.setattr(docker, "run", run)
+    monkeypatch.setattr(docker, "changed", lambda work, role: "")
+    for name in ("WEIGHIN_CANDIDATE_URL", "WEIGHIN_CANDIDATE_KEY"):
+        monkeypatch.setenv(name, "SECRET")
+    plan = Plan((), ("candidate", "champion"), Answers((0,), "text"), 60, 1000, None, behind_endpoint=("candidate",))
+    plan.write(tmp_path / "plan.json")
+    for step in ("predict", "ask"):
+        docker.predict("image", tmp_path, endpoint=step == "ask")
+    (model, walled), (asking, open_one) = started
+    assert (model, asking) == ("predict", "ask")
+    assert [path.name for path, _, _ in walled.mounts[:1]] == ["champion"]
+    assert (walled.network, walled.environment) == ("none", ())
+    # Features alone: no folder of the data, which hold labels.
+    assert {inside for _, inside, _ in open_one.mounts} == {"/model", "/features", "/out"}
+    assert [path.name for path, _, _ in open_one.mounts[:1]] == ["candidate"]
+    assert open_one.network == "bridge"
+    assert set(open_one.environment) == {"WEIGHIN_CANDIDATE_URL", "WEIGHIN_CANDIDATE_KEY"}
+
+
 def test_a_summary_is_told_what_the_program_said_and_nothing_that_guards_the_log(tmp_path: Path) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text('#!/bin/sh\nif [ "$1" = run ]; then echo "version 1 -> version 2"; exit 3; fi\n')
-    docker.chmod(0o755)
+    client = tmp_path / "docker"
+    client.write_text('#!/bin/sh\nif [ "$1" = run ]; then echo "version 1 -> version 2"; exit 3; fi\n')
+    client.chmod(0o755)
     (tmp_path / "repo").mkdir()
     (tmp_path / "summary").write_text("before\n")
     command = [sys.executable, "-m", "weighin.runner.docker", "run", "--image", "x", "--repo", str(tmp_path / "repo")]
