@@ -54,6 +54,10 @@ def test_the_same_model_and_rows_are_not_asked_again(work: Path) -> None:
     assert used(work)
 
 
+def test_an_endpoint_is_always_asked(work: Path) -> None:
+    assert not used(work, replace(PLAN, behind_endpoint=("champion",)))
+
+
 def test_the_candidate_is_always_asked(work: Path) -> None:
     assert not used(work, role="candidate")
     assert len(list((work / kept.FOLDER).iterdir())) == 1

@@ -58,9 +58,14 @@ def engine() -> str:
     return _text_digest([sys.version, sys.platform, *code, *installed])
 
 
+def _asked_anew(role: str, plan: Plan) -> bool:
+    """Whether a role is asked in every run: the one that is judged, and an endpoint, which no digest tells apart."""
+    return role == ASKED_ANEW or role in plan.behind_endpoint
+
+
 def use(work: Path, role: str, plan: Plan, out: Path) -> bool:
     """Copy kept predictions of a role into the empty folder `out`; whether there were any that may be used."""
-    if role == ASKED_ANEW:
+    if _asked_anew(role, plan):
         return False
     try:
         key = key_of(work, role, plan)
@@ -87,7 +92,7 @@ def use(work: Path, role: str, plan: Plan, out: Path) -> bool:
 
 def keep(work: Path, role: str, plan: Plan, out: Path) -> None:
     """Keep what a role's model answered without a problem. Where that cannot be done, the next run asks again."""
-    if role == ASKED_ANEW:
+    if _asked_anew(role, plan):
         return
     with contextlib.suppress(OSError, ValueError):
         key = key_of(work, role, plan)
