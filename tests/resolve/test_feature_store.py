@@ -21,6 +21,7 @@ from weighin.contract.reading import ContractFile
 from weighin.errors import ContractError, NotEvaluated
 from weighin.model.subject import ModelVersion, Subject
 from weighin.outcome import Outcome, decide
+from weighin.resolve import feature_store
 from weighin.resolve.datasets import resolve_rows
 from weighin.resolve.feature_store import PYTHON, _environment, fetched
 from weighin.suites import measured
@@ -143,7 +144,7 @@ def refused(folder: Path, *changes: tuple[str, str]) -> str:
 )
 def test_what_the_repository_does_not_give_is_one_sentence(old: str, new: str, said: str, project: Path) -> None:
     assert said in refused(project, (old, new))
-    assert not (project / "refused/data").exists()
+    assert list((project / "refused/data").iterdir()) == []
 
 
 def test_without_feast_or_a_repository_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +161,22 @@ def test_a_change_of_the_repository_or_the_entities_is_one_of_data_that_decide(t
     (tmp_path / "model_contract.yaml").write_text(CONTRACT)
     named = named_files("models/model_contract.yaml", read_contract(tmp_path / "model_contract.yaml").contract)
     assert {"models/repo/*", "models/entities.parquet"} <= set(named["data"])
+
+
+@pytest.mark.parametrize("left", ["a link", "nothing"])
+def test_rows_that_are_no_file_are_not_taken(left: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo/feature_store.yaml").touch()
+    (tmp_path / "elsewhere.parquet").write_text("of somebody else")
+
+    def run(command: list[str], folder: Path, facts: Path, place: str) -> dict[str, str]:
+        if left == "a link":
+            (facts.parent / "rows.parquet").symlink_to(tmp_path / "elsewhere.parquet")
+        return {"problem": ""}
+
+    monkeypatch.setenv(PYTHON, "python")
+    monkeypatch.setattr(feature_store, "_run", run)
+    assert "Feast left no file of rows" in refused(tmp_path)
 
 
 def test_the_repository_s_code_is_handed_no_credential() -> None:

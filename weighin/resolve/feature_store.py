@@ -70,7 +70,9 @@ def _fetch(file: ContractFile, dataset: str, given: Feast, path: Path, online: i
         "timestamp": of.timestamp,
         "online": online,
     }
-    with tempfile.TemporaryDirectory(prefix="weighin-feast-") as scratch:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the place where the rows end: a temporary folder may be another disk, or small.
+    with tempfile.TemporaryDirectory(prefix="feast-", dir=path.parent) as scratch:
         told, out = Path(scratch) / "request.json", Path(scratch) / "out"
         out.mkdir()
         told.write_text(json.dumps(request))
@@ -78,8 +80,10 @@ def _fetch(file: ContractFile, dataset: str, given: Feast, path: Path, online: i
         facts = _run(command, repository, out / "facts.json", place)
         if facts["problem"]:
             raise NotEvaluated(str(facts["problem"]), place, "Correct the contract, or apply the repository.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        (out / "rows.parquet").replace(path)
+        rows = out / "rows.parquet"
+        if rows.is_symlink() or not rows.is_file():
+            raise NotEvaluated("Feast left no file of rows", place, "Look for code in the repository that removes it.")
+        rows.replace(path)
     return facts
 
 
