@@ -89,8 +89,11 @@ def online(project: Path, work: Path, rows: dict[str, Any]) -> Outcome:
 
 @pytest.mark.feast
 @pytest.mark.usefixtures("named")
-def test_each_row_has_the_values_of_its_moment_and_the_online_store_is_compared(project: Path, tmp_path: Path) -> None:
-    work = tmp_path / "work"
+def test_each_row_has_the_values_of_its_moment_and_the_online_store_is_compared(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    work = Path("work")  # as `weighin validate` has it by default
     file, rows = resolved(project, work)
     known = rows["holdout"]
     assert (known["problem"], known["place"], known["rows"]) == ("", "data/holdout-fetched.parquet", ENTITIES + 1)

@@ -153,7 +153,7 @@ def _judged(contract: Contract) -> set[str]:
 
 def _place(path: Path, work: Path) -> str:
     """Where a file lies in the work folder; nothing for one that is read where it was."""
-    return f"data/{path.name}" if path.parent == work / "data" else ""
+    return f"data/{path.name}" if path.parent.resolve() == (work / "data").resolve() else ""
 
 
 def _footer_rows(path: Path) -> int:

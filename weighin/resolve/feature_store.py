@@ -72,7 +72,7 @@ def _fetch(file: ContractFile, dataset: str, given: Feast, path: Path, online: i
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the place where the rows end: a temporary folder may be another disk, or small.
-    with tempfile.TemporaryDirectory(prefix="feast-", dir=path.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix="feast-", dir=path.parent.resolve()) as scratch:
         told, out = Path(scratch) / "request.json", Path(scratch) / "out"
         out.mkdir()
         told.write_text(json.dumps(request))
