@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from support import feature_repository
+from support import feature_repository, small_project
 from support.evidence_files import SOUND
 from support.feature_repository import ENTITIES, MOMENT
 from support.locked_environment import interpreter
@@ -216,3 +218,25 @@ def test_an_online_store_that_was_not_compared_is_no_pass(tmp_path: Path) -> Non
         found = online(tmp_path, tmp_path, {"holdout": {"feature_store": {"online": known}}})
         assert found.status.value == "not_evaluated"
         assert "the online store was not compared" in found.reason
+
+
+@pytest.mark.feast
+@pytest.mark.usefixtures("named")
+def test_a_validation_reads_them_and_its_record_says_from_where(project: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder)
+    gate = "  performance: {first_release: allow, checks: [{metric: accuracy, at_least: 0.9}]}\n"
+    given = "target: late, candidate: {predictions: answers.parquet}, prediction: {kind: label}}"
+    # The online store was changed by another test: what it gives now is not what is asked here.
+    text = CONTRACT.replace("target: late}", given).replace("    online: {entities: 200, differ_at_most: 0.02}\n", gate)
+    (folder / "model_contract.yaml").write_text(text)
+    entities = pd.read_parquet(folder / "entities.parquet")
+    entities.rename(columns={"late": "prediction"})[["driver_id", "prediction"]].to_parquet(
+        folder / "answers.parquet", index=False
+    )
+    assert small_project.weighin(folder, "contract", "sync").returncode == 0
+    done = small_project.weighin(folder, "validate")
+    assert done.returncode == 0, done.stderr[-3000:]
+    known = json.loads((folder / "reports/record.json").read_text())["data"]["holdout"]
+    assert (known["place"], known["rows"]) == ("data/holdout-fetched.parquet", ENTITIES + 1)
+    assert known["feature_store"]["registry"]
