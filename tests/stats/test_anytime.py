@@ -44,7 +44,8 @@ def test_an_interval_of_any_method_is_widened() -> None:
     once = from_influence(0.0, values / 400, None, 1 - ALPHA)
     found = sequence(lambda at: from_influence(0.0, values / 400, None, at), 400, ALPHA)
     assert (found.level, found.tests) == (1 - ALPHA, ())
-    assert found.low < once.low and found.high > once.high
+    assert found.low < once.low
+    assert found.high > once.high
     assert level(400, ALPHA) > 1 - ALPHA
 
 
