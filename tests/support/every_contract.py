@@ -100,6 +100,8 @@ KEYS = {
 }
 """Keys of mappings, where not every name will do."""
 VALUES: dict[str, Any] = {
+    "slash_command.allowed": "U024BE7LH",
+    "slash_command.workflow": "a.yml",
     "model.target": "y",
     "weight": "w",
     "group.column": "t",

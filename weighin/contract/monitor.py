@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from weighin.contract.canary import Canary
 from weighin.contract.parts import Count, Metric, Name, Part, Positive, Share
+from weighin.contract.slash_command import SlashCommand
 from weighin.contract.stream import Streams
 
 Action = Literal["nothing", "alert", "retrain", "rollback"]
@@ -186,3 +187,4 @@ class Monitor(Part):
     alerts: tuple[Alert, ...] = Field((), description="Where people are notified.")
     retrain: Retrain | None = Field(None, description="Which repository is asked to train.")
     canary: Canary | None = Field(None, description="How traffic moves to a new version, step by step.")
+    slash_command: SlashCommand | None = Field(None, description="Who may use the commands in a chat.")

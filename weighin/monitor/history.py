@@ -109,6 +109,13 @@ def last_heartbeat(registry: Registry, model: str) -> datetime | None:
     return max(map(datetime.fromisoformat, heartbeats), default=None)
 
 
+def last_state(registry: Registry, model: str) -> str:
+    """Return what the last run said, and when, in a sentence; empty where there was none. Errors: `RegistryError`."""
+    runs = [r.data.tags for r in registry.runs_of(EXPERIMENT, {OF: model}, newest=True) if HEARTBEAT in r.data.tags]
+    last = max(runs, key=lambda tags: datetime.fromisoformat(tags[HEARTBEAT]), default=None)
+    return f"The monitor said {last.get(STATE, 'nothing')} at {last[HEARTBEAT]}." if last else ""
+
+
 def _series(registry: Registry, run_ids: Sequence[str], check: str, version: str) -> Series:
     points: list[dict[float, float]] = []
     for end in ENDS:
