@@ -46,7 +46,6 @@ class Setting:
     metric     how far the limit of a metric lies beyond the truth
     rows       of the reference that the profile is made from, drawn anew for each month
     rule       whether the plain rule looks at the feature as well
-    promised   whether the stated number is promised: a limit on drift is one on the distance from the profile as it is
     """
 
     name: str
@@ -58,7 +57,6 @@ class Setting:
     metric: float = 0.0
     rows: int = 40_000
     rule: bool = False
-    promised: bool = True
 
 
 def settings() -> list[Setting]:
@@ -78,7 +76,7 @@ def settings() -> list[Setting]:
         Setting("drift of a feature, last 1,000", (FEATURE,)),
         Setting("drift of a feature, last hour", (FEATURE,), HOUR),
         Setting("drift of a feature, reference of 2,000", (FEATURE,), rows=2_000),
-        Setting("  the same against the profile's source", (FEATURE,), truth=SOURCE, rows=2_000, promised=False),
+        Setting("  the same against the profile's source", (FEATURE,), truth=SOURCE, rows=2_000),
         Setting("drift of predictions, last 1,000", (PREDICTION,)),
         Setting("drift of predictions, last 200", (PREDICTION,), small),
         Setting("one window: errors", (ERRORS,), consecutive_windows=1),

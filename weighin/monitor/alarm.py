@@ -12,15 +12,19 @@ the expected number of false alarms of all checks in 30 days of runs is at most 
 needs no assumption about windows, and intervals that are right very far out; three windows need alpha near 1 %, where
 the methods have been measured.
 
-A limit on drift is one on the distance from the version's profile as it stands. What a profile of few rows is off its
-population it is off in every window: a limit that only the population keeps, and not its profile, may be alarmed more
-often (benchmarks/RESULTS.md, "Monitor").
+A limit on drift is one on the distance from the population that the version's profile was drawn from. What a profile is
+off its population it is off in every window, so that windows do not fail independently of each other. `shared_alpha`
+says at which error of its own each window is measured instead, so that all of them fail together as seldom as above.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
 
 from weighin.contract.monitor import Evidence
 from weighin.outcome import Outcome, Status
@@ -43,6 +47,46 @@ def window_alpha(evidence: Evidence, checks: int) -> float:
         raise ValueError("without checks there is nothing to be sure of")
     share = evidence.false_alarms_per_month * evidence.every_minutes / MINUTES / checks
     return min(0.05, float(share ** (1 / evidence.consecutive_windows)))
+
+
+def shared_alpha(alpha: float, windows: int, shared: float) -> float:
+    """Return the error of one window with which `windows` of them fail together with `alpha` ** `windows` at most.
+
+    shared  share of a window's error, as a variance, that is the same in all windows: that of the reference
+
+    For errors that are normal: with r standard errors of the reference, a window fails with the probability that what
+    is its own lies beyond the bound less r. The product of those, averaged over r, is what is kept.
+
+    >>> round(shared_alpha(0.0142, 3, 0.0), 4), round(shared_alpha(0.0142, 1, 0.5), 4)
+    (0.0142, 0.0142)
+    >>> round(shared_alpha(0.0142, 3, 0.05), 4), round(shared_alpha(0.0142, 3, 1 / 3), 5)
+    (0.0103, 0.00147)
+    """
+    if windows == 1 or shared <= 0:
+        return alpha
+    # Upwards in steps of a hundredth: the stricter of two neighbours, and few different ones.
+    return _shared_alpha(alpha, windows, min(1.0, math.ceil(100 * shared) / 100))
+
+
+@lru_cache(maxsize=1024)
+def _shared_alpha(alpha: float, windows: int, shared: float) -> float:
+    from scipy import special
+
+    at = np.linspace(-9, 9, 1801)
+    weight = np.exp(-np.square(at) / 2)
+    weight /= weight.sum()
+
+    def together(bound: float) -> float:
+        if shared >= 1:
+            return float(special.ndtr(-bound))
+        fails = special.ndtr((math.sqrt(shared) * at - bound) / math.sqrt(1 - shared))
+        return float(weight @ fails**windows)
+
+    low, high = 0.0, 9.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if together(middle) > alpha**windows else (low, middle)
+    return min(alpha, float(special.ndtr(-high)))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from weighin.data.relation import Relation
 from weighin.errors import NotEvaluated, WeighinError
 from weighin.model.answers import COLUMN, prediction_columns
 from weighin.model.labels import scored, truth_of
-from weighin.monitor.alarm import Alarm, alarm
+from weighin.monitor.alarm import Alarm, alarm, shared_alpha
 from weighin.monitor.estimated_performance import estimate
 from weighin.monitor.rules import Watched, columns_of, threshold, watched
 from weighin.outcome import Measurement, Outcome, Unmeasured, census, decide
@@ -35,7 +35,7 @@ from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Interval, Undefined, clopper_pearson
 from weighin.stats.metrics import METRICS
 from weighin.stats.scored import Scored
-from weighin.suites.drift import compared
+from weighin.suites.drift import compared, share_of_reference
 from weighin.suites.sample import sample
 
 ROW, STATUS, MILLISECONDS, LABEL, OTHER = "row", "status", "latency_ms", "label", "other"
@@ -250,7 +250,11 @@ class Seen:
         check = Check(item.id, "monitor", item.limit, item.rule)
         known = self._contract.data.columns.get(item.column)
         hidden = known is not None and known.sensitive
-        return compared(check, before, self._profile, 1 - item.limit.alpha, "rows", hidden=hidden)
+        assert self._contract.monitor is not None
+        windows = self._contract.monitor.evidence.consecutive_windows
+        shared = share_of_reference(item.column, before, self._profile)
+        level = 1 - shared_alpha(item.limit.alpha, windows, shared)
+        return compared(check, before, self._profile, level, "rows", hidden=hidden)
 
     def _interval(self, item: Watched) -> tuple[Interval, str, dict[str, object]]:
         level = 1 - item.limit.alpha

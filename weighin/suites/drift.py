@@ -17,7 +17,7 @@ from weighin.outcome import Measurement, Status, Unmeasured, census, decide
 from weighin.stats.drift import Distance, jensen_shannon, psi, total_variation
 from weighin.stats.intervals import Interval, Undefined, clopper_pearson
 from weighin.stats.kolmogorov import kolmogorov_smirnov, single_valued
-from weighin.stats.shares import Counts
+from weighin.stats.shares import Counts, Shares
 from weighin.stats.shift import mean_shift, share_shift
 from weighin.suites import joint_drift, target_drift, text_drift
 from weighin.suites.evidence import Evidence
@@ -96,6 +96,23 @@ def compared(check: Check, before: Profile, after: Profile, level: float, unit: 
     if not before.exact:
         method += ", cells from a sample of the reference"
     return of_distance(check, found, after.groups or after.rows, measured_in, method, unit, detail)
+
+
+def share_of_reference(column: str, before: Profile, after: Profile) -> float:
+    """Return which share of a distance's error is the reference's, as a variance, averaged over bins.
+
+    1 where a table holds too little to tell.
+    """
+    if column not in before.columns or column not in after.columns:
+        return 1.0
+    tables = ((before.columns[column].counts, before.groups), (after.columns[column].counts, after.groups))
+    try:
+        one, other = (Shares.of(_counts(counts, bool(groups)), bool(groups)) for counts, groups in tables)
+    except Undefined:
+        return 1.0
+    held = one.share > 0
+    mine, theirs = (float((s.variance[held] / one.share[held]).sum()) for s in (one, other))
+    return mine / (mine + theirs) if mine + theirs > 0 else 1.0
 
 
 def _profiles(evidence: Evidence, column: str) -> tuple[Profile, Profile]:
