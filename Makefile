@@ -18,7 +18,7 @@ FORKING := tests/registry/test_server.py
 TOGETHER := $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=$(FORKING)
 
 .DEFAULT_GOAL := help
-.PHONY: help validate release check test proofs test-all mutants lint docs lock data clean
+.PHONY: help validate release check test programs proofs test-all mutants lint docs lock data clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,13 +32,20 @@ release: $(STAMP) ## move the alias `champion` to what was validated, if it pass
 check: lint ## what to run while you work: lint and the unit tests, within two minutes
 	$(PYTEST) -q -n 2 --dist loadfile -m "unit and not exhaustive" $(if $(COVERAGE),$(MEASURED))
 
-# REST=1 leaves out what `make check` runs, for who has just run that.
-test: $(DEV_STAMP) ## the tests that need nothing but Python, within eight minutes
-	$(TOGETHER) -m "not system and not exhaustive$(if $(REST), and not unit)"
+# REST=1 leaves out what `make check` runs, for who has just run that; PROGRAMS=1 adds those of `make programs`.
+OTHERS := not docker and not workflow
+test: $(DEV_STAMP) ## the tests that need nothing but Python
+	$(TOGETHER) -m "$(if $(PROGRAMS),$(OTHERS),not system) and not exhaustive$(if $(REST), and not unit)"
 
+programs: $(DEV_STAMP) ## the tests with Java, Chromium, kubectl, Prometheus, Airflow, Feast and Node
+	$(TOGETHER) -m "system and $(OTHERS)"
+
+# With 5 pytest says that it found no test.
+NOT_IN_SLICE = [ -n "$(SLICE)" -a $$? -eq 5 ]
+# SLICE=2/8: every eighth file of them, from the second on.
 proofs: $(DEV_STAMP) ## what takes longer: kills at every call, attacks without the wall, every contract, every registry
-	$(TOGETHER) -m "exhaustive and not system"
-	$(PYTEST) $(FORKING)
+	WEIGHIN_PROOFS=$(SLICE) $(TOGETHER) -m "exhaustive and not system" || $(NOT_IN_SLICE)
+	WEIGHIN_PROOFS=$(SLICE) $(PYTEST) -m exhaustive $(FORKING) || $(NOT_IN_SLICE)
 
 test-all: test proofs ## also those that need Java, Chromium, kubectl, Prometheus, Docker and act
 	.ci/run programs containers workflows

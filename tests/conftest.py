@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema_rs import validator_for
 
-from support import postgres_server, quick_python
+from support import postgres_server, proofs, quick_python
 from support.guard import Guard
 from support.needs import SYSTEM, marks
 
@@ -41,11 +41,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out files without unit tests where only those are asked for: their imports take longer than the tests."""
-    wanted = str(config.option.markexpr).split()[:1]
-    if wanted == ["unit"] and collection_path.name.startswith("test_") and "unit" not in marks(collection_path):
-        return True
-    return None
+    """Leave out files without a test that was chosen: their imports take longer than the tests."""
+    if not collection_path.name.endswith(".py"):
+        return None
+    match str(config.option.markexpr).split()[:1]:
+        case ["unit"]:
+            left_out = collection_path.name.startswith("test_") and "unit" not in marks(collection_path)
+        case ["exhaustive"]:
+            left_out = collection_path.name != "conftest.py" and not proofs.chosen(collection_path)
+        case _:
+            left_out = False
+    return left_out or None
 
 
 LONGEST = (
@@ -75,6 +81,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             found |= {"jvm"}
         if own & {"integration", *SYSTEM}:
             found = found - {"unit"} | {"integration"}
+        if "exhaustive" in own and item.path not in proofs.chosen_of(""):
+            raise pytest.UsageError(f"{item.nodeid} is exhaustive, and tests/support/proofs.py does not know its file")
         for name in found | ({"system"} if (own | found) & set(SYSTEM) else set()):
             item.add_marker(name)
     # The longest files first, so that no process is busy with one when the others have nothing left.

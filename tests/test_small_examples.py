@@ -96,6 +96,7 @@ def test_before_any_validation_power_is_said_to_be_unknown(tmp_path: Path) -> No
     assert "power: not known yet" in done.stdout
 
 
+@pytest.mark.exhaustive
 def test_a_sealed_release_closes_its_epoch_and_says_so_in_mlflow(digits: Path) -> None:
     first = small_project.weighin(digits, "validate")
     assert first.returncode == 0, first.stderr[-3000:]
@@ -142,6 +143,7 @@ def in_mlflow(folder: Path) -> None:
     assert any(name.endswith("roc_curve_plot.png") for name in files)
 
 
+@pytest.mark.exhaustive
 def test_a_candidate_that_fails_elsewhere_is_not_shown_the_sealed_rows(digits: Path) -> None:
     contract = digits / "model_contract.yaml"
     kept = contract.read_text()
@@ -168,6 +170,7 @@ def test_a_candidate_that_fails_elsewhere_is_not_shown_the_sealed_rows(digits: P
     assert statuses == {"model": "passed", "performance": "failed", "sealed": "not_evaluated"}
 
 
+@pytest.mark.exhaustive
 def test_a_drill_measures_what_the_validation_measured_and_asks_the_models_as_it_did(
     diabetes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

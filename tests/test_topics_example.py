@@ -60,6 +60,7 @@ def test_the_other_way_round_it_fails(topics: Path) -> None:
     assert every["performance/rougeL/vs-champion"]["status"] == "failed"
 
 
+@pytest.mark.exhaustive
 def test_answers_in_a_file_are_judged_and_their_version_is_promoted(topics: Path, tmp_path: Path) -> None:
     folder = tmp_path / "topics"
     shutil.copytree(topics, folder, ignore=shutil.ignore_patterns("reports", "swapped"))
@@ -146,6 +147,7 @@ def test_answers_of_a_row_that_is_absent_block(topics: Path, tmp_path: Path) -> 
     assert "SECRET" not in json.dumps(record(folder)) + done.stdout + done.stderr
 
 
+@pytest.mark.exhaustive
 def test_a_model_of_texts_is_looked_at_and_documented(topics: Path) -> None:
     looked = small_project.weighin(topics, "check-model")
     assert looked.returncode == 0, looked.stderr

@@ -184,6 +184,7 @@ def test_a_project_is_small_and_holds_no_source_of_the_engine(project: Path) -> 
         assert needed in files
 
 
+@pytest.mark.exhaustive
 def test_make_validate_in_a_project_works_at_once(project: Path) -> None:
     beside = Path(sys.executable).parent
     done = subprocess.run(

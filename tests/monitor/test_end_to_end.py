@@ -21,6 +21,7 @@ from support.postgres_server import postgres
 from support.registry_versions import FAILS, SAYS, promoted, restored, template
 from support.watched_model import RECORD, Watched
 
+pytestmark = pytest.mark.exhaustive
 N = 60
 WATCH = {"window": {"rows": N, "rows_at_least": N}, "error_rate_at_most": 0.1, "action": "rollback"}
 

@@ -30,6 +30,7 @@ from weighin.record.suite import Binding
 from weighin.registry.ledger import EXPERIMENT, Entry
 from weighin.registry.mlflow import Registry
 
+pytestmark = pytest.mark.exhaustive
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORDS = {name: f"{name}-has-a-long-secret-7" for name in ("reader", "promoter")}
 TOKEN = "made-up-token-4f1c9d"

@@ -141,6 +141,7 @@ def test_a_champion_whose_files_have_changed_is_not_served(uri: str, tmp_path: P
     assert "version 3 has other files" in ran.stderr
 
 
+@pytest.mark.exhaustive
 def test_deploy_and_rollback_from_the_command_line(
     uri: str, server: Server, contract: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,8 @@ def browser() -> Iterator[selenium.Chrome]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     found = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
-    found.set_page_load_timeout(60)
+    found.set_page_load_timeout(120)
+    # axe looks at all of a page in one script, which takes ten times as long where other tests run.
+    found.set_script_timeout(240)
     yield found
     found.quit()

@@ -76,6 +76,7 @@ def test_a_slow_candidate_fails(busy: Work) -> None:
     assert busy.red() == {"shadow/p50": "failed", "shadow/p50/vs-champion": "failed"}
 
 
+@pytest.mark.exhaustive
 def test_a_slow_champion_is_no_fault_of_the_candidate(busy: Work) -> None:
     busy.contract["gates"]["shadow"]["latency_ratio_at_most"] = 1
     busy.champion = {"sleep": 0.03}
@@ -171,6 +172,7 @@ def test_a_server_that_dies_in_between(busy: Work) -> None:
     assert "the server ended by itself (code 3)" in unevaluated(busy.outcomes())
 
 
+@pytest.mark.exhaustive
 def test_a_replay_that_takes_too_long_is_ended(busy: Work) -> None:
     busy.contract["gates"]["shadow"]["seconds_at_most"] = 1
     busy.candidate = {"sleep": 0.05}
@@ -295,6 +297,7 @@ def test_the_page_shows_what_a_contract_takes() -> None:
     assert parser(line.split()).parse_args(line.split()).share == 0.05
 
 
+@pytest.mark.exhaustive
 def test_both_models_come_first_as_often(busy: Work) -> None:
     busy.contract["gates"]["shadow"]["starts"] = 2
     busy.resolved()
@@ -329,6 +332,7 @@ def test_a_check_leads_to_its_line(work: Work) -> None:
     }
 
 
+@pytest.mark.exhaustive
 def test_a_regression_has_a_tolerance(work: Work) -> None:
     work.contract["model"] |= {"task": "regression"}
     work.contract["data"]["columns"]["late"] = {"type": "float", "role": "target"}
