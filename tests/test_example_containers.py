@@ -22,7 +22,7 @@ def outcomes(folder: Path, out: str) -> dict[str, Any]:
     return {o["check"]: o.get("evidence") for s in found["suites"] for o in s["outcomes"]}
 
 
-@pytest.mark.parametrize("name", ["topics", "late_flights"])
+@pytest.mark.parametrize("name", [pytest.param("topics", marks=pytest.mark.exhaustive), "late_flights"])
 def test_an_example_passes_in_containers_as_it_does_outside(name: str, tmp_path: Path) -> None:
     ignore = shutil.ignore_patterns(".weighin", "reports", "__pycache__")
     for part in (name, "flights"):

@@ -126,7 +126,7 @@ def test_a_folder_that_changes_while_it_is_measured_is_measured(tmp_path: Path) 
     assert found == {500: {"it holds more bytes than it may"}, 1500: {""}}
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.exhaustive)])
 def test_whoever_ends_the_step_ends_its_containers(sign: signal.Signals, tmp_path: Path) -> None:
     work = written(tmp_path, sessions=(Session("candidate", 0, (Phase("load", 5, 120),)),))
     # What a script starts in the background ignores Ctrl-C, and so would all that it starts.

@@ -77,6 +77,7 @@ class Scenario:
     attempt    of the run
     first      whether the alias moves to version 1, the first champion
     trains     whether the workflow's own training is run, and not one from before copied
+    exhaustive  whether what only a whole run shows of it is shown by others: steps have tests of their own
     """
 
     name: str
@@ -97,6 +98,7 @@ class Scenario:
     workflow: str = ""
     trains: bool = False
     first: bool = False
+    exhaustive: bool = False
 
 
 TRAINED: dict[str, Path] = {}

@@ -86,6 +86,7 @@ def test_an_emergency_goes_back_to_what_was_never_gated(registry: str, tmp_path:
     assert "weighin-rollback-1" in ran.artifacts
 
 
+@pytest.mark.exhaustive
 def test_an_event_about_another_model_releases_nothing(registry: str, tmp_path: Path) -> None:
     before = champion(registry)
     payload = {"client_payload": {"name": "another", "version": "3"}}

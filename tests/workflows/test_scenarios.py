@@ -122,7 +122,7 @@ ALL: tuple[Scenario, ...] = (
         passing_suites=EVERY,
         trains=True,
     ),
-    Scenario("a good candidate in a merge group", "passed", "merge group", passing_suites=LIGHT),
+    Scenario("a good candidate in a merge group", "passed", "merge group", passing_suites=LIGHT, exhaustive=True),
     Scenario(
         "a good candidate on a release branch, without a registry, in the second attempt",
         "passed",
@@ -181,6 +181,7 @@ ALL: tuple[Scenario, ...] = (
         "not_evaluated",
         change=before_upload(f"rm {EVIDENCE}"),
         messages=("suite explainability:",),
+        exhaustive=True,
     ),
     Scenario(
         "a caller in another repository, whose own extra test passes",
@@ -232,6 +233,7 @@ ALL: tuple[Scenario, ...] = (
         payload={"pull_request": {"head": {"ref": "topic", "repo": {"full_name": act.REPOSITORY}}}},
         messages=("subject.json",),
         champion="",
+        exhaustive=True,
     ),
     Scenario(
         "a pull request from a fork, where a registry is configured",
@@ -267,6 +269,7 @@ ALL: tuple[Scenario, ...] = (
         variables={"WEIGHIN_IMAGE": "weighin:local"},
         says=("There is no decision: The input image names no digest",),
         champion="",
+        exhaustive=True,
     ),
     Scenario(
         "a pull request that relaxes the limit which its model breaks",
@@ -285,6 +288,7 @@ ALL: tuple[Scenario, ...] = (
         change=hands_over_a_model,
         trains=True,
         champion="1",
+        exhaustive=True,
     ),
 )
 
@@ -305,7 +309,10 @@ def runs(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.parametrize("scenario", ALL, ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(s, id=s.name, marks=[pytest.mark.exhaustive] if s.exhaustive else []) for s in ALL],
+)
 def test_scenario(scenario: Scenario, runs: dict[str, Future[act.Ran]]) -> None:
     ran = runs[scenario.name].result()
     a = scenario.attempt

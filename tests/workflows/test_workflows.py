@@ -29,6 +29,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
     act.discard(folder)
 
 
+@pytest.mark.exhaustive
 def test_a_pull_request_with_a_good_challenger_is_green_in_the_image_that_it_built(project: Path) -> None:
     # No image is named: the workflow builds it from the Dockerfile and hands it on as an artifact.
     variables = {"WEIGHIN_BASE_IMAGE": "weighin-base:local"}
