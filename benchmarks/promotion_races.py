@@ -1,12 +1,13 @@
 """Promotion under contention, killed at every step, and evidence that was tampered with.
 
-    python benchmarks/promotion_races.py [--quick] [--promoters N] [--runs N]
+    python benchmarks/promotion_races.py [--quick] [--promoters N] [--runs N] [--state FILE]
 
 Races: processes without a shared lock promote different candidates of one model, all against the champion that they
 saw; of each baseline exactly one must win. Kills: a promotion and a rollback are killed at every call to the database
 (before and after each statement, before each commit) and at every request to the server (before it arrives and after
 it was carried out), then the next commands must put it right. Both on SQLite and on an MLflow server with PostgreSQL;
-`--quick` on SQLite only, and at some of the calls. Mutations: one byte of a file that a promotion rests on, or one
+`--quick` on SQLite only, and at some of the calls. With --state every part, and every slice of the calls, is kept when
+it is done: a run that was stopped goes on where it was. Mutations: one byte of a file that a promotion rests on, or one
 value under the signature of a record. Rollback: the command as people type it, from its start to its end. Last line:
 JSON.
 """
@@ -23,14 +24,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
+
+from monitored.kept import Kept
 
 from support.evidence_files import Case
 from support.forked import Child, in_child
@@ -48,6 +52,9 @@ from weighin.verdict.conclude import decide_again
 QUICK_KILLS = 6
 """Calls, evenly spread, at which each deed is killed in quick mode."""
 ROLLBACKS = 3
+SLICES = 24
+"""In which the kills at all calls to a database are kept."""
+ROLLBACK_SECONDS = {"SQLite": 10, "server": 30}
 
 
 @dataclass
@@ -122,33 +129,50 @@ def shown(name: str, began: float, tally: Tally) -> Tally:
     return tally
 
 
-def kills_in_database(folder: Path, *, quick: bool) -> list[Tally]:
+def fields_of(tally: Tally) -> dict[str, Any]:
+    """Return what is kept of a tally."""
+    return {**vars(tally), "ended": dict(tally.ended)}
+
+
+def kills_in_database(folder: Path, kept: Kept, *, quick: bool) -> list[Tally]:
     """Both deeds, killed at every call to a SQLite file; in quick mode at some."""
-    found = []
+    found, slices = [], 1 if quick else SLICES
     for deed in DEEDS:
-        began = time.monotonic()
+        began, total = time.monotonic(), Tally()
+        for number in range(slices):
 
-        def work(part: int, parts: int, deed: str = deed) -> Tally:
-            home = folder / f"{deed}-{part}"
-            home.mkdir()
-            stock = Stock.of(f"sqlite:///{home}/mlflow.db", home)
-            return in_database(stock, deed, part=part, parts=parts, at_most=QUICK_KILLS if quick else 0)
+            def work(part: int, parts: int, deed: str = deed, number: int = number) -> Tally:
+                home = folder / f"{deed}-{number}-{part}"
+                home.mkdir()
+                stock = Stock.of(f"sqlite:///{home}/mlflow.db", home)
+                most = QUICK_KILLS if quick else 0
+                return in_database(stock, deed, part=number * parts + part, parts=slices * parts, at_most=most)
 
-        found.append(shown(f"{deed}, SQLite", began, shared(work, seconds=6 * 3600)))
+            name = f"{deed}, SQLite, slice {number + 1} of {slices}"
+            total += tally_of(kept.result(name, lambda work=work: fields_of(shared(work, seconds=3600))))
+        found.append(shown(f"{deed}, SQLite", began, total))
     return found
 
 
-def kills_over_http(uri: str, folder: Path) -> list[Tally]:
+def kills_over_http(server: str, folder: Path, kept: Kept) -> list[Tally]:
     """Both deeds, killed at every request to a server."""
-    stock, found = Stock.of(uri, folder), []
+    stock, found = Stock.of(server, folder), []
     for deed in DEEDS:
         began = time.monotonic()
 
         def work(part: int, parts: int, deed: str = deed) -> Tally:
             return over_http(stock, deed, ["before", "after"], part, parts)
 
-        found.append(shown(f"{deed}, server", began, shared(work, seconds=6 * 3600)))
+        name = f"{deed}, server"
+        found.append(
+            shown(name, began, tally_of(kept.result(name, lambda work=work: fields_of(shared(work, seconds=6 * 3600)))))
+        )
     return found
+
+
+def tally_of(fields: dict[str, Any]) -> Tally:
+    """Return a tally that was kept."""
+    return Tally(**{**fields, "ended": Counter(fields["ended"])})
 
 
 def rollback_seconds(uri: str, folder: Path, name: str, runs: int = ROLLBACKS) -> float:
@@ -265,6 +289,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="below 60 s, on SQLite: fewer promoters, runs and steps")
     parser.add_argument("--promoters", type=int, default=50)
     parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--state", type=Path, help="where results are kept as they come")
     given = parser.parse_args()
     promoters, runs = (10, 2) if given.quick else (given.promoters, given.runs)
     os.environ |= {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -273,31 +298,38 @@ def main() -> int:
     warmed_up()
     home = Path(tempfile.mkdtemp(prefix="weighin-races-"))
     try:
-        return report(home, promoters, runs, quick=given.quick)
+        return report(home, promoters, runs, Kept(given.state, dict), quick=given.quick)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def report(home: Path, promoters: int, runs: int, *, quick: bool) -> int:
+def report(home: Path, promoters: int, runs: int, kept: Kept, *, quick: bool) -> int:
     """All parts in turn; 0 where everything is as it must be."""
 
     def place(name: str) -> Path:
         (home / name).mkdir()
         return home / name
 
-    tampered = mutations(1000 if quick else 3000)
-    folder = place("rollback")
-    slowest = [rollback_seconds(f"sqlite:///{folder}/mlflow.db", folder, "SQLite", 1 if quick else ROLLBACKS) < 10]
-    folder = place("races")
-    print(f"races of {promoters} on SQLite", flush=True)
-    raced = [races(f"sqlite:///{folder}/mlflow.db", folder, promoters, runs)]
-    killed = kills_in_database(place("kills"), quick=quick)
+    def on(store: str, uri: Callable[[Path], str]) -> None:
+        folder = place(f"rollback-{store}")
+        times = 1 if quick else ROLLBACKS
+        took = kept.result(f"rollback, {store}", lambda: {"s": rollback_seconds(uri(folder), folder, store, times)})
+        slowest.append(took["s"] < ROLLBACK_SECONDS[store])
+        races_folder = place(f"races-{store}")
+        name = f"races of {promoters} in {runs} runs, {store}"
+        print(name, flush=True)
+        raced.append(Races(**kept.result(name, lambda: vars(races(uri(races_folder), races_folder, promoters, runs)))))
+
+    slowest: list[bool] = []
+    raced: list[Races] = []
+    number = 1000 if quick else 3000
+    tampered = kept.result(f"{number} mutations", lambda: mutations(number))
+    on("SQLite", lambda folder: f"sqlite:///{folder}/mlflow.db")
+    killed = kills_in_database(place("kills"), kept, quick=quick)
     if not quick:
         with mlflow_server() as server:
-            slowest.append(rollback_seconds(server.uri, place("rollback-server"), "server") < 30)
-            print(f"races of {promoters} on a server with PostgreSQL", flush=True)
-            raced.append(races(server.uri, place("races-server"), promoters, runs))
-            killed += kills_over_http(server.uri, place("kills-server"))
+            on("server", lambda _: server.uri)
+            killed += kills_over_http(server.uri, place("kills-server"), kept)
     wins = [n for r in raced for n in r.wins]
     said = {
         "promoters": promoters,

@@ -18,7 +18,7 @@ class Kept:
 
     def __init__(self, path: Path | None, made: Callable[..., Any]) -> None:
         """Read what an earlier run left. `made` makes a result of its fields."""
-        self._path = path
+        self._path, self._made = path, made
         self._known: dict[str, Any] = {}
         if path is not None and path.is_file():
             for line in path.read_text().splitlines():
@@ -39,7 +39,20 @@ class Kept:
             found.add_done_callback(lambda task: self._write(key, task))
         return found
 
+    def result(self, name: str, find: Callable[[], dict[str, Any]]) -> Any:
+        """Return the result that is known, or find its fields here."""
+        key = json.dumps([name])
+        if key not in self._known:
+            fields = find()
+            self._append(key, fields)
+            self._known[key] = self._made(**fields)
+        return self._known[key]
+
     def _write(self, key: str, task: Future[Any]) -> None:
-        if self._path is not None and not task.cancelled() and task.exception() is None:
+        if not task.cancelled() and task.exception() is None:
+            self._append(key, asdict(task.result()))
+
+    def _append(self, key: str, fields: dict[str, Any]) -> None:
+        if self._path is not None:
             with self._path.open("a") as file:
-                file.write(json.dumps({"key": key, "result": asdict(task.result())}) + "\n")
+                file.write(json.dumps({"key": key, "result": fields}) + "\n")

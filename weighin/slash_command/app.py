@@ -65,7 +65,7 @@ class SlashCommandApp:
 
 async def _body(receive: Receive) -> bytes:
     """Errors: `Refused` for a body that no command has."""
-    found = b""
+    found = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
@@ -74,7 +74,7 @@ async def _body(receive: Receive) -> bytes:
         if len(found) > BODY_BYTES:
             raise Refused(f"a body of more than {BODY_BYTES} bytes")
         if not message.get("more_body", False):
-            return found
+            return bytes(found)
 
 
 def _command(body: bytes) -> tuple[str, str]:
