@@ -38,6 +38,7 @@ from weighin.model.frame import contract_type
 from weighin.model.given import is_behind_endpoint, is_given
 from weighin.model.handover import NONE, OF_ITEMS, handed
 from weighin.model.predict import predict
+from weighin.runner import prepare
 from weighin.runner.plan import Answers
 from weighin.untrusted.redact import listed, reduced
 
@@ -48,7 +49,7 @@ PLACE = "WEIGHIN_SPARK_FOLDER"
 """Environment variable: a folder, or an address of Hadoop's (s3a://bucket/folder), that this machine and every executor
 reach; default: the work folder, wherever it lies."""
 FOR_SPARK = ("PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "JAVA_HOME", "WEIGHIN_SPARK", "WEIGHIN_LOGS", PLACE)
-FAMILIES = ("SPARK_", "PYSPARK_", "HADOOP_", "YARN_", "LC_", "PYTHON", "UV_", "PIP_", "OMP_")
+FAMILIES = ("SPARK_", "PYSPARK_", "HADOOP_", "YARN_", "LC_", "PYTHON", "UV_", "PIP_", "SSL_", "OMP_")
 """Variables that this step keeps, and beginnings of their names. What else the environment holds is nobody's here."""
 SECRETS = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "_KEY")
 ASKED_TWICE = 1_000
@@ -92,6 +93,8 @@ def predict_on_spark(
             shutil.copyfile(once / "shap.arrow", out / "shap.arrow")
         if address().startswith("local"):
             os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        if python is not None:
+            _find_uv(os.environ)
         spark = session()
         with _watched(spark), _translated():
             ask = _asking(spark, model, answers, own=python is not None)
@@ -100,6 +103,13 @@ def predict_on_spark(
                 sample = Path(scratch) / "features" / path.name
                 precision = _must_be_the_same(found, once / f"{path.stem}.arrow", sample, answers)
                 write_predictions(out / f"{path.stem}.arrow", found, file_digest(path), precision)
+
+
+def _find_uv(environment: Any) -> None:
+    """Let MLflow find uv, and uv the package index, as where an environment is built without a cluster."""
+    environment |= prepare.environment(dict(environment))
+    # MLflow's own caches of packages are those of the machine; it makes the environment in a folder of its own.
+    environment["PATH"] = f"{Path(prepare.found_uv()).parent}{os.pathsep}{environment['PATH']}"
 
 
 def let_go(environment: Any) -> None:
