@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from weighin.contract.ab_test import AbTest
 from weighin.contract.canary import Canary
 from weighin.contract.parts import Count, Metric, Name, Part, Positive, Share
 from weighin.contract.stream import Streams
@@ -186,3 +187,4 @@ class Monitor(Part):
     alerts: tuple[Alert, ...] = Field((), description="Where people are notified.")
     retrain: Retrain | None = Field(None, description="Which repository is asked to train.")
     canary: Canary | None = Field(None, description="How traffic moves to a new version, step by step.")
+    ab_test: AbTest | None = Field(None, description="How a new version is compared with the champion by outcomes.")
