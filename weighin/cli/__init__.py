@@ -36,6 +36,7 @@ COMMANDS = {
     "serve": ("serve", "serve the champion, and log its predictions"),
     "monitor": ("monitor", "evaluate the prediction log, and alert, request a training, or roll back"),
     "canary": ("canary", "evaluate a canary once: move on, go back, or wait"),
+    "ab": ("ab", "evaluate an A/B test on the prediction log and an outcome table, or assign units"),
     "log": ("serve", "append labels to the prediction log"),
     "holdout": ("holdout", "show the uses of the sealed holdout: taken, left, closed"),
     "drill": ("drill", "put faults into copies, and see which the gate blocks"),
