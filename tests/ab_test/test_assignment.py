@@ -17,7 +17,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/ab-test.md"
 
 
 def test_the_formula_is_what_the_documentation_says() -> None:
-    vectors = re.findall(r"^\| `([\w.-]+)` \| `([\w.:-]+)` \| `([0-9a-f]{16})` \| ([\d.]+) \|", PAGE.read_text(), re.M)
+    vectors = re.findall(
+        r"^ *\| `([\w.-]+)` \| `([\w.:-]+)` \| `([0-9a-f]{16})` \| ([\d.]+) \|", PAGE.read_text(), re.M
+    )
     assert len(vectors) == 4
     for name, unit, first, at in vectors:
         assert hashlib.sha256(f"{name}:{unit}".encode()).hexdigest()[:16] == first

@@ -293,7 +293,7 @@ def test_a_test_that_is_older_than_the_log_keeps_rows_is_not_evaluated(trial: Tr
 def test_no_unit_stands_in_what_is_said(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
     trial.names = [f"jane-{i}" for i in range(trial.units)]
     trial.write()
-    trial.execute("UPDATE weighin_outcomes SET value = NULL WHERE rowid % 50 = 0")  # noqa: S608 - ours
+    trial.execute("UPDATE weighin_outcomes SET value = NULL WHERE rowid % 50 = 0")
     trial.command()
     said = capsys.readouterr()
     written = "".join(p.read_text() for p in trial.out.iterdir())

@@ -19,15 +19,17 @@ class OutcomeTable(Part):
     """
 
     path: Name | None = Field(
-        None,
+        default=None,
         description="A folder of Parquet files, a .parquet or .csv file, or a file ending in .sqlite, relative to the "
         "contract.",
     )
     connection: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
-        None, description="The environment variable that holds a database's address, postgres://user:password@host/db."
+        default=None,
+        description="The environment variable that holds a database's address, postgres://user:password@host/db.",
     )
     table: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] = Field(
-        "weighin_outcomes", description="Name of the table, beside the log, in the .sqlite file or in the database."
+        default="weighin_outcomes",
+        description="Name of the table, beside the log, in the .sqlite file or in the database.",
     )
 
     @model_validator(mode="after")

@@ -116,7 +116,7 @@ def _files(path: Path) -> tuple[Engine, str, Any, int]:
     engine, place = DuckDB(MEMORY), str(path)
     try:
         with engine.reading(place):
-            return engine, place, engine.files(place, Files(path=place), TYPES), 0
+            return engine, place, engine.files(place, Files.model_validate({"path": place}), TYPES), 0
     except BaseException:
         engine.close()
         raise
