@@ -35,18 +35,26 @@ def spec_of(file: ContractFile) -> AbTest:
 def run(
     file: ContractFile, version: str, since: datetime, now: datetime, previous: tuple[JsonObject, str] | None
 ) -> JsonDict:
-    """Return the record of an evaluation.
+    """Read log and outcomes, and return the record of an evaluation.
 
     version   of the challenger, and `since` when it began to answer
     previous  the record of the last evaluation with the digest of its file; None at the first one
     Errors: `ContractError` where the record is of another test, or of this one as it was planned otherwise;
     `NotEvaluated` where log or outcomes are away or cannot be compared at all.
     """
-    spec, contract = spec_of(file), file.contract
-    plan = _plan(spec, contract.alpha, contract.model.name, version, since)
     if previous is not None:
-        _must_be_same(plan, previous[0], str(file.path))
-    seen = read_units(spec, Log.of(file), file.folder, version, since, now)
+        _must_be_same(_plan(file, version, since), previous[0], str(file.path))
+    return record_of(
+        file, read_units(spec_of(file), Log.of(file), file.folder, version, since, now), since, now, previous
+    )
+
+
+def record_of(
+    file: ContractFile, seen: Seen, since: datetime, now: datetime, previous: tuple[JsonObject, str] | None
+) -> JsonDict:
+    """Return the record of what was seen of a test: whether it may be compared, and what is decided."""
+    spec, contract = spec_of(file), file.contract
+    plan = _plan(file, seen.challenger[0], since)
     before = _before(seen, previous)
     valid = validity(seen, before)
     ratio = sample_ratio(seen.challengers, seen.units, spec.share)
@@ -85,8 +93,9 @@ def run(
     return record
 
 
-def _plan(spec: AbTest, alpha: float, model: str, version: str, since: datetime) -> JsonDict:
+def _plan(file: ContractFile, version: str, since: datetime) -> JsonDict:
     """Return what is fixed before a test."""
+    spec, alpha, model = spec_of(file), file.contract.alpha, file.contract.model.name
     test = {**spec.model_dump(mode="json"), "alpha": alpha}
     return {
         "model": model,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
+from weighin.report.causes import capital
 from weighin.report.html import template
 from weighin.report.series import Line, over_time
 from weighin.report.view import CheckView, check_view
@@ -111,8 +112,9 @@ def _left(record: JsonObject, counted: int) -> list[str]:
     if answer == "fail":
         return ["Send every unit to the champion again. A changed challenger is a new test, with another name."]
     if answer == "not_evaluated":
-        reasons = str(record["reason"]).split("; ")
-        return [*reasons, "Nothing is decided by this evaluation. The evaluations before it stay in the record."]
+        reasons = [f"{capital(reason)}." for reason in str(record["reason"]).split("; ")]
+        before = "What was decided before was decided on the same units: look at the fault before you act on it."
+        return [*reasons, before if record["decided"] else "Nothing is decided by this evaluation."]
     waiting = units["seen"] - counted
     found = []
     if counted < test["units_at_least"]:
