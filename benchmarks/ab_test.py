@@ -145,6 +145,7 @@ KINDS = {
     "lognormal 1, capped": Kind(CAPPED, 0.1, lognormal(1, CAP)),
     "lognormal 1.5": Kind(MEAN, 0.3, lognormal(1.5)),
     "lognormal 1.5, capped": Kind(CAPPED, 0.2, lognormal(1.5, CAP)),
+    "lognormal 2": Kind(MEAN, 1.0, lognormal(2)),
     "Pareto 2.5": Kind(MEAN, 0.1, pareto(2.5)),
     "Pareto 2.5, capped": Kind(CAPPED, 0.05, pareto(2.5, CAP)),
     "Pareto 1.5": Kind(MEAN, 0.3, pareto(1.5)),
@@ -267,7 +268,7 @@ def main() -> int:
     planned = [s for s in settings() if given.only in s.name]
     if given.quick:
         planned = [s for s in planned if s.per_day == 100 or (s.truly > 1 and s.share == 0.5)]
-    draws = given.draws or (30 if given.quick else 400)
+    draws = given.draws or (30 if given.quick else 300)
 
     def number(setting: Setting) -> int:
         return max(5, draws // 10) if setting.truly > 1 else draws * (2 if setting.per_day == 100 else 1)

@@ -22,7 +22,7 @@ UNITS_AT_LEAST = 50
 """Fewer units of an arm give no interval."""
 SKEWNESS_AT_MOST = 0.25
 """Skewness of a difference beyond which it is refused (benchmarks/ab_test.py)."""
-CARRIERS_AT_LEAST = 20.0
+CARRIERS_AT_LEAST = 15.0
 """Units of an arm that carry its variation, as if the others did not differ (Kish's effective number)."""
 
 
