@@ -17,6 +17,7 @@ from weighin.prediction_log.sinks import sink_for
 from weighin.prediction_log.tables import LogTables
 from weighin.prediction_log.writer import LogWriter
 from weighin.runner.plan import Answers
+from weighin.serving import scoring
 from weighin.serving.logged import HEADER, Logged
 
 SERVED = Served("m", "sha256:d", "3")
@@ -202,6 +203,18 @@ def test_the_unit_stands_in_every_row_of_a_log_with_a_test(tables: LogTables, he
     rows = Log(tables).last_rows(9, datetime.now(UTC)).rows
     assert rows["request"].to_pylist() == ["r1", "r1"]
     assert (rows["unit"].to_pylist() if header else "unit" in rows.column_names) == (["u1", "u1"] if header else False)
+
+
+def test_our_own_server_reads_the_header_that_the_log_names(tables: LogTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = replace(tables, unit_header="x-user")
+    monkeypatch.setenv("WEIGHIN_SERVE_LOG", tables.to_json())
+    monkeypatch.setenv("WEIGHIN_SERVE_ROLE", "canary")
+    app = scoring._logged(answering(b'{"predictions": [[0.5, 0.5]]}'), "sha256:d", "8")
+    request_body(app, BODY, headers=((b"x-user", b"u1"),))
+    assert isinstance(app, Logged)
+    app._writer.close()
+    (row,) = Log(tables).last_rows(9, datetime.now(UTC), role="canary").rows.to_pylist()
+    assert (row["unit"], row["version"], row["role"]) == ("u1", "8", "canary")
 
 
 def test_any_server_logs_with_two_functions(tables: LogTables) -> None:

@@ -139,6 +139,8 @@ def answer_of(statuses: Collection[Status]) -> Answer:
 
 def _decision(outcomes: tuple[Outcome, ...]) -> Decision:
     answer = answer_of([o.status for o in outcomes])
+    if answer is Answer.PASS:
+        return Decision(answer, "every limit is kept", outcomes)
     said = [o for o in outcomes if answer_of([o.status]) is answer]
     return Decision(answer, "; ".join(f"{o.check}: {o.reason}" for o in said), outcomes)
 

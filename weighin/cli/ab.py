@@ -71,10 +71,10 @@ def said(record: JsonDict) -> list[str]:
     units, ratio = record["units"], record["sample_ratio"]
     counted = units["champion"] + units["challenger"]
     lines += [f"note: {problem}" for problem in record["problems"]]
+    why = "" if record["outcomes"] else f": {record['reason']}"
     lines.append(
         f"{record['answer']}: version {record['challenger']['version']} against {record['champion']['version']}, "
-        f"{counted:,} of {units['seen']:,} units counted, {ratio['share']:.4f} of all in the challenger's arm: "
-        f"{record['reason']}"
+        f"{counted:,} of {units['seen']:,} units counted, {ratio['share']:.4f} of all in the challenger's arm{why}"
     )
     if record["answer"] == "pass":
         lines.append("Next: `weighin promote`, with the record of the version's validation.")
