@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from support.ab_work import Trial
-from weighin.ab_test.record import FILE, read_record, schema
+from weighin.ab_test.record import FILE, envelope, read_record, read_signed, schema
 from weighin.canonical import write_json
 from weighin.errors import RecordRefused
+from weighin.record.signature import KEY, make_key, signed, signer, trusted_key, unsealed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,3 +91,17 @@ def test_a_damaged_record_stops_an_evaluation_and_stays(tmp_path: Path) -> None:
     (trial.out / "ab.json").write_text("{")
     assert trial.command() == 1
     assert (trial.out / "ab.json").read_text() == "{"
+
+
+def test_a_statement_about_something_else_is_refused(record: dict[str, Any], tmp_path: Path) -> None:
+    make_key(tmp_path / "key")
+    by, keys = signer({KEY: str(tmp_path / "key")}), [trusted_key(tmp_path / "key.pub")]
+    assert by is not None
+    path = tmp_path / "ab.dsse.json"
+    write_json(path, envelope(record, by))
+    assert read_signed(path, keys) == (record, by.key_id)
+    statement, _ = unsealed(path.read_bytes(), keys, "")
+    for change in ({"subject": []}, {"predicateType": "other"}, {"predicate": 1}, {"predicate": {**record, "more": 1}}):
+        write_json(path, signed(statement | change, by))
+        with pytest.raises(RecordRefused):
+            read_signed(path, keys)

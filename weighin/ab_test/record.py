@@ -7,6 +7,7 @@ its outcomes and its answer are what its own numbers say.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,18 +17,21 @@ from weighin.ab_test.evaluate import Answer, answer_of
 from weighin.canonical import digest
 from weighin.errors import RecordRefused
 from weighin.outcome import Status, decide
-from weighin.record.form import RECORD_BYTES, parsed
+from weighin.record.form import ENVELOPE_BYTES, RECORD_BYTES, parsed
 from weighin.record.outcomes import decode_evidence, decode_limit
-from weighin.record.signature import STATEMENT, Signer, signed
+from weighin.record.signature import STATEMENT, Signer, signed, unsealed
 from weighin.untrusted import JsonDict, JsonObject
 from weighin.untrusted.bounded import Unreadable, content
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from jsonschema_rs import Validator
 
 SCHEMA = "weighin/ab/v1"
 FILE = "ab-v1.schema.json"
 """Beside this module; docs/schema has a copy for readers, and a test compares the two."""
+PREDICATE = "https://weigh-in.dev/ab/v1"
+"""Type of the predicate of a signed record."""
 RECORD, SIGNED, PAGE = "ab.json", "ab.dsse.json", "ab.html"
 REMEDY = "Take the record of the last evaluation from where it was kept, or begin a test with another name."
 
@@ -51,13 +55,7 @@ def read_record(path: Path) -> tuple[JsonDict, str]:
 
     Errors: `RecordRefused` where it is no regular file, has not the published form, or its numbers say otherwise.
     """
-    place = str(path)
-    if path.is_symlink() or not path.is_file():
-        raise RecordRefused("no regular file", place, REMEDY)
-    try:
-        data = content(path, RECORD_BYTES)
-    except Unreadable as error:
-        raise RecordRefused(str(error), place, REMEDY) from error
+    place, data = str(path), _content(path, RECORD_BYTES)
     record: JsonDict = parsed(data, place)
     demand_form(record, place)
     demand_sense(record, place)
@@ -96,15 +94,40 @@ def demand_sense(record: JsonObject, place: str) -> None:
         raise RecordRefused("it has an answer, and no outcome", place)
 
 
+def read_signed(path: Path, trusted: Iterable[Ed25519PublicKey]) -> tuple[JsonDict, str]:
+    """Return the record in an envelope, and the id of the trusted key that signed it.
+
+    Errors: `RecordRefused` where signature, statement or record do not hold.
+    """
+    place = str(path)
+    statement, by = unsealed(_content(path, ENVELOPE_BYTES), trusted, place)
+    record = statement.get("predicate")
+    if statement.get("predicateType") != PREDICATE or not isinstance(record, dict):
+        raise RecordRefused("no statement about an A/B test", place, REMEDY)
+    demand_form(record, place)
+    demand_sense(record, place)
+    if statement != _statement(record):
+        raise RecordRefused("the statement is not that of its record", place)
+    return record, by
+
+
 def envelope(record: JsonObject, by: Signer) -> JsonDict:
     """Return the record under a signature: an in-toto statement about the challenger's files, in a DSSE envelope."""
+    return signed(_statement(record), by)
+
+
+def _statement(record: JsonObject) -> JsonDict:
     challenger = record["challenger"]
     of = str(challenger["digest"]).removeprefix("sha256:")
     subject = {"name": f"models:/{record['model']}/{challenger['version']}", "digest": {"sha256": of}}
-    statement = {
-        "_type": STATEMENT,
-        "subject": [subject],
-        "predicateType": "https://weigh-in.dev/ab/v1",
-        "predicate": record,
-    }
-    return signed(statement, by)
+    return {"_type": STATEMENT, "subject": [subject], "predicateType": PREDICATE, "predicate": record}
+
+
+def _content(path: Path, most: int) -> bytes:
+    """Return the bytes of a file. Errors: `RecordRefused` for anything but a regular file of a bounded size."""
+    if path.is_symlink() or not path.is_file():
+        raise RecordRefused("no regular file", str(path), REMEDY)
+    try:
+        return content(path, most)
+    except Unreadable as error:
+        raise RecordRefused(str(error), str(path), REMEDY) from error

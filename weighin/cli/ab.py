@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from weighin.cli.parser import Parser, contract_argument, example
+from weighin.cli.parser import Parser, contract_argument, example, trusted_key_argument
 from weighin.errors import ContractError
 from weighin.untrusted import JsonDict
 
@@ -31,6 +31,11 @@ def add_ab(command: argparse.ArgumentParser) -> None:
     contract_argument(assign)
     example(assign, "weighin ab assign u1 u2")
     assign.set_defaults(run=run_assign)
+    verify = actions.add_parser("verify", help="check whether a record holds, and its signature; needs no network")
+    verify.add_argument("record", type=Path, help="ab.json, or ab.dsse.json with --trusted-key")
+    trusted_key_argument(verify, "who may have signed it (repeatable)")
+    example(verify, "weighin ab verify reports/ab/ab.dsse.json --trusted-key ab.key.pub")
+    verify.set_defaults(run=run_verify)
     example(command, "weighin ab evaluate --version 8 --since 2026-12-01T00:00:00Z")
 
 
@@ -84,6 +89,22 @@ def said(record: JsonDict) -> list[str]:
     if decided and decided["answer"] != record["answer"]:
         lines.append(f"The test was decided at {decided['at']}: {decided['answer']}.")
     return lines
+
+
+def run_verify(given: argparse.Namespace) -> int:
+    """Print what a record says, where it holds. Errors: `RecordRefused` with what does not."""
+    from weighin.ab_test.record import read_record, read_signed
+    from weighin.record.signature import trusted_key
+
+    if given.trusted_key:
+        record, by = read_signed(given.record, [trusted_key(path) for path in given.trusted_key])
+        print(f"signed by {by}")
+    else:
+        record, by = read_record(given.record)
+        print(f"not signed; {by}")
+    for line in said(record):
+        print(line)
+    return 0
 
 
 def run_assign(given: argparse.Namespace) -> int:
