@@ -17,6 +17,7 @@ from weighin.prediction_log.sinks import sink_for
 from weighin.prediction_log.tables import LogTables
 from weighin.prediction_log.writer import LogWriter
 from weighin.runner.plan import Answers
+from weighin.serving import scoring
 from weighin.serving.logged import HEADER, Logged
 
 SERVED = Served("m", "sha256:d", "3")
@@ -101,6 +102,36 @@ def test_a_request_keeps_its_own_id_where_that_is_one(given: bytes, *, kept: boo
     assert (writer.exchanges[0].request == given.decode()) == kept
 
 
+UNIT = b"x-weighin-unit"
+
+
+@pytest.mark.parametrize(
+    ("headers", "unit"),
+    [
+        (((UNIT, b"u-7:a.B"),), "u-7:a.B"),
+        (((UNIT, b"x" * 128),), "x" * 128),
+        ((), None),
+        (((UNIT, b""),), None),
+        (((UNIT, b"x" * 129),), None),
+        (((UNIT, b"jane@example.org"),), None),
+        (((UNIT, b"Jane Doe"),), None),
+        (((UNIT, b"J\xc3\xb6rg"),), None),
+        (((UNIT, b"u1"), (UNIT, b"u2")), None),
+        (((b"x-other-unit", b"u1"),), None),
+    ],
+)
+def test_a_request_names_its_unit_where_that_is_a_pseudonym(headers: Any, unit: str | None) -> None:
+    writer = Offered()
+    request_body(Logged(answering(ANSWER), writer, SERVED, unit_header="x-weighin-unit"), BODY, headers=headers)
+    assert writer.exchanges[0].unit == unit
+
+
+def test_without_an_experiment_no_unit_is_kept() -> None:
+    writer = Offered()
+    request_body(Logged(answering(ANSWER), writer, SERVED), BODY, headers=((UNIT, b"u1"), (b"", b"u2")))
+    assert writer.exchanges[0].unit is None
+
+
 def test_the_applications_own_id_is_taken() -> None:
     writer = Offered()
     sent = request_body(Logged(answering(ANSWER, headers=((b"X-Request-Id", b"own-1"),)), writer, SERVED), BODY)
@@ -158,6 +189,32 @@ def tables(tmp_path: Path) -> LogTables:
         path=str(tmp_path / "log"),
         features=(("age", "float"), ("city", "string")),
     )
+
+
+@pytest.mark.parametrize("header", ["x-weighin-unit", ""])
+def test_the_unit_stands_in_every_row_of_a_log_with_a_test(tables: LogTables, header: str) -> None:
+    tables = replace(tables, unit_header=header)
+    writer = LogWriter(sink_for(tables), batch_seconds=0.05)
+    body = b'{"dataframe_split": {"columns": ["age"], "data": [[1], [2]]}}'
+    answer = b'{"predictions": [[0.5, 0.5], [0.4, 0.6]]}'
+    app = Logged(answering(answer), writer, SERVED, unit_header=tables.unit_header)
+    request_body(app, body, headers=((UNIT, b"u1"), (b"x-request-id", b"r1")))
+    writer.close()
+    rows = Log(tables).last_rows(9, datetime.now(UTC)).rows
+    assert rows["request"].to_pylist() == ["r1", "r1"]
+    assert (rows["unit"].to_pylist() if header else "unit" in rows.column_names) == (["u1", "u1"] if header else False)
+
+
+def test_our_own_server_reads_the_header_that_the_log_names(tables: LogTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = replace(tables, unit_header="x-user")
+    monkeypatch.setenv("WEIGHIN_SERVE_LOG", tables.to_json())
+    monkeypatch.setenv("WEIGHIN_SERVE_ROLE", "canary")
+    app = scoring._logged(answering(b'{"predictions": [[0.5, 0.5]]}'), "sha256:d", "8")
+    request_body(app, BODY, headers=((b"x-user", b"u1"),))
+    assert isinstance(app, Logged)
+    app._writer.close()
+    (row,) = Log(tables).last_rows(9, datetime.now(UTC), role="canary").rows.to_pylist()
+    assert (row["unit"], row["version"], row["role"]) == ("u1", "8", "canary")
 
 
 def test_any_server_logs_with_two_functions(tables: LogTables) -> None:

@@ -1,4 +1,4 @@
-"""`weighin slash-command` as a process: a signed command over HTTP, a real registry, and the dispatched workflow."""
+"""`weighin slack` as a process: a signed command over HTTP, a real registry, and the dispatched workflow."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
     found = Chat("")
     with listening(lambda request: found.asked.append(request) or Answer(204)) as github:
         own = {"WEIGHIN_SLACK_SIGNING_SECRET": SECRET, "WEIGHIN_GITHUB_TOKEN": "token", "GITHUB_API_URL": github}
-        command = [sys.executable, "-m", "weighin", "slash-command", "--contract", str(contract), "--port", "0"]
+        command = [sys.executable, "-m", "weighin", "slack", "--contract", str(contract), "--port", "0"]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env={**os.environ, **own}, text=True)
         try:
@@ -173,5 +173,5 @@ def test_without_what_it_needs_it_does_not_start(
         monkeypatch.setenv(name, value)
     given = {k: v for k, v in {**MONITOR, **monitor}.items() if v is not None}
     contract = Watched.make("sqlite:///x", tmp_path, given).contract
-    assert main(["slash-command", "--contract", str(contract), "--port", "0"]) == 4
+    assert main(["slack", "--contract", str(contract), "--port", "0"]) == 4
     assert says in capsys.readouterr().err

@@ -89,6 +89,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Watch": {"window": {"hours": 24}, "error_rate_at_most": 0.5},
     "Alert": {"to": "slack", "address": "A"},
     "Canary": {"steps": [0.5], "command": ["a", "{share}"], "error_rate_increase_at_most": 0.5},
+    "AbMetric": {"outcome": "a", "margin": 0.5},
     "Waiver": {"check": "performance/changed", "limit": 0.5, "owner": "a", "reason": "a", "expires": "2026-01-03"},
 }
 """Values of a model that needs more than its required keys."""
@@ -130,6 +131,8 @@ VALUES: dict[str, Any] = {
     "champion_as_recorded.metric": "accuracy",
     "joint.auc_at_most": 0.6,
     "texts.a.auc_at_most": 0.6,
+    "success.denominator": "b",
+    "guards.denominator": "b",
     "waivers.check": "performance/changed",
     "waivers.expires": "2099-01-01",
     "window.to": "2026-01-01",
@@ -301,6 +304,13 @@ WITH: dict[str, dict[str, Any]] = {
     "alerts.repository: str": {".to": "github", ".address": ABSENT},
     "canary.error_rate_increase_at_most: absent": {".latency_ms_at_most": 100},
     "canary.metric: str": {".metric_drop_at_most": 0.1},
+    "success.kind=ratio": {".denominator": "b"},
+    "success.denominator: str": {".kind": "ratio"},
+    "success.cap: float": {".kind": "mean"},
+    "guards.kind=ratio": {".denominator": "b"},
+    "guards.denominator: str": {".kind": "ratio"},
+    "guards.cap: float": {".kind": "mean"},
+    "outcomes.connection: str": {".path": ABSENT},
     "canary.metric_drop_at_most: float": {".metric": "roc_auc"},
 }
 """What else has to stand in a contract beside an alternative, by the end of its name, or of a key on the way to it.

@@ -17,7 +17,7 @@ from weighin.untrusted.redact import reduced
 
 KEPT = "\n"
 COMMANDS = {
-    "init": ("init", "draft a contract from your data and model, or a repository around one"),
+    "init": ("init", "draft a contract from data and model, or a whole repository"),
     "check-model": ("init", "load a model, and ask it five rows"),
     "validate": ("validate", "predict, run the suites, print the verdict"),
     "ask": ("ask", "ask a language model for answers, or a judge for their points"),
@@ -30,17 +30,18 @@ COMMANDS = {
     "verify": ("verify", "check whether a record holds; needs no network"),
     "document": ("document", "write model card, ML-BOM and report from a record"),
     "keygen": ("verify", "make a key to sign records with"),
-    "contract": ("contract", "check a contract, print its schema, sync the Great Expectations suite"),
+    "contract": ("contract", "check a contract, print its schema, sync Great Expectations"),
     "drift": ("drift", "compare two tables, or the contract's, without a model"),
     "profile": ("drift", "count the contract's reference once, for later drift checks"),
     "serve": ("serve", "serve the champion, and log its predictions"),
     "monitor": ("monitor", "evaluate the prediction log, and alert, request a training, or roll back"),
     "canary": ("canary", "evaluate a canary once: move on, go back, or wait"),
-    "slash-command": ("slash_command", "answer /weighin status, history and rollback in a chat"),
+    "slack": ("slack", "answer /weighin status, history and rollback in a chat"),
+    "ab": ("ab", "evaluate an A/B test, or assign units"),
     "log": ("serve", "append labels to the prediction log"),
     "holdout": ("holdout", "show the uses of the sealed holdout: taken, left, closed"),
     "drill": ("drill", "put faults into copies, and see which the gate blocks"),
-    "doctor": ("doctor", "check whether a repository is set up as docs/how-to/adopting.md says"),
+    "doctor": ("doctor", "check a repository against docs/how-to/adopting.md"),
     "step": ("steps", "one step of a validation, for workflows"),
 }
 """Command -> module of this package, and help. Only the module of the command that runs is imported."""

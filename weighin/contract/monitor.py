@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from weighin.contract.ab_test import AbTest
 from weighin.contract.canary import Canary
 from weighin.contract.parts import Count, Metric, Name, Part, Positive, Share
 from weighin.contract.slash_command import SlashCommand
@@ -188,3 +189,4 @@ class Monitor(Part):
     retrain: Retrain | None = Field(None, description="Which repository is asked to train.")
     canary: Canary | None = Field(None, description="How traffic moves to a new version, step by step.")
     slash_command: SlashCommand | None = Field(None, description="Who may use the commands in a chat.")
+    ab_test: AbTest | None = Field(None, description="How a new version is compared with the champion by outcomes.")

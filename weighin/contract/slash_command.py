@@ -10,7 +10,7 @@ from weighin.contract.parts import Part, Positive
 
 
 class SlashCommand(Part):
-    """`/weighin status`, `history` and `rollback` in Slack, answered by `weighin slash-command`."""
+    """`/weighin status`, `history` and `rollback` in Slack, answered by `weighin slack`."""
 
     allowed: tuple[Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,20}$")], ...] = Field(
         min_length=1, description="Slack's ids of the people who may use it; a name can be changed, an id cannot."

@@ -60,6 +60,9 @@ def _plan(plan: Monitor) -> Iterator[Block]:
     if plan.canary:
         steps = ", ".join(f"{share:g}" for share in plan.canary.steps)
         points.append(f"Traffic moves to a new version in steps: {steps}.")
+    if plan.ab_test:
+        limits = ", ".join(f"`{metric.id}`" for metric in plan.ab_test.metrics)
+        points.append(f"A new version is compared with the champion by outcomes of their users: {limits}.")
     yield Points(tuple(points))
 
 

@@ -49,6 +49,7 @@ class Exchange:
     at       Unix time of the request
     request_body  its body; empty where it was larger than what is logged
     whole    whether both bodies are here
+    unit     the pseudonym of whom the request is for, where it names one
     """
 
     at: float
@@ -62,6 +63,7 @@ class Exchange:
     whole: bool
     features: ReadFeatures
     predictions: ReadPredictions
+    unit: str | None = None
 
     @property
     def size(self) -> int:
@@ -112,6 +114,7 @@ def read(exchange: Exchange, tables: LogTables) -> Read:
         served.role,
         exchange.status,
         exchange.latency_ms,
+        *((exchange.unit,) if tables.unit_header else ()),
     )
     columns: dict[str, list[Any]] = {}
     for number, name in enumerate(tables.types):

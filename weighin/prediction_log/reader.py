@@ -7,7 +7,7 @@ files that were written by half.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -29,6 +29,10 @@ AHEAD_AT_MOST = 100_000
 """More of them are not counted."""
 LONGEST_SEARCH = 64
 """Labels come for other versions too: so many times the rows wanted are looked at."""
+
+MOMENT = pa.timestamp("us", tz="UTC")
+SERVED = ("role", "version", "digest")
+"""Columns of the log that say who answered."""
 
 Kind = Literal["all", "predicted", "labelled"]
 
@@ -85,11 +89,25 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Units:
+    """Whom requests were for.
+
+    units       unit, the moment of its `first` request, and for each role how many requests it had
+    served      role, version and digest, how many requests each had, and how many of them name no unit
+    unreadable  files that cannot be read
+    """
+
+    units: pa.Table
+    served: pa.Table
+    unreadable: int = 0
+
+
+@dataclass(frozen=True)
 class _Wanted:
     """Which rows: as `Log.last_rows`."""
 
     version: str | None
-    role: str
+    role: str | None
     kind: Kind = "all"
     since: datetime | None = None
 
@@ -169,6 +187,35 @@ class Log:
             found = rows.aggregate(requests=(rows.row == 0).sum()).to_pyarrow()
         return int(found["requests"][0].as_py() or 0)
 
+    def units(self, span: Span, roles: Sequence[str]) -> Units:
+        """Return the units of the requests in a span that have one of two roles, and what each role served.
+
+        Errors: as `last_rows`; `NotEvaluated` as well where the table has no column `unit`.
+        """
+        schema = pa.schema([("unit", pa.string()), ("first", MOMENT), *((r, pa.int64()) for r in roles)])
+        numbers = [(n, pa.int64()) for n in ("requests", "without_unit")]
+        served = pa.schema([*((n, pa.string()) for n in SERVED), *numbers])
+        with _opened(self.tables) as store:
+            part = self._part(store, span.first, span.before)
+            if part.expression is None:
+                return Units(schema.empty_table(), served.empty_table(), part.unreadable)
+            reading = _Reading(self.tables, store, part.expression)
+            rows = reading.chosen(span.first, span.before, _Wanted(None, None), ends=False)
+            absent = [c for c in ("unit", *SERVED) if c not in rows.columns]
+            if absent:
+                raise NotEvaluated(
+                    f"the table {self.tables.predictions} has no column {', '.join(absent)}",
+                    store.place,
+                    "docs/reference/prediction-log.md shows its columns.",
+                )
+            rows = rows.filter(rows.row == 0, rows.role.isin(list(roles)))
+            without = rows.unit.isnull().sum()
+            kinds = rows.group_by(list(SERVED)).aggregate(requests=rows.count(), without_unit=without)
+            named = rows.filter(rows.unit.notnull())
+            counts = {role: (named.role == role).sum() for role in roles}
+            units = named.group_by("unit").aggregate(first=named["at"].min(), **counts)
+            return Units(collected(store, units, schema), collected(store, kinds, served), part.unreadable)
+
     def beside(
         self, rows: pa.Table, now: datetime, *, version: str | None, role: str = "champion", other: str = "shadow"
     ) -> Found:
@@ -216,7 +263,7 @@ class Log:
         for table in (self.tables.predictions, self.tables.labels):
             rows = store.part(table, until).expression
             if rows is not None and "at" in rows.columns:
-                later = rows.filter(rows.at > _moment(rows.at, until)).select("at").limit(AHEAD_AT_MOST)
+                later = rows.filter(rows.at > as_moment(rows.at, until)).select("at").limit(AHEAD_AT_MOST)
                 found += int(later.count().to_pyarrow().as_py())
         return Faults(ahead=found)
 
@@ -263,7 +310,7 @@ class Log:
         if labels.expression is None:
             return _no_labels(self.tables)
         # Both ends: rows of a version that is gone are found by an index as well.
-        same = rows.filter(rows.at >= _moment(rows.at, oldest), rows.at <= _moment(rows.at, newest))
+        same = rows.filter(rows.at >= as_moment(rows.at, oldest), rows.at <= as_moment(rows.at, newest))
         same = same.select("request", "row")
         return labels.fetched(labels.expression.semi_join(same, ["request", "row"]))
 
@@ -283,7 +330,7 @@ class Log:
             if not taken.num_rows:
                 return Found(_empty(self.tables))
             since = pc.min(taken["at"]).as_py()
-            keys = came.filter(came.at >= _moment(came.at, since)).select("request", "row").distinct()
+            keys = came.filter(came.at >= as_moment(came.at, since)).select("request", "row").distinct()
             found = self._answers_to(store, keys, until, wanted)
             if found.rows.num_rows >= n or taken.num_rows < limit or limit > LONGEST_SEARCH * n:
                 break
@@ -350,10 +397,10 @@ class _Reading:
     def chosen(self, first: datetime | None, until: datetime, given: _Wanted, *, ends: bool = True) -> Any:
         """Rows of a span. `ends`: whether the last moment belongs to it."""
         rows = self._rows
-        last = _moment(rows.at, until)
+        last = as_moment(rows.at, until)
         wanted = [rows.at <= last if ends else rows.at < last]
         if first is not None:
-            wanted.append(rows.at >= _moment(rows.at, first))
+            wanted.append(rows.at >= as_moment(rows.at, first))
         for column, value in (("role", given.role), ("version", given.version)):
             if value is None:
                 continue
@@ -370,7 +417,7 @@ class _Reading:
 
     def fetched(self, rows: Any) -> pa.Table:
         """In the types of the log, a part at a time."""
-        return _collected(self._store, rows, self._tables.schema)
+        return collected(self._store, rows, self._tables.schema)
 
 
 class _Labels:
@@ -392,14 +439,14 @@ class _Labels:
                 "docs/reference/prediction-log.md shows its columns.",
             )
         rows = rows.select(*self._schema.names)
-        wanted = [rows.at <= _moment(rows.at, until)]
+        wanted = [rows.at <= as_moment(rows.at, until)]
         if first is not None:
-            wanted.append(rows.at >= _moment(rows.at, first))
+            wanted.append(rows.at >= as_moment(rows.at, first))
         self.expression = rows.filter(wanted)
 
     def fetched(self, rows: Any) -> pa.Table:
         """In the types of the log."""
-        return _collected(self._store, rows, self._schema)
+        return collected(self._store, rows, self._schema)
 
 
 def _newest_first(rows: Any, version: str | None = None) -> Any:
@@ -412,7 +459,7 @@ def _newest_first(rows: Any, version: str | None = None) -> Any:
     return rows.order_by([rows[c].desc(nulls_first=True) for c in by])
 
 
-def _moment(column: Any, moment: datetime) -> Any:
+def as_moment(column: Any, moment: datetime) -> Any:
     """Return a moment as a column says it: with a zone, without one (UTC), or as text."""
     import ibis
 
@@ -424,12 +471,14 @@ def _moment(column: Any, moment: datetime) -> Any:
     return ibis.literal(utc if dtype.timezone is not None else utc.replace(tzinfo=None), type=dtype)
 
 
-def _collected(store: Store, rows: Any, schema: pa.Schema) -> pa.Table:
-    parts = [_typed(pa.Table.from_batches([batch]), schema) for batch in store.engine.batches(rows)]
+def collected(store: Store, rows: Any, schema: pa.Schema) -> pa.Table:
+    """Return rows in the types of a schema, taken a part at a time."""
+    parts = [in_types(pa.Table.from_batches([batch]), schema) for batch in store.engine.batches(rows)]
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
-def _typed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+def in_types(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the columns of a schema in its types; one that is not there has no values."""
     columns = []
     for wanted in schema:
         if wanted.name not in rows.column_names:

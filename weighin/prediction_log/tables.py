@@ -42,6 +42,8 @@ _ABOUT = (
     ("status", "integer"),
     ("latency_ms", "float"),
 )
+UNIT = REQUEST
+"""The form of a unit's pseudonym."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class LogTables:
     answers      what of a model's answer is its prediction
     features     (name, type of the contract) of each feature that is neither sensitive nor an array
     label        type of the target; empty where it is sensitive or a text, and no label is stored
+    unit_header  the header of a request that names its unit; empty without an A/B test, and then no unit is stored
     """
 
     model: str
@@ -64,6 +67,7 @@ class LogTables:
     answers: Answers
     features: tuple[tuple[str, str], ...]
     label: str
+    unit_header: str = ""
 
     @staticmethod
     def of(file: ContractFile) -> LogTables:
@@ -87,6 +91,7 @@ class LogTables:
                 (n, columns[n].type) for n in contract.features if not columns[n].sensitive and columns[n].type in TYPES
             ),
             label="" if unlabelled else columns[model.target].type,
+            unit_header=contract.monitor.ab_test.unit_header if contract.monitor.ab_test else "",
         )
 
     @property
@@ -121,7 +126,8 @@ class LogTables:
     def types(self) -> dict[str, str]:
         """Column of the table of predictions -> type, in order."""
         features = {self.columns[name]: kind for name, kind in self.features}
-        return {**dict(_ABOUT), **dict.fromkeys(self.outputs, "float"), **features}
+        unit = {"unit": "string"} if self.unit_header else {}
+        return {**dict(_ABOUT), **unit, **dict.fromkeys(self.outputs, "float"), **features}
 
     @property
     def label_types(self) -> dict[str, str]:

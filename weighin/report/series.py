@@ -84,7 +84,7 @@ def over_time(
     marks: Sequence[Mark],
     limit: float,
     *,
-    at_least: bool,
+    at_least: bool | None,
     version: str,
     now: float,
     every: float,
@@ -92,6 +92,7 @@ def over_time(
     """Return the chart of one check. Empty where there is nothing to draw.
 
     lines    the oldest first
+    at_least on which side of the limit values must lie; None where the limit is the value that is due
     version  that is champion now; lines of others are drawn paler
     now      when the newest run was; every: seconds between runs
     """
@@ -99,7 +100,8 @@ def over_time(
     if not lines or not math.isfinite(limit):
         return Markup("")
     frame = _frame(lines, limit, now, every)
-    bound, edge = frame.y(limit), (TOP + HEIGHT if at_least else TOP)
+    bound = frame.y(limit)
+    edge = bound if at_least is None else (TOP + HEIGHT if at_least else TOP)
     return drawn(
         "over_time",
         w=WIDTH,

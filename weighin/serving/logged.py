@@ -17,7 +17,7 @@ from weighin.prediction_log.exchange import (
     mlflow_features,
     mlflow_predictions,
 )
-from weighin.prediction_log.tables import REQUEST
+from weighin.prediction_log.tables import REQUEST, UNIT
 from weighin.prediction_log.writer import LogWriter
 from weighin.serving.identity import App, Message, Receive, Send
 
@@ -40,15 +40,18 @@ class Logged:
         features: ReadFeatures = mlflow_features,
         predictions: ReadPredictions = mlflow_predictions,
         body_bytes: int = BODY_BYTES,
+        unit_header: str = "",
     ) -> None:
         """Log what `app` answers.
 
         served       model, version, digest and role that stand in every row
         features     called by the writer's thread with the request's body and content type
         predictions  called by it with the answer's body, and the numbers of an answer that count
+        unit_header  the header that names a request's unit, as the log's tables say it; empty for none
         """
         self._app, self._writer, self._served = app, writer, served
         self._path, self._features, self._predictions, self._most = path, features, predictions, body_bytes
+        self._unit_header = unit_header.encode()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass a request on, and its answer back."""
@@ -142,6 +145,7 @@ class Logged:
             whole=plain and not encoded and not asked.over and not answer.over,
             features=self._features,
             predictions=self._predictions,
+            unit=_unit(scope, self._unit_header),
         )
 
 
@@ -168,3 +172,9 @@ def _request(scope: Message) -> str:
     """Return the client's own id, where it has the form of one."""
     given = next((value for name, value in scope.get("headers", []) if name == HEADER), b"").decode("latin-1")
     return given if REQUEST.fullmatch(given) else uuid.uuid4().hex
+
+
+def _unit(scope: Message, header: bytes) -> str | None:
+    """Return the pseudonym that a request names, once and in the form of one; else None, and its text is nowhere."""
+    given = [value.decode("latin-1") for name, value in scope.get("headers", []) if header and name == header]
+    return given[0] if len(given) == 1 and UNIT.fullmatch(given[0]) else None

@@ -109,4 +109,5 @@ def _logged(application: App, digest: str, version: str) -> App:
     except (WeighinError, ValueError, TypeError, KeyError) as error:
         print(f"weighin: predictions are not logged: {error}", file=sys.stderr, flush=True)
         return application
-    return Logged(application, writer, Served(tables.model, digest, version, os.environ.get(ROLE) or "champion"))
+    served = Served(tables.model, digest, version, os.environ.get(ROLE) or "champion")
+    return Logged(application, writer, served, unit_header=tables.unit_header)

@@ -1,4 +1,4 @@
-"""`weighin slash-command`: answer commands that people type in a chat."""
+"""`weighin slack`: answer commands that people type in a chat."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from weighin.errors import ContractError
 SECRET = "WEIGHIN_SLACK_SIGNING_SECRET"  # noqa: S105 - the name of the variable that holds it
 
 
-def add_slash_command(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of `weighin slash-command`."""
+def add_slack(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `weighin slack`."""
     contract_argument(command)
     command.add_argument("--port", type=int, required=True, help="where to listen")
     command.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
-    example(command, "weighin slash-command --port 8090    # behind what ends TLS; docs/how-to/slash-command.md")
-    command.set_defaults(run=run_slash_command)
+    example(command, "weighin slack --port 8090    # behind what ends TLS; docs/how-to/slash-command.md")
+    command.set_defaults(run=run_slack)
 
 
-def run_slash_command(given: argparse.Namespace) -> int:
+def run_slack(given: argparse.Namespace) -> int:
     """Answer commands until the process is told to end."""
     import socket
 
@@ -62,4 +62,4 @@ def run_slash_command(given: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"slash-command": add_slash_command}
+COMMANDS = {"slack": add_slack}
