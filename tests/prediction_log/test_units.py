@@ -70,11 +70,12 @@ def test_a_log_that_stores_no_units_is_not_evaluated(tables: LogTables, sink: Si
 
 
 def test_a_log_gets_the_column_when_the_contract_has_a_test(tables: LogTables, sink: Sink, add: Add) -> None:
-    if isinstance(sink, OwnDuckDB):
-        pytest.skip("a team's own table has the columns that the team gives it")
     sink.tables = replace(tables, unit_header="")
     add(20)
     sink.close()
+    if isinstance(sink, OwnDuckDB):
+        # A team's own table has the columns that the team gives it.
+        sink.add_column("weighin_predictions", "unit")
     sink.tables = tables
     add(10, unit="a")
     found = Log(tables).units(DAY, ROLES)

@@ -54,7 +54,14 @@ class OwnDuckDB(Sink):
             connection.execute("SET TimeZone = 'UTC'")
             connection.register("given", rows)
             connection.execute(f'CREATE TABLE IF NOT EXISTS "{table}" AS SELECT * FROM given LIMIT 0')  # noqa: S608
-            connection.execute(f'INSERT INTO "{table}" SELECT * FROM given')  # noqa: S608
+            connection.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM given')  # noqa: S608
+
+    def add_column(self, table: str, name: str) -> None:
+        """Give a table one more column of text."""
+        import duckdb
+
+        with duckdb.connect(os.environ["TEST_LOG"].removeprefix("duckdb://")) as connection:
+            connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" TEXT')
 
     def retain(self, since: datetime) -> int:
         return 0
