@@ -199,9 +199,9 @@ def _least_mean(wins: int, ties: int, losses: int, alpha: float, tightest: int, 
         return -1.0
     mixture = _stakes(alpha, tightest, variance)
     low, high = -1.0, (wins - losses) / (wins + ties + losses)
-    # Each capital falls as m grows: 32 means at once, five times, leave the bound within 1e-7, on its safe side.
-    for _ in range(5):
-        means = np.linspace(low, high, 34)[1:-1]
+    # Each capital falls as m grows: eight means at once, eight times, leave the bound within 1e-7, on its safe side.
+    for _ in range(8):
+        means = np.linspace(low, high, 10)[1:-1]
         known = int((_log_capital(wins, ties, losses, means, mixture) > -math.log(alpha)).sum())
         edges = [low, *means.tolist(), high]
         low, high = edges[known], edges[known + 1]
