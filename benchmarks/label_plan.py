@@ -133,7 +133,8 @@ def answers(setting: Setting, random: np.random.Generator) -> Iterator[tuple[int
     of_all = {"disagreement": 1.0, "stratified": 0.8, "random": setting.differ}[setting.design]
     pool = Pool(setting.design, ROWS, int(differ.sum()), 0.2, max(1, min(ROWS, round(tightest / of_all))))
     numbers = order(pool, differ, int(random.integers(2**60)))
-    most = min(len(numbers), round(LABELS / of_all))
+    # Once every row that is decided differently has its label, the others change nothing.
+    most = min(len(numbers), round(min(LABELS, int(differ.sum())) / of_all))
     limit = Limit(Direction.AT_LEAST, -margin, ALPHA, evaluations="unlimited")
     check = Check("performance/accuracy/vs-champion", "performance", limit, RULE)
     step = round(setting.batch / of_all)

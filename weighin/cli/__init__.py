@@ -37,6 +37,7 @@ COMMANDS = {
     "monitor": ("monitor", "evaluate the prediction log, and alert, request a training, or roll back"),
     "canary": ("canary", "evaluate a canary once: move on, go back, or wait"),
     "log": ("serve", "append labels to the prediction log"),
+    "labels": ("labels", "plan which rows of the holdout to label, and say what their labels decide"),
     "holdout": ("holdout", "show the uses of the sealed holdout: taken, left, closed"),
     "drill": ("drill", "put faults into copies, and see which the gate blocks"),
     "doctor": ("doctor", "check whether a repository is set up as docs/how-to/adopting.md says"),

@@ -77,7 +77,7 @@ class Plan:
     def seed(self) -> int:
         """Of the order. It follows from what the plan is about, so that nobody can choose among orders."""
         text = json.dumps([self.digests, self.pool.design, self.pool.same_share], sort_keys=True)
-        return int(hashlib.sha256(text.encode()).hexdigest()[:15], 16)
+        return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
 
     def order(self, differ: Bools) -> Codes:
         """Return the numbers of the rows, in the order of their draws."""

@@ -94,6 +94,10 @@ class Rows:
         keep = self.mask(rule)
         if not keep.any():
             raise Undefined(f"no row is in the slice {_said(rule)}")
+        return self.taken(keep)
+
+    def taken(self, keep: Bools) -> Rows:
+        """Return some of the rows, by a mask."""
         scored = {role: rows.rows(keep) for role, rows in self.scored.items()}
         return Rows(
             scored,
