@@ -112,6 +112,7 @@ def main() -> int:
         "false_promotion": found,
         "one_try_unlimited": single / teams,
         "seconds": round(time.perf_counter() - started, 1),
+        "processor_seconds": round(time.process_time(), 1),
     }
     print(json.dumps(summary))
     return 0

@@ -32,7 +32,7 @@ def test_a_better_candidate_passes_on_a_few_labels(work: PlanWork) -> None:
     assert isinstance(evidence, Measurement)
     assert (evidence.n, evidence.sampling_unit, evidence.evaluations, evidence.level) == (100, "labels", "unlimited", 0.95)
     assert evidence.low > 0
-    assert evidence.detail["labels"] == 100
+    assert evidence.detail["labelled_rows"] == 100
     assert evidence.detail["rows_decided_differently"] == work.written.pool.differ
 
 
@@ -161,7 +161,7 @@ def test_the_order_of_the_file_is_nothing(work: PlanWork) -> None:
 
 
 def test_without_labels_nothing_is_evaluated(work: PlanWork) -> None:
-    assert work.outcome().status.value == "not_evaluated"  # no file
+    assert "the first row of the label plan has no label yet" in work.outcome().reason  # no file
     for table in (work.labels(0), work.labels(5).assign(late=None)):
         status, reason = said(work.label(table).outcome())
         assert status == "not_evaluated"

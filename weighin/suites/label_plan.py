@@ -204,6 +204,9 @@ def labels_at(contract: Contract, labels: LabelPlan, folder: Path) -> pd.DataFra
     columns, target = contract.data.columns, contract.model.target
     keys = [name for name, column in columns.items() if column.role == "key"]
     types = {name: columns[name].type for name in (*keys, target)}
+    if not set("*?[:") & set(labels.given) and not (folder / labels.given).exists():
+        # Nobody has labelled anything yet, which the sentence of the first row says.
+        return pd.DataFrame({name: [] for name in (*keys, "label")})
     table = Relation.of(Files.model_validate({"path": labels.given}), folder, "duckdb", types)
     absent = [name for name in (*keys, target) if name not in table.kinds]
     if absent:
@@ -224,6 +227,8 @@ def _joined(plan: Plan, facts: Facts, drawn: Codes, given: pd.DataFrame, contrac
     """Return the labels of the first draws without a gap. Errors: `NotEvaluated`; nothing is lost then."""
     place = _labels(contract).given
     keys = facts.keys.column_names
+    if not len(given):
+        return Labelled(plan, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool), 0)
     different = given.drop_duplicates()
     contradicting = int(different.duplicated(keys).sum())
     if contradicting:

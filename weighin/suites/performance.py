@@ -192,8 +192,8 @@ def _of_plan(rows: Rows) -> dict[str, Any]:
         "design": pool.design,
         "rows_of_the_holdout": pool.rows,
         "rows_decided_differently": pool.differ,
-        "labels": len(rows),
-        "labels_of_rows_decided_differently": int(rows.differ.sum()),
+        "labelled_rows": len(rows),
+        "labelled_rows_decided_differently": int(rows.differ.sum()),
     }
 
 
