@@ -103,9 +103,7 @@ def main() -> int:
             count = Counter(promoted(way, adapts=adapts, random=random) for _ in range(teams))[True]
             found.setdefault(team, {})[way] = count / teams
             print(f"a team that {team}, judged as {way}: {count / teams:.1%} falsely promoted", flush=True)
-    single = Counter(
-        judged(*(random.random((3, HARD)) < 0.5), "unlimited")[0] for _ in range(teams)
-    )[True]
+    single = Counter(judged(*(random.random((3, HARD)) < 0.5), "unlimited")[0] for _ in range(teams))[True]
     summary = {
         "tries": TRIES,
         "teams": teams,

@@ -30,7 +30,12 @@ def test_a_better_candidate_passes_on_a_few_labels(work: PlanWork) -> None:
     assert work.red() == {}
     evidence = found["accuracy/vs-champion"].evidence
     assert isinstance(evidence, Measurement)
-    assert (evidence.n, evidence.sampling_unit, evidence.evaluations, evidence.level) == (100, "labels", "unlimited", 0.95)
+    assert (evidence.n, evidence.sampling_unit, evidence.evaluations, evidence.level) == (
+        100,
+        "labels",
+        "unlimited",
+        0.95,
+    )
     assert evidence.low > 0
     assert evidence.detail["labelled_rows"] == 100
     assert evidence.detail["rows_decided_differently"] == work.written.pool.differ
@@ -264,4 +269,6 @@ def test_labels_in_the_order_of_the_plan_are_no_draw_of_a_person(work: PlanWork)
     assert work.written.seed == replace(work.written, batch=7).seed
     changed = {**work.written.digests, "decisions of the candidate": "sha256:other"}
     assert replace(work.written, digests=changed).seed != work.written.seed
-    assert np.array_equal(work.drawn, work.written.order(work.scores["candidate"].round() != work.scores["champion"].round()))
+    assert np.array_equal(
+        work.drawn, work.written.order(work.scores["candidate"].round() != work.scores["champion"].round())
+    )

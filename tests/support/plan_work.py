@@ -110,9 +110,9 @@ class PlanWork:
                 writer.write_table(table)
         models = {role: ModelVersion("m", role, "r", f"sha256:{role}", "x") for role in self.roles}
         digest = read_contract(path).digest
-        Subject(
-            models["candidate"], models.get("champion"), digest, {"holdout": known}, True, models=SOUND
-        ).write(self.folder / "work/subject.json")
+        Subject(models["candidate"], models.get("champion"), digest, {"holdout": known}, True, models=SOUND).write(
+            self.folder / "work/subject.json"
+        )
         return self.plan(tightest)
 
     def plan(self, tightest: int = 300) -> PlanWork:

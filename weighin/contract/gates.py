@@ -197,16 +197,14 @@ class LabelPlan(Part):
     """
 
     plan: Annotated[str, Field(pattern=r"^[^\x00-\x1f]+\.json$")] = Field(
-        description="The plan that `weighin labels plan` writes, relative to the contract; the rows to label are written "
-        "beside it."
+        description="The plan that `weighin labels plan` writes, relative to the contract; the rows to label are "
+        "written beside it."
     )
     given: Name = Field(
         description="A file, a folder or a glob with the labels, relative to the contract: the key columns and the "
         "target. Rows whose label is missing are not labelled yet."
     )
-    design: Literal["disagreement", "stratified", "random"] = Field(
-        "disagreement", description="Which rows are drawn."
-    )
+    design: Literal["disagreement", "stratified", "random"] = Field("disagreement", description="Which rows are drawn.")
     same_share: FiniteFloat = Field(
         0.2, gt=0, lt=1, description="Share of the draws of `stratified` that are rows decided the same."
     )

@@ -1,4 +1,4 @@
-"""`labels.html`: what the labels of a plan say so far, and what is left to do. One file; nothing in it runs or loads."""
+"""`labels.html`: what the labels of a plan say so far, and what is left to do. One file, without scripts."""
 
 from __future__ import annotations
 

@@ -156,5 +156,3 @@ def labels_needed(differ: int, rows: int, margin: float, alpha: float) -> int:
         half = -mean_of_signs(middle // 2, middle % 2, middle // 2, (1 - OF_THE_RATE) * alpha, middle).low
         low, high = (low, middle) if half < at else (middle + 1, high)
     return low
-
-

@@ -210,7 +210,9 @@ def labels_at(contract: Contract, labels: LabelPlan, folder: Path) -> pd.DataFra
     table = Relation.of(Files.model_validate({"path": labels.given}), folder, "duckdb", types)
     absent = [name for name in (*keys, target) if name not in table.kinds]
     if absent:
-        raise NotEvaluated(f"no column {', '.join(absent)}", labels.given, "Labels need the key columns and the target.")
+        raise NotEvaluated(
+            f"no column {', '.join(absent)}", labels.given, "Labels need the key columns and the target."
+        )
     found = table.run(table.expression.select(*keys, target))
     values = found[target]
     present = pc.invert(pc.is_null(values, nan_is_null=True))
@@ -220,7 +222,9 @@ def labels_at(contract: Contract, labels: LabelPlan, folder: Path) -> pd.DataFra
     own = typed(found.select(keys), columns, labels.given).to_pandas()
     if own.isna().to_numpy().any():
         raise NotEvaluated("a label without its whole key", labels.given, "Each label needs the key of its row.")
-    return own.assign(label=np.arange(len(own)) if not len(own) else truth_of(found[target], contract.model, labels.given))
+    return own.assign(
+        label=np.arange(len(own)) if not len(own) else truth_of(found[target], contract.model, labels.given)
+    )
 
 
 def _joined(plan: Plan, facts: Facts, drawn: Codes, given: pd.DataFrame, contract: Contract) -> Labelled:
