@@ -31,6 +31,8 @@ from weighin.stats.intervals import Interval, Undefined
 
 TIGHTEST = 5_000
 """Units at which the curve lies nearest to that of one evaluation, unless a caller says otherwise."""
+MOST_SURE = 1 - 1e-12
+"""One-sided level beyond which no method of this package has a bound."""
 STAKES, EVEN_STAKES, EVEN_WEIGHT = 96, 32, 0.1
 """Stakes of the mixture of bets that follow the half-normal distribution, those that are spread evenly over (0, 1),
 and what the latter weigh together: they are for means that lie far from where the former look."""
@@ -101,7 +103,10 @@ def sequence(at: Callable[[float], Interval], n: int, alpha: float, tightest: in
     Its level is 1 - `alpha`, which each end keeps at all numbers of units together, as its p-values do.
     Errors: `Undefined` where the interval is.
     """
-    found = at(level(n, alpha, tightest))
+    one_sided = level(n, alpha, tightest)
+    if one_sided > MOST_SURE:
+        raise Undefined(f"{n} units are too few for an interval that holds at any number of them")
+    found = at(one_sided)
 
     def p(limit: float, upper: bool) -> float:
         return p_value(max(test(limit, upper) for test in found.tests), n, alpha, tightest)

@@ -14,22 +14,42 @@ from weighin.contract import Check
 from weighin.contract.checks import FairnessRule, MetricRule
 from weighin.errors import NotEvaluated
 from weighin.stats import label_plan
-from weighin.stats.anytime import sequence
+from weighin.stats.anytime import TIGHTEST, level, sequence
 from weighin.stats.intervals import Interval, Undefined
 from weighin.stats.scored import MIN_RARER, Metric
 from weighin.suites.rows import Rows
 
+TIGHTEST_GROUPS = 100
+"""Groups at which intervals are tightest, where rows depend on each other: there are fewer of them than of rows."""
 
-def demanded(check: Check, units: int, at: Callable[[float], Interval]) -> Interval:
+
+def tightest(*, grouped: bool) -> int:
+    """Return the number of units at which intervals are tightest, which the contract fixes before data are seen."""
+    return TIGHTEST_GROUPS if grouped else TIGHTEST
+
+
+def demanded(check: Check, rows: Rows, at: Callable[[float], Interval]) -> Interval:
     """Return an interval as a check demands it.
 
-    units  that are independent of each other
-    at     the interval at a one-sided level
+    rows  that it is made of
+    at    the interval at a one-sided level
     Errors: `Undefined`.
     """
+    return demanded_of(check, rows.units, at, grouped=rows.group is not None)
+
+
+def demanded_of(check: Check, units: int, at: Callable[[float], Interval], *, grouped: bool) -> Interval:
+    """Return an interval as a check demands it, of so many units that are independent of each other."""
     if check.limit.evaluations == "unlimited":
-        return sequence(at, units, check.limit.alpha)
+        return sequence(at, units, check.limit.alpha, tightest(grouped=grouped))
     return at(1 - check.limit.alpha)
+
+
+def level_of(check: Check, units: int, *, grouped: bool) -> float:
+    """Return the one-sided level at which a check demands an interval."""
+    if check.limit.evaluations == "unlimited":
+        return level(units, check.limit.alpha, tightest(grouped=grouped))
+    return 1 - check.limit.alpha
 
 
 def by_influence(check: Check, rule: MetricRule, known: Metric | None, rows: Rows) -> Rows:

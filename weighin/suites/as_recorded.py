@@ -35,7 +35,7 @@ def measure_recorded(check: Check, metric: str, evidence: Evidence) -> Measureme
         said += ", under another contract"
     detail = {"champion": estimate, "recorded": dict(before), "record": known.record}
     if known.holdout != evidence.subject.data["holdout"].get("sha256"):
-        now = demanded(check, rows.units, lambda level: contrast(metric, champion, None, rows.group, level).interval)
+        now = demanded(check, rows, lambda level: contrast(metric, champion, None, rows.group, level).interval)
         recorded = Interval(then, before["low"], before["high"], before["level"], int(before["n"]), 0.0, "recorded")
         found = magnitude(difference_of_samples(now, recorded))
         return sample(check, found, unit, rows.sampling_unit, detail, said, check.limit.evaluations)

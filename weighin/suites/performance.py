@@ -15,12 +15,19 @@ from weighin.contract.gates import Performance
 from weighin.contract.parts import CUSTOM_METRIC
 from weighin.errors import NotEvaluated
 from weighin.outcome import Direction, Measurement, Unmeasured, census
-from weighin.stats.anytime import level as at_any
 from weighin.stats.intervals import Interval, PerfectScore
 from weighin.stats.metrics import METRICS
 from weighin.stats.rates import difference
 from weighin.stats.scored import Metric
-from weighin.suites.anytime import by_influence, by_plan, demanded, is_by_plan, must_be_measurable
+from weighin.suites.anytime import (
+    by_influence,
+    by_plan,
+    demanded,
+    demanded_of,
+    is_by_plan,
+    level_of,
+    must_be_measurable,
+)
 from weighin.suites.as_recorded import measure_recorded
 from weighin.suites.at_scale import answered_differently, contrast_of_all, is_large, on_sample, sampled
 from weighin.suites.custom import measure_custom
@@ -69,15 +76,14 @@ def _of_all(check: Check, rule: MetricRule, evidence: Evidence, gate: Performanc
     """Measure a metric on all rows of a large holdout, read in parts; None where a sample must do."""
     known, unit = gate.catalogued(rule.metric), evidence.contract.sampling_unit
     rows = int(evidence.subject.data["holdout"]["rows"])
-    level = 1 - check.limit.alpha
     try:
-        found = contrast_of_all(rule, evidence, level if check.limit.evaluations == "one" else at_any(rows, 1 - level))
+        found = contrast_of_all(rule, evidence, level_of(check, rows, grouped=False))
     except PerfectScore:
-        return _perfect(check, known, rows, unit, level)
+        return _perfect(check, known, rows, unit, 1 - check.limit.alpha)
     if found is None:
         return None
     contrast, bound = found
-    contrast = replace(contrast, interval=demanded(check, rows, lambda _: contrast.interval))
+    contrast = replace(contrast, interval=demanded_of(check, rows, lambda _: contrast.interval, grouped=False))
     detail: dict[str, Any] = {"rows": rows, "candidate": contrast.candidate, "off_by_at_most": bound}
     if contrast.other is not None:
         detail[rule.against or ""] = contrast.other
@@ -170,7 +176,7 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
             return found.interval
 
         try:
-            interval = demanded(check, part.units, at)
+            interval = demanded(check, part, at)
         except PerfectScore:
             return _perfect(check, known, len(part), part.sampling_unit, 1 - check.limit.alpha)
     if part.scored["candidate"].truth.dtype == np.bool_:
@@ -229,5 +235,5 @@ def _fairness(check: Check, rule: FairnessRule, rows: Rows) -> Measurement | Unm
     one, other = (np.asarray(values == v) for v in (rule.one, rule.other))
     must_be_measurable(check, rows)
     scored = rows.scored["candidate"]
-    found = demanded(check, rows.units, lambda level: difference(rule.rate, scored, one, other, rows.group, level))
+    found = demanded(check, rows, lambda level: difference(rule.rate, scored, one, other, rows.group, level))
     return sample(check, found, "difference", rows.sampling_unit, {}, evaluations=check.limit.evaluations)

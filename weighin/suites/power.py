@@ -13,10 +13,10 @@ from weighin.contract.checks import FairnessRule, MetricRule
 from weighin.contract.reading import ContractFile
 from weighin.errors import EvidenceError, NotEvaluated
 from weighin.outcome import Direction
-from weighin.stats import anytime
 from weighin.stats.intervals import Undefined
 from weighin.stats.power import Planned, Power, power
 from weighin.stats.rates import influence_of_difference
+from weighin.suites.anytime import level_of
 from weighin.suites.evidence import Evidence
 from weighin.suites.rows import Rows
 
@@ -110,8 +110,7 @@ def _of_metric(check: Check, rule: MetricRule, rows: Rows) -> Planned:
 
 
 def _level(check: Check, rows: Rows) -> float:
-    alpha = check.limit.alpha
-    return 1 - alpha if check.limit.evaluations == "one" else anytime.level(rows.units, alpha)
+    return level_of(check, rows.units, grouped=rows.group is not None)
 
 
 def _line(one: Power, unit: str) -> str:
