@@ -38,7 +38,7 @@ PLAN = "    labels: {plan: labels/plan.json, given: labels.csv}\n"
     ],
 )
 def test_a_label_plan_that_does_not_fit_is_refused(tmp_path: Path, new: str, says: str) -> None:
-    with pytest.raises(ContractError, match="model_contract.yaml") as error:
+    with pytest.raises(ContractError, match=r"model_contract\.yaml") as error:
         read(tmp_path, (THRESHOLD, THRESHOLD + new))
     assert says in str(error.value)
 
