@@ -17,7 +17,7 @@ from weighin.untrusted.redact import reduced
 
 KEPT = "\n"
 COMMANDS = {
-    "init": ("init", "draft a contract from your data and model, or a repository around one"),
+    "init": ("init", "draft a contract from data and model, or a whole repository"),
     "check-model": ("init", "load a model, and ask it five rows"),
     "validate": ("validate", "predict, run the suites, print the verdict"),
     "ask": ("ask", "ask a language model for answers, or a judge for their points"),
@@ -37,10 +37,10 @@ COMMANDS = {
     "monitor": ("monitor", "evaluate the prediction log, and alert, request a training, or roll back"),
     "canary": ("canary", "evaluate a canary once: move on, go back, or wait"),
     "log": ("serve", "append labels to the prediction log"),
-    "labels": ("labels", "plan which rows of the holdout to label, and say what their labels decide"),
+    "labels": ("labels", "plan which rows to label, show what they decide"),
     "holdout": ("holdout", "show the uses of the sealed holdout: taken, left, closed"),
     "drill": ("drill", "put faults into copies, and see which the gate blocks"),
-    "doctor": ("doctor", "check whether a repository is set up as docs/how-to/adopting.md says"),
+    "doctor": ("doctor", "check a repository against docs/how-to/adopting.md"),
     "step": ("steps", "one step of a validation, for workflows"),
 }
 """Command -> module of this package, and help. Only the module of the command that runs is imported."""

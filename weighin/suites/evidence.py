@@ -284,7 +284,8 @@ class Evidence:
     def predictions(self, role: str, dataset: str) -> Values:
         """Predictions of a role on a dataset, in its order; several texts of one row follow each other."""
         self.demand_asked(dataset)
-        rows = self.columns(dataset, self.contract.features[0]).num_rows
+        target = "" if self.planned(dataset) else self.contract.model.target
+        rows = self.columns(dataset, target or self.contract.features[0]).num_rows
         return self.raw_predictions(role, dataset, rows)
 
     @kept

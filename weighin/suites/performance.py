@@ -186,7 +186,10 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
             detail["positive_share"] = {role: _positive_share(part, role) for role in ("candidate", rule.against)}
     if rule.against and rule.factor == 1:
         detail["smallest_margin"] = _smallest_margin(check, interval)
-    return sample(check, interval, unit, part.sampling_unit, detail, evaluations=check.limit.evaluations)
+    counted = part.sampling_unit
+    if is_by_plan(rule, rows) and rows.pool is not None and rows.pool.design == "stratified":
+        counted = "labels of rows decided differently"
+    return sample(check, interval, unit, counted, detail, evaluations=check.limit.evaluations)
 
 
 def _of_plan(rows: Rows) -> dict[str, Any]:
