@@ -13,6 +13,7 @@ import pytest
 from support import quick_python, tiny_project
 from support.small_project import weighin
 
+pytestmark = pytest.mark.exhaustive
 GATES = """\
 gates:
   performance:

@@ -317,7 +317,8 @@ def _left(value: JsonDict) -> str:
     if not open_checks and not unmeasured:
         return "nothing, every check that blocks has passed: run `weighin validate`"
     if not open_checks and value["labels"]:
-        return f"{len(unmeasured)} checks that block could not be evaluated: read why above"
+        several = "a check that blocks" if len(unmeasured) == 1 else f"{len(unmeasured)} checks that block"
+        return f"{several} could not be evaluated: read why there"
     wanted = [c["expected"] for c in open_checks]
     if value["labels"] >= drawable:
         return "no row is left to label, and the checks are not settled: take a larger holdout"
