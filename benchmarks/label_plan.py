@@ -205,11 +205,11 @@ def labels_of_ease_ml(rows: int) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a minute: 30 trials each")
-    parser.add_argument("--trials", type=int, default=1_000, help="of each setting (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="less than a minute: 20 trials each")
+    parser.add_argument("--trials", type=int, default=600, help="of each setting (%(default)s)")
     parser.add_argument("--only", default="", help="settings whose name holds this text")
     given = parser.parse_args()
-    trials, started = 30 if given.quick else given.trials, time.perf_counter()
+    trials, started = 20 if given.quick else given.trials, time.perf_counter()
     at_limit, breaches, worst = [s for s in settings() if given.only in s.name], [], 0.0
     for number, setting in enumerate(at_limit):
         began = time.perf_counter()
@@ -225,7 +225,7 @@ def main() -> int:
         print(line, flush=True)
     print("\n".join(breaches) if breaches else "no setting is significantly above alpha")
     medians: dict[str, dict[str, float | None]] = {}
-    tries = max(20, trials // 5)
+    tries = max(10, trials // 5)
     for differ in () if given.only else (0.02, 0.1, 0.3):
         for design in ("disagreement", "stratified", "random"):
             better = Setting(design, differ, "binary", 50, 0.1, 0.1)
