@@ -33,6 +33,8 @@ class Direction(StrEnum):
 
 
 Severity = Literal["block", "warn"]
+Evaluations = Literal["one", "unlimited"]
+"""For how many evaluations of one candidate, as data come in, an interval holds."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Measurement:
     found                what it is that was measured, in words that name no value of the data: `b: float in the
                          reference, integer now`. It leads the sentence of a failure
     fault                why the number shows a fault whatever the limit; such a measurement has failed
+    evaluations          `unlimited`: the interval is one of a sequence that holds at every number of units together
     """
 
     check: str
@@ -65,6 +68,7 @@ class Measurement:
     detail: Mapping[str, Any] = field(default_factory=dict)
     found: str = ""
     fault: str = ""
+    evaluations: Evaluations = "one"
 
 
 def census(
@@ -103,6 +107,7 @@ class Limit:
     `alpha` is the one-sided error that the interval may have at most: a measurement made at a weaker level than
     1 - alpha is not evaluated. `severity` and `when_inconclusive` say what an outcome means for the gate, not which
     outcome it is. `relative_margin` and `against` say what a limit of zero on `candidate - factor * baseline` means.
+    With `evaluations: unlimited` an interval for one evaluation is not evaluated.
 
     >>> print(Limit(Direction.AT_LEAST, 0.0, relative_margin=0.05, against="champion"))
     at most 5 % below the champion's
@@ -115,6 +120,7 @@ class Limit:
     when_inconclusive: Severity = "block"
     relative_margin: float | None = None
     against: str = ""
+    evaluations: Evaluations = "one"
 
     def __str__(self) -> str:
         if self.relative_margin is not None and self.value == 0:
@@ -138,6 +144,7 @@ def stricter(one: Limit, other: Limit) -> Limit:
         alpha=min(one.alpha, other.alpha),
         severity="block" if "block" in (one.severity, other.severity) else "warn",
         when_inconclusive="block" if "block" in (one.when_inconclusive, other.when_inconclusive) else "warn",
+        evaluations="unlimited" if "unlimited" in (one.evaluations, other.evaluations) else "one",
     )
 
 
@@ -261,6 +268,8 @@ def _improper(m: Measurement, limit: Limit) -> str:
     # A hair of tolerance: 1 - 0.05 and 0.95 are not the same floating-point number.
     if m.kind == "sample" and not 1 - limit.alpha - 1e-9 <= m.level < 1:
         return f"measured at level {m.level:g}, the limit demands {1 - limit.alpha:g}"
+    if m.kind == "sample" and limit.evaluations == "unlimited" and m.evaluations != "unlimited":
+        return "the interval is for one evaluation, the limit demands one for any number of them"
     return ""
 
 

@@ -23,6 +23,26 @@ def read(tmp_path: Path, *changes):
     return read_contract(path).contract
 
 
+THRESHOLD = "    threshold: 0.25\n"
+PLAN = "    labels: {plan: labels/plan.json, given: labels.csv}\n"
+
+
+@pytest.mark.parametrize(
+    ("new", "says"),
+    [
+        (PLAN, "draws single rows that count the same: leave `group` out"),
+        (PLAN.replace("plan.json", "plan.csv"), "labels.plan"),
+        (PLAN.replace("}\n", ", design: best}\n"), "'disagreement', 'stratified' or 'random'"),
+        (PLAN.replace("}\n", ", same_share: 1}\n"), "less than 1"),
+        ("    evaluations: ten\n", "'one' or 'unlimited'"),
+    ],
+)
+def test_a_label_plan_that_does_not_fit_is_refused(tmp_path: Path, new: str, says: str) -> None:
+    with pytest.raises(ContractError, match=r"model_contract\.yaml") as error:
+        read(tmp_path, (THRESHOLD, THRESHOLD + new))
+    assert says in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

@@ -181,6 +181,20 @@ def test_a_change_is_shown_with_both_limits(tmp_path: Path) -> None:
     assert added == LimitChange("performance/brier", "added", "", "≤ 0.3")
 
 
+def test_going_back_to_one_evaluation_is_a_loosening_that_does_not_count(tmp_path: Path) -> None:
+    unlimited = changed(tmp_path, "  performance:\n", "  performance:\n    evaluations: unlimited\n")
+    found = compare(TODAY, unlimited)
+    assert {c.how for c in found.limits} == {"relaxed"}
+    assert "performance/recall" in {c.check for c in found.limits}
+    kept = found.checks["performance/recall"].limit
+    assert kept.evaluations == "unlimited"
+    one = next(c for c in found.limits if c.check == "performance/recall")
+    assert one.before == f"{one.after}, for any number of evaluations"
+    assert found.lenient
+    assert not found.measured
+    assert {c.how for c in compare(unlimited, TODAY).limits} == {"tightened"}
+
+
 # --- in the verdict
 
 

@@ -97,5 +97,16 @@ def interval(check: Check, estimate: float, half: float) -> Measurement:
     detail = {"labels": ["a", "missing"], "reference": [1.0, 0.0], "current": [0.9, 0.1]} if "drift" in check.id else {}
     level = 1 - check.limit.alpha
     return Measurement(
-        check.id, estimate, low, high, level, 76, "AUC", "made up", sampling_unit="days", p_value=1e-9, detail=detail
+        check.id,
+        estimate,
+        low,
+        high,
+        level,
+        76,
+        "AUC",
+        "made up",
+        sampling_unit="days",
+        p_value=1e-9,
+        detail=detail,
+        evaluations=check.limit.evaluations,
     )

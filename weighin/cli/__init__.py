@@ -39,6 +39,7 @@ COMMANDS = {
     "slack": ("slack", "answer /weighin status, history and rollback in a chat"),
     "ab": ("ab", "evaluate an A/B test, or assign units"),
     "log": ("serve", "append labels to the prediction log"),
+    "labels": ("labels", "plan which rows to label, show what they decide"),
     "holdout": ("holdout", "show the uses of the sealed holdout: taken, left, closed"),
     "drill": ("drill", "put faults into copies, and see which the gate blocks"),
     "doctor": ("doctor", "check a repository against docs/how-to/adopting.md"),

@@ -297,6 +297,8 @@ def _data_quality(contract: Contract) -> Iterator[Check]:
     assert gate is not None
     for dataset in gate.datasets or contract.data.named:
         for rule in quality_rules(contract):
+            if dataset == "holdout" and contract.labels is not None and rule.columns == (contract.model.target,):
+                continue  # labels are in a file of their own, and are looked at where they are read
             if not rule.datasets or dataset in rule.datasets:
                 name = f"data_quality/{dataset}/{rule.key}"
                 yield Check(name, "data_quality", rule.limit, ColumnRule(dataset, rule), rule.path)
@@ -305,6 +307,13 @@ def _data_quality(contract: Contract) -> Iterator[Check]:
 def _performance(contract: Contract) -> Iterator[Check]:
     gate = contract.gates.performance
     assert gate is not None
+    for check in _of_performance(contract, gate):
+        counted = isinstance(check.rule, ChangedRule | EmptyRule)
+        unlimited = gate.anytime and not counted
+        yield replace(check, limit=replace(check.limit, evaluations="unlimited")) if unlimited else check
+
+
+def _of_performance(contract: Contract, gate: Performance) -> Iterator[Check]:
     one = Limit(Direction.AT_LEAST, 1.0, contract.alpha)
     at = ("gates", "performance")
     yield Check("performance/changed", "performance", one, ChangedRule(), at)

@@ -186,6 +186,30 @@ class CustomMetric(Part):
     rows_at_most: Count = Field(100_000, description="A bootstrap of more rows than these is refused.")
 
 
+class LabelPlan(Part):
+    """The holdout has no labels of its own: those of the rows that `weighin labels plan` draws come in by and by.
+
+    disagreement  rows that candidate and champion decide differently: enough for `accuracy` against the champion
+    stratified    those, and some of the rows that both decide the same, for the other metrics
+    random        any rows
+    Each labelled row counts by the inverse of the probability with which it was drawn, and every interval holds after
+    each label, so that validations may be repeated as labels come in.
+    """
+
+    plan: Annotated[str, Field(pattern=r"^[^\x00-\x1f]+\.json$")] = Field(
+        description="The plan that `weighin labels plan` writes, relative to the contract; the rows to label are "
+        "written beside it."
+    )
+    given: Name = Field(
+        description="A file, a folder or a glob with the labels, relative to the contract: the key columns and the "
+        "target. Rows whose label is missing are not labelled yet."
+    )
+    design: Literal["disagreement", "stratified", "random"] = Field("disagreement", description="Which rows are drawn.")
+    same_share: FiniteFloat = Field(
+        0.2, gt=0, lt=1, description="Share of the draws of `stratified` that are rows decided the same."
+    )
+
+
 class Performance(Part):
     """The gate on how good the candidate is."""
 
@@ -209,6 +233,14 @@ class Performance(Part):
     champion_as_recorded: tuple[RecordedCheck, ...] = Field(
         (), description="Compares the champion's metrics on this holdout with those in its own record."
     )
+    evaluations: Literal["one", "unlimited"] = Field(
+        "one",
+        description="How often one candidate may be evaluated while the holdout grows: with `unlimited` every interval "
+        "holds at all sizes of it together, and is wider.",
+    )
+    labels: LabelPlan | None = Field(
+        None, description="The holdout is labelled by and by, by a plan; implies `evaluations: unlimited`."
+    )
 
     @model_validator(mode="after")
     def _recorded(self) -> Performance:
@@ -222,6 +254,11 @@ class Performance(Part):
                     "which a promotion records"
                 )
         return self
+
+    @property
+    def anytime(self) -> bool:
+        """Whether intervals hold at all numbers of rows together."""
+        return self.evaluations == "unlimited" or self.labels is not None
 
     def catalogued(self, metric: str) -> scored.Metric | None:
         """Return a metric of the catalogue, or of a score of this contract; nothing for a team's own function."""

@@ -12,7 +12,7 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 from weighin.contract.card import Card
 from weighin.contract.columns import Column
 from weighin.contract.drill import Drill
-from weighin.contract.gates import FAIRNESS_TASKS, Gates
+from weighin.contract.gates import FAIRNESS_TASKS, Gates, LabelPlan
 from weighin.contract.load import Server
 from weighin.contract.ml_test_score import TestName, Vouched
 from weighin.contract.monitor import Monitor
@@ -438,6 +438,22 @@ def _series_fit(contract: Contract) -> Iterator[str]:
             yield f"{place}: `{metric}` is not made from single rows of the log"
 
 
+def _plan_fits(contract: Contract) -> Iterator[str]:
+    """Return what does not fit between a label plan and the rest of its contract."""
+    if contract.labels is None:
+        return
+    place, model, explain = "gates.performance.labels", contract.model, contract.gates.explainability
+    if model.task not in ("binary", "multiclass") or model.prediction.kind == "score":
+        yield f"{place} is about decisions: it needs a binary or multiclass task whose models answer more than a score"
+    if contract.group is not None or contract.weight is not None:
+        named = "group" if contract.group is not None else "weight"
+        yield f"{place} draws single rows that count the same: leave `{named}` out, or label the whole holdout"
+    if not any(column.role == "key" for column in contract.data.columns.values()):
+        yield f"{place} finds rows by key, so a column of data.columns needs `role: key`"
+    if explain and (explain.share_at_most is not None or explain.rank_agreement_at_least is not None):
+        yield f"gates.explainability: only `forbidden` can be measured with {place}: importances need every label"
+
+
 class TimeBlock(Part):
     """Rows of one stretch of time depend on each other."""
 
@@ -642,6 +658,7 @@ class Contract(Part):
             problems += _labels_fit(self.model, self.data.columns[self.model.target])
         problems += _texts_fit(self) if task == "text" else _answers_fit(self.model, gates)
         problems += _cluster_fits(self.model, self.data)
+        problems += _plan_fits(self)
         arrays = [n for n, c in self.data.columns.items() if c.type == "array"]
         for name in arrays if gates.drift else ():
             own = gates.drift.columns.get(name) if gates.drift else None
@@ -659,6 +676,11 @@ class Contract(Part):
         if self.model.anchor is None and any(getattr(c, "against", "") == "anchor" for c in compared):
             problems.append("a check is against the anchor: pin one, model.anchor: models:/NAME/VERSION")
         return problems
+
+    @property
+    def labels(self) -> LabelPlan | None:
+        """The plan by which the holdout is labelled, where it has no labels of its own."""
+        return self.gates.performance.labels if self.gates.performance else None
 
     @property
     def server(self) -> Server:

@@ -177,8 +177,12 @@ def _composite(contract: Contract, zero: Limit) -> Iterator[QualityRule]:
 
 
 def compared_by(contract: Contract, by: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns in which rows must differ: those that a rule names, or all that are no key and no time."""
-    return by or tuple(n for n, c in contract.data.columns.items() if c.role not in ("key", "time"))
+    """Return the columns in which rows must differ: those that a rule names, or all that are no key and no time.
+
+    Nor the target, where labels are in a file of their own.
+    """
+    apart = ("key", "time", *(["target"] if contract.labels is not None else []))
+    return by or tuple(n for n, c in contract.data.columns.items() if c.role not in apart)
 
 
 def _has_floats(contract: Contract) -> bool:

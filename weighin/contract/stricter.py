@@ -48,7 +48,7 @@ _CHECKS = {
         "copies",
         "own_expectations",
     ),
-    "performance": ("checks", "slices", "fairness", "champion_as_recorded"),
+    "performance": ("checks", "slices", "fairness", "champion_as_recorded", "evaluations"),
     "drift": ("columns", "target_by"),
     "explainability": ("forbidden", "severity"),
     "load": ("quantiles", "first_token", "within", "against_champion", "tolerance", "answers_may_differ"),
@@ -125,6 +125,7 @@ def compare(head: Contract, base: Contract, now: datetime | None = None) -> Comp
 def _said(check: Check) -> str:
     limit = check.limit
     graded = "".join(f", {w}" for w in (limit.severity, limit.when_inconclusive) if w == "warn")
+    graded += ", for any number of evaluations" if limit.evaluations == "unlimited" else ""
     return f"{limit} at alpha {limit.alpha:g}{graded}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from weighin.contract.reading import ContractFile
+from weighin.errors import NotEvaluated
 from weighin.runner import local
 
 
@@ -17,8 +18,11 @@ def prepared(file: ContractFile, work: Path, candidate: str | None, champion: st
     work                 of `weighin validate`
     candidate, champion  as for `validate`; where one is named, or nothing was validated, the models are resolved and
                          asked in the folder `drill-work` beside `work`. The registry is read, and never written to
-    Errors: `RegistryError`, `ContractError`.
+    Errors: `RegistryError`, `ContractError`, `NotEvaluated`.
     """
+    if file.contract.labels is not None:
+        said = "labels come in by a plan, and a drill needs a holdout whose every row has one"
+        raise NotEvaluated(said, "gates.performance.labels", "Drill with a contract that names such a holdout.")
     if candidate is None and champion is None and (work / "subject.json").is_file():
         yield work
         return

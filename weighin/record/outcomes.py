@@ -6,7 +6,7 @@ from typing import Any
 
 from weighin.canonical import number, plain
 from weighin.errors import EvidenceError
-from weighin.outcome import Direction, Limit, Measurement, Outcome, Status, Unmeasured
+from weighin.outcome import Direction, Evaluations, Limit, Measurement, Outcome, Status, Unmeasured
 from weighin.untrusted import JsonDict, JsonObject
 from weighin.untrusted.redact import reduced
 
@@ -28,6 +28,7 @@ def encode_outcome(outcome: Outcome, waiver: str = "") -> JsonDict:
             "p_value": None if evidence.p_value is None else number(evidence.p_value),
             "detail": plain(evidence.detail),
             **{name: text for name in ("found", "fault") if (text := getattr(evidence, name))},
+            **_unlimited(evidence),
         }
     else:
         measured = {"unmeasured": evidence.reason, "detail": plain(evidence.detail)}
@@ -46,6 +47,7 @@ def encode_outcome(outcome: Outcome, waiver: str = "") -> JsonDict:
             "severity": limit.severity,
             "when_inconclusive": limit.when_inconclusive,
             **_relative(limit),
+            **_unlimited(limit),
         },
         "evidence": measured,
     }
@@ -55,6 +57,18 @@ def _relative(limit: Limit) -> JsonDict:
     if limit.relative_margin is None:
         return {}
     return {"relative_margin": limit.relative_margin, "against": limit.against}
+
+
+def _unlimited(of: Limit | Measurement) -> JsonDict:
+    """Return what records of before have not: an interval, or a demand, for any number of evaluations."""
+    return {} if of.evaluations == "one" else {"evaluations": of.evaluations}
+
+
+def _evaluations(value: JsonObject) -> Evaluations:
+    found = value.get("evaluations", "one")
+    if found not in ("one", "unlimited"):
+        raise ValueError("evaluations are neither one nor unlimited")
+    return "unlimited" if found == "unlimited" else "one"
 
 
 def decode_evidence(check: str, value: JsonObject) -> Measurement | Unmeasured:
@@ -83,6 +97,7 @@ def decode_evidence(check: str, value: JsonObject) -> Measurement | Unmeasured:
             dict(value["detail"]),
             str(value.get("found", "")),
             str(value.get("fault", "")),
+            _evaluations(value),
         )
     except (KeyError, TypeError, ValueError) as error:
         said = reduced(error)
@@ -100,6 +115,7 @@ def decode_limit(value: JsonObject) -> Limit:
             value["when_inconclusive"],
             float(value["relative_margin"]) if "relative_margin" in value else None,
             str(value.get("against", "")),
+            _evaluations(value),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise EvidenceError(f"a limit is damaged ({reduced(error)})", "", "Run the suite again.") from error

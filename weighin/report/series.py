@@ -123,6 +123,41 @@ def over_time(
     )
 
 
+def over_labels(title: str, line: Line, limit: float, *, at_least: bool, every: float) -> Markup:
+    """Return the chart of one check by the number of labels, which take the place of moments. Empty without any.
+
+    every  labels between points
+    """
+    if not line.moments.size or not math.isfinite(limit):
+        return Markup("")
+    ends = np.concatenate([line.low, line.high, line.estimate, [limit]])
+    ends = ends[np.isfinite(ends)]
+    # The first intervals are so wide that nothing else would be seen.
+    bottom, top = (float(np.quantile(ends, q)) for q in (0.1, 0.9))
+    bottom, top = min(bottom, limit, float(line.low[-1])), max(top, limit, float(line.high[-1]))
+    pad = (top - bottom) * 0.08 or abs(limit) * 0.1 or 1.0
+    last = float(line.moments[-1])
+    frame = Frame(0.0, last, bottom - pad, top + pad)
+    bound, edge = frame.y(limit), (TOP + HEIGHT if at_least else TOP)
+    places = ((0.0, "start"), (last / 2, "middle"), (last, "end"))
+    return drawn(
+        "over_time",
+        w=WIDTH,
+        h=TOP + HEIGHT + BELOW,
+        left=LEFT,
+        top=TOP,
+        height=HEIGHT,
+        title=title,
+        forbidden={"y": min(bound, edge), "height": abs(edge - bound)},
+        limit=bound,
+        numbers=[{"y": frame.y(v), "text": f"{v:.4g}"} for v in _round_numbers(frame.bottom, frame.top)],
+        days=[{"anchor": anchor, "x": frame.x(at), "text": f"{at:,.0f}"} for at, anchor in places],
+        lines=[_line(line, frame, every, newest=True)],
+        changes=[],
+        marks=[],
+    )
+
+
 def _frame(lines: Sequence[Line], limit: float, now: float, every: float) -> Frame:
     """All of the newest version, and before it as much again, or a day; all estimates, and most of the intervals."""
     newest = lines[-1].moments

@@ -11,6 +11,7 @@ from weighin.outcome import Direction, Limit, Measurement, Status, census, decid
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Interval, difference_of_samples, magnitude
 from weighin.stats.metrics import METRICS
+from weighin.suites.anytime import demanded
 from weighin.suites.evidence import Evidence
 from weighin.suites.sample import sample
 
@@ -34,10 +35,10 @@ def measure_recorded(check: Check, metric: str, evidence: Evidence) -> Measureme
         said += ", under another contract"
     detail = {"champion": estimate, "recorded": dict(before), "record": known.record}
     if known.holdout != evidence.subject.data["holdout"].get("sha256"):
-        now = contrast(metric, champion, None, rows.group, 1 - check.limit.alpha).interval
+        now = demanded(check, rows, lambda level: contrast(metric, champion, None, rows.group, level).interval)
         recorded = Interval(then, before["low"], before["high"], before["level"], int(before["n"]), 0.0, "recorded")
         found = magnitude(difference_of_samples(now, recorded))
-        return sample(check, found, unit, rows.sampling_unit, detail, said)
+        return sample(check, found, unit, rows.sampling_unit, detail, said, check.limit.evaluations)
     exact = census(check.id, abs(estimate - then), n=len(rows), unit=unit, method="on the holdout of then", found=said)
     exact = replace(exact, detail=detail)
     equal = decide(exact, Limit(Direction.AT_MOST, TOLERANCE)).status is Status.PASSED

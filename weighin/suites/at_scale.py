@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from weighin.contract import Check
 from weighin.contract.checks import MetricRule
 from weighin.errors import NotEvaluated
 from weighin.model.answers import Floats, Predictions, must_be_probabilities, must_not_be_labels
@@ -53,9 +52,10 @@ def on_sample(found: Measurement | Unmeasured, read: Evidence, dataset: str) -> 
     return replace(found, detail=told, method=f"{found.method}, on a sample of {rows:,} of {of:,} rows")
 
 
-def contrast_of_all(check: Check, rule: MetricRule, evidence: Evidence) -> tuple[Contrast, float] | None:
+def contrast_of_all(rule: MetricRule, evidence: Evidence, level: float) -> tuple[Contrast, float] | None:
     """Return a metric of every row of a large holdout, and by how much it may be off; None where a sample must do.
 
+    level  one-sided confidence of each bound
     Errors: `NotEvaluated`, `Undefined`.
     """
     contract = evidence.contract
@@ -87,7 +87,7 @@ def contrast_of_all(check: Check, rule: MetricRule, evidence: Evidence) -> tuple
             for given, only in zip(answers, labels, strict=True):
                 must_not_be_labels(np.array([0.0 if only else 0.5]), given.place)
 
-    return streamed(rule.metric, parts, answers[0].rows, 1 - check.limit.alpha, rule.factor)
+    return streamed(rule.metric, parts, answers[0].rows, level, rule.factor)
 
 
 def _usable(part: Floats, evidence: Evidence, place: str) -> Floats:

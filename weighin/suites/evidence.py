@@ -43,9 +43,12 @@ from weighin.record.suite import SuiteOutcomes
 from weighin.runner import environments
 from weighin.runner.plan import Session, sessions
 from weighin.stats.intervals import Codes
+from weighin.stats.label_plan import Pool
 from weighin.stats.metrics import METRICS
 from weighin.stats.scored import Scored
 from weighin.suites.given_scores import given_scores
+from weighin.suites.label_plan import Labelled
+from weighin.suites.label_plan import labelled as labelled_by_plan
 from weighin.suites.row_scores import row_scores
 from weighin.suites.rows import Rows, condition, recoded
 from weighin.untrusted import JsonDict
@@ -162,6 +165,20 @@ class Evidence:
             raise NotEvaluated("the file has changed since it was resolved", str(path), "Validate again.")
         return path
 
+    def planned(self, dataset: str) -> bool:
+        """Whether the labels of a dataset come in by and by."""
+        return dataset == "holdout" and self.contract.labels is not None
+
+    @kept
+    def label_plan(self) -> Labelled:
+        """Return the labels of the holdout that count. Errors: `NotEvaluated` where there are none, or do not fit."""
+        found = labelled_by_plan(self)
+        if not len(found):
+            waiting = f", and {found.waiting:,} of later rows wait for it" if found.waiting else ""
+            said = f"the first row of the label plan has no label yet{waiting}"
+            raise NotEvaluated(said, "gates.performance.labels", "Label the rows of the plan, in its order.")
+        return found
+
     @kept
     def labelled(self, dataset: str) -> NDArray[np.bool_] | None:
         """Which rows have a label, shape (rows,); None where all have. Errors: `NotEvaluated` where too many lack one.
@@ -171,6 +188,10 @@ class Evidence:
         target = self.contract.model.target
         if not target:
             return None
+        if self.planned(dataset):
+            keep = np.zeros(self.columns(dataset, self.contract.features[0]).num_rows, dtype=bool)
+            keep[self.label_plan().rows] = True
+            return keep
         values = self.columns(dataset, target)[target]
         absent = int(pc.sum(pc.is_null(values, nan_is_null=True)).as_py() or 0)
         if not absent:
@@ -188,6 +209,9 @@ class Evidence:
     @kept
     def truth(self, dataset: str) -> Truth:
         """Labels of the rows that have one: booleans, class codes or numbers, as the task has it."""
+        if self.planned(dataset):
+            plan = self.label_plan()
+            return np.asarray(plan.truth[np.argsort(plan.rows)])
         model, keep = self.contract.model, self.labelled(dataset)
         values = self.columns(dataset, model.target)[model.target]
         if keep is not None:
@@ -260,7 +284,8 @@ class Evidence:
     def predictions(self, role: str, dataset: str) -> Values:
         """Predictions of a role on a dataset, in its order; several texts of one row follow each other."""
         self.demand_asked(dataset)
-        rows = self.columns(dataset, self.contract.model.target or self.contract.features[0]).num_rows
+        target = "" if self.planned(dataset) else self.contract.model.target
+        rows = self.columns(dataset, target or self.contract.features[0]).num_rows
         return self.raw_predictions(role, dataset, rows)
 
     @kept
@@ -337,14 +362,15 @@ class Evidence:
 
         Of a row that was asked several times each answer counts, and together they are one row that repeats.
         """
-        often = self.contract.model.repeats
+        often, target = self.contract.model.repeats, self.contract.model.target
 
         def column(name: str) -> NDArray[np.generic]:
             values = self.columns(dataset, name)[name].to_numpy(zero_copy_only=False)
             return np.repeat(self.of_labelled(values, dataset), often)
 
         def where(query: str) -> NDArray[np.bool_]:
-            found = condition(self.columns(dataset, *self.contract.data.columns), query)
+            names = [n for n in self.contract.data.columns if not (self.planned(dataset) and n == target)]
+            found = condition(self.columns(dataset, *names), query)
             return np.repeat(self.of_labelled(found, dataset), often)
 
         known = {role: self.scored(role, dataset) for role in self.subject.roles}
@@ -359,7 +385,13 @@ class Evidence:
             group = np.repeat(np.arange(rows) if group is None else group, often)
         gate = self.contract.gates.performance
         catalogue = METRICS.get if gate is None else gate.catalogued
-        return Rows(known, group, self.contract.sampling_unit, column, where, self.contract.alpha, catalogue)
+        found = Rows(known, group, self.contract.sampling_unit, column, where, self.contract.alpha, catalogue)
+        return found.by_plan(*self._strata()) if self.planned(dataset) else found
+
+    def _strata(self) -> tuple[Pool, NDArray[np.bool_]]:
+        """Return what the labelled rows of the holdout were drawn from, and (n,) which are decided differently."""
+        plan = self.label_plan()
+        return plan.plan.pool, plan.differ[np.argsort(plan.rows)]
 
     @kept
     def profile(self, dataset: str) -> Profile:

@@ -30,6 +30,8 @@ def information(evidence: Evidence) -> list[Table]:
     """All tables that can be made of the holdout. Errors: `NotEvaluated`, `Undefined`."""
     evidence = sampled(evidence)
     rows = evidence.rows("holdout")
+    if rows.pool is not None and rows.pool.design != "random":
+        return _environments(evidence)  # tests and curves would be those of the rows that the plan has drawn
     kind = evidence.contract.model.prediction.kind
     lossless = kind in ("score", "text", "interval")
     found = [_classical(evidence, rows)] if "champion" in rows.scored and not lossless else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,15 @@ from weighin.stats.intervals import Interval, PerfectScore
 from weighin.stats.metrics import METRICS
 from weighin.stats.rates import difference
 from weighin.stats.scored import Metric
+from weighin.suites.anytime import (
+    by_influence,
+    by_plan,
+    demanded,
+    demanded_of,
+    is_by_plan,
+    level_of,
+    must_be_measurable,
+)
 from weighin.suites.as_recorded import measure_recorded
 from weighin.suites.at_scale import answered_differently, contrast_of_all, is_large, on_sample, sampled
 from weighin.suites.custom import measure_custom
@@ -33,6 +43,9 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     if isinstance(check.rule, ChangedRule):
         return _changed(check, evidence)
     if isinstance(check.rule, RecordedRule):
+        if evidence.planned("holdout"):
+            said = "a record says what a metric was of rows that all had labels, and these come in by a plan"
+            raise NotEvaluated(said, check.id, "Leave `champion_as_recorded` out.")
         if evidence.subject.champion is None:
             return census(check.id, 0, n=1, unit=METRICS[check.rule.metric].unit, method=FIRST_RELEASE)
         if is_large(evidence, "holdout"):
@@ -45,7 +58,7 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     gate = evidence.contract.gates.performance
     if gate is None:
         raise TypeError(f"{check.id} is no performance check")
-    if not is_large(evidence, "holdout"):
+    if evidence.planned("holdout") or not is_large(evidence, "holdout"):
         return measure_rows(check, evidence.rows("holdout"), gate, evidence.file.folder)
     if isinstance(check.rule, MetricRule) and (measured := _of_all(check, check.rule, evidence, gate)) is not None:
         return measured
@@ -64,18 +77,21 @@ def _of_all(check: Check, rule: MetricRule, evidence: Evidence, gate: Performanc
     known, unit = gate.catalogued(rule.metric), evidence.contract.sampling_unit
     rows = int(evidence.subject.data["holdout"]["rows"])
     try:
-        found = contrast_of_all(check, rule, evidence)
+        found = contrast_of_all(rule, evidence, level_of(check, rows, grouped=False))
     except PerfectScore:
         return _perfect(check, known, rows, unit, 1 - check.limit.alpha)
     if found is None:
         return None
     contrast, bound = found
+    contrast = replace(contrast, interval=demanded_of(check, rows, lambda _: contrast.interval, grouped=False))
     detail: dict[str, Any] = {"rows": rows, "candidate": contrast.candidate, "off_by_at_most": bound}
     if contrast.other is not None:
         detail[rule.against or ""] = contrast.other
         if rule.factor == 1:
             detail["smallest_margin"] = _smallest_margin(check, contrast.interval)
-    return sample(check, contrast.interval, known.unit if known else "", unit, detail)
+    return sample(
+        check, contrast.interval, known.unit if known else "", unit, detail, evaluations=check.limit.evaluations
+    )
 
 
 def _smallest_margin(check: Check, interval: Interval) -> float:
@@ -137,28 +153,57 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
             raise NotEvaluated(f"the baseline {rule.against} is not here", check.id, "Validate again.")
         # Allowed by the contract, or the subject would not have been resolved; recorded as what it is.
         return census(check.id, check.limit.value, n=1, unit=unit, method=FIRST_RELEASE)
-    part, level = rows.part(rule.slice), 1 - check.limit.alpha
+    part = rows.part(rule.slice)
     detail: dict[str, Any] = {"rows": len(part)}
     if rows.pooled(rule.slice):
         detail["pooled"] = "too small alone: judged with the other small parts and the rows that no part lists"
-    if custom is None:
-        try:
-            found = part.contrast(rule.metric, rule.against, rule.factor, level)
-        except PerfectScore:
-            return _perfect(check, known, len(part), part.sampling_unit, level)
-        interval, detail["candidate"] = found.interval, found.candidate
-        if found.other is not None:
-            detail[rule.against or ""] = found.other
+    if is_by_plan(rule, rows):
+        interval = by_plan(check, part)
+        detail |= _of_plan(rows)
     else:
-        interval, detail["candidate"] = measure_custom(custom, folder, part, rule.against, rule.factor, level)
+        must_be_measurable(check, rows)
+
+        def at(level: float) -> Interval:
+            """Return the interval at a level, and leave the estimates in `detail`."""
+            if custom is not None:
+                made, detail["candidate"] = measure_custom(custom, folder, part, rule.against, rule.factor, level)
+                return made
+            measured = by_influence(check, rule, known, part)
+            found = measured.contrast(rule.metric, rule.against, rule.factor, level)
+            detail["candidate"] = found.candidate
+            if found.other is not None:
+                detail[rule.against or ""] = found.other
+            return found.interval
+
+        try:
+            interval = demanded(check, part, at)
+        except PerfectScore:
+            return _perfect(check, known, len(part), part.sampling_unit, 1 - check.limit.alpha)
     if part.scored["candidate"].truth.dtype == np.bool_:
         detail["positives"] = int(part.scored["candidate"].truth.sum())
-        if rule.against and rule.slice is None and known is not None and known.uses == "decision":
+        if rows.pool is None and rule.against and rule.slice is None and known is not None and known.uses == "decision":
             # Whether a model decides otherwise as a whole, or only about other rows: a reader of a failure asks that.
             detail["positive_share"] = {role: _positive_share(part, role) for role in ("candidate", rule.against)}
     if rule.against and rule.factor == 1:
         detail["smallest_margin"] = _smallest_margin(check, interval)
-    return sample(check, interval, unit, part.sampling_unit, detail)
+    counted = part.sampling_unit
+    if is_by_plan(rule, rows) and rows.pool is not None and rows.pool.design == "stratified":
+        counted = "labels of rows decided differently"
+    return sample(check, interval, unit, counted, detail, evaluations=check.limit.evaluations)
+
+
+def _of_plan(rows: Rows) -> dict[str, Any]:
+    """Return what a reader wants to know of a label plan."""
+    assert rows.pool is not None
+    assert rows.differ is not None
+    pool = rows.pool
+    return {
+        "design": pool.design,
+        "rows_of_the_holdout": pool.rows,
+        "rows_decided_differently": pool.differ,
+        "labelled_rows": len(rows),
+        "labelled_rows_decided_differently": int(rows.differ.sum()),
+    }
 
 
 def _positive_share(part: Rows, role: str) -> float:
@@ -174,12 +219,24 @@ def _perfect(check: Check, metric: Metric | None, n: int, sampling_unit: str, le
     fault = f"a perfect score on all of {n:,} rows: leak? Look for a feature that knows the target"
     method = "no variation between rows"
     return Measurement(
-        check.id, best, best, best, level, n, metric.unit, method, sampling_unit=sampling_unit, fault=fault
+        check.id,
+        best,
+        best,
+        best,
+        level,
+        n,
+        metric.unit,
+        method,
+        sampling_unit=sampling_unit,
+        fault=fault,
+        evaluations=check.limit.evaluations,
     )
 
 
 def _fairness(check: Check, rule: FairnessRule, rows: Rows) -> Measurement | Unmeasured:
     values = rows.column(rule.column)
     one, other = (np.asarray(values == v) for v in (rule.one, rule.other))
-    found = difference(rule.rate, rows.scored["candidate"], one, other, rows.group, 1 - check.limit.alpha)
-    return sample(check, found, "difference", rows.sampling_unit, {})
+    must_be_measurable(check, rows)
+    scored = rows.scored["candidate"]
+    found = demanded(check, rows, lambda level: difference(rule.rate, scored, one, other, rows.group, level))
+    return sample(check, found, "difference", rows.sampling_unit, {}, evaluations=check.limit.evaluations)

@@ -16,6 +16,7 @@ from weighin.outcome import Direction
 from weighin.stats.intervals import Undefined
 from weighin.stats.power import Planned, Power, power
 from weighin.stats.rates import influence_of_difference
+from weighin.suites.anytime import level_of
 from weighin.suites.evidence import Evidence
 from weighin.suites.rows import Rows
 
@@ -62,6 +63,9 @@ def plans(contract: Contract, rows: Rows) -> tuple[list[Planned], list[tuple[str
             continue
         if check.limit.severity == "warn" or check.limit.when_inconclusive == "warn":
             continue
+        if rows.pool is not None:
+            unknown.append((check.id, "labels come in by a plan: `weighin labels status` says how many are expected"))
+            continue
         try:
             planned.append(_planned(check, rows))
         except (Undefined, KeyError) as error:
@@ -80,7 +84,7 @@ def _planned(check: Check, rows: Rows) -> Planned:
     if isinstance(rule, FairnessRule):
         one, other = (np.asarray(rows.column(rule.column) == v) for v in (rule.one, rule.other))
         truth, influence = influence_of_difference(rule.rate, rows.scored["champion"], one, other)
-        return Planned(check.id, sign * (truth - check.limit.value), sign * influence, 1 - check.limit.alpha)
+        return Planned(check.id, sign * (truth - check.limit.value), sign * influence, _level(check, rows))
     assert isinstance(rule, MetricRule)
     if rule.slice is None:
         return _of_metric(check, rule, rows)
@@ -90,7 +94,7 @@ def _planned(check: Check, rows: Rows) -> Planned:
 
 
 def _of_metric(check: Check, rule: MetricRule, rows: Rows) -> Planned:
-    level = 1 - check.limit.alpha
+    level = _level(check, rows)
     metric = rows.known(rule.metric)
     assert metric is not None
     champion = metric.of(rows.scored["champion"])
@@ -103,6 +107,10 @@ def _of_metric(check: Check, rule: MetricRule, rows: Rows) -> Planned:
     distance = truth - check.limit.value
     sign = 1 if check.limit.direction is Direction.AT_LEAST else -1
     return Planned(check.id, sign * distance, sign * found.values, level)
+
+
+def _level(check: Check, rows: Rows) -> float:
+    return level_of(check, rows.units, grouped=rows.group is not None)
 
 
 def _line(one: Power, unit: str) -> str:

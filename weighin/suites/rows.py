@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from weighin.contract.gates import SliceCheck
 from weighin.data.condition import ROW, holds
 from weighin.stats.contrast import Contrast, contrast
 from weighin.stats.intervals import Codes, Undefined
+from weighin.stats.label_plan import Pool, weights
 from weighin.stats.metrics import METRICS
 from weighin.stats.power import share_needed
 from weighin.stats.scored import Bools, Metric, Scored
@@ -34,6 +35,8 @@ class Rows:
     where    SQL condition -> (n,) whether it holds
     alpha    of the contract, by which a slice's default size is planned
     known    name -> a metric of the catalogue, or of a score of the contract; None for a team's own function
+    pool     what the rows were drawn from by a label plan; None for a holdout whose every row has a label
+    differ   (n,) which of such rows candidate and champion decide differently
     """
 
     scored: Mapping[str, Scored]
@@ -43,10 +46,37 @@ class Rows:
     where: Callable[[str], Bools]
     alpha: float = 0.05
     known: Callable[[str], Metric | None] = METRICS.get
+    pool: Pool | None = None
+    differ: Bools | None = None
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.scored["candidate"].truth)
+
+    @property
+    def units(self) -> int:
+        """How many rows, or groups of rows, are independent of each other."""
+        return len(self) if self.group is None else int(self.group.max(initial=-1)) + 1
+
+    def weighted(self) -> Rows:
+        """Return the same rows with a weight each, one where they had none."""
+        ones = np.ones(len(self))
+        scored = {r: rows if rows.weight is not None else replace(rows, weight=ones) for r, rows in self.scored.items()}
+        return replace(self, scored=scored, _kept={})
+
+    def by_plan(self, pool: Pool, differ: Bools) -> Rows:
+        """Return the same rows as those that a label plan has drawn, each with the inverse of its probability.
+
+        Without labels of each stratum there are no such weights: what needs them says so.
+        """
+        scored = self.scored
+        if pool.design == "stratified":
+            try:
+                weight = weights(pool, differ)
+            except Undefined:
+                weight = None
+            scored = {role: replace(rows, weight=weight) for role, rows in scored.items()}
+        return replace(self, scored=scored, pool=pool, differ=differ, sampling_unit="labels", _kept={})
 
     def part(self, rule: SliceRule | None) -> Rows:
         """Return the rows of a slice; one that is too small stands for all that are, with the rows that no part lists.
@@ -64,6 +94,10 @@ class Rows:
         keep = self.mask(rule)
         if not keep.any():
             raise Undefined(f"no row is in the slice {_said(rule)}")
+        return self.taken(keep)
+
+    def taken(self, keep: Bools) -> Rows:
+        """Return some of the rows, by a mask."""
         scored = {role: rows.rows(keep) for role, rows in self.scored.items()}
         return Rows(
             scored,
@@ -73,6 +107,8 @@ class Rows:
             lambda query: self.where(query)[keep],
             self.alpha,
             self.known,
+            self.pool,
+            None if self.differ is None else self.differ[keep],
         )
 
     def pooled(self, rule: SliceRule | None) -> bool:

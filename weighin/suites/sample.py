@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weighin.contract import Check
-from weighin.outcome import Direction, Measurement
+from weighin.outcome import Direction, Evaluations, Measurement
 from weighin.stats.drift import Distance
 from weighin.stats.intervals import Interval
 from weighin.untrusted import JsonObject
@@ -40,15 +40,31 @@ def of_distance(
 
 
 def sample(
-    check: Check, found: Interval, unit: str, sampling_unit: str, detail: JsonObject, said: str = ""
+    check: Check,
+    found: Interval,
+    unit: str,
+    sampling_unit: str,
+    detail: JsonObject,
+    said: str = "",
+    evaluations: Evaluations = "one",
 ) -> Measurement:
     """Return the interval as evidence for a check, with the p-value of the side that its limit forbids.
 
-    said  what was found, in words; see `Measurement.found`
+    said         what was found, in words; see `Measurement.found`
+    evaluations  for which the interval was made
     """
     value = check.limit.value
     p = found.p_below(value) if check.limit.direction is Direction.AT_LEAST else found.p_above(value)
     ends = (found.estimate, found.low, found.high, found.level)
     return Measurement(
-        check.id, *ends, found.n, unit, found.method, sampling_unit=sampling_unit, p_value=p, detail=detail, found=said
+        check.id,
+        *ends,
+        found.n,
+        unit,
+        found.method,
+        sampling_unit=sampling_unit,
+        p_value=p,
+        detail=detail,
+        found=said,
+        evaluations=evaluations,
     )

@@ -39,7 +39,8 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
         if one.limit.severity == "warn" or not _is_asked_here(one, evidence):
             continue
         # A check that warns when it is inconclusive would publish a pass that nothing stands behind.
-        limit = replace(one.limit, alpha=level, when_inconclusive="block")
+        # Each use is one evaluation, of a holdout that does not grow.
+        limit = replace(one.limit, alpha=level, when_inconclusive="block", evaluations="one")
         passed &= _passes(replace(one, limit=limit), rows, gate, evidence)
     if evidence.own is not None:
         passed &= _passed(check, evidence.own)

@@ -1,0 +1,125 @@
+"""Label plans: which rows are drawn, with which probability, and how often what they say is wrong."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from weighin.stats.intervals import Undefined
+from weighin.stats.label_plan import Pool, difference, labels_needed, order, weights
+
+ALPHA, ROWS = 0.05, 2_000
+DIFFER = np.arange(ROWS) % 10 == 0
+DESIGNS: tuple[Literal["disagreement", "stratified", "random"], ...] = ("disagreement", "stratified", "random")
+
+
+def pool(design: Literal["disagreement", "stratified", "random"], tightest: int = 100) -> Pool:
+    return Pool(design, ROWS, int(DIFFER.sum()), 0.25, tightest)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_every_row_that_may_be_drawn_is_drawn_once(design: Literal["disagreement", "stratified", "random"]) -> None:
+    drawn = order(pool(design), DIFFER, 1)
+    wanted = np.flatnonzero(DIFFER) if design == "disagreement" else np.arange(ROWS)
+    assert sorted(drawn) == wanted.tolist()
+    assert drawn.tolist() == order(pool(design), DIFFER, 1).tolist()
+    assert drawn.tolist() != order(pool(design), DIFFER, 2).tolist()
+
+
+def test_a_stratified_plan_mixes_both_kinds_as_it_says_until_one_has_no_rows_left() -> None:
+    drawn = DIFFER[order(pool("stratified"), DIFFER, 3)]
+    assert [int((~drawn[:n]).sum()) for n in (4, 8, 100, 200)] == [1, 2, 25, 50]
+    assert not drawn[267:].any()
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_rows_are_drawn_as_often_as_the_plan_says(design: Literal["disagreement", "stratified", "random"]) -> None:
+    n, tries = 80, 400
+    of = pool(design)
+    counts = np.zeros(ROWS)
+    for seed in range(tries):
+        counts[order(of, DIFFER, seed)[:n]] += 1
+    for stratum, expected in zip((DIFFER, ~DIFFER), of.inclusion(n), strict=True):
+        seen = counts[stratum]
+        assert seen.sum() / tries == pytest.approx(expected * stratum.sum(), abs=n * (design == "random") * 0.05)
+        # No row is drawn more often than chance has it, over all rows of its stratum.
+        assert stats.binom.sf(seen.max() - 1, tries, expected) * stratum.sum() > 1e-4
+
+
+def test_weights_are_the_inverse_of_the_probabilities() -> None:
+    of = pool("stratified")
+    drawn = DIFFER[order(of, DIFFER, 5)[:80]]
+    one, other = of.inclusion(80)
+    assert np.allclose(weights(of, drawn), np.where(drawn, 1 / one, 1 / other))
+    assert weights(of, drawn).sum() == pytest.approx(ROWS)
+    with pytest.raises(Undefined, match="decide the same"):
+        weights(of, np.ones(5, dtype=bool))
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_difference_at_its_true_value_is_missed_as_seldom_as_it_says(
+    design: Literal["disagreement", "stratified", "random"],
+) -> None:
+    random, tries, rate, gain = np.random.default_rng(7), 150, 0.1, -0.2
+    truth, misses = rate * gain, np.zeros(2)
+    for seed in range(tries):
+        differ = random.random(ROWS) < rate
+        wins = differ & (random.random(ROWS) < (1 + gain) / 2)
+        of = Pool(design, ROWS, int(differ.sum()), 0.25, 100 if design != "random" else 1_000)
+        drawn = order(of, differ, seed)
+        most = {"disagreement": 180, "stratified": 240, "random": 1_800}[design]
+        found = [
+            difference(of, wins[d] | ~differ[d], ~wins[d], differ[d], ALPHA)
+            for n in np.linspace(most / 8, most, 6).astype(int)
+            for d in [drawn[:n]]
+        ]
+        misses += any(f.low > truth for f in found), any(f.high < truth for f in found)
+    assert misses.max() <= stats.binom.isf(1e-4, tries, ALPHA)
+
+
+def test_several_classes_may_leave_neither_model_right() -> None:
+    of, n = Pool("disagreement", 10_000, 1_000, 0.2, 300), 300
+    ours, theirs = np.arange(n) < 150, (np.arange(n) >= 150) & (np.arange(n) < 240)
+    found = difference(of, ours, theirs, np.ones(n, dtype=bool), ALPHA)
+    assert found.estimate == pytest.approx(0.1 * (150 - 90) / 300)
+    assert found.low < found.estimate < found.high
+    assert found.n == n
+
+
+def test_a_p_value_is_alpha_at_each_bound() -> None:
+    of, n = Pool("disagreement", 10_000, 1_000, 0.2, 300), 300
+    for wins in (100, 150, 220):
+        ours = np.arange(n) < wins
+        found = difference(of, ours, ~ours, np.ones(n, dtype=bool), ALPHA)
+        assert found.p_above(found.low) == pytest.approx(ALPHA, abs=1e-5)
+        assert found.p_below(found.high) == pytest.approx(ALPHA, abs=1e-5)
+        assert found.p_above(0.5) == 1.0
+        assert found.p_below(-0.5) == 1.0
+        assert 0 < (found.p_above(-0.5) or 0) < ALPHA
+
+
+def test_without_a_label_there_is_nothing() -> None:
+    none = np.zeros(0, dtype=bool)
+    with pytest.raises(Undefined):
+        difference(pool("disagreement"), none, none, none, ALPHA)
+    one = np.ones(1, dtype=bool)
+    with pytest.raises(Undefined, match="decide differently"):
+        difference(pool("stratified"), one, one, ~one, ALPHA)
+
+
+def test_rows_decided_differently_need_a_tenth_of_the_labels_that_ease_ml_publishes() -> None:
+    # Renggli and others 2019: 29,000 labels for p = 0.1, epsilon = 0.01, delta = 1e-4. A tie is the worst case.
+    of, n = Pool("disagreement", 29_000, 2_900, 0.2, 2_000), 2_800
+    ours = np.arange(n) % 2 == 0
+    found = difference(of, ours, ~ours, np.ones(n, dtype=bool), 1e-4 / 2)
+    assert max(found.high - found.estimate, found.estimate - found.low) <= 0.01
+
+
+def test_a_smaller_margin_needs_more_labels() -> None:
+    needed = [labels_needed(1_000, 10_000, margin, ALPHA) for margin in (0.02, 0.01, 0.005)]
+    assert needed == sorted(needed)
+    assert 600 < needed[1] < 1_000
+    assert labels_needed(0, 10_000, 0.01, ALPHA) == 1

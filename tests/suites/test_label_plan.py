@@ -1,0 +1,274 @@
+"""The performance gate with a label plan: each thing that is broken is red, and what the labels tell is decided."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from support.plan_work import MORE, ROWS, PlanWork
+from weighin.canonical import read_json, write_json
+from weighin.contract import checks
+from weighin.outcome import Measurement, Outcome
+from weighin.suites.label_plan import SCHEMA
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> PlanWork:
+    return PlanWork(tmp_path).write()
+
+
+def said(outcome: Outcome) -> tuple[str, str]:
+    return outcome.status.value, outcome.reason
+
+
+def test_a_better_candidate_passes_on_a_few_labels(work: PlanWork) -> None:
+    found = work.label(100).outcomes()
+    assert work.red() == {}
+    evidence = found["accuracy/vs-champion"].evidence
+    assert isinstance(evidence, Measurement)
+    assert (evidence.n, evidence.sampling_unit, evidence.evaluations, evidence.level) == (
+        100,
+        "labels",
+        "unlimited",
+        0.95,
+    )
+    assert evidence.low > 0
+    assert evidence.detail["labelled_rows"] == 100
+    assert evidence.detail["rows_decided_differently"] == work.written.pool.differ
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_worse_candidate_fails(tmp_path: Path, classes: int) -> None:
+    work = PlanWork(tmp_path, gain=-0.7, classes=classes)
+    if classes > 2:
+        work.contract = work.contract.replace("task: binary", "task: multiclass, classes: [0, 1, 2, 3]")
+        work.contract = work.contract.replace("allowed: [0, 1]", "allowed: [0, 1, 2, 3]")
+    assert work.write().label(200).red() == {"accuracy/vs-champion": "failed"}
+
+
+def test_an_equal_candidate_is_inconclusive_and_is_told_how_many_labels_are_wanted(tmp_path: Path) -> None:
+    outcome = PlanWork(tmp_path, gain=0.0).write().label(60).outcome()
+    assert outcome.status.value == "inconclusive"
+    assert "labels would settle it, this has 60" in outcome.reason
+    assert (outcome.n_required or 0) > 60
+
+
+def test_another_model_is_not_judged_by_the_plan_of_this_one(work: PlanWork) -> None:
+    work.label(100)
+    kept = work.folder / "labels/plan.json"
+    before = kept.read_bytes()
+    for role in ("candidate", "champion"):
+        score = work.scores[role][7]
+        work.scores[role][7] = 1 - score
+        work.write()
+        kept.write_bytes(before)
+        status, reason = said(work.outcome())
+        assert status == "not_evaluated"
+        assert f"the plan was made of other decisions of the {role}" in reason
+        work.scores[role][7] = score
+
+
+def test_another_table_is_not_judged_by_this_plan(work: PlanWork) -> None:
+    before = (work.folder / "labels/plan.json").read_bytes()
+    work.label(100)
+    work.frame.loc[3, "id"] = 99_999
+    work.write()
+    (work.folder / "labels/plan.json").write_bytes(before)
+    status, reason = said(work.outcome())
+    assert status == "not_evaluated"
+    assert "the plan was made of other keys of the holdout" in reason
+
+
+def test_another_design_is_another_plan(work: PlanWork) -> None:
+    before = (work.folder / "labels/plan.json").read_bytes()
+    work.contract = work.contract.replace("design: disagreement", "design: random")
+    work.write().label(100)
+    (work.folder / "labels/plan.json").write_bytes(before)
+    status, reason = said(work.outcome())
+    assert status == "not_evaluated"
+    assert "another design than the contract" in reason
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("seed", 1), ("tightest", 0), ("rows", 7), ("listed", -1), ("batch", 0), ("design", "best"), ("schema", "x")],
+)
+def test_a_plan_that_was_edited_is_none(work: PlanWork, key: str, value: object) -> None:
+    path = work.label(100).folder / "labels/plan.json"
+    write_json(path, {**read_json(path, SCHEMA), key: value})
+    assert work.outcome().status.value == "not_evaluated"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"schema": "weighin/label-plan/v1"}'])
+def test_without_a_plan_nothing_is_evaluated(work: PlanWork, content: bytes | None) -> None:
+    path = work.label(100).folder / "labels/plan.json"
+    path.unlink() if content is None else path.write_bytes(content)
+    status, reason = said(work.outcome())
+    assert status == "not_evaluated"
+    assert "label plan" in reason
+
+
+def test_labels_that_contradict_each_other_are_a_sentence_without_their_values(work: PlanWork) -> None:
+    table = work.labels(100)
+    other = table.iloc[[4]].assign(late=1 - table.iloc[4]["late"])
+    before = work.label(pd.concat([table, other])).folder / "labels.csv"
+    kept = before.read_bytes()
+    status, reason = said(work.outcome())
+    assert status == "not_evaluated"
+    assert "1 rows have labels that contradict each other" in reason
+    assert str(table.iloc[4]["id"]) not in reason.replace("100", "")
+    assert before.read_bytes() == kept
+
+
+def test_a_label_that_is_given_twice_alike_counts_once(work: PlanWork) -> None:
+    table = work.labels(100)
+    once = work.label(table).outcome()
+    assert work.label(pd.concat([table, table])).outcome() == once
+
+
+def test_labels_of_rows_that_were_not_drawn_are_refused(work: PlanWork) -> None:
+    table = work.labels(100)
+    same = sorted(set(range(ROWS)) - set(work.drawn.tolist()))[:3]
+    agreed = work.frame.loc[same, ["id", "day"]].assign(late=1)
+    unknown = pd.DataFrame({"id": [10**6], "day": ["2026-01-01"], "late": [1]})
+    for rows, count in ((agreed, 3), (unknown, 1)):
+        status, reason = said(work.label(pd.concat([table, rows])).outcome())
+        assert status == "not_evaluated"
+        assert f"{count} labels are of rows that were not drawn" in reason
+
+
+def test_labels_beyond_the_listed_rows_were_not_drawn_either(tmp_path: Path) -> None:
+    work = PlanWork(tmp_path).write()
+    table = work.labels(120)
+    work.listed = 100
+    work.plan().label(table)
+    assert "20 labels are of rows that were not drawn" in work.outcome().reason
+
+
+def test_labels_count_up_to_the_first_that_is_missing(work: PlanWork) -> None:
+    table = work.labels(100)
+    whole = work.label(table.iloc[:40]).outcome()
+    assert work.label(table.drop(table.index[40])).outcome() == whole
+    hole = table.astype({"late": object})
+    hole.iloc[40, hole.columns.get_loc("late")] = None
+    assert work.label(hole).outcome() == whole
+    assert work.label(table.drop(table.index[0])).outcome().status.value == "not_evaluated"
+    assert "99 of later rows wait for it" in work.outcome().reason
+
+
+def test_the_order_of_the_file_is_nothing(work: PlanWork) -> None:
+    table = work.labels(100)
+    assert work.label(table.sample(frac=1, random_state=1)).outcome() == work.label(table).outcome()
+
+
+def test_without_labels_nothing_is_evaluated(work: PlanWork) -> None:
+    assert "the first row of the label plan has no label yet" in work.outcome().reason  # no file
+    for table in (work.labels(0), work.labels(5).assign(late=None)):
+        status, reason = said(work.label(table).outcome())
+        assert status == "not_evaluated"
+        assert "the first row of the label plan has no label yet" in reason
+
+
+def test_labels_that_are_none_of_the_task_are_refused(work: PlanWork) -> None:
+    table = work.labels(100)
+    table.iloc[3, table.columns.get_loc("late")] = 2
+    status, reason = said(work.label(table).outcome())
+    assert status == "not_evaluated"
+    assert "labels other than 0 and 1" in reason
+
+
+def test_a_key_that_is_missing_or_occurs_twice_is_refused(work: PlanWork) -> None:
+    table = work.labels(100)
+    table = table.astype({"id": object})
+    table.iloc[2, 0] = None
+    assert "a label without its whole key" in work.label(table).outcome().reason
+    assert "no column day" in work.label(work.labels(100).drop(columns="day")).outcome().reason
+    work.frame.loc[1, ["id", "day"]] = work.frame.loc[0, ["id", "day"]]
+    with pytest.raises(Exception, match="1 keys occur twice"):
+        work.write()
+
+
+def test_rows_decided_differently_tell_one_difference_and_nothing_else(tmp_path: Path) -> None:
+    work = PlanWork(tmp_path)
+    work.contract = work.contract.replace("    labels:", f"{MORE}    labels:")
+    found = work.write().label(200).outcomes()
+    assert found["accuracy/vs-champion"].status.value == "passed"
+    others = {n: o for n, o in found.items() if n not in ("accuracy/vs-champion", "changed")}
+    assert len(others) == 5
+    for outcome in others.values():
+        assert outcome.status.value == "not_evaluated", outcome
+        assert "tell their difference in accuracy and nothing else" in outcome.reason
+
+
+@pytest.mark.parametrize("design", ["stratified", "random"])
+def test_other_designs_measure_every_check(tmp_path: Path, design: str) -> None:
+    work = PlanWork(tmp_path)
+    work.contract = work.contract.replace("    labels:", f"{MORE}    labels:")
+    work.contract = work.contract.replace("design: disagreement", f"design: {design}")
+    found = work.write().label(3_000).outcomes()
+    assert {o.status.value for o in found.values()} == {"passed"}, found
+    wrong = work.scores["candidate"].round() != work.truth
+    evidence = found["accuracy"].evidence
+    assert isinstance(evidence, Measurement)
+    assert evidence.low < 1 - wrong.mean() < evidence.high
+    assert evidence.estimate == pytest.approx(1 - wrong.mean(), abs=0.05)
+    for name, outcome in found.items():
+        if name != "changed":
+            assert isinstance(outcome.evidence, Measurement)
+            assert outcome.evidence.evaluations == "unlimited", name
+            assert "anytime-valid" in outcome.evidence.method, name
+
+
+def test_a_stratum_with_few_labels_measures_nothing_but_the_difference(tmp_path: Path) -> None:
+    work = PlanWork(tmp_path)
+    work.contract = work.contract.replace("    labels:", f"{MORE}    labels:")
+    work.contract = work.contract.replace("design: disagreement", "design: stratified")
+    found = work.write().label(60).outcomes()
+    assert found["accuracy"].status.value == "not_evaluated"
+    assert "12 labels of rows that both models decide the same" in found["accuracy"].reason
+    assert found["accuracy/vs-champion"].status.value in ("passed", "inconclusive")
+
+
+def test_without_a_champion_only_any_rows_can_be_drawn(tmp_path: Path) -> None:
+    work = PlanWork(tmp_path, roles=("candidate",))
+    work.contract = work.contract.replace("    labels:", "      - {metric: accuracy, at_least: 0.7}\n    labels:")
+    with pytest.raises(Exception, match="there is no champion yet"):
+        work.write()
+    work.contract = work.contract.replace("design: disagreement", "design: random")
+    found = work.write().label(1_000).outcomes()
+    assert found["accuracy"].status.value == "passed"
+    assert found["accuracy"].evidence.detail["rows"] == 1_000
+
+
+def test_a_limit_for_any_number_of_evaluations_takes_no_interval_for_one(work: PlanWork) -> None:
+    from weighin.outcome import decide
+
+    outcome = work.label(100).outcome()
+    assert isinstance(outcome.evidence, Measurement)
+    once = decide(replace(outcome.evidence, evaluations="one"), outcome.limit)
+    assert said(once) == (
+        "not_evaluated",
+        "the interval is for one evaluation, the limit demands one for any number of them",
+    )
+
+
+def test_the_quality_of_the_holdout_is_judged_without_its_target(work: PlanWork) -> None:
+    work.contract = work.contract.replace("gates:\n", "gates:\n  data_quality: {rows_at_least: 10}\n")
+    work.write()
+    names = [c.id for c in checks(work.evidence.contract, "data_quality")]
+    assert "data_quality/holdout/distance/exists" in names
+    assert not [n for n in names if "/late/" in n]
+
+
+def test_labels_in_the_order_of_the_plan_are_no_draw_of_a_person(work: PlanWork) -> None:
+    # The seed follows from what is judged: whoever wants another order must change that.
+    assert work.written.seed == replace(work.written, batch=7).seed
+    changed = {**work.written.digests, "decisions of the candidate": "sha256:other"}
+    assert replace(work.written, digests=changed).seed != work.written.seed
+    assert np.array_equal(
+        work.drawn, work.written.order(work.scores["candidate"].round() != work.scores["champion"].round())
+    )

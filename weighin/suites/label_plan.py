@@ -1,0 +1,261 @@
+"""The holdout whose labels come in by and by: the plan that says which rows count, and the labels that are there.
+
+A plan is no list that anybody may edit: which rows are drawn, and in which order, follows from the key columns of the
+holdout and from what candidate and champion decide, and is computed again wherever labels are used. Labels count in
+that order, up to the first row that has none: a row that nobody could label may not be left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from weighin.canonical import digest, read_json
+from weighin.contract.gates import LabelPlan
+from weighin.contract.models import Contract
+from weighin.contract.sources import Files
+from weighin.data.relation import Relation
+from weighin.data.typed import typed
+from weighin.errors import EvidenceError, NotEvaluated
+from weighin.model.labels import Truth, scored, truth_of
+from weighin.stats.intervals import Codes
+from weighin.stats.label_plan import Pool, order
+from weighin.stats.scored import Bools
+from weighin.untrusted import JsonDict
+
+if TYPE_CHECKING:
+    from weighin.suites.evidence import Evidence
+
+SCHEMA = "weighin/label-plan/v1"
+ROWS_AT_MOST = 10_000_000
+"""Rows of a holdout that a plan is made of."""
+AGAIN = "Run `weighin labels plan` again; labels of rows that are drawn again keep their worth."
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a plan follows from.
+
+    keys       the key columns of the holdout, in file order
+    decisions  role -> (rows,) what it decides; of `random` none is needed
+    differ     (rows,) which rows candidate and champion decide differently
+    """
+
+    keys: pa.Table
+    decisions: dict[str, Codes]
+    differ: Bools
+
+    def digests(self) -> dict[str, str]:
+        """Return the digests that a plan holds, by what they are of."""
+        columns = [json.dumps([n, self.keys[n].cast(pa.string()).to_pylist()]) for n in self.keys.column_names]
+        of = {f"decisions of the {role}": digest(codes.tobytes()) for role, codes in self.decisions.items()}
+        return {"keys of the holdout": digest("\n".join(columns).encode()), **of}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which rows are drawn, and in which order.
+
+    listed  draws that were given to people to label, the first of the order
+    batch   draws that are labelled together
+    """
+
+    pool: Pool
+    digests: dict[str, str]
+    listed: int
+    batch: int
+
+    @property
+    def seed(self) -> int:
+        """Of the order. It follows from what the plan is about, so that nobody can choose among orders."""
+        text = json.dumps([self.digests, self.pool.design, self.pool.same_share], sort_keys=True)
+        return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
+
+    def order(self, differ: Bools) -> Codes:
+        """Return the numbers of the rows, in the order of their draws."""
+        return order(self.pool, differ, self.seed)
+
+    def to_json(self) -> JsonDict:
+        """Return the content of the plan's file."""
+        pool = self.pool
+        return {
+            "schema": SCHEMA,
+            "design": pool.design,
+            "same_share": pool.same_share,
+            "rows": pool.rows,
+            "rows_decided_differently": pool.differ,
+            "tightest": pool.tightest,
+            "listed": self.listed,
+            "batch": self.batch,
+            "seed": self.seed,
+            "digests": self.digests,
+        }
+
+    @staticmethod
+    def read(path: Path) -> Plan:
+        """Return the plan of a file. Errors: `NotEvaluated` where it is missing, damaged or not one of ours."""
+        try:
+            value = read_json(path, SCHEMA, 2**20)
+            pool = Pool(
+                value["design"],
+                int(value["rows"]),
+                int(value["rows_decided_differently"]),
+                float(value["same_share"]),
+                int(value["tightest"]),
+            )
+            found = Plan(
+                pool, {str(k): str(v) for k, v in value["digests"].items()}, int(value["listed"]), int(value["batch"])
+            )
+            sound = 1 <= pool.tightest <= max(1, pool.rows) and 0 <= found.listed <= pool.rows and found.batch >= 1
+            if not sound or found.to_json() != value:
+                raise ValueError("numbers that do not go together")
+        except EvidenceError as error:
+            raise NotEvaluated(f"no label plan: {error.fact}", path.name, "Run `weighin labels plan`.") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise NotEvaluated("a damaged label plan", path.name, AGAIN) from error
+        return found
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The rows of the holdout whose labels count.
+
+    rows     (n,) their numbers, in the order of their draws
+    truth    (n,) their labels, as metrics take them
+    differ   (n,) which of them candidate and champion decide differently
+    waiting  labels of later draws, which count when those before them are there
+    """
+
+    plan: Plan
+    rows: Codes
+    truth: Truth
+    differ: Bools
+    waiting: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def facts_of(evidence: Evidence) -> Facts:
+    """Return what a plan of the holdout follows from. Errors: `NotEvaluated`."""
+    contract, labels = evidence.contract, _labels(evidence.contract)
+    rows = int(evidence.subject.data.get("holdout", {}).get("rows", 0))
+    if rows > ROWS_AT_MOST:
+        said = f"{rows:,} rows, and a plan is made of at most {ROWS_AT_MOST:,}"
+        raise NotEvaluated(said, "data.holdout", "Take a random sample of them as the holdout.")
+    names = [name for name, column in contract.data.columns.items() if column.role == "key"]
+    keys = typed(evidence.columns("holdout", *names), contract.data.columns, "data.holdout")
+    if any(keys[name].null_count for name in names):
+        raise NotEvaluated("a key is missing", "data.holdout", "Each row needs its whole key to get a label.")
+    twice = int(keys.to_pandas().duplicated(names).sum())
+    if twice:
+        raise NotEvaluated(f"{twice:,} keys occur twice", "data.holdout", "Each row needs a key of its own.")
+    roles = ("candidate", "champion") if evidence.subject.champion is not None else ("candidate",)
+    if labels.design == "random" and len(roles) == 1:
+        return Facts(keys, {}, np.zeros(keys.num_rows, dtype=bool))
+    if len(roles) == 1:
+        raise NotEvaluated(
+            "there is no champion yet, and the plan is of rows that both decide differently",
+            "gates.performance.labels",
+            "Write `design: random`.",
+        )
+    decided = {role: decisions(evidence, role) for role in roles}
+    return Facts(keys, decided, decided["candidate"] != decided["champion"])
+
+
+def decisions(evidence: Evidence, role: str) -> Codes:
+    """Return what a role decides of each row of the holdout, as class codes; shape (rows,). Errors: `NotEvaluated`."""
+    contract, answered = evidence.contract, evidence.predictions(role, "holdout")
+    rows = scored(np.zeros(len(answered)), answered, None, contract.model, contract.threshold)
+    return rows.decision.astype(np.int64)
+
+
+def labelled(evidence: Evidence) -> Labelled:
+    """Return the labels of the holdout that count. Errors: `NotEvaluated` where plan, table and labels do not fit."""
+    contract, labels = evidence.contract, _labels(evidence.contract)
+    folder = evidence.file.folder
+    plan, facts = Plan.read(folder / labels.plan), facts_of(evidence)
+    _must_be_of(plan, facts, labels)
+    drawn = plan.order(facts.differ)[: plan.listed]
+    return _joined(plan, facts, drawn, labels_at(contract, labels, folder), contract)
+
+
+def _must_be_of(plan: Plan, facts: Facts, labels: LabelPlan) -> None:
+    """Errors: `NotEvaluated` where a plan is of another table, of other decisions or of another design."""
+    now = facts.digests()
+    other = [name for name in {**plan.digests, **now} if plan.digests.get(name) != now.get(name)]
+    if other:
+        raise NotEvaluated(f"the plan was made of other {' and '.join(sorted(other))}", labels.plan, AGAIN)
+    made = (plan.pool.design, plan.pool.same_share, plan.pool.rows, plan.pool.differ)
+    if made != (labels.design, labels.same_share, len(facts.differ), int(facts.differ.sum())):
+        raise NotEvaluated("the plan has another design than the contract", labels.plan, AGAIN)
+
+
+def labels_at(contract: Contract, labels: LabelPlan, folder: Path) -> pd.DataFrame:
+    """Return the labels that are there: key columns, and the target as `label`. Errors: `NotEvaluated`."""
+    columns, target = contract.data.columns, contract.model.target
+    keys = [name for name, column in columns.items() if column.role == "key"]
+    types = {name: columns[name].type for name in (*keys, target)}
+    if not set("*?[:") & set(labels.given) and not (folder / labels.given).exists():
+        # Nobody has labelled anything yet, which the sentence of the first row says.
+        return pd.DataFrame({name: [] for name in (*keys, "label")})
+    table = Relation.of(Files.model_validate({"path": labels.given}), folder, "duckdb", types)
+    absent = [name for name in (*keys, target) if name not in table.kinds]
+    if absent:
+        raise NotEvaluated(
+            f"no column {', '.join(absent)}", labels.given, "Labels need the key columns and the target."
+        )
+    found = table.run(table.expression.select(*keys, target))
+    values = found[target]
+    present = pc.invert(pc.is_null(values, nan_is_null=True))
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        present = pc.and_kleene(present, pc.not_equal(pc.utf8_trim_whitespace(values), ""))
+    found = found.filter(pc.fill_null(present, False))
+    own = typed(found.select(keys), columns, labels.given).to_pandas()
+    if own.isna().to_numpy().any():
+        raise NotEvaluated("a label without its whole key", labels.given, "Each label needs the key of its row.")
+    return own.assign(
+        label=np.arange(len(own)) if not len(own) else truth_of(found[target], contract.model, labels.given)
+    )
+
+
+def _joined(plan: Plan, facts: Facts, drawn: Codes, given: pd.DataFrame, contract: Contract) -> Labelled:
+    """Return the labels of the first draws without a gap. Errors: `NotEvaluated`; nothing is lost then."""
+    place = _labels(contract).given
+    keys = facts.keys.column_names
+    if not len(given):
+        return Labelled(plan, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool), 0)
+    different = given.drop_duplicates()
+    contradicting = int(different.duplicated(keys).sum())
+    if contradicting:
+        said = f"{contradicting:,} rows have labels that contradict each other"
+        raise NotEvaluated(said, place, "Look at these rows once more, and leave one label of each.")
+    draws = pd.DataFrame({**{n: facts.keys[n].to_pandas() for n in keys}, "row": np.arange(len(facts.differ))})
+    draws = draws.iloc[drawn].assign(draw=np.arange(len(drawn)))
+    both = different.merge(draws, how="left", on=keys, validate="one_to_one")
+    strange = int(both["draw"].isna().sum())
+    if strange:
+        said = f"{strange:,} labels are of rows that were not drawn"
+        raise NotEvaluated(said, place, "Take them out: only the rows of the plan say something about all.")
+    both = both.sort_values("draw", ignore_index=True)
+    whole = int((both["draw"].to_numpy(np.int64) == np.arange(len(both))).sum())
+    kept = both.iloc[:whole]
+    rows = kept["row"].to_numpy(np.int64)
+    truth: Any = kept["label"].to_numpy()
+    truth = truth.astype(np.bool_ if contract.model.task == "binary" else np.int64)
+    return Labelled(plan, rows, truth, facts.differ[rows], len(both) - whole)
+
+
+def _labels(contract: Contract) -> LabelPlan:
+    labels = contract.labels
+    if labels is None:
+        raise TypeError("the contract has no label plan")
+    return labels
