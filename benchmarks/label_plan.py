@@ -238,10 +238,11 @@ def main() -> int:
         "settings": len(at_limit),
         "breaches": len(breaches),
         "worst_false_decision": round(worst, 5),
-        "labels_median": medians,
+        # At ease.ml/ci's guarantee, on a table of as many rows as it wants labels.
+        "labels_median": ease[EASE_ML["labels"]],
         "labels_ease_ml": EASE_ML["labels"],
-        "labels_same_guarantee": ease[EASE_ML["labels"]],
         "ratio": round(ease[EASE_ML["labels"]] / EASE_ML["labels"], 4),
+        "labels_until_decided": medians,
         "seconds": round(time.perf_counter() - started, 1),
         "processor_seconds": round(time.process_time(), 1),
     }
