@@ -9,7 +9,7 @@ import pytest
 from selenium import webdriver as selenium
 
 from support.ab_pages import HOSTILE, contract, story
-from support.browser_pages import barriers, shown
+from support.browser_pages import barriers, cut, shown
 from weighin.report.ab import page
 
 pytestmark = pytest.mark.browser
@@ -34,15 +34,7 @@ def test_nothing_bars_anybody_and_nothing_is_cut_loaded_or_run(
     assert [line["message"] for line in browser.get_log("browser")] == []
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
     assert browser.title == f"ranker-2: {record['answer'].replace('_', ' ')}"
-    wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-    assert wide[0] <= wide[1] == width
-    beyond = browser.execute_script(
-        """return [...document.querySelectorAll('h1, h2, p, li, td, figcaption, svg')].filter(e => {
-             const box = e.getBoundingClientRect();
-             return box.width > 0 && box.right > innerWidth + 1 && !e.closest('.scroll');
-           }).map(e => e.outerHTML.slice(0, 80))"""
-    )
-    assert beyond == []
+    assert cut(browser, width) == []
 
 
 def test_the_answer_and_what_is_left_to_do_are_on_the_first_screen(browser: selenium.Chrome, tmp_path: Path) -> None:

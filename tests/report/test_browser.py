@@ -11,7 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from support import drilled
 from support.answers import ANSWERS, failed
-from support.browser_pages import barriers, shown
+from support.browser_pages import barriers, cut, shown
 from support.evidence_files import Case, interval
 from weighin.contract import checks
 from weighin.contract.changes import Changes, FileChange
@@ -35,15 +35,7 @@ def test_nothing_bars_anybody_and_nothing_is_cut(
         browser.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true })")
     assert barriers(browser) == []
     assert [line["message"] for line in browser.get_log("browser")] == []
-    wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-    assert wide[0] <= wide[1] == width
-    beyond = browser.execute_script(
-        """return [...document.querySelectorAll('h1, h2, p, li, td, th, figcaption, code')].filter(e => {
-             const box = e.getBoundingClientRect();
-             return box.width > 0 && box.right > innerWidth + 1 && !e.closest('.scroll');
-           }).map(e => e.outerHTML.slice(0, 80))"""
-    )
-    assert beyond == []
+    assert cut(browser, width) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -62,8 +54,7 @@ def test_the_page_of_a_drill_bars_nobody(browser: selenium.Chrome, tmp_path: Pat
     shown(browser, drill.html(drilled.value()), tmp_path, width, scheme)
     browser.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true })")
     assert barriers(browser) == []
-    wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-    assert wide[0] <= wide[1] == width
+    assert cut(browser, width) == []
 
 
 def test_a_page_that_bars_somebody_is_found(browser: selenium.Chrome, tmp_path: Path) -> None:

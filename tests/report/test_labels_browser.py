@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from selenium import webdriver as selenium
 
-from support.browser_pages import barriers, shown
+from support.browser_pages import barriers, cut, shown
 from support.label_pages import HOSTILE, status
 from weighin.report.labels import page
 
@@ -31,8 +31,7 @@ def test_nothing_bars_anybody_and_nothing_is_cut_loaded_or_run(
     assert [line["message"] for line in browser.get_log("browser")] == []
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
     assert browser.title.startswith(f"Labels for {CASES[name]['model']}")
-    wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-    assert wide[0] <= wide[1] == width
+    assert cut(browser, width) == []
 
 
 def test_what_is_left_to_do_is_on_the_first_screen(browser: selenium.Chrome, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from selenium import webdriver as selenium
 
-from support.browser_pages import shown
+from support.browser_pages import cut, shown
 from support.monitor_pages import DRIFT, NOW, event, item, measured, notified, run, series
 from weighin.monitor.history import History
 from weighin.monitor.result import document
@@ -54,15 +54,7 @@ def test_nothing_is_cut_loaded_or_run(
     assert [line["message"] for line in browser.get_log("browser")] == []
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
     assert browser.title == f"{value['model']} version {value['version']}: {value['state']}"
-    wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-    assert wide[0] <= wide[1] == width
-    beyond = browser.execute_script(
-        """return [...document.querySelectorAll('h1, p, td, figcaption, svg')].filter(e => {
-             const box = e.getBoundingClientRect();
-             return box.width > 0 && box.right > innerWidth + 1 && !e.closest('.scroll');
-           }).map(e => e.outerHTML.slice(0, 80))"""
-    )
-    assert beyond == []
+    assert cut(browser, width) == []
 
 
 def test_the_state_and_the_first_chart_are_seen_without_scrolling_much(

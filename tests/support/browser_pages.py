@@ -32,3 +32,16 @@ def barriers(browser: selenium.Chrome) -> list[str]:
     assert "violations" in found, found
     assert len(found["passes"]) > 10
     return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found["violations"]]
+
+
+def cut(browser: selenium.Chrome, width: int) -> list[str]:
+    """What reaches beyond a screen of this width, outside of what scrolls; the page itself must not scroll sideways."""
+    wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+    assert wide[0] <= wide[1] == width
+    found: list[str] = browser.execute_script(
+        """return [...document.querySelectorAll('h1, h2, p, li, td, th, figcaption, code, svg')].filter(e => {
+             const box = e.getBoundingClientRect();
+             return box.width > 0 && box.right > innerWidth + 1 && !e.closest('.scroll');
+           }).map(e => e.outerHTML.slice(0, 80))"""
+    )
+    return found

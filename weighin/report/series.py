@@ -100,20 +100,12 @@ def over_time(
     if not lines or not math.isfinite(limit):
         return Markup("")
     frame = _frame(lines, limit, now, every)
-    bound = frame.y(limit)
-    edge = bound if at_least is None else (TOP + HEIGHT if at_least else TOP)
-    return drawn(
-        "over_time",
-        w=WIDTH,
-        h=TOP + HEIGHT + BELOW,
-        left=LEFT,
-        top=TOP,
-        height=HEIGHT,
-        title=title,
-        forbidden={"y": min(bound, edge), "height": abs(edge - bound)},
-        limit=bound,
-        numbers=[{"y": frame.y(v), "text": f"{v:.4g}"} for v in _round_numbers(frame.bottom, frame.top)],
-        days=_days(frame),
+    return _chart(
+        title,
+        frame,
+        limit,
+        at_least,
+        axis=_days(frame),
         lines=[_line(line, frame, every, newest=line.version == version) for line in lines],
         # Where another version became champion.
         changes=[
@@ -138,8 +130,31 @@ def over_labels(title: str, line: Line, limit: float, *, at_least: bool, every: 
     pad = (top - bottom) * 0.08 or abs(limit) * 0.1 or 1.0
     last = float(line.moments[-1])
     frame = Frame(0.0, last, bottom - pad, top + pad)
-    bound, edge = frame.y(limit), (TOP + HEIGHT if at_least else TOP)
     places = ((0.0, "start"), (last / 2, "middle"), (last, "end"))
+    return _chart(
+        title,
+        frame,
+        limit,
+        at_least,
+        axis=[{"anchor": anchor, "x": frame.x(at), "text": f"{at:,.0f}"} for at, anchor in places],
+        lines=[_line(line, frame, every, newest=True)],
+    )
+
+
+def _chart(
+    title: str,
+    frame: Frame,
+    limit: float,
+    at_least: bool | None,
+    *,
+    axis: Sequence[JsonDict],
+    lines: Sequence[JsonDict],
+    changes: Sequence[JsonDict] = (),
+    marks: Sequence[JsonDict] = (),
+) -> Markup:
+    """Return a chart of what was placed in a frame; axis: the texts below it."""
+    bound = frame.y(limit)
+    edge = bound if at_least is None else (TOP + HEIGHT if at_least else TOP)
     return drawn(
         "over_time",
         w=WIDTH,
@@ -151,10 +166,10 @@ def over_labels(title: str, line: Line, limit: float, *, at_least: bool, every: 
         forbidden={"y": min(bound, edge), "height": abs(edge - bound)},
         limit=bound,
         numbers=[{"y": frame.y(v), "text": f"{v:.4g}"} for v in _round_numbers(frame.bottom, frame.top)],
-        days=[{"anchor": anchor, "x": frame.x(at), "text": f"{at:,.0f}"} for at, anchor in places],
-        lines=[_line(line, frame, every, newest=True)],
-        changes=[],
-        marks=[],
+        days=axis,
+        lines=lines,
+        changes=changes,
+        marks=marks,
     )
 
 
