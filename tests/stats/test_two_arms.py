@@ -79,7 +79,7 @@ def test_a_long_tail_moves_the_bound_on_its_side() -> None:
         (np.where(np.arange(600) == 0, np.nan, ONE), "not finite"),
         (np.where(np.arange(600) == 0, np.inf, ONE), "not finite"),
         (np.where(np.arange(600) < 3, 1e6, ONE), "as if there were 3"),
-        (np.where(np.arange(600) < 10, RANDOM.lognormal(8, 0.3, 600), ONE), "so much larger|as if there were"),
+        (np.where(np.arange(600) < 12, RANDOM.lognormal(8, 0.3, 600), ONE), "as if there were"),
     ],
 )
 def test_a_mean_without_a_usable_interval_has_none(one: np.ndarray, said: str) -> None:
