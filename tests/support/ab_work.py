@@ -75,6 +75,14 @@ class Trial:
         }
         self.happened["clicks"] = random.binomial(self.happened["views"].astype(int), 0.3).astype(float)
 
+    def rename(self, names: list[str]) -> None:
+        """Give units other names: the hash then puts them into other arms, and so does what happened to them."""
+        self.names = names
+        self.ours = in_challenger("ranker-2", names, 0.5)
+        self.served = self.ours.copy()
+        random = np.random.default_rng(self.seed)
+        self.happened["bought"] = np.where(random.random(self.units) < np.where(self.ours, 0.35, 0.25), 1.0, 0.0)
+
     @property
     def contract(self) -> Path:
         test = {

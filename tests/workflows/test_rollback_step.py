@@ -14,6 +14,7 @@ GIVEN = {
     "IMAGE": "sha256:" + "a" * 64,
     "CONTRACT": "model_contract.yaml",
     "VERSION": "",
+    "FROM": "",
     "OWNER": "who is called at night",
     "REASON": "$(touch owned) --emergency `touch owned`",
     "EMERGENCY": "false",
@@ -38,6 +39,16 @@ def test_inputs_are_words_of_the_command_and_only_true_is_an_emergency(
     taken = parser(command[1:]).parse_args(command[1:])
     assert taken.emergency is (emergency == "true")
     assert (taken.to or "", taken.owner, taken.reason) == (version, GIVEN["OWNER"], GIVEN["REASON"])
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("before", ["", "8", "$(touch owned)"])
+def test_the_version_that_must_be_champion_is_a_word_as_well(tmp_path: Path, before: str) -> None:
+    result = workflow_step.run(tmp_path, STEP["run"], {"python3": "exit 0"}, {**GIVEN, "FROM": before})
+    (call,) = result.calls
+    command = call[call.index("--") + 1 :]
+    assert parser(command[1:]).parse_args(command[1:]).only_from == before
+    assert any(word.startswith("--from") for word in command) is bool(before)
     assert not (tmp_path / "owned").exists()
 
 

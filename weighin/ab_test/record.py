@@ -13,13 +13,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from weighin.ab_test.evaluate import Answer, answer_of
+from weighin.ab_test.evaluate import Answer, answer_of, sample_ratio
 from weighin.canonical import digest
 from weighin.errors import RecordRefused
 from weighin.outcome import Status, decide
 from weighin.record.form import ENVELOPE_BYTES, RECORD_BYTES, parsed
 from weighin.record.outcomes import decode_evidence, decode_limit
 from weighin.record.signature import STATEMENT, Signer, signed, unsealed
+from weighin.stats.intervals import Undefined
 from weighin.untrusted import JsonDict, JsonObject
 from weighin.untrusted.bounded import Unreadable, content
 
@@ -79,19 +80,36 @@ def demand_sense(record: JsonObject, place: str) -> None:
             again = decide(decode_evidence(check, outcome["evidence"]), decode_limit(outcome["limit"])).status
             said = Status(outcome["status"])
             # Several limits: a failure that does not hold at the stricter level is inconclusive.
-            unconfirmed = part == "outcomes" and again is Status.FAILED and said is Status.INCONCLUSIVE
+            several = part == "outcomes" and len(record["outcomes"]) > 1
+            unconfirmed = several and again is Status.FAILED and said is Status.INCONCLUSIVE
+            if part == "outcomes" and outcome["limit"]["alpha"] != record["test"]["alpha"]:
+                raise RecordRefused(f"{check} was decided at another error than that of the test", place)
             if again is not said and not unconfirmed:
                 raise RecordRefused(f"{check} is {again.value} by its numbers, and the record says otherwise", place)
             if part == "outcomes":
                 statuses.append(said)
             elif said is not Status.PASSED and record["answer"] != Answer.NOT_EVALUATED:
                 raise RecordRefused(f"{check} is broken, and the test has the answer {record['answer']}", place)
-    if record["sample_ratio"]["broken"] and record["answer"] != Answer.NOT_EVALUATED:
-        raise RecordRefused("the sample ratio is broken, and the test was evaluated", place)
+    _demand_ratio(record, place)
     if statuses and answer_of(statuses) != record["answer"]:
         raise RecordRefused(f"its outcomes make it {answer_of(statuses).value}, and it says otherwise", place)
     if not statuses and record["answer"] in (Answer.PASS, Answer.FAIL):
         raise RecordRefused("it has an answer, and no outcome", place)
+
+
+def _demand_ratio(record: JsonObject, place: str) -> None:
+    """Errors: `RecordRefused` where the sample ratio is not what its units say, or broken in a test with an answer."""
+    said = record["sample_ratio"]
+    expected = record["test"]["share"]
+    try:
+        again = sample_ratio(said["challengers"], said["units"], expected)
+    except Undefined as error:
+        raise RecordRefused("the sample ratio is of no units", place) from error
+    ends = (again.share, again.low, again.high, bool(again.broken))
+    if said["expected"] != expected or ends != tuple(said[k] for k in ("share", "low", "high", "broken")):
+        raise RecordRefused("the sample ratio is not the one of its units", place)
+    if (said["broken"] or said["broken_before"]) and record["answer"] != Answer.NOT_EVALUATED:
+        raise RecordRefused("the sample ratio is broken, and the test was evaluated", place)
 
 
 def read_signed(path: Path, trusted: Iterable[Ed25519PublicKey]) -> tuple[JsonDict, str]:

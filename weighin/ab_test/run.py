@@ -10,7 +10,7 @@ from weighin import __version__
 from weighin.ab_test.evaluate import Answer, Decision, Ratio, evaluate, sample_ratio
 from weighin.ab_test.record import SCHEMA
 from weighin.ab_test.units import Seen, in_utc, read_units
-from weighin.ab_test.validity import Before, broken, validity
+from weighin.ab_test.validity import Changed, broken, changed, validity
 from weighin.canonical import canonical, digest, number
 from weighin.contract.ab_test import AbTest
 from weighin.contract.reading import ContractFile
@@ -55,10 +55,13 @@ def record_of(
     """Return the record of what was seen of a test: whether it may be compared, and what is decided."""
     spec, contract = spec_of(file), file.contract
     plan = _plan(file, seen.challenger[0], since)
-    before = _before(seen, previous)
-    valid = validity(seen, before)
+    changes = changed(seen, previous[0] if previous else None)
+    valid = validity(seen, changes)
     ratio = sample_ratio(seen.challengers, seen.units, spec.share)
-    void = [*([f"ab/sample-ratio: {ratio.broken}"] if ratio.broken else []), *broken(valid)]
+    before = bool(previous and (previous[0]["sample_ratio"]["broken"] or previous[0]["sample_ratio"]["broken_before"]))
+    # An interval that excluded the share once may hold it again later; the sequence missed all the same.
+    ratio_said = ratio.broken or ("it was broken at an evaluation before: begin a test anew" if before else "")
+    void = [*([f"ab/sample-ratio: {ratio_said}"] if ratio_said else []), *broken(valid)]
     decision = evaluate(spec, contract.alpha, seen.counted)
     if void:
         decision = Decision(Answer.NOT_EVALUATED, f"the arms must not be compared: {'; '.join(void)}", ())
@@ -79,12 +82,14 @@ def record_of(
             "champion": len(seen.counted.challenger) - counted,
             "challenger": counted,
         },
-        "sample_ratio": _ratio(ratio),
+        "sample_ratio": {**_ratio(ratio), "broken_before": before},
         "validity": [encode_outcome(o) for o in valid],
         "outcomes": [encode_outcome(o) for o in decision.outcomes],
         "rows": seen.rows,
+        "late": dict(changes.late) if changes else dict.fromkeys(spec.names, 0),
+        "lost": changes.lost if changes else 0,
         "newest": {name: in_utc(at) for name, at in seen.newest.items()},
-        "problems": [*seen.faults.messages, *_late(before)],
+        "problems": [*seen.faults.messages, *_late(changes)],
         "previous": previous[1] if previous else "",
     }
     earlier = previous[0]["evaluations"] if previous else []
@@ -126,18 +131,10 @@ def _must_be_same(plan: JsonObject, previous: JsonObject, place: str) -> None:
         )
 
 
-def _before(seen: Seen, previous: tuple[JsonObject, str] | None) -> Before | None:
-    if previous is None:
-        return None
-    last = previous[0]["evaluations"][-1]
-    units, rows = seen.counted_until(datetime.fromisoformat(last["cutoff"]))
-    return Before(int(last["units"]), int(last["rows"]), units, rows)
-
-
-def _late(before: Before | None) -> list[str]:
-    if before is None or before.rows_now <= before.rows:
+def _late(changes: Changed | None) -> list[str]:
+    late = sum(changes.late.values()) if changes else 0
+    if not late:
         return []
-    late = before.rows_now - before.rows
     return [f"{late:,} outcomes came after their units had been counted without them, and count now"]
 
 
@@ -165,7 +162,7 @@ def _evaluation(record: JsonObject, outcomes: Sequence[Outcome], seen: Seen) -> 
         "cutoff": record["cutoff"],
         "answer": record["answer"],
         "units": len(seen.counted.challenger),
-        "rows": sum(seen.rows.values()),
+        "rows": seen.rows,
         "share": [ratio["share"], ratio["low"], ratio["high"]],
         "checks": checks,
     }

@@ -6,6 +6,7 @@ and the table of outcomes reaches beyond it: a feed that has stopped stops the t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +37,7 @@ class Faults:
     other_arm     units that only the other arm served than the hash says
     both_arms     units that both arms served
     without_unit  requests to the challenger that name no unit
-    broken        outcomes without a unit, a moment or a finite value
+    broken        outcomes without a unit, a moment or a finite value, of units of the test where they name one
     unknown       outcomes of units without a request in the test; such rows are usual, and no fault
     unreadable    files that are not whole
     """
@@ -72,7 +73,7 @@ class Seen:
     cutoff                units whose first request came before it count, with all of their outcomes
     counted               their numbers
     rows                  name of an outcome -> how many of its rows these are made from
-    outcome_rows          rows that were read in all
+    sound                 name of an outcome -> (its broken rows, all of its rows that are of these units or name none)
     newest                name of an outcome -> moment of its newest row
     first, made           (n,) of counted units, in order: moment of the first request in seconds, and rows by outcome
     """
@@ -85,16 +86,18 @@ class Seen:
     cutoff: datetime
     counted: Counted
     rows: dict[str, int]
-    outcome_rows: int
+    sound: dict[str, tuple[int, int]]
     newest: dict[str, datetime]
     faults: Faults
     first: Floats = field(repr=False)
     made: dict[str, Floats] = field(repr=False)
 
-    def counted_until(self, cutoff: datetime) -> tuple[int, int]:
-        """Return how many units counted at an earlier cutoff, and how many rows their numbers are made from now."""
+    def counted_until(self, cutoff: datetime) -> tuple[int, dict[str, int]]:
+        """Return how many units counted at an earlier cutoff, and of how many rows of each outcome their numbers are
+        made now.
+        """
         then = self.first < cutoff.timestamp()
-        return int(then.sum()), int(sum(rows[then].sum() for rows in self.made.values()))
+        return int(then.sum()), {name: int(rows[then].sum()) for name, rows in self.made.items()}
 
 
 def read_units(spec: AbTest, log: Log, folder: Path, version: str, since: datetime, now: datetime) -> Seen:
@@ -116,6 +119,12 @@ def read_units(spec: AbTest, log: Log, folder: Path, version: str, since: dateti
         )
     found = log.units(Span(since, now - SETTLED), (CHAMPION, CANARY))
     champion, challenger = _versions(found, version, since, log.tables.place)
+    if not found.units.num_rows:
+        raise NotEvaluated(
+            f"no request since {since.isoformat()} names a unit",
+            log.tables.place,
+            f"Does the gateway send the header {spec.unit_header}?",
+        )
     names = found.units["unit"].to_pandas()
     ours = in_challenger(spec.name, names, spec.share)
     served = {role: found.units[role].to_numpy() > 0 for role in (CHAMPION, CANARY)}
@@ -135,6 +144,7 @@ def read_units(spec: AbTest, log: Log, folder: Path, version: str, since: dateti
         sums = _Sums(names, first, spec, end)
         for part in outcomes.parts():
             sums.add(part)
+        sums.add_undated(outcomes.undated)
         newest, unreadable = outcomes.newest, outcomes.unreadable
     passed = first < cutoff.timestamp()
     rows = {name: made[passed] for name, made in sums.rows.items()}
@@ -151,13 +161,13 @@ def read_units(spec: AbTest, log: Log, folder: Path, version: str, since: dateti
             {n: v[passed] for n, v in sums.events.items()},
         ),
         rows={name: int(made.sum()) for name, made in rows.items()},
-        outcome_rows=sums.read,
+        sound={name: (sums.broken[name], sums.own[name]) for name in spec.names},
         newest=newest,
         faults=Faults(
             other_arm=int((wrong & ~right).sum()),
             both_arms=int((wrong & right).sum()),
             without_unit=_requests(found, CANARY, "without_unit"),
-            broken=sums.broken,
+            broken=sum(sums.broken.values()),
             unknown=sums.unknown,
             unreadable=found.unreadable + unreadable,
         ),
@@ -175,23 +185,34 @@ class _Sums:
         self.sums, self.events, self.rows = (
             {name: np.zeros(len(names)) for name in spec.names} for _ in ("sums", "events", "rows")
         )
-        self.read = self.broken = self.unknown = 0
+        self.broken, self.own = dict.fromkeys(spec.names, 0), dict.fromkeys(spec.names, 0)
+        self.unknown = 0
+
+    def add_undated(self, undated: Mapping[str, int]) -> None:
+        """Add rows without a moment, which are of no part."""
+        for name, rows in undated.items():
+            self.broken[name] += rows
+            self.own[name] += rows
 
     def add(self, part: pa.Table) -> None:
         """Add rows of the form of `weighin.prediction_log.outcomes.SCHEMA`."""
         at = part["at"].to_pandas().astype("datetime64[us, UTC]")
         value = part["value"].to_pandas().to_numpy(dtype=np.float64, na_value=np.nan)
         unit = part["unit"].to_pandas()
-        sound = np.isfinite(value) & at.notna().to_numpy() & unit.notna().to_numpy()
-        self.read += len(value)
-        self.broken += int((~sound).sum())
-        place = np.where(sound, self._index.get_indexer(unit), -1)
+        outcome = part["outcome"].to_pandas().to_numpy()
+        known, named = self._index.get_indexer(unit), unit.notna().to_numpy()
+        sound = np.isfinite(value) & at.notna().to_numpy() & named
+        # What is broken of other units is not this test's; what names none may be.
+        own = (known >= 0) | ~named
+        for name in self.broken:
+            self.own[name] += int((own & (outcome == name)).sum())
+            self.broken[name] += int((own & ~sound & (outcome == name)).sum())
+        place = np.where(sound, known, -1)
         # A row that only shows that the feed is alive is of no unit.
         self.unknown += int((sound & (place < 0) & (value != 0)).sum())
         seconds = at.astype("int64").to_numpy() / MICROSECONDS
         passed = seconds - self._first[place]
         inside = (place >= 0) & (passed >= 0) & (passed < self._seconds) & (seconds <= self._end)
-        outcome = part["outcome"].to_pandas().to_numpy()
         for name, sums in self.sums.items():
             chosen = inside & (outcome == name)
             where, amount = place[chosen], value[chosen]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from weighin.ab_test.units import Seen
 from weighin.outcome import Direction, Limit, Outcome, Status, census, decide
+from weighin.untrusted import JsonObject
 
 FAULTS_AT_MOST = 0.01
 """Largest share of units, or rows, with a fault of one kind. It is well below what a sample ratio would show."""
@@ -14,16 +17,36 @@ LATE_AT_MOST = 0.01
 
 
 @dataclass(frozen=True)
-class Before:
-    """What the last evaluation had counted: units, and rows of outcomes, up to its cutoff; and what these are now."""
+class Changed:
+    """What changed of units after they had been counted, in all evaluations together: it is not forgotten.
 
-    units: int
-    rows: int
-    units_now: int
-    rows_now: int
+    late  name of an outcome -> rows that came after their units had been counted
+    lost  units, and rows of outcomes, that had been counted and are gone
+    rows  name of an outcome -> rows of those units now
+    """
+
+    late: Mapping[str, int]
+    lost: int
+    rows: Mapping[str, int]
 
 
-def validity(seen: Seen, before: Before | None) -> tuple[Outcome, ...]:
+def changed(seen: Seen, previous: JsonObject | None) -> Changed | None:
+    """Compare what the last evaluation had counted with what these units are made of now. None at the first one.
+
+    previous  its record
+    """
+    if previous is None:
+        return None
+    last = previous["evaluations"][-1]
+    units, rows = seen.counted_until(datetime.fromisoformat(last["cutoff"]))
+    before = {name: int(last["rows"].get(name, 0)) for name in rows}
+    late = {n: int(previous["late"].get(n, 0)) + max(0, now - before[n]) for n, now in rows.items()}
+    lost = int(previous["lost"]) + max(0, int(last["units"]) - units)
+    lost += sum(max(0, before[n] - now) for n, now in rows.items())
+    return Changed(late, lost, rows)
+
+
+def validity(seen: Seen, changes: Changed | None) -> tuple[Outcome, ...]:
     """Return one outcome for each kind of fault. A test whose data break one of these limits is not evaluated."""
     faults = seen.faults
     listed = [
@@ -31,23 +54,20 @@ def validity(seen: Seen, before: Before | None) -> tuple[Outcome, ...]:
         _share(
             "ab/without-unit", faults.without_unit, seen.requests, "requests", "requests to the challenger without unit"
         ),
-        _share("ab/broken-outcomes", faults.broken, seen.outcome_rows, "rows", "outcomes without a finite value"),
+        _share("ab/broken-outcomes", *_worst(seen.sound.values()), "rows", "outcomes without a finite value"),
         _count("ab/unreadable-files", faults.unreadable, "files that are not whole"),
     ]
-    if before is not None:
-        late = max(0, before.rows_now - before.rows)
-        gone = max(0, before.rows - before.rows_now) + max(0, before.units - before.units_now)
+    if changes is not None:
         listed.append(
             _share(
                 "ab/late-outcomes",
-                late,
-                before.rows_now,
+                *_worst((late, changes.rows[name]) for name, late in changes.late.items()),
                 "rows",
                 "outcomes that came after their units had been counted: raise `delay_hours` in the next test",
                 LATE_AT_MOST,
             )
         )
-        listed.append(_count("ab/lost-rows", gone, "units or outcomes that had been counted are gone"))
+        listed.append(_count("ab/lost-rows", changes.lost, "units or outcomes that had been counted are gone"))
     return tuple(listed)
 
 
@@ -56,8 +76,13 @@ def broken(outcomes: tuple[Outcome, ...]) -> list[str]:
     return [f"{o.check}: {o.reason}" for o in outcomes if o.status is not Status.PASSED]
 
 
+def _worst(shares: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Return the largest of shares, each a number and of how many: an outcome of few rows is not lost among others."""
+    return max(shares, key=lambda one: one[0] / max(one[1], 1), default=(0, 0))
+
+
 def _share(check: str, number: int, of: int, unit: str, found: str, most: float = FAULTS_AT_MOST) -> Outcome:
-    value = number / of if of else 0.0
+    value = number / max(of, 1)
     measured = census(
         check, value, n=max(of, 1), unit=f"share of {unit}", method="counted", sampling_unit=unit, found=found
     )

@@ -37,6 +37,7 @@ def add_rollback(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `weighin rollback`."""
     contract_argument(command)
     command.add_argument("--to", default="", metavar="VERSION", help="default: the one before the present champion")
+    command.add_argument("--from", dest="only_from", default="", metavar="VERSION", help="only if it is champion now")
     command.add_argument("--owner", default="", help="who answers for it")
     command.add_argument("--reason", default="", help="why")
     command.add_argument("--emergency", action="store_true", help="also to a version that was not gated")
@@ -109,6 +110,7 @@ def run_rollback(given: argparse.Namespace) -> int:
     done = go_back(
         champions,
         given.to,
+        only_from=given.only_from,
         owner=given.owner,
         reason=given.reason,
         emergency=given.emergency,

@@ -31,11 +31,13 @@ class Outcomes:
 
     place       what it is called in messages
     newest      name of an outcome -> moment of its newest row, of those before the end that was given
+    undated     name of an outcome -> how many of its rows have no moment; they are in no part
     unreadable  files that cannot be read
     """
 
     place: str
     newest: dict[str, datetime]
+    undated: dict[str, int]
     unreadable: int
     _engine: Engine
     _rows: Any
@@ -68,16 +70,23 @@ def opened(
                 f"Its columns are {', '.join(SCHEMA.names)}.",
             )
         rows = rows.select(*SCHEMA.names)
-        rows = rows.filter(
-            rows["at"] >= as_moment(rows["at"], first),
-            rows["at"] < as_moment(rows["at"], before),
-            rows.outcome.isin(list(names)),
-        )
+        rows = rows.filter(rows.outcome.isin(list(names)))
+        undated = _undated(engine, rows)
+        rows = rows.filter(rows["at"] >= as_moment(rows["at"], first), rows["at"] < as_moment(rows["at"], before))
         last = rows.group_by("outcome").aggregate(last=rows["at"].max())
         schema = pa.schema([("outcome", pa.string()), ("last", MOMENT)])
         found = [in_types(pa.Table.from_batches([b]), schema) for b in engine.batches(last)]
         newest = {name: at for part in found for name, at in zip(*part.to_pydict().values(), strict=True)}
-        yield Outcomes(place, newest, unreadable, engine, rows)
+        yield Outcomes(place, newest, undated, unreadable, engine, rows)
+
+
+def _undated(engine: Engine, rows: Any) -> dict[str, int]:
+    """Return how many rows of each outcome have no moment: no comparison with one would ever see them."""
+    without = rows.filter(rows["at"].isnull())
+    counted = without.group_by("outcome").aggregate(rows=without.count())
+    schema = pa.schema([("outcome", pa.string()), ("rows", pa.int64())])
+    found = [in_types(pa.Table.from_batches([b]), schema) for b in engine.batches(counted)]
+    return {name: n for part in found for name, n in zip(*part.to_pydict().values(), strict=True)}
 
 
 def _found(

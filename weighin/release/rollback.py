@@ -34,6 +34,7 @@ def rollback(
     champions: ChampionRegistry,
     to: str = "",
     *,
+    only_from: str = "",
     owner: str,
     reason: str,
     emergency: bool = False,
@@ -43,6 +44,7 @@ def rollback(
     """Make an earlier version champion again.
 
     to         a version; by default the one before the champion of now, where a promotion made that one champion
+    only_from  the version that must be champion now; empty for any. Who decided on it may have waited since
     owner, reason  who answers for it, and why
     emergency  also to a version that was never gated, or whose files have changed, and over aliases that somebody moved
                by hand; recorded as such
@@ -57,6 +59,8 @@ def rollback(
     head, champion = champions.reconcile(restore=emergency and not dry_run, look_only=dry_run)
     if head is None:
         raise PromotionError("nothing was promoted yet, so there is nothing to go back from", place)
+    if only_from and champion != only_from:
+        raise PromotionError(f"version {champion} is champion now, not version {only_from}", place, "Decide again.")
     target = _target(to, head, place)
     gated, artifact = _gated(champions, target, emergency=emergency)
     if target == champion:

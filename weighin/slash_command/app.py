@@ -51,7 +51,8 @@ class SlashCommandApp:
             _LOG.warning("a command was refused: %s", refused or "its body did not come in time")
             return 401, b"{}"
         user, text = _command(body)
-        answering = asyncio.to_thread(self._commands.answer, user, text, time.time())
+        until = time.monotonic() + ANSWER_SECONDS
+        answering = asyncio.to_thread(self._commands.answer, user, text, time.time(), lambda: time.monotonic() < until)
         try:
             reply = await asyncio.wait_for(answering, ANSWER_SECONDS)
         except TimeoutError:

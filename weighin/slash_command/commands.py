@@ -73,10 +73,11 @@ class Commands:
         self._pending: dict[str, Planned] = {}
         self._lock = threading.Lock()
 
-    def answer(self, user: str, text: str, now: float) -> Reply:
+    def answer(self, user: str, text: str, now: float, in_time: Callable[[], bool] = lambda: True) -> Reply:
         """Return what is said to a person.
 
-        user  Slack's id; text  what follows the command's name; now  Unix time
+        user     Slack's id; text  what follows the command's name; now  Unix time
+        in_time  whether the person still waits for the answer; nothing is dispatched when nobody learns of it
         Whatever goes wrong is a sentence, and nothing was changed then.
         """
         if user not in self._spec.allowed:
@@ -91,7 +92,7 @@ class Commands:
                 case "rollback":
                     return self._plan(user, " ".join(rest.split()), now)
                 case "confirm":
-                    return self._confirm(user, rest.strip(), now)
+                    return self._confirm(user, rest.strip(), now, in_time)
         except WeighinError as error:
             return Reply(inert(f"Nothing was changed. {error}"))
         except Unanswered as error:
@@ -139,7 +140,7 @@ class Commands:
             public=self._spec.confirmed_by == "another",
         )
 
-    def _confirm(self, user: str, code: str, now: float) -> Reply:
+    def _confirm(self, user: str, code: str, now: float, in_time: Callable[[], bool]) -> Reply:
         with self._lock:
             planned = self._pending.get(code)
             if planned is None or now > planned.until:
@@ -153,6 +154,8 @@ class Commands:
         state = self._look()
         if state.entry is None or (state.entry.number, state.entry.after) != (planned.entry, planned.before):
             return Reply("The champion has changed since. Nothing was done: request the rollback again.")
+        if not in_time():
+            return Reply("The registry took too long, and nothing was done. Request the rollback again.")
         self._dispatch(planned, user)
         said = f"{state.model}: rollback from version {planned.before} to version {planned.version} was requested of "
         said += f"{self._spec.workflow} in {self._spec.repository}. Its run says whether the alias moved."
@@ -163,7 +166,8 @@ class Commands:
         owner, _, name = self._spec.repository.partition("/")
         path = f"/repos/{quoted(owner)}/{quoted(name)}/actions/workflows/{quoted(self._spec.workflow)}/dispatches"
         people = planned.user if planned.user == confirmed_by else f"{planned.user}, confirmed by {confirmed_by}"
-        inputs = {"version": planned.version, "owner": f"Slack {people}", "reason": planned.reason}
+        inputs = {"version": planned.version, "from": planned.before, "owner": f"Slack {people}"}
+        inputs["reason"] = planned.reason
         self._github.send("POST", path, {"ref": self._spec.ref, "inputs": inputs})
 
 
@@ -188,8 +192,8 @@ def _target(state: State, version: str) -> tuple[Entry, str]:
 def inert(text: str) -> str:
     """Return a text in which Slack sees neither a mention nor a link nor code: one line of at most 600 characters.
 
-    >>> inert("<!channel> `x`")
-    "&lt;!channel&gt; 'x'"
+    >>> inert("<!channel> `x` https://a.b")
+    "&lt;!channel&gt; 'x' https: //a.b"
     """
-    plain = "".join(c if c.isprintable() else " " for c in text)[:600].replace("`", "'")
+    plain = "".join(c if c.isprintable() else " " for c in text)[:600].replace("`", "'").replace("://", ": //")
     return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
