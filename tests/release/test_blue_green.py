@@ -135,7 +135,7 @@ def test_where_the_gateway_refuses_the_link_goes_back_and_the_live_group_is_left
     found, plan = groups
     (found.folder / "green.conf").write_text("what nginx does not understand")
     for _ in range(2):
-        with pytest.raises(DeployError, match="nginx refuses green.conf, and blue keeps the traffic"):
+        with pytest.raises(DeployError, match=r"nginx refuses green\.conf, and blue keeps the traffic"):
             deploy(plan, "m", "8", NEW, "champion")
         assert (found.link, found.serves["blue"]) == ("blue.conf", OLD)
         assert not (found.folder / "weighin-blue").exists()
