@@ -120,8 +120,8 @@ class PlanWork:
         labels, facts = self.evidence.contract.labels, facts_of(self.evidence)
         assert labels is not None
         pool = Pool(labels.design, ROWS, int(facts.differ.sum()), labels.same_share, tightest)
-        plan = Plan(pool, facts.digests(), 0, 50)
-        self.drawn = plan.order(facts.differ)[: self.listed]
+        plan = Plan(pool, facts.digests, 0, 50)
+        self.drawn = plan.order(facts)[: self.listed]
         self.written = Plan(pool, plan.digests, len(self.drawn), 50)
         write_json(self.folder / labels.plan, self.written.to_json())
         return self

@@ -64,16 +64,17 @@ def order(pool: Pool, differ: Bools, seed: int) -> Codes:
     """Return the numbers of the rows to label, in the order of their draws; shape (draws,).
 
     differ  (rows,) which rows both models decide differently
-    seed    of the permutations; the same seed gives the same order
+    seed    of the permutation; the same seed gives the same order
+    There is one permutation of all rows, whatever the models decide, and each design takes the rows that it draws in
+    that order: a decision that changes moves one row, and leaves the order of all others.
     `random` and `stratified` draw every row in the end, `disagreement` every row that is decided differently.
     """
-    random = np.random.default_rng(seed)
+    every = np.random.default_rng(seed).permutation(pool.rows)
     if pool.design == "random":
-        return random.permutation(pool.rows)
-    first = random.permutation(np.flatnonzero(differ))
+        return every
+    first, other = every[differ[every]], every[~differ[every]]
     if pool.design == "disagreement":
         return first
-    other = random.permutation(np.flatnonzero(~differ))
     is_same = _is_same(np.arange(pool.rows), pool)
     found = np.empty(pool.rows, dtype=np.int64)
     found[is_same], found[~is_same] = other, first

@@ -1,8 +1,8 @@
 """The holdout whose labels come in by and by: the plan that says which rows count, and the labels that are there.
 
-A plan is no list that anybody may edit: which rows are drawn, and in which order, follows from the key columns of the
-holdout and from what candidate and champion decide, and is computed again wherever labels are used. Labels count in
-that order, up to the first row that has none: a row that nobody could label may not be left out.
+A plan is no list that anybody may edit: the order of all rows follows from the key columns of the holdout alone, which
+of them are drawn from what candidate and champion decide, and both are computed again wherever labels are used. Labels
+count in that order, up to the first row that has none: a row that nobody could label may not be left out.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 SCHEMA = "weighin/label-plan/v1"
 ROWS_AT_MOST = 10_000_000
 """Rows of a holdout that a plan is made of."""
+KEYS = "keys of the holdout"
+"""What the digest that the order follows from is of."""
 AGAIN = "Run `weighin labels plan` again; labels of rows that are drawn again keep their worth."
 
 
@@ -53,11 +56,24 @@ class Facts:
     decisions: dict[str, Codes]
     differ: Bools
 
+    @cached_property
+    def by_key(self) -> Codes:
+        """(rows,) numbers of the rows, sorted by their keys: where they are in the file changes no plan."""
+        names = sorted(self.keys.column_names)
+        texts = pa.table({name: self.keys[name].cast(pa.string()) for name in names})
+        found = pc.sort_indices(texts, sort_keys=[(name, "ascending") for name in names])
+        return np.asarray(found.to_numpy(), dtype=np.int64)
+
+    @cached_property
     def digests(self) -> dict[str, str]:
-        """Return the digests that a plan holds, by what they are of."""
-        columns = [json.dumps([n, self.keys[n].cast(pa.string()).to_pylist()]) for n in self.keys.column_names]
-        of = {f"decisions of the {role}": digest(codes.tobytes()) for role, codes in self.decisions.items()}
-        return {"keys of the holdout": digest("\n".join(columns).encode()), **of}
+        """The digests that a plan holds, by what they are of."""
+        rows = pa.array(self.by_key)
+        columns = [
+            json.dumps([n, self.keys[n].cast(pa.string()).take(rows).to_pylist()])
+            for n in sorted(self.keys.column_names)
+        ]
+        of = {f"decisions of the {r}": digest(codes[self.by_key].tobytes()) for r, codes in self.decisions.items()}
+        return {KEYS: digest("\n".join(columns).encode()), **of}
 
 
 @dataclass(frozen=True)
@@ -75,13 +91,12 @@ class Plan:
 
     @property
     def seed(self) -> int:
-        """Of the order. It follows from what the plan is about, so that nobody can choose among orders."""
-        text = json.dumps([self.digests, self.pool.design, self.pool.same_share], sort_keys=True)
-        return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
+        """Of the order. It follows from the keys alone, so that no model has a say in it."""
+        return int(hashlib.sha256(self.digests[KEYS].encode()).hexdigest()[:12], 16)
 
-    def order(self, differ: Bools) -> Codes:
+    def order(self, facts: Facts) -> Codes:
         """Return the numbers of the rows, in the order of their draws."""
-        return order(self.pool, differ, self.seed)
+        return facts.by_key[order(self.pool, facts.differ[facts.by_key], self.seed)]
 
     def to_json(self) -> JsonDict:
         """Return the content of the plan's file."""
@@ -184,16 +199,18 @@ def labelled(evidence: Evidence) -> Labelled:
     folder = evidence.file.folder
     plan, facts = Plan.read(folder / labels.plan), facts_of(evidence)
     _must_be_of(plan, facts, labels)
-    drawn = plan.order(facts.differ)[: plan.listed]
+    drawn = plan.order(facts)[: plan.listed]
     return _joined(plan, facts, drawn, labels_at(contract, labels, folder), contract)
 
 
 def _must_be_of(plan: Plan, facts: Facts, labels: LabelPlan) -> None:
     """Errors: `NotEvaluated` where a plan is of another table, of other decisions or of another design."""
-    now = facts.digests()
+    now = facts.digests
     other = [name for name in {**plan.digests, **now} if plan.digests.get(name) != now.get(name)]
     if other:
-        raise NotEvaluated(f"the plan was made of other {' and '.join(sorted(other))}", labels.plan, AGAIN)
+        # Of other rows nobody can say whether they are decided as those were.
+        said = KEYS if KEYS in other else " and ".join(sorted(other))
+        raise NotEvaluated(f"the plan was made of other {said}", labels.plan, AGAIN)
     made = (plan.pool.design, plan.pool.same_share, plan.pool.rows, plan.pool.differ)
     if made != (labels.design, labels.same_share, len(facts.differ), int(facts.differ.sum())):
         raise NotEvaluated("the plan has another design than the contract", labels.plan, AGAIN)

@@ -84,7 +84,7 @@ def make_plan(
     facts = facts_of(evidence)
     pool, expected = _pool(file.contract, wanted, facts)
     path = file.folder / wanted.plan
-    plan = Plan(pool, facts.digests(), 0, batch)
+    plan = Plan(pool, facts.digests, 0, batch)
     before = _before(path)
     if before is not None and (before.digests, before.pool.design, before.pool.same_share) == (
         plan.digests,
@@ -93,7 +93,7 @@ def make_plan(
     ):
         # What was fixed before the first label stays as it was.
         plan = Plan(before.pool, before.digests, 0, batch)
-    drawn = plan.order(facts.differ)
+    drawn = plan.order(facts)
     if not len(drawn):
         raise NotEvaluated(
             "candidate and champion decide every row the same, so that no label can tell them apart",
