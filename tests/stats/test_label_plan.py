@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from weighin.stats.intervals import Undefined
+from weighin.stats.intervals import Interval, Undefined
 from weighin.stats.label_plan import Pool, accuracy, difference, labels_needed, must_be_carried, order, weights
 
 ALPHA, ROWS = 0.05, 2_000
@@ -99,6 +99,28 @@ def test_a_p_value_is_alpha_at_each_bound() -> None:
         assert found.p_above(0.5) == 1.0
         assert found.p_below(-0.5) == 1.0
         assert 0 < (found.p_above(-0.5) or 0) < ALPHA
+
+
+@pytest.mark.parametrize("design", ["disagreement", "stratified"])
+def test_a_p_value_is_the_least_error_at_which_the_interval_excludes_a_limit(design: str) -> None:
+    # One of thirty checks is confirmed at a thirtieth of alpha, by Holm's correction.
+    n, differ = 300, np.arange(300) % 10 > 0
+    right = np.where(differ, np.arange(n) % 3 == 0, np.arange(n) % 30 > 0)
+
+    def at(alpha: float) -> Interval:
+        if design == "disagreement":
+            every = np.ones(n, dtype=bool)
+            return difference(Pool("disagreement", 10_000, 1_000, 0.2, 300), right, ~right, every, alpha)
+        return accuracy(Pool("stratified", 10_000, 1_000, 0.1, 300), right, differ, alpha)
+
+    found = at(ALPHA)
+    assert (found.p_above(found.low), found.p_below(found.high)) == pytest.approx((ALPHA, ALPHA), rel=1e-4)
+    far = found.high + 0.4 * (1 - found.high)
+    p = found.p_below(far) or 0
+    assert 1e-12 < p < ALPHA / 30
+    if design == "stratified":
+        assert at(p).high == pytest.approx(far, abs=1e-4)
+    assert found.p_above(far) == 1.0
 
 
 def test_without_a_label_there_is_nothing() -> None:

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from support.plan_work import MORE, ROWS, PlanWork
-from weighin.canonical import read_json, write_json
+from weighin.canonical import canonical, digest, read_json, write_json
 from weighin.contract import Check, checks
 from weighin.contract.checks import FairnessRule, MetricRule, SliceRule
 from weighin.contract.gates import Performance, SliceCheck
-from weighin.outcome import Direction, Limit, Measurement, Outcome, decide
+from weighin.outcome import Direction, Limit, Measurement, Outcome, Status, confirm_failures, decide
 from weighin.stats.intervals import Undefined
 from weighin.stats.label_plan import Pool
 from weighin.stats.scored import Bools, Scored
@@ -55,6 +55,15 @@ def test_a_worse_candidate_fails(tmp_path: Path, classes: int) -> None:
         work.contract = work.contract.replace("task: binary", "task: multiclass, classes: [0, 1, 2, 3]")
         work.contract = work.contract.replace("allowed: [0, 1]", "allowed: [0, 1, 2, 3]")
     assert work.write().label(200).red() == {"accuracy/vs-champion": "failed"}
+
+
+def test_a_clear_failure_is_confirmed_among_many_checks(tmp_path: Path) -> None:
+    failed = PlanWork(tmp_path, gain=-0.7).write().label(200).outcome()
+    others = [replace(failed, check=str(n), status=Status.PASSED) for n in range(29)]
+    assert confirm_failures([failed, *others], 0.05)[0].status is Status.FAILED
+    # Of all that is not known the share of rows decided differently is a part, and has its share of the p-value.
+    assert isinstance(failed.evidence, Measurement)
+    assert 0 < (failed.evidence.p_value or 0) < 0.05 / 30
 
 
 def test_an_equal_candidate_is_inconclusive_and_is_told_how_many_labels_are_wanted(tmp_path: Path) -> None:
@@ -102,12 +111,51 @@ def test_another_design_is_another_plan(work: PlanWork) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("seed", 1), ("tightest", 0), ("rows", 7), ("listed", -1), ("batch", 0), ("design", "best"), ("schema", "x")],
+    [
+        ("seed", 1),
+        ("tightest", 0),
+        ("tightest", 50),
+        ("rows", 7),
+        ("listed", -1),
+        ("batch", 0),
+        ("design", "best"),
+        ("schema", "x"),
+    ],
 )
 def test_a_plan_that_was_edited_is_none(work: PlanWork, key: str, value: object) -> None:
     path = work.label(100).folder / "labels/plan.json"
     write_json(path, {**read_json(path, SCHEMA), key: value})
     assert work.outcome().status.value == "not_evaluated"
+
+
+def test_where_the_interval_is_tightest_follows_from_the_contract(work: PlanWork) -> None:
+    before = (work.folder / "labels/plan.json").read_bytes()
+    work.contract = work.contract.replace("margin: 0.01", "margin: 0.02")
+    work.write().label(100)
+    assert work.outcome().status.value == "passed"
+    (work.folder / "labels/plan.json").write_bytes(before)
+    status, reason = said(work.outcome())
+    assert status == "not_evaluated"
+    assert "the plan was made for other limits" in reason
+
+
+def test_a_record_says_which_plan_and_labels_decided(work: PlanWork) -> None:
+    def digests(outcome: Outcome) -> tuple[str, str]:
+        assert isinstance(outcome.evidence, Measurement)
+        return outcome.evidence.detail["label_plan"], outcome.evidence.detail["labels"]
+
+    table = work.labels(100)
+    first = digests(work.label(table).outcome())
+    assert first[0] == digest(canonical(work.written.to_json()))
+    assert digests(work.label(table[::-1]).outcome()) == first
+    other = table.copy()
+    other.iloc[7, other.columns.get_loc("late")] = 1 - other.iloc[7]["late"]
+    for given in (other, table.iloc[:99]):
+        second = digests(work.label(given).outcome())
+        assert second[0] == first[0]
+        assert second[1] != first[1]
+    work.listed = 500
+    assert digests(work.plan().label(table).outcome())[0] != first[0]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"schema": "weighin/label-plan/v1"}'])
@@ -180,8 +228,39 @@ def test_without_labels_nothing_is_evaluated(work: PlanWork) -> None:
         assert "the first row of the label plan has no label yet" in reason
 
 
+@pytest.mark.parametrize(
+    ("column", "label", "rule"),
+    [
+        ("type: string, role: target, allowed: [late, in time]", "unsure", "allowed"),
+        ('type: string, role: target, pattern: "(?:late|in time)"', "unsure", "pattern"),
+        ("type: integer, role: target, minimum: 0, maximum: 1", 7, "range"),
+    ],
+)
+def test_labels_that_the_column_does_not_allow_are_refused_without_their_values(
+    work: PlanWork, column: str, label: object, rule: str
+) -> None:
+    # `unsure` is no class: of a binary task it would be one that is not the positive one.
+    work.contract = work.contract.replace("type: integer, role: target, allowed: [0, 1]", column)
+    words = "string" in column
+    if words:
+        work.contract = work.contract.replace("target: late}", "target: late, positive: late}")
+    table = work.write().labels(100)
+    if words:
+        table["late"] = np.where(table["late"] == 1, "late", "in time")
+    assert work.label(table).outcome().status.value == "passed"
+    table.iloc[[3, 4], table.columns.get_loc("late")] = label
+    status, reason = said(work.label(table).outcome())
+    assert status == "not_evaluated"
+    assert f"2 of 100 labels are outside of what `late` may hold ({rule})" in reason
+    assert str(label) not in reason
+    # Two kinds of labels alone, as a binary task has them, are no proof that both are meant.
+    table["late"] = np.where(table["late"] == table["late"].iloc[0], table["late"].iloc[0], label)
+    assert "outside of what `late` may hold" in work.label(table).outcome().reason
+
+
 def test_labels_that_are_none_of_the_task_are_refused(work: PlanWork) -> None:
-    table = work.labels(100)
+    work.contract = work.contract.replace(", allowed: [0, 1]", "")
+    table = work.write().labels(100)
     table.iloc[3, table.columns.get_loc("late")] = 2
     status, reason = said(work.label(table).outcome())
     assert status == "not_evaluated"

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,16 +21,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from weighin.canonical import digest, read_json
+from weighin.canonical import canonical, digest, read_json
+from weighin.contract import Check, checks
+from weighin.contract.checks import MetricRule
+from weighin.contract.columns import Column
 from weighin.contract.gates import LabelPlan
 from weighin.contract.models import Contract
+from weighin.contract.rules import column_rules
 from weighin.contract.sources import Files
 from weighin.data.relation import Relation
 from weighin.data.typed import typed
 from weighin.errors import EvidenceError, NotEvaluated
 from weighin.model.labels import Truth, scored, truth_of
+from weighin.outcome import Direction, Limit
 from weighin.stats.intervals import Codes
-from weighin.stats.label_plan import Pool, order
+from weighin.stats.label_plan import Pool, labels_needed, order
 from weighin.stats.scored import Bools
 from weighin.untrusted import JsonDict
 
@@ -158,6 +165,12 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Of the plan, and of the labels that count with the rows that they are of: what a record says of them."""
+        rows, codes = (np.asarray(values, dtype=np.int64).tobytes() for values in (self.rows, self.truth))
+        return {"label_plan": digest(canonical(self.plan.to_json())), "labels": digest(rows + codes)}
+
 
 def facts_of(evidence: Evidence) -> Facts:
     """Return what a plan of the holdout follows from. Errors: `NotEvaluated`."""
@@ -198,22 +211,55 @@ def labelled(evidence: Evidence) -> Labelled:
     contract, labels = evidence.contract, _labels(evidence.contract)
     folder = evidence.file.folder
     plan, facts = Plan.read(folder / labels.plan), facts_of(evidence)
-    _must_be_of(plan, facts, labels)
+    _must_be_of(plan, facts, contract)
     drawn = plan.order(facts)[: plan.listed]
     return _joined(plan, facts, drawn, labels_at(contract, labels, folder), contract)
 
 
-def _must_be_of(plan: Plan, facts: Facts, labels: LabelPlan) -> None:
-    """Errors: `NotEvaluated` where a plan is of another table, of other decisions or of another design."""
+def pool_of(contract: Contract, facts: Facts) -> tuple[Pool, int]:
+    """Return what is drawn from, and about how many labels settle the comparison with the least margin.
+
+    All of it follows from the contract and the unlabelled table, also where the interval is tightest.
+    """
+    wanted, rows, differ = _labels(contract), len(facts.differ), int(facts.differ.sum())
+    margins = [abs(check.limit.value) for check in _of_accuracy(contract)]
+    needed = labels_needed(differ, rows, min(margins, default=0.0), contract.alpha)
+    if wanted.design == "random":
+        needed = math.ceil(needed * rows / max(1, differ))
+    elif wanted.design == "stratified":
+        needed = math.ceil(needed / (1 - wanted.same_share))
+    most = differ if wanted.design == "disagreement" else rows
+    needed = max(1, min(needed, most))
+    same = 1 - wanted.same_share if wanted.design == "stratified" else 1.0
+    # The interval counts the labels of rows decided differently; of `random` all of them.
+    return Pool(wanted.design, rows, differ, wanted.same_share, max(1, math.floor(needed * same))), needed
+
+
+def _of_accuracy(contract: Contract) -> list[Check]:
+    """Return the comparisons that a plan measures by itself."""
+    return [
+        check
+        for check in checks(contract, "performance")
+        if isinstance(check.rule, MetricRule)
+        and (check.rule.metric, check.rule.against, check.rule.factor, check.rule.slice)
+        == ("accuracy", "champion", 1.0, None)
+    ]
+
+
+def _must_be_of(plan: Plan, facts: Facts, contract: Contract) -> None:
+    """Errors: `NotEvaluated` where a plan is of another table, of other decisions or by another contract."""
+    labels = _labels(contract)
     now = facts.digests
     other = [name for name in {**plan.digests, **now} if plan.digests.get(name) != now.get(name)]
     if other:
         # Of other rows nobody can say whether they are decided as those were.
         said = KEYS if KEYS in other else " and ".join(sorted(other))
         raise NotEvaluated(f"the plan was made of other {said}", labels.plan, AGAIN)
-    made = (plan.pool.design, plan.pool.same_share, plan.pool.rows, plan.pool.differ)
-    if made != (labels.design, labels.same_share, len(facts.differ), int(facts.differ.sum())):
+    wanted = pool_of(contract, facts)[0]
+    if replace(plan.pool, tightest=wanted.tightest) != wanted:
         raise NotEvaluated("the plan has another design than the contract", labels.plan, AGAIN)
+    if plan.pool != wanted:
+        raise NotEvaluated("the plan was made for other limits", labels.plan, AGAIN)
 
 
 def labels_at(contract: Contract, labels: LabelPlan, folder: Path) -> pd.DataFrame:
@@ -236,12 +282,39 @@ def labels_at(contract: Contract, labels: LabelPlan, folder: Path) -> pd.DataFra
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         present = pc.and_kleene(present, pc.not_equal(pc.utf8_trim_whitespace(values), ""))
     found = found.filter(pc.fill_null(present, False))
+    _must_be_allowed(found.select([target]), columns, target, labels.given)
     own = typed(found.select(keys), columns, labels.given).to_pandas()
     if own.isna().to_numpy().any():
         raise NotEvaluated("a label without its whole key", labels.given, "Each label needs the key of its row.")
     return own.assign(
         label=np.arange(len(own)) if not len(own) else truth_of(found[target], contract.model, labels.given)
     )
+
+
+def _must_be_allowed(given: pa.Table, columns: Mapping[str, Column], target: str, place: str) -> None:
+    """Errors: `NotEvaluated` where labels are none that the target's column may hold, by the SQL of data quality."""
+    import duckdb
+
+    from weighin.suites.quality_columns import rule_column
+
+    column = columns[target]
+    zero = Limit(Direction.AT_MOST, 0.0)
+    kinds = [r for r in column_rules(target, column, zero) if r.kind in ("range", "allowed", "pattern")]
+    if not kinds or not given.num_rows:
+        return
+    values = typed(given, columns, place).rename_columns(["value"])
+    with duckdb.connect() as connection:
+        connection.register("labels", values)
+        for rule in kinds:
+            query = f"SELECT count(*) FROM labels WHERE {rule_column(rule, 'value')}"  # noqa: S608 - of the contract
+            kept = connection.execute(query).fetchone()
+            outside = values.num_rows - (kept[0] if kept else 0)
+            if outside:
+                raise NotEvaluated(
+                    f"{outside:,} of {values.num_rows:,} labels are outside of what `{target}` may hold ({rule.kind})",
+                    place,
+                    "Correct these labels: a typing error must not count as a class.",
+                )
 
 
 def _joined(plan: Plan, facts: Facts, drawn: Codes, given: pd.DataFrame, contract: Contract) -> Labelled:

@@ -61,7 +61,10 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     gate = evidence.contract.gates.performance
     if gate is None:
         raise TypeError(f"{check.id} is no performance check")
-    if evidence.planned("holdout") or not is_large(evidence, "holdout"):
+    if evidence.planned("holdout"):
+        found = measure_rows(check, evidence.rows("holdout"), gate, evidence.file.folder)
+        return replace(found, detail={**found.detail, **evidence.label_plan().digests})
+    if not is_large(evidence, "holdout"):
         return measure_rows(check, evidence.rows("holdout"), gate, evidence.file.folder)
     if isinstance(check.rule, MetricRule) and (measured := _of_all(check, check.rule, evidence, gate)) is not None:
         return measured
