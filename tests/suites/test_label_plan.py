@@ -375,6 +375,29 @@ def test_labels_that_are_all_right_are_no_leak() -> None:
         assert "is perfect on all of 200 labels so far" in decided(MetricRule(name), rows, 0.5)
 
 
+def test_a_metric_of_the_teams_own_needs_influence_values_and_labels_that_carry_it(tmp_path: Path) -> None:
+    (tmp_path / "own_of_a_plan.py").write_text(
+        "def each(truth, score, weight):\n    return (score - truth) ** 2\n"
+        "def one(truth, score, weight):\n    return float(((score - truth) ** 2).mean())\n"
+    )
+    own = {name: {"function": f"own_of_a_plan:{name}", "unit": "x"} for name in ("each", "one")}
+    gate = Performance.model_validate({"checks": [{"metric": "accuracy", "at_least": 0.9}], "custom": own})
+    differ = np.arange(2_000) % 5 > 0
+    many = labelled(np.random.default_rng(3).random(2_000) < 0.7, differ)
+    few = labelled(~differ | (np.arange(2_000) % 2 == 0), differ)
+    limit = Limit(Direction.AT_MOST, 0.9, 0.05, evaluations="unlimited")
+
+    def measured(name: str, rows: Rows) -> str:
+        check = Check("performance/x", "performance", limit, MetricRule(f"custom.{name}"))
+        return decide(measure_rows(check, rows, gate, tmp_path), limit).status.value
+
+    assert measured("each", many) == "passed"
+    with pytest.raises(Undefined, match="decide the same carry"):
+        measured("each", few)
+    with pytest.raises(Undefined, match="one number of all rows"):
+        measured("one", many)
+
+
 @pytest.mark.parametrize("few", ["differently", "the same"])
 def test_a_slice_needs_labels_of_both_kinds_of_its_own(few: str) -> None:
     differ = np.arange(4_000) % 5 > 0
