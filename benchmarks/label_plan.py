@@ -49,7 +49,7 @@ CLASSES = 4
 NEITHER = 0.2
 """Share of the rows decided differently on which neither model is right, with several classes."""
 GATE = Performance.model_validate({"checks": [{"metric": "accuracy", "against": "champion", "margin": 0.01}]})
-RULE, ALONE = MetricRule("accuracy", "champion"), MetricRule("accuracy")
+RULE = MetricRule("accuracy", "champion")
 AGREED = 0.85
 """Share of right answers on the rows that both models decide the same."""
 EASE_ML = {"p": 0.1, "epsilon": 0.01, "delta": 1e-4, "labels": 29_000}
@@ -63,7 +63,8 @@ class Setting:
     batch   labels of such rows between two evaluations, about
     gain    candidate's minus champion's share of right answers among those rows
     margin  the same share at the limit, with the other sign
-    alone   whether the candidate's own accuracy is limited, which is measured by inverse probabilities
+    alone   the metric of the candidate alone that is limited; empty for accuracy against the champion
+    agreed  share of right answers on the rows that both models decide the same
     """
 
     design: Design
@@ -72,12 +73,13 @@ class Setting:
     batch: int
     gain: float
     margin: float
-    alone: bool = False
+    alone: str = ""
+    agreed: float = AGREED
 
     @property
     def name(self) -> str:
         """In words."""
-        what = ", accuracy alone" if self.alone else ""
+        what = f", {self.alone} alone, {self.agreed:.0%} of the others right" if self.alone else ""
         return f"{self.design}, {self.differ:.0%} differ, {self.task}, batches of {self.batch}{what}"
 
 
@@ -85,7 +87,13 @@ def settings() -> list[Setting]:
     """The candidate lies at the limit."""
     designs: tuple[Design, ...] = ("disagreement", "stratified", "random")
     of_weights = [
-        Setting(design, differ, "binary", 250, -0.1, 0.1, alone=True) for design in designs[1:] for differ in (0.1, 0.3)
+        Setting(design, differ, "binary", 250, -0.1, 0.1, "accuracy") for design in designs[1:] for differ in (0.1, 0.3)
+    ]
+    # Each label of a row decided the same stands for many, and is seldom of a wrong one.
+    of_weights += [
+        Setting("stratified", 0.02, "binary", 50, -0.1, 0.1, metric, agreed)
+        for metric in ("accuracy", "f1", "recall", "brier")
+        for agreed in (0.7, AGREED, 0.95, 0.99)
     ]
     return of_weights + [
         Setting(design, differ, task, batch, -0.1, 0.1)
@@ -96,10 +104,20 @@ def settings() -> list[Setting]:
     ]
 
 
+def own(setting: Setting) -> float:
+    """Return the limited metric of the candidate in the population.
+
+    Both classes are as frequent and mistaken for each other as often, so that recall and F1 are the accuracy as well.
+    """
+    right = own_accuracy(setting)
+    # Scores are 0.1 and 0.9.
+    return right * 0.1**2 + (1 - right) * 0.9**2 if setting.alone == "brier" else right
+
+
 def own_accuracy(setting: Setting) -> float:
     """Return the candidate's accuracy in the population."""
     neither = NEITHER if setting.task == "multiclass" else 0.0
-    return (1 - setting.differ) * AGREED + setting.differ * (1 - neither + setting.gain) / 2
+    return (1 - setting.differ) * setting.agreed + setting.differ * (1 - neither + setting.gain) / 2
 
 
 @dataclass(frozen=True)
@@ -122,7 +140,7 @@ def table(setting: Setting, random: np.random.Generator) -> Table:
     neither = NEITHER if classes > 2 else 0.0
     wins = differ & (turn < (1 - neither + setting.gain) / 2)
     loses = differ & ~wins & (turn < 1 - neither)
-    both = np.where(random.random(ROWS) < AGREED, truth, wrong)
+    both = np.where(random.random(ROWS) < setting.agreed, truth, wrong)
     candidate = np.where(differ, np.where(wins, truth, wrong), both)
     champion = np.where(differ, np.where(wins, wrong, np.where(loses, truth, other)), both)
     return Table(truth, candidate, champion)
@@ -148,11 +166,13 @@ def answers(setting: Setting, random: np.random.Generator) -> Iterator[tuple[int
     of_all = {"disagreement": 1.0, "stratified": 0.8, "random": setting.differ}[setting.design]
     pool = Pool(setting.design, ROWS, int(differ.sum()), 0.2, max(1, min(ROWS, round(tightest / of_all))))
     numbers = order(pool, differ, int(random.integers(2**60)))
-    # Once every row that is decided differently has its label, the others change nothing.
+    # Once every row that is decided differently has its label, the others change nothing but one model's own metrics.
     most = min(len(numbers), round(min(LABELS, int(differ.sum())) / of_all))
-    value = own_accuracy(setting) if setting.alone else -margin
-    limit = Limit(Direction.AT_LEAST, value, ALPHA, evaluations="unlimited")
-    check = Check("performance/accuracy", "performance", limit, ALONE if setting.alone else RULE)
+    most = max(most, LABELS) if setting.alone else most
+    value = own(setting) if setting.alone else -margin
+    side = Direction.AT_MOST if setting.alone == "brier" else Direction.AT_LEAST
+    limit = Limit(side, value, ALPHA, evaluations="unlimited")
+    check = Check("performance/x", "performance", limit, MetricRule(setting.alone) if setting.alone else RULE)
     step = round(setting.batch / of_all)
     for n in range(min(step, most), most + 1, step):
         rows = numbers[:n]
@@ -214,7 +234,7 @@ def main() -> int:
     for number, setting in enumerate(at_limit):
         began = time.perf_counter()
         counts = run(setting, trials, 1_000 + number)
-        line = f"{setting.name:55} {trials:6,} trials {time.perf_counter() - began:6.1f} s"
+        line = f"{setting.name:84} {trials:6,} trials {time.perf_counter() - began:6.1f} s"
         for status in ("passed", "failed"):
             rate = counts[status] / trials
             worst = max(worst, rate)

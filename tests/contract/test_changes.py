@@ -159,6 +159,43 @@ def test_no_file_changes_in_silence(path: str, kind: str, sides: tuple[Path, Pat
     assert [f"`{path}`" in line for line in warned] == [True] * deciding
 
 
+@pytest.mark.parametrize(
+    "path", ["labels/plan.json", "labels/plan.csv", "labels/plan.parquet", "given/one.csv", "given/deep/two.csv"]
+)
+def test_a_label_plan_and_its_labels_decide(path: str, sides: tuple[Path, Path]) -> None:
+    head, base = sides
+    (base / "model_contract.yaml").write_text(PLANNED)
+    (head / "model_contract.yaml").write_text(PLANNED)
+    for root in sides:
+        (root / path).parent.mkdir(parents=True)
+        (root / path).write_text("a")
+    assert found(base).deciding == ()
+    (head / path).write_text("b")
+    assert found(base).deciding == (FileChange("data", path, "changed"),)
+    # A contract that no longer names them does not free them.
+    (head / "model_contract.yaml").write_text(
+        PLANNED.replace("labels/plan", "other/plan").replace("given: given", "given: x")
+    )
+    assert FileChange("data", path, "changed") in found(base).deciding
+
+
+PLANNED = """\
+version: 1
+model: {name: m, task: binary, target: late}
+data:
+  holdout: holdout.parquet
+  columns:
+    id: {type: integer, role: key}
+    late: {type: integer, role: target, allowed: [0, 1]}
+    distance: {type: float}
+gates:
+  performance:
+    checks:
+      - {metric: accuracy, against: champion, margin: 0.01}
+    labels: {plan: labels/plan.json, given: given}
+"""
+
+
 # --- as a reviewer sees it
 
 

@@ -16,7 +16,9 @@ from support.adopted_project import DIGEST, ROOT, SHA, adopt
 from support.github_server import TOKEN, Answers, github, listed
 from support.small_project import edit
 from weighin.cli import main
+from weighin.contract import read_contract
 from weighin.doctor.callers import FOLDER, pinned
+from weighin.doctor.files import _guarded
 from weighin.doctor.finding import Finding
 from weighin.doctor.owners import Owners, matches, read_owners
 
@@ -50,6 +52,36 @@ def broken(checks: dict[str, tuple[str, str]], status: str = "missing") -> list[
 
 
 # --- files
+
+
+def test_a_label_plan_and_its_labels_need_an_owner_before_they_are_there(tmp_path: Path) -> None:
+    path = tmp_path / "model/model_contract.yaml"
+    path.parent.mkdir()
+    path.write_text(PLANNED)
+    guarded = _guarded(tmp_path, read_contract(path), [], "CODEOWNERS")
+    assert {"model/labels/plan.json", "model/labels/of-x.csv"} <= set(guarded)
+    assert "model/labels/plan.csv" not in guarded
+    for name in ("plan.json", "plan.csv"):
+        (path.parent / "labels").mkdir(exist_ok=True)
+        (path.parent / "labels" / name).write_text("a")
+    assert "model/labels/plan.csv" in _guarded(tmp_path, read_contract(path), [], "CODEOWNERS")
+
+
+PLANNED = """\
+version: 1
+model: {name: m, task: binary, target: late}
+data:
+  holdout: holdout.parquet
+  columns:
+    id: {type: integer, role: key}
+    late: {type: integer, role: target, allowed: [0, 1]}
+    distance: {type: float}
+gates:
+  performance:
+    checks:
+      - {metric: accuracy, against: champion, margin: 0.01}
+    labels: {plan: labels/plan.json, given: "labels/of-*.csv"}
+"""
 
 
 def test_a_repository_as_the_page_has_it_lacks_nothing_and_without_a_token_much_cannot_be_told(

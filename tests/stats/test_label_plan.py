@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from weighin.stats.intervals import Undefined
-from weighin.stats.label_plan import Pool, difference, labels_needed, order, weights
+from weighin.stats.intervals import Interval, Undefined
+from weighin.stats.label_plan import Pool, accuracy, difference, labels_needed, must_be_carried, order, weights
 
 ALPHA, ROWS = 0.05, 2_000
 DIFFER = np.arange(ROWS) % 10 == 0
@@ -101,6 +101,28 @@ def test_a_p_value_is_alpha_at_each_bound() -> None:
         assert 0 < (found.p_above(-0.5) or 0) < ALPHA
 
 
+@pytest.mark.parametrize("design", ["disagreement", "stratified"])
+def test_a_p_value_is_the_least_error_at_which_the_interval_excludes_a_limit(design: str) -> None:
+    # One of thirty checks is confirmed at a thirtieth of alpha, by Holm's correction.
+    n, differ = 300, np.arange(300) % 10 > 0
+    right = np.where(differ, np.arange(n) % 3 == 0, np.arange(n) % 30 > 0)
+
+    def at(alpha: float) -> Interval:
+        if design == "disagreement":
+            every = np.ones(n, dtype=bool)
+            return difference(Pool("disagreement", 10_000, 1_000, 0.2, 300), right, ~right, every, alpha)
+        return accuracy(Pool("stratified", 10_000, 1_000, 0.1, 300), right, differ, alpha)
+
+    found = at(ALPHA)
+    assert (found.p_above(found.low), found.p_below(found.high)) == pytest.approx((ALPHA, ALPHA), rel=1e-4)
+    far = found.high + 0.4 * (1 - found.high)
+    p = found.p_below(far) or 0
+    assert 1e-12 < p < ALPHA / 30
+    if design == "stratified":
+        assert at(p).high == pytest.approx(far, abs=1e-4)
+    assert found.p_above(far) == 1.0
+
+
 def test_without_a_label_there_is_nothing() -> None:
     none = np.zeros(0, dtype=bool)
     with pytest.raises(Undefined):
@@ -123,3 +145,56 @@ def test_a_smaller_margin_needs_more_labels() -> None:
     assert needed == sorted(needed)
     assert 600 < needed[1] < 1_000
     assert labels_needed(0, 10_000, 0.01, ALPHA) == 1
+
+
+def test_the_accuracy_of_one_model_is_missed_as_seldom_as_it_says() -> None:
+    random, tries, rate = np.random.default_rng(11), 150, 0.1
+    truth, misses = rate * 0.5 + (1 - rate) * 0.97, np.zeros(2)
+    for seed in range(tries):
+        differ = random.random(ROWS) < rate
+        right = random.random(ROWS) < np.where(differ, 0.5, 0.97)
+        of = Pool("stratified", ROWS, int(differ.sum()), 0.5, 100)
+        drawn = order(of, differ, seed)
+        found = [accuracy(of, right[d], differ[d], ALPHA) for n in (20, 50, 100, 200, 400) for d in [drawn[:n]]]
+        assert all(f.low <= f.estimate <= f.high for f in found)
+        misses += any(f.low > truth for f in found), any(f.high < truth for f in found)
+    assert misses.max() <= stats.binom.isf(1e-4, tries, ALPHA)
+
+
+def test_the_accuracy_of_one_model_needs_a_label_of_each_kind_of_rows() -> None:
+    one = np.ones(30, dtype=bool)
+    with pytest.raises(Undefined, match="decide the same"):
+        accuracy(pool("stratified"), one, one, ALPHA)
+    # A kind of rows that the table has none of: the share of such rows has a bound, and anything may be true of them.
+    found = accuracy(Pool("stratified", ROWS, 0, 0.25, 100), one, ~one, ALPHA)
+    assert found.estimate == 1.0
+    assert 0.7 < found.low < 0.9
+    assert found.high == 1.0
+
+
+@pytest.mark.parametrize(
+    ("values", "carried"),
+    [([1.0] * 10 + [-1.0] * 10, True), ([0.0] * 19 + [1.0], False), ([0.1] * 20, False), ([0.1 + 1e-17] * 20, False)],
+)
+def test_the_values_of_each_stratum_must_vary_by_more_than_a_few_rows(values: list[float], *, carried: bool) -> None:
+    influence, differ = np.array([1.0, -1.0] * 10 + values), np.arange(40) < 20
+    for said in ("differently", "the same"):
+        part = influence if said == "the same" else influence[::-1]
+        if carried:
+            must_be_carried(part, -part[None], differ)
+        else:
+            with pytest.raises(Undefined, match=f"decide {said} carry"):
+                must_be_carried(part, -part[None], differ)
+    must_be_carried(influence, -influence[None], differ, known=True)
+    with pytest.raises(Undefined):
+        must_be_carried(np.zeros(40), np.zeros((1, 40)), differ, known=True)
+
+
+def test_what_varies_must_be_as_large_as_what_another_label_would_make_of_a_row() -> None:
+    # 20 rows that are right with more and less confidence; a wrong one would be ten times as far off.
+    influence, differ = np.array([1.0, -1.0] * 10 + [0.1, 0.2] * 10), np.arange(40) < 20
+    must_be_carried(influence, influence[None] * 1.2, differ)
+    others = np.where(differ, influence, 10 * influence)[None]
+    for wrong in (others, np.vstack([influence, others])):
+        with pytest.raises(Undefined, match="decide the same carry"):
+            must_be_carried(influence, wrong, differ)

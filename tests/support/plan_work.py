@@ -16,10 +16,9 @@ from weighin.contract import checks, read_contract
 from weighin.model.answers import COLUMN
 from weighin.model.subject import ModelVersion, Subject
 from weighin.outcome import Outcome, decide
-from weighin.stats.label_plan import Pool
 from weighin.suites import measured
 from weighin.suites.evidence import Evidence
-from weighin.suites.label_plan import Plan, facts_of
+from weighin.suites.label_plan import Plan, facts_of, pool_of
 
 ROWS = 6_000
 CONTRACT = """\
@@ -94,7 +93,7 @@ class PlanWork:
         """What suites look at, as it was written."""
         return Evidence(read_contract(self.folder / "model_contract.yaml"), self.folder / "work")
 
-    def write(self, *, tightest: int = 300) -> PlanWork:
+    def write(self) -> PlanWork:
         """Write all of it but the labels, and the plan that follows from it."""
         path, data = self.folder / "model_contract.yaml", self.folder / "holdout.parquet"
         path.write_text(self.contract)
@@ -113,15 +112,15 @@ class PlanWork:
         Subject(models["candidate"], models.get("champion"), digest, {"holdout": known}, True, models=SOUND).write(
             self.folder / "work/subject.json"
         )
-        return self.plan(tightest)
+        return self.plan()
 
-    def plan(self, tightest: int = 300) -> PlanWork:
+    def plan(self) -> PlanWork:
         """Write the plan that follows from what is there."""
         labels, facts = self.evidence.contract.labels, facts_of(self.evidence)
         assert labels is not None
-        pool = Pool(labels.design, ROWS, int(facts.differ.sum()), labels.same_share, tightest)
-        plan = Plan(pool, facts.digests(), 0, 50)
-        self.drawn = plan.order(facts.differ)[: self.listed]
+        pool = pool_of(self.evidence.contract, facts)[0]
+        plan = Plan(pool, facts.digests, 0, 50)
+        self.drawn = plan.order(facts)[: self.listed]
         self.written = Plan(pool, plan.digests, len(self.drawn), 50)
         write_json(self.folder / labels.plan, self.written.to_json())
         return self

@@ -20,7 +20,7 @@ def value(state: str = "inconclusive", expected: int | None = 900, **changed: An
     ("given", "says"),
     [
         (value("passed"), "nothing, every check that blocks has passed"),
-        (value("failed"), "nothing, a check has failed"),
+        (value("failed"), "a check has failed alone: run `weighin validate`, which confirms it by Holm"),
         (value(), "about 600 more labels, from draw 301 of the plan on"),
         (value(expected=None), "more labels, from draw 301 of the plan on"),
         (value(expected=200), "about 1 more labels"),

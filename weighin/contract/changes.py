@@ -200,6 +200,7 @@ def named_files(place: str, *contracts: Contract) -> Mapping[Kind, tuple[str, ..
         data += [contract.model.champion.predictions or ""] if contract.model.champion else []
         data += [score.given or "" for score in gates.performance.scores.values()] if gates.performance else []
         data += [r.table for r in gates.data_quality.references] if gates.data_quality else []
+        data += contract.labels.files if contract.labels else []
         for kind, paths in (("metrics", named), ("data", data), ("policy", [contract.promotion.policy or ""])):
             whole = [os.path.normpath(folder / path) for path in paths if path and "://" not in path]
             found[kind] += (*whole, *(f"{path}/*" for path in whole))  # type: ignore[index]

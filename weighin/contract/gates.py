@@ -209,6 +209,11 @@ class LabelPlan(Part):
         0.2, gt=0, lt=1, description="Share of the draws of `stratified` that are rows decided the same."
     )
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The labels, the plan, and the lists of rows beside it: what decides, relative to the contract."""
+        return (self.given, self.plan, *(f"{self.plan.removesuffix('.json')}.{end}" for end in ("csv", "parquet")))
+
 
 class Performance(Part):
     """The gate on how good the candidate is."""

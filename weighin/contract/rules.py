@@ -90,15 +90,28 @@ def quality_rules(contract: Contract) -> list[QualityRule]:
         most = replace(zero, value=float(gate.rows_at_most))
         found.append(QualityRule("rows_at_most", "rows_at_most", (), most, path=(*GATE, "rows_at_most")))
     for name, column in contract.data.columns.items():
-        for kind, share in _column(column):
-            limit = replace(zero, value=share, severity=column.severity)
-            path = ("data", "columns", name)
-            found.append(QualityRule(f"{name}/{kind}", kind, (name,), limit, column, path=path))
+        found += column_rules(name, column, zero)
         found += _conditional(name, column, zero)
     found += _composite(contract, zero)
     for number, own in enumerate(gate.own_expectations):
         found.append(QualityRule(f"own/{own}", "own", (), zero, path=(*GATE, "own_expectations", number)))
     return found
+
+
+def column_rules(name: str, column: Column, zero: Limit) -> list[QualityRule]:
+    """Return what a column demands of all its values. `zero` is the limit of what may not occur."""
+    path = ("data", "columns", name)
+    return [
+        QualityRule(
+            f"{name}/{kind}",
+            kind,
+            (name,),
+            replace(zero, value=share, severity=column.severity),
+            column,
+            path=path,
+        )
+        for kind, share in _column(column)
+    ]
 
 
 def _conditional(name: str, column: Column, zero: Limit) -> Iterator[QualityRule]:

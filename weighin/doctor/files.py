@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -130,6 +131,10 @@ def _guarded(root: Path, file: ContractFile, workflows: Sequence[Workflow], own:
     promotion = file.contract.promotion
     named = [here + file.path.name, own, *(here + a.key for a in promotion.approvers)]
     named += [here + promotion.policy] if promotion.policy else []
+    if file.contract.labels is not None:
+        # Labels come in by and by, so that an owner is named before there are any.
+        of = (file.contract.labels.plan, file.contract.labels.given)
+        named += [os.path.normpath(here + name) for name in of if "://" not in name]
     folders = [f"{here}validation_tests", f"{here}great_expectations", FOLDER]
     for patterns in named_files(f"{here}{file.path.name}", file.contract).values():
         # Of a pattern one file stands for all; of a folder, one in it.
@@ -143,6 +148,7 @@ def _guarded(root: Path, file: ContractFile, workflows: Sequence[Workflow], own:
         # The engine itself lies here, and a pull request can change it.
         named += [name for name in ("Dockerfile", "requirements.txt") if (root / name).is_file()]
         folders += [name for name in ("weighin", "actions") if (root / name).is_dir()]
+    named = [name.replace("*", "x") for name in named]
     for name in folders:
         every = (p for p in sorted((root / name).rglob("*")) if p.is_file() and "__pycache__" not in p.parts)
         named += [f"{name}/one-that-is-new", *(p.relative_to(root).as_posix() for p in every)]

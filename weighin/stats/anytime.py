@@ -130,14 +130,14 @@ def share(successes: int, trials: int, alpha: float) -> Interval:
     if trials <= 0:
         raise Undefined("no trials")
     estimate = successes / trials
-    low = _lower(successes, trials, alpha)
-    high = 1 - _lower(trials - successes, trials, alpha)
+    low = least_share(successes, trials, alpha)
+    high = 1 - least_share(trials - successes, trials, alpha)
     error = math.sqrt(estimate * (1 - estimate) / trials)
     return Interval(estimate, low, high, 1 - alpha, trials, error, "mixture of likelihood ratios, anytime-valid")
 
 
-def _lower(successes: int, trials: int, alpha: float) -> float:
-    """Return the largest share that is excluded from below."""
+def least_share(successes: int, trials: int, alpha: float) -> float:
+    """Return the largest share that is excluded from below: the lower bound of `share`, which needs trials."""
     from scipy import special
 
     a, b = successes + 1.0, trials - successes + 1.0

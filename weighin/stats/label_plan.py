@@ -13,19 +13,24 @@ In a random order any first n of the rows that are decided differently are then 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from weighin.stats.anytime import mean_of_signs
-from weighin.stats.intervals import Codes, Floats, Interval, Undefined, clopper_pearson
-from weighin.stats.scored import Bools
+from weighin.stats.anytime import least_share, mean_of_signs
+from weighin.stats.intervals import MIN_CARRIERS, Codes, Floats, Interval, Undefined, clopper_pearson
+from weighin.stats.scored import MIN_RARER, Bools
 
 Design = Literal["disagreement", "stratified", "random"]
 """Which rows are drawn: those decided differently, those and some of the others, or any."""
 OF_THE_RATE = 0.05
 """Part of alpha that bounds the share of rows that are decided differently; the rest bounds what their labels say."""
+LEAST_P = 1e-12
+"""P-values below this are given as this."""
+ROUNDING = 1e-9
+"""Variation of influence values within a stratum below this share of the largest of all is rounding."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +64,17 @@ def order(pool: Pool, differ: Bools, seed: int) -> Codes:
     """Return the numbers of the rows to label, in the order of their draws; shape (draws,).
 
     differ  (rows,) which rows both models decide differently
-    seed    of the permutations; the same seed gives the same order
+    seed    of the permutation; the same seed gives the same order
+    There is one permutation of all rows, whatever the models decide, and each design takes the rows that it draws in
+    that order: a decision that changes moves one row, and leaves the order of all others.
     `random` and `stratified` draw every row in the end, `disagreement` every row that is decided differently.
     """
-    random = np.random.default_rng(seed)
+    every = np.random.default_rng(seed).permutation(pool.rows)
     if pool.design == "random":
-        return random.permutation(pool.rows)
-    first = random.permutation(np.flatnonzero(differ))
+        return every
+    first, other = every[differ[every]], every[~differ[every]]
     if pool.design == "disagreement":
         return first
-    other = random.permutation(np.flatnonzero(~differ))
     is_same = _is_same(np.arange(pool.rows), pool)
     found = np.empty(pool.rows, dtype=np.int64)
     found[is_same], found[~is_same] = other, first
@@ -129,16 +135,111 @@ def difference(pool: Pool, ours: Bools, theirs: Bools, differ: Bools, alpha: flo
     share = rate.estimate
 
     def p(limit: float, upper: bool) -> float:
-        # The end of the rate's interval that makes the hypothesis on the mean hardest to refuse.
-        end = rate.low if (limit > 0) == upper else rate.high
-        at = limit / end if end > 0 else math.copysign(math.inf, limit)
-        if abs(at) >= 1:
-            surely = (at < 0) == upper
-            return OF_THE_RATE * alpha if surely else 1.0
-        return min(1.0, max(test(at, upper) for test in mean.tests) + OF_THE_RATE * alpha)
+        def excluded(a: float) -> bool:
+            # The end of the rate's interval that makes the hypothesis on the mean hardest to refuse.
+            ends = clopper_pearson(pool.differ, pool.rows, 1 - OF_THE_RATE * a)
+            end = ends.low if (limit > 0) == upper else ends.high
+            at = 0.0 if limit == 0 else limit / end if end > 0 else math.copysign(math.inf, limit)
+            return max(test(at, upper) for test in mean.tests) <= (1 - OF_THE_RATE) * a
+
+        return _least(excluded)
 
     method = "share of rows decided differently, times a mixture of bets on their labels, anytime-valid"
     return Interval(share * mean.estimate, low, high, 1 - alpha, len(d), share * mean.standard_error, method, (p,))
+
+
+def accuracy(pool: Pool, right: Bools, differ: Bools, alpha: float) -> Interval:
+    """Return the accuracy of one model on all rows, from the labels of the first n draws of `stratified`.
+
+    right   (n,) whether it decided a labelled row rightly
+    differ  (n,) whether candidate and champion decided it differently
+    alpha   one-sided error of each bound, over all n together
+    It is D a + (1 - D) b, with a share D of rows decided differently, of which a share a is decided rightly, and b of
+    the others. Each of the three has exact bounds of its own: D at a twentieth of alpha, a and b at half of the rest.
+    Whichever of a and b is larger in truth, one end of D's interval is the one that a bound rests on, so that the three
+    errors add up to alpha; that it is not known which is why the worse of both ends is taken.
+    Errors: `Undefined` where a stratum of the table has no label.
+    """
+    weights(pool, differ)
+    counts = [(int(right[of].sum()), int(of.sum())) for of in (differ, ~differ)]
+
+    def low_of(successes: tuple[int, int], a: float) -> float:
+        each = (1 - OF_THE_RATE) * a / 2
+        # Of a kind of rows that the table has none of, nothing is known.
+        one, other = (least_share(k, n, each) if n else 0.0 for k, (_, n) in zip(successes, counts, strict=True))
+        ends = clopper_pearson(pool.differ, pool.rows, 1 - OF_THE_RATE * a)
+        return min(d * one + (1 - d) * other for d in (ends.low, ends.high))
+
+    def bound(a: float, upper: bool) -> float:
+        if upper:
+            return low_of((counts[0][0], counts[1][0]), a)
+        return 1 - low_of((counts[0][1] - counts[0][0], counts[1][1] - counts[1][0]), a)
+
+    rate = pool.differ / pool.rows
+    one, other = (hits / n if n else 0.0 for hits, n in counts)
+    variances = [of * (1 - of) / n if n else 0.0 for of, (_, n) in zip((one, other), counts, strict=True)]
+    variance = (
+        rate**2 * variances[0] + (1 - rate) ** 2 * variances[1] + (one - other) ** 2 * rate * (1 - rate) / pool.rows
+    )
+    low, high = bound(alpha, True), bound(alpha, False)
+
+    def p(limit: float, upper: bool) -> float:
+        return _least(lambda a: bound(a, upper) > limit if upper else bound(a, upper) < limit)
+
+    method = "shares of rows decided differently and the same, each by a mixture of likelihood ratios, anytime-valid"
+    estimate = rate * one + (1 - rate) * other
+    return Interval(estimate, low, high, 1 - alpha, len(right), math.sqrt(variance), method, (p,))
+
+
+def _least(excluded: Callable[[float], bool]) -> float:
+    """Return the least error at which an interval excludes a limit: its p-value, as intervals hold each other."""
+    if not excluded(1.0):
+        return 1.0
+    low, high = math.log(LEAST_P), 0.0
+    for _ in range(22):
+        middle = (low + high) / 2
+        low, high = (low, middle) if excluded(math.exp(middle)) else (middle, high)
+    return math.exp(high)
+
+
+def must_have_labels(differ: Bools) -> None:
+    """Errors: `Undefined` with fewer labels of rows decided differently, or the same, than an interval is made of.
+
+    differ  (n,) which labelled rows of a part candidate and champion decide differently
+    """
+    for count, said in ((int(differ.sum()), "differently"), (int((~differ).sum()), "the same")):
+        if count < MIN_RARER:
+            raise Undefined(f"{count} labels of rows that both models decide {said}, at least {MIN_RARER} are needed")
+
+
+def must_be_carried(values: Floats, others: Floats, differ: Bools, *, known: bool = False) -> None:
+    """Errors: `Undefined` where the labels of a stratum show too little of what may be among its rows.
+
+    values  (n,) influence values of the labelled rows of a part, each for a row of weight one
+    others  (labels, n) what they would be if the row had another label than it has
+    differ  (n,) which of them candidate and champion decide differently
+    known   rows decided the same are known to count nothing, so that nothing of theirs is estimated
+    A label of a row decided the same may stand for hundreds of rows. Where 20 such labels are all right, their part of
+    the variance is estimated as about zero, and the wrong ones among those hundreds are missed. So in each stratum the
+    values must vary as if `MIN_CARRIERS` rows carried that, by (sum of squares)^2 / (sum of fourth powers), and as much
+    as so many rows with another label would make them: about ten wrong rows, where few are wrong. What is unseen by
+    chance is then small beside the interval.
+    """
+    scale = float(np.abs(values).max(initial=0.0))
+    for stratum, said in ((differ, "differently"), *(() if known else ((~differ, "the same"),))):
+        middle = values[stratum].mean() if stratum.any() else 0.0
+        own = values[stratum] - middle
+        square = np.square(np.where(np.abs(own) > ROUNDING * scale, own, 0.0))
+        other = np.square(others[:, stratum] - middle).max(axis=0, initial=0.0)
+        total, fourth = float(square.sum()), float(np.square(square).sum())
+        carriers = total**2 / fourth if fourth > 0 else 0.0
+        if carriers > 0 and len(other) and other.mean() > 0:
+            carriers = min(carriers, total / float(other.mean()))
+        if not carriers >= MIN_CARRIERS:
+            raise Undefined(
+                f"too few of the labelled rows that both models decide {said} carry what varies among them, as if "
+                f"there were {carriers:.0f} and not {MIN_CARRIERS:.0f}: more labels are needed"
+            )
 
 
 def labels_needed(differ: int, rows: int, margin: float, alpha: float) -> int:

@@ -1,12 +1,13 @@
 """Intervals at the level that a limit demands: for one evaluation, or for any number of them as rows come in.
 
-Where a label plan has drawn the rows, accuracy against the champion is measured by the plan, and everything else by
-rows that count by the inverse of their probabilities, or not at all.
+Where a label plan has drawn the rows, accuracy is measured by the plan itself, alone or against the champion, and
+everything else by rows that count by the inverse of their probabilities, or not at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,12 +16,18 @@ from weighin.contract.checks import FairnessRule, MetricRule
 from weighin.errors import NotEvaluated
 from weighin.stats import label_plan
 from weighin.stats.anytime import TIGHTEST, level, sequence
-from weighin.stats.intervals import Interval, Undefined
-from weighin.stats.scored import MIN_RARER, Metric
+from weighin.stats.intervals import Floats, Interval, Undefined
+from weighin.stats.label_plan import Pool
+from weighin.stats.rates import influence_of_difference, rate
+from weighin.stats.scored import Bools, Metric, Scored
 from weighin.suites.rows import Rows
 
 TIGHTEST_GROUPS = 100
 """Groups at which intervals are tightest, where rows depend on each other: there are fewer of them than of rows."""
+NEXT_TO_NOTHING = 1e-7
+"""Weight of a row that is not there, of one that is."""
+Influences = Callable[[Mapping[str, Scored]], Floats]
+"""(n,) influence values of rows that each role has scored."""
 
 
 def tightest(*, grouped: bool) -> int:
@@ -69,27 +76,38 @@ def _is_paired(rule: MetricRule) -> bool:
 
 
 def is_by_plan(rule: MetricRule, rows: Rows) -> bool:
-    """Whether a label plan measures a comparison itself."""
-    wanted = (rule.metric, rule.against, rule.factor, rule.slice) == ("accuracy", "champion", 1.0, None)
-    return rows.pool is not None and wanted and "champion" in rows.scored
+    """Whether a label plan measures a metric itself, with bounds that are exact."""
+    pool = rows.pool
+    if pool is None or (rule.metric, rule.factor, rule.slice) != ("accuracy", 1.0, None):
+        return False
+    return "champion" in rows.scored and (rule.against == "champion" or _is_alone(rule, pool))
 
 
-def by_plan(check: Check, rows: Rows) -> Interval:
-    """Return the difference of the accuracies by the labels of a plan.
+def _is_alone(rule: MetricRule, pool: Pool) -> bool:
+    """Whether it is the accuracy of one model, from labels of both strata."""
+    return rule.against is None and pool.design == "stratified"
+
+
+def by_plan(check: Check, rule: MetricRule, rows: Rows) -> Interval:
+    """Return the candidate's accuracy, or the difference of both accuracies, by the labels of a plan.
 
     Errors: `Undefined`.
     """
     assert rows.pool is not None
     assert rows.differ is not None
-    candidate, champion = rows.scored["candidate"], rows.scored["champion"]
-    ours, theirs = (np.asarray(r.decision == r.truth) for r in (candidate, champion))
+    ours, theirs = (np.asarray(r.decision == r.truth) for r in (rows.scored["candidate"], rows.scored["champion"]))
+    if rule.against is None:
+        return label_plan.accuracy(rows.pool, ours, rows.differ, check.limit.alpha)
     return label_plan.difference(rows.pool, ours, theirs, rows.differ, check.limit.alpha)
 
 
-def must_be_measurable(check: Check, rows: Rows) -> None:
-    """Errors: `NotEvaluated`, `Undefined` where labelled rows of a plan say nothing of what a check is about."""
-    pool, differ = rows.pool, rows.differ
-    if pool is None or differ is None or not isinstance(check.rule, MetricRule | FairnessRule):
+def must_be_measurable(check: Check, part: Rows) -> None:
+    """Errors: `NotEvaluated`, `Undefined` where labelled rows of a plan say nothing of what a check is about.
+
+    part  the rows that the check is about: a slice, where it is about one
+    """
+    pool, differ = part.pool, part.differ
+    if pool is None or differ is None:
         return
     if pool.design == "disagreement":
         raise NotEvaluated(
@@ -98,9 +116,63 @@ def must_be_measurable(check: Check, rows: Rows) -> None:
             check.id,
             "Write `design: stratified` in gates.performance.labels, or leave the check out.",
         )
-    if pool.design == "random":
+    if pool.design == "stratified":
+        label_plan.must_have_labels(differ)
+
+
+def must_be_carried(rule: MetricRule, part: Rows, of: Influences | None) -> None:
+    """Errors: `Undefined` where the labels of a stratum say too little of how much a metric varies there.
+
+    of  the influence values of the metric, or of what it is compared by; None where it has none
+    """
+    if part.pool is None or part.differ is None or part.pool.design != "stratified":
         return
-    for stratum, of, said in ((differ, pool.differ, "differently"), (~differ, pool.rows - pool.differ, "the same")):
-        count = int(stratum.sum())
-        if count < min(MIN_RARER, of):
-            raise Undefined(f"{count} labels of rows that both models decide {said}, at least {MIN_RARER} are needed")
+    if of is None:
+        raise Undefined("one number of all rows: nobody knows what it would be without the rows that have few labels")
+    # Whatever is true of a row that both decide the same, both are right there or both are wrong.
+    known = (rule.metric, rule.against, rule.factor) == ("accuracy", "champion", 1.0)
+    label_plan.must_be_carried(*_with_other_labels(part.scored, of), part.differ, known=known)
+
+
+def _with_other_labels(scored: Mapping[str, Scored], of: Influences) -> tuple[Floats, Floats]:
+    """Return (n,) influence values for rows of weight one, and (labels, n) those of the same rows with other labels.
+
+    The others are rows that weigh next to nothing, and are measured along with the rows that are there.
+    """
+    one = next(iter(scored.values()))
+    n, binary = len(one.truth), one.truth.dtype == np.bool_
+    changed = [~one.truth] if binary else [(one.truth + k) % one.score.shape[1] for k in range(1, one.score.shape[1])]
+    truth, often = np.concatenate([one.truth, *changed]), 1 + len(changed)
+    weight = np.concatenate([one.share, *[one.share * NEXT_TO_NOTHING] * len(changed)])
+    more = {
+        role: replace(rows, truth=truth, score=np.concatenate([rows.score] * often), weight=weight)
+        for role, rows in scored.items()
+    }
+    values = (of(more) / next(iter(more.values())).share).reshape(often, n)
+    return values[0], values[1:]
+
+
+def sides_must_be_measurable(check: Check, rule: FairnessRule, rows: Rows, sides: Sequence[Bools]) -> None:
+    """Errors: `NotEvaluated`, `Undefined` where labelled rows of a plan say too little of either group of rows.
+
+    sides  (n,) which rows are of the one group, and of the other
+    The sentences hold no counts: those of a column may be sensitive.
+    """
+    if rows.pool is None or rows.differ is None or rows.pool.design != "stratified":
+        return must_be_measurable(check, rows)
+    candidate = {"candidate": rows.scored["candidate"]}
+
+    def of(scored: Mapping[str, Scored]) -> Floats:
+        often = len(scored["candidate"].truth) // len(rows)
+        return influence_of_difference(rule.rate, scored["candidate"], *(np.tile(s, often) for s in sides))[1]
+
+    _, base = rate(rule.rate, candidate["candidate"])
+    for side, which in zip(sides, ("first", "second"), strict=True):
+        try:
+            label_plan.must_have_labels(rows.differ[side & base])
+            values, others = _with_other_labels(candidate, of)
+            label_plan.must_be_carried(values[side], others[:, side], rows.differ[side])
+        except Undefined as error:
+            said = f"too few labels of the {which} group that count for this rate: of rows decided differently, the "
+            raise Undefined(f"{said}same, or of what varies among them") from error
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from weighin.contract.gates import CustomMetric
 from weighin.errors import NotEvaluated
-from weighin.stats.intervals import Interval, Undefined, from_influence, must_be_carried_by_many
+from weighin.stats.intervals import Floats, Interval, Undefined, from_influence, must_be_carried_by_many
 from weighin.stats.resample import bootstrap
 from weighin.stats.scored import Scored
 from weighin.suites.rows import Rows
@@ -23,8 +23,8 @@ from weighin.untrusted.redact import cause, reduced
 
 def measure_custom(
     metric: CustomMetric, folder: Path, rows: Rows, baseline: str | None, factor: float, level: float
-) -> tuple[Interval, float]:
-    """Return the interval of a custom metric, and the candidate's own value.
+) -> tuple[Interval, float, Callable[[Mapping[str, Scored]], Floats] | None]:
+    """Return the interval of a custom metric, the candidate's own value, and how influence values of a mean are made.
 
     A function that answers with one number per row is a mean, with influence values; any other number is
     bootstrapped. Errors: `NotEvaluated` when the function cannot be found, raises, or answers with something else;
@@ -35,15 +35,16 @@ def measure_custom(
     other = None if baseline is None else rows.scored[baseline]
     first = _ask(function, metric.function, candidate)
     if first.ndim == 1:
-        share = candidate.share
-        values = first if other is None else first - factor * _ask(function, metric.function, other)
-        estimate = float((share * values).sum())
-        influence = share * (values - estimate)
+
+        def influences(scored: Mapping[str, Scored]) -> Floats:
+            return _of_mean(function, metric.function, scored, baseline, factor)[1]
+
+        estimate, influence = _of_mean(function, metric.function, rows.scored, baseline, factor)
         if not np.any(influence):
             raise Undefined(f"{metric.function} gives every row the same number: no interval exists")
         must_be_carried_by_many(influence, rows.group)
         found = from_influence(estimate, influence, rows.group, level)
-        return found, float((share * first).sum())
+        return found, float((candidate.share * first).sum()), influences
     if len(candidate.truth) > metric.rows_at_most:
         raise NotEvaluated(
             f"{len(candidate.truth):,} rows, a bootstrap is made of at most {metric.rows_at_most:,}",
@@ -53,7 +54,19 @@ def measure_custom(
     found = bootstrap(
         lambda part: float(_ask(function, metric.function, part)), candidate, other, rows.group, level, factor
     )
-    return found, float(first)
+    return found, float(first), None
+
+
+def _of_mean(
+    function: Callable[..., Any], name: str, scored: Mapping[str, Scored], baseline: str | None, factor: float
+) -> tuple[float, Floats]:
+    """Return the mean of a number of each row, or its difference to the baseline's, and (n,) influence values."""
+    values = _ask(function, name, scored["candidate"])
+    if baseline is not None:
+        values = values - factor * _ask(function, name, scored[baseline])
+    share = scored["candidate"].share
+    estimate = float((share * values).sum())
+    return estimate, share * (values - estimate)
 
 
 @functools.cache

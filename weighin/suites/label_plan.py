@@ -1,15 +1,18 @@
 """The holdout whose labels come in by and by: the plan that says which rows count, and the labels that are there.
 
-A plan is no list that anybody may edit: which rows are drawn, and in which order, follows from the key columns of the
-holdout and from what candidate and champion decide, and is computed again wherever labels are used. Labels count in
-that order, up to the first row that has none: a row that nobody could label may not be left out.
+A plan is no list that anybody may edit: the order of all rows follows from the key columns of the holdout alone, which
+of them are drawn from what candidate and champion decide, and both are computed again wherever labels are used. Labels
+count in that order, up to the first row that has none: a row that nobody could label may not be left out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +21,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from weighin.canonical import digest, read_json
+from weighin.canonical import canonical, digest, read_json
+from weighin.contract import Check, checks
+from weighin.contract.checks import MetricRule
+from weighin.contract.columns import Column
 from weighin.contract.gates import LabelPlan
 from weighin.contract.models import Contract
+from weighin.contract.rules import column_rules
 from weighin.contract.sources import Files
 from weighin.data.relation import Relation
 from weighin.data.typed import typed
 from weighin.errors import EvidenceError, NotEvaluated
 from weighin.model.labels import Truth, scored, truth_of
+from weighin.outcome import Direction, Limit
 from weighin.stats.intervals import Codes
-from weighin.stats.label_plan import Pool, order
+from weighin.stats.label_plan import Pool, labels_needed, order
 from weighin.stats.scored import Bools
 from weighin.untrusted import JsonDict
 
@@ -37,6 +45,8 @@ if TYPE_CHECKING:
 SCHEMA = "weighin/label-plan/v1"
 ROWS_AT_MOST = 10_000_000
 """Rows of a holdout that a plan is made of."""
+KEYS = "keys of the holdout"
+"""What the digest that the order follows from is of."""
 AGAIN = "Run `weighin labels plan` again; labels of rows that are drawn again keep their worth."
 
 
@@ -53,11 +63,24 @@ class Facts:
     decisions: dict[str, Codes]
     differ: Bools
 
+    @cached_property
+    def by_key(self) -> Codes:
+        """(rows,) numbers of the rows, sorted by their keys: where they are in the file changes no plan."""
+        names = sorted(self.keys.column_names)
+        texts = pa.table({name: self.keys[name].cast(pa.string()) for name in names})
+        found = pc.sort_indices(texts, sort_keys=[(name, "ascending") for name in names])
+        return np.asarray(found.to_numpy(), dtype=np.int64)
+
+    @cached_property
     def digests(self) -> dict[str, str]:
-        """Return the digests that a plan holds, by what they are of."""
-        columns = [json.dumps([n, self.keys[n].cast(pa.string()).to_pylist()]) for n in self.keys.column_names]
-        of = {f"decisions of the {role}": digest(codes.tobytes()) for role, codes in self.decisions.items()}
-        return {"keys of the holdout": digest("\n".join(columns).encode()), **of}
+        """The digests that a plan holds, by what they are of."""
+        rows = pa.array(self.by_key)
+        columns = [
+            json.dumps([n, self.keys[n].cast(pa.string()).take(rows).to_pylist()])
+            for n in sorted(self.keys.column_names)
+        ]
+        of = {f"decisions of the {r}": digest(codes[self.by_key].tobytes()) for r, codes in self.decisions.items()}
+        return {KEYS: digest("\n".join(columns).encode()), **of}
 
 
 @dataclass(frozen=True)
@@ -75,13 +98,12 @@ class Plan:
 
     @property
     def seed(self) -> int:
-        """Of the order. It follows from what the plan is about, so that nobody can choose among orders."""
-        text = json.dumps([self.digests, self.pool.design, self.pool.same_share], sort_keys=True)
-        return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
+        """Of the order. It follows from the keys alone, so that no model has a say in it."""
+        return int(hashlib.sha256(self.digests[KEYS].encode()).hexdigest()[:12], 16)
 
-    def order(self, differ: Bools) -> Codes:
+    def order(self, facts: Facts) -> Codes:
         """Return the numbers of the rows, in the order of their draws."""
-        return order(self.pool, differ, self.seed)
+        return facts.by_key[order(self.pool, facts.differ[facts.by_key], self.seed)]
 
     def to_json(self) -> JsonDict:
         """Return the content of the plan's file."""
@@ -143,6 +165,12 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Of the plan, and of the labels that count with the rows that they are of: what a record says of them."""
+        rows, codes = (np.asarray(values, dtype=np.int64).tobytes() for values in (self.rows, self.truth))
+        return {"label_plan": digest(canonical(self.plan.to_json())), "labels": digest(rows + codes)}
+
 
 def facts_of(evidence: Evidence) -> Facts:
     """Return what a plan of the holdout follows from. Errors: `NotEvaluated`."""
@@ -183,20 +211,55 @@ def labelled(evidence: Evidence) -> Labelled:
     contract, labels = evidence.contract, _labels(evidence.contract)
     folder = evidence.file.folder
     plan, facts = Plan.read(folder / labels.plan), facts_of(evidence)
-    _must_be_of(plan, facts, labels)
-    drawn = plan.order(facts.differ)[: plan.listed]
+    _must_be_of(plan, facts, contract)
+    drawn = plan.order(facts)[: plan.listed]
     return _joined(plan, facts, drawn, labels_at(contract, labels, folder), contract)
 
 
-def _must_be_of(plan: Plan, facts: Facts, labels: LabelPlan) -> None:
-    """Errors: `NotEvaluated` where a plan is of another table, of other decisions or of another design."""
-    now = facts.digests()
+def pool_of(contract: Contract, facts: Facts) -> tuple[Pool, int]:
+    """Return what is drawn from, and about how many labels settle the comparison with the least margin.
+
+    All of it follows from the contract and the unlabelled table, also where the interval is tightest.
+    """
+    wanted, rows, differ = _labels(contract), len(facts.differ), int(facts.differ.sum())
+    margins = [abs(check.limit.value) for check in _of_accuracy(contract)]
+    needed = labels_needed(differ, rows, min(margins, default=0.0), contract.alpha)
+    if wanted.design == "random":
+        needed = math.ceil(needed * rows / max(1, differ))
+    elif wanted.design == "stratified":
+        needed = math.ceil(needed / (1 - wanted.same_share))
+    most = differ if wanted.design == "disagreement" else rows
+    needed = max(1, min(needed, most))
+    same = 1 - wanted.same_share if wanted.design == "stratified" else 1.0
+    # The interval counts the labels of rows decided differently; of `random` all of them.
+    return Pool(wanted.design, rows, differ, wanted.same_share, max(1, math.floor(needed * same))), needed
+
+
+def _of_accuracy(contract: Contract) -> list[Check]:
+    """Return the comparisons that a plan measures by itself."""
+    return [
+        check
+        for check in checks(contract, "performance")
+        if isinstance(check.rule, MetricRule)
+        and (check.rule.metric, check.rule.against, check.rule.factor, check.rule.slice)
+        == ("accuracy", "champion", 1.0, None)
+    ]
+
+
+def _must_be_of(plan: Plan, facts: Facts, contract: Contract) -> None:
+    """Errors: `NotEvaluated` where a plan is of another table, of other decisions or by another contract."""
+    labels = _labels(contract)
+    now = facts.digests
     other = [name for name in {**plan.digests, **now} if plan.digests.get(name) != now.get(name)]
     if other:
-        raise NotEvaluated(f"the plan was made of other {' and '.join(sorted(other))}", labels.plan, AGAIN)
-    made = (plan.pool.design, plan.pool.same_share, plan.pool.rows, plan.pool.differ)
-    if made != (labels.design, labels.same_share, len(facts.differ), int(facts.differ.sum())):
+        # Of other rows nobody can say whether they are decided as those were.
+        said = KEYS if KEYS in other else " and ".join(sorted(other))
+        raise NotEvaluated(f"the plan was made of other {said}", labels.plan, AGAIN)
+    wanted = pool_of(contract, facts)[0]
+    if replace(plan.pool, tightest=wanted.tightest) != wanted:
         raise NotEvaluated("the plan has another design than the contract", labels.plan, AGAIN)
+    if plan.pool != wanted:
+        raise NotEvaluated("the plan was made for other limits", labels.plan, AGAIN)
 
 
 def labels_at(contract: Contract, labels: LabelPlan, folder: Path) -> pd.DataFrame:
@@ -219,12 +282,39 @@ def labels_at(contract: Contract, labels: LabelPlan, folder: Path) -> pd.DataFra
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         present = pc.and_kleene(present, pc.not_equal(pc.utf8_trim_whitespace(values), ""))
     found = found.filter(pc.fill_null(present, False))
+    _must_be_allowed(found.select([target]), columns, target, labels.given)
     own = typed(found.select(keys), columns, labels.given).to_pandas()
     if own.isna().to_numpy().any():
         raise NotEvaluated("a label without its whole key", labels.given, "Each label needs the key of its row.")
     return own.assign(
         label=np.arange(len(own)) if not len(own) else truth_of(found[target], contract.model, labels.given)
     )
+
+
+def _must_be_allowed(given: pa.Table, columns: Mapping[str, Column], target: str, place: str) -> None:
+    """Errors: `NotEvaluated` where labels are none that the target's column may hold, by the SQL of data quality."""
+    import duckdb
+
+    from weighin.suites.quality_columns import rule_column
+
+    column = columns[target]
+    zero = Limit(Direction.AT_MOST, 0.0)
+    kinds = [r for r in column_rules(target, column, zero) if r.kind in ("range", "allowed", "pattern")]
+    if not kinds or not given.num_rows:
+        return
+    values = typed(given, columns, place).rename_columns(["value"])
+    with duckdb.connect() as connection:
+        connection.register("labels", values)
+        for rule in kinds:
+            query = f"SELECT count(*) FROM labels WHERE {rule_column(rule, 'value')}"  # noqa: S608 - of the contract
+            kept = connection.execute(query).fetchone()
+            outside = values.num_rows - (kept[0] if kept else 0)
+            if outside:
+                raise NotEvaluated(
+                    f"{outside:,} of {values.num_rows:,} labels are outside of what `{target}` may hold ({rule.kind})",
+                    place,
+                    "Correct these labels: a typing error must not count as a class.",
+                )
 
 
 def _joined(plan: Plan, facts: Facts, drawn: Codes, given: pd.DataFrame, contract: Contract) -> Labelled:

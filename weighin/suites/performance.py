@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from weighin.contract.gates import Performance
 from weighin.contract.parts import CUSTOM_METRIC
 from weighin.errors import NotEvaluated
 from weighin.outcome import Direction, Measurement, Unmeasured, census
-from weighin.stats.intervals import Interval, PerfectScore
+from weighin.stats.intervals import Floats, Interval, PerfectScore, Undefined
 from weighin.stats.metrics import METRICS
 from weighin.stats.rates import difference
-from weighin.stats.scored import Metric
+from weighin.stats.scored import Metric, Scored
 from weighin.suites.anytime import (
     by_influence,
     by_plan,
@@ -26,7 +27,9 @@ from weighin.suites.anytime import (
     demanded_of,
     is_by_plan,
     level_of,
+    must_be_carried,
     must_be_measurable,
+    sides_must_be_measurable,
 )
 from weighin.suites.as_recorded import measure_recorded
 from weighin.suites.at_scale import answered_differently, contrast_of_all, is_large, on_sample, sampled
@@ -58,7 +61,10 @@ def measure(check: Check, evidence: Evidence) -> Measurement | Unmeasured:
     gate = evidence.contract.gates.performance
     if gate is None:
         raise TypeError(f"{check.id} is no performance check")
-    if evidence.planned("holdout") or not is_large(evidence, "holdout"):
+    if evidence.planned("holdout"):
+        found = measure_rows(check, evidence.rows("holdout"), gate, evidence.file.folder)
+        return replace(found, detail={**found.detail, **evidence.label_plan().digests})
+    if not is_large(evidence, "holdout"):
         return measure_rows(check, evidence.rows("holdout"), gate, evidence.file.folder)
     if isinstance(check.rule, MetricRule) and (measured := _of_all(check, check.rule, evidence, gate)) is not None:
         return measured
@@ -158,18 +164,22 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
     if rows.pooled(rule.slice):
         detail["pooled"] = "too small alone: judged with the other small parts and the rows that no part lists"
     if is_by_plan(rule, rows):
-        interval = by_plan(check, part)
-        detail |= _of_plan(rows)
+        interval = by_plan(check, rule, part)
+        detail |= _of_plan(rows) | ({} if rule.against else {"candidate": interval.estimate})
     else:
-        must_be_measurable(check, rows)
+        must_be_measurable(check, part)
 
         def at(level: float) -> Interval:
             """Return the interval at a level, and leave the estimates in `detail`."""
             if custom is not None:
-                made, detail["candidate"] = measure_custom(custom, folder, part, rule.against, rule.factor, level)
+                made, detail["candidate"], influences = measure_custom(
+                    custom, folder, part, rule.against, rule.factor, level
+                )
+                must_be_carried(rule, part, influences)
                 return made
             measured = by_influence(check, rule, known, part)
             found = measured.contrast(rule.metric, rule.against, rule.factor, level)
+            must_be_carried(rule, part, lambda scored: _influences(rule, known, scored))
             detail["candidate"] = found.candidate
             if found.other is not None:
                 detail[rule.against or ""] = found.other
@@ -177,7 +187,10 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
 
         try:
             interval = demanded(check, part, at)
-        except PerfectScore:
+        except PerfectScore as error:
+            if part.pool is not None:
+                # The first labels of a good model are all right by chance, and a plan is looked at after each.
+                raise Undefined(f"{rule.metric} is perfect on all of {len(part):,} labels so far") from error
             return _perfect(check, known, len(part), part.sampling_unit, 1 - check.limit.alpha)
     if part.scored["candidate"].truth.dtype == np.bool_:
         detail["positives"] = int(part.scored["candidate"].truth.sum())
@@ -187,9 +200,16 @@ def _metric(check: Check, rule: MetricRule, rows: Rows, gate: Performance, folde
     if rule.against and rule.factor == 1:
         detail["smallest_margin"] = _smallest_margin(check, interval)
     counted = part.sampling_unit
-    if is_by_plan(rule, rows) and rows.pool is not None and rows.pool.design == "stratified":
+    if is_by_plan(rule, rows) and rule.against and rows.pool is not None and rows.pool.design == "stratified":
         counted = "labels of rows decided differently"
     return sample(check, interval, unit, counted, detail, evaluations=check.limit.evaluations)
+
+
+def _influences(rule: MetricRule, known: Metric | None, scored: Mapping[str, Scored]) -> Floats:
+    """Return (n,) influence values of a metric of the catalogue, or of what it is compared by."""
+    assert known is not None
+    found = known.of(scored["candidate"])
+    return found.values if rule.against is None else found.minus(known.of(scored[rule.against]), rule.factor).values
 
 
 def _of_plan(rows: Rows) -> dict[str, Any]:
@@ -236,7 +256,7 @@ def _perfect(check: Check, metric: Metric | None, n: int, sampling_unit: str, le
 def _fairness(check: Check, rule: FairnessRule, rows: Rows) -> Measurement | Unmeasured:
     values = rows.column(rule.column)
     one, other = (np.asarray(values == v) for v in (rule.one, rule.other))
-    must_be_measurable(check, rows)
+    sides_must_be_measurable(check, rule, rows, (one, other))
     scored = rows.scored["candidate"]
     found = demanded(check, rows, lambda level: difference(rule.rate, scored, one, other, rows.group, level))
     return sample(check, found, "difference", rows.sampling_unit, {}, evaluations=check.limit.evaluations)

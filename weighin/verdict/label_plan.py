@@ -25,10 +25,10 @@ from weighin.resolve.models import resolve
 from weighin.runner import docker, local
 from weighin.runner.warm import warm
 from weighin.stats.intervals import Undefined
-from weighin.stats.label_plan import Pool, labels_needed
+from weighin.stats.label_plan import Pool
 from weighin.suites import measured
 from weighin.suites.evidence import Evidence
-from weighin.suites.label_plan import Facts, Labelled, Plan, facts_of, labels_at
+from weighin.suites.label_plan import Facts, Labelled, Plan, facts_of, labels_at, pool_of
 from weighin.suites.label_plan import labelled as labelled_by_plan
 from weighin.suites.performance import measure_rows
 from weighin.untrusted import JsonDict
@@ -73,7 +73,7 @@ def make_plan(
 
     labels  rows that are listed; default twice as many as settle a comparison of equal models
     batch   rows that are labelled together
-    A plan of the same table and decisions that is there already keeps its order, and is made longer or shorter.
+    A plan of the same table and decisions has the same order as before, and is made longer or shorter.
     Errors: `ContractError`, `NotEvaluated`, `RegistryError`; nothing is written then.
     """
     wanted = planned_by(file)
@@ -82,18 +82,10 @@ def make_plan(
         raise ContractError("a number of rows below one", option, "Give a whole number above zero.")
     evidence = predicted(file, models)
     facts = facts_of(evidence)
-    pool, expected = _pool(file.contract, wanted, facts)
+    pool, expected = pool_of(file.contract, facts)
     path = file.folder / wanted.plan
-    plan = Plan(pool, facts.digests(), 0, batch)
-    before = _before(path)
-    if before is not None and (before.digests, before.pool.design, before.pool.same_share) == (
-        plan.digests,
-        pool.design,
-        pool.same_share,
-    ):
-        # What was fixed before the first label stays as it was.
-        plan = Plan(before.pool, before.digests, 0, batch)
-    drawn = plan.order(facts.differ)
+    plan = Plan(pool, facts.digests, 0, batch)
+    drawn = plan.order(facts)
     if not len(drawn):
         raise NotEvaluated(
             "candidate and champion decide every row the same, so that no label can tell them apart",
@@ -132,40 +124,6 @@ def predicted(file: ContractFile, models: Subjects) -> Evidence:
             resolve(file, models.work, models.candidate, models.champion)
             local.predict(models.work, forks)
     return Evidence(file, models.work)
-
-
-def _pool(contract: Contract, wanted: LabelPlan, facts: Facts) -> tuple[Pool, int]:
-    """Return what is drawn from, and about how many labels settle the comparison with the least margin."""
-    rows, differ = len(facts.differ), int(facts.differ.sum())
-    margins = [abs(check.limit.value) for check in _of_accuracy(contract)]
-    needed = labels_needed(differ, rows, min(margins, default=0.0), contract.alpha)
-    if wanted.design == "random":
-        needed = math.ceil(needed * rows / max(1, differ))
-    elif wanted.design == "stratified":
-        needed = math.ceil(needed / (1 - wanted.same_share))
-    most = differ if wanted.design == "disagreement" else rows
-    needed = max(1, min(needed, most))
-    same = 1 - wanted.same_share if wanted.design == "stratified" else 1.0
-    # The interval counts the labels of rows decided differently; of `random` all of them.
-    return Pool(wanted.design, rows, differ, wanted.same_share, max(1, math.floor(needed * same))), needed
-
-
-def _of_accuracy(contract: Contract) -> list[Check]:
-    """Return the comparisons that a plan measures by itself."""
-    return [
-        check
-        for check in checks(contract, "performance")
-        if isinstance(check.rule, MetricRule)
-        and (check.rule.metric, check.rule.against, check.rule.factor, check.rule.slice)
-        == ("accuracy", "champion", 1.0, None)
-    ]
-
-
-def _before(path: Path) -> Plan | None:
-    try:
-        return Plan.read(path)
-    except NotEvaluated:
-        return None
 
 
 def _must_hold_no_labels(contract: Contract, rows: Path) -> None:
@@ -313,7 +271,10 @@ def _left(value: JsonDict) -> str:
     first, listed, rows = value["labels"] + 1, value["listed"], value["rows"]
     drawable = value["rows_decided_differently"] if value["design"] == "disagreement" else rows
     if any(c["status"] == "failed" and c["blocks"] for c in value["checks"]):
-        return "nothing, a check has failed and more labels will not mend it"
+        return (
+            "a check has failed alone: run `weighin validate`, which confirms it by Holm's correction over all checks "
+            "before it counts"
+        )
     if not open_checks and not unmeasured:
         return "nothing, every check that blocks has passed: run `weighin validate`"
     if not open_checks and value["labels"]:
