@@ -57,6 +57,7 @@ MULTICLASS = {"model.task": "multiclass", "model.classes": [1, 2, 3], "gates.per
 REGRESSION = {"model.task": "regression", "gates.performance.checks": [{"metric": "mae", "at_most": 1}]}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "Model": {"name": "m", "task": "binary", "target": "y"},
+    "SlashCommand": {"allowed": ["U024BE7LH"], "repository": "a/b"},
     "Predictions": {"predictions": "a", "version": "1"},
     "Score": {"pattern": "a"},
     "TextDrift": {"length_at_most": 0.5},

@@ -77,9 +77,9 @@ def test_labels_come_in_until_the_gate_passes(project: Path) -> None:
     before = status(project)
     assert (before["labels"], before["checks"][0]["status"]) == (0, "not_evaluated")
     assert "from draw 1 of the plan on" in before["left"]
-    label(project, 20)
+    label(project, 5)
     some = status(project)
-    assert (some["labels"], some["checks"][0]["status"]) == (20, "inconclusive")
+    assert (some["labels"], some["checks"][0]["status"]) == (5, "inconclusive")
     label(project, 250)
     found = status(project)
     assert found["checks"][0]["status"] == "passed"
