@@ -49,6 +49,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
             left_out = collection_path.name.startswith("test_") and "unit" not in marks(collection_path)
         case ["exhaustive"]:
             left_out = collection_path.name != "conftest.py" and not proofs.chosen(collection_path)
+        case ["docker" | "workflow" as mark]:
+            # Such a mark is written there, or comes with what the file imports.
+            mentioned = mark in collection_path.read_text(encoding="utf-8") or mark in marks(collection_path)
+            left_out = collection_path.name != "conftest.py" and not mentioned
         case _:
             left_out = False
     return left_out or None
