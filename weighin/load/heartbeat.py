@@ -38,12 +38,14 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Sleep and look at the clock, until the end."""
-        due = time.monotonic() + BEAT
-        while not self._end.wait(max(0.0, due - time.monotonic())):
+        ended = False
+        while not ended:
+            due = time.monotonic() + BEAT
+            # A machine may stand still until the end: what the last beat is late counts as well.
+            ended = self._end.wait(BEAT)
             late = time.monotonic() - due
             if late > PAUSE and len(self.pauses) < MOST:
                 self.pauses.append((due - self._began, late))
-            due = time.monotonic() + BEAT
 
     def stop(self) -> None:
         """End the thread at its next beat."""
