@@ -76,7 +76,7 @@ LONGEST = (
 """Files of tests that take a minute or more, the longest first."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each test with what it needs, as its file, its parameters or its own marks show."""
     for item in items:
         own = {mark.name for mark in item.iter_markers()}
@@ -89,6 +89,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid} is exhaustive, and tests/support/proofs.py does not know its file")
         for name in found | ({"system"} if (own | found) & set(SYSTEM) else set()):
             item.add_marker(name)
+    if str(config.option.markexpr).split()[:1] == ["exhaustive"]:
+        # A file that the command line names is collected whatever the slice.
+        chosen = [item for item in items if proofs.chosen(item.path)]
+        config.hook.pytest_deselected(items=[item for item in items if not proofs.chosen(item.path)])
+        items[:] = chosen
     # The longest files first, so that no process is busy with one when the others have nothing left.
     items.sort(key=lambda item: LONGEST.index(name) if (name := _file(item)) in LONGEST else len(LONGEST))
 
