@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.contract_texts import PLANNED
 from support.evidence_files import ROOT, Case
 from weighin.canonical import write_json
 from weighin.cli import main
@@ -177,23 +178,6 @@ def test_a_label_plan_and_its_labels_decide(path: str, sides: tuple[Path, Path])
         PLANNED.replace("labels/plan", "other/plan").replace("given: given", "given: x")
     )
     assert FileChange("data", path, "changed") in found(base).deciding
-
-
-PLANNED = """\
-version: 1
-model: {name: m, task: binary, target: late}
-data:
-  holdout: holdout.parquet
-  columns:
-    id: {type: integer, role: key}
-    late: {type: integer, role: target, allowed: [0, 1]}
-    distance: {type: float}
-gates:
-  performance:
-    checks:
-      - {metric: accuracy, against: champion, margin: 0.01}
-    labels: {plan: labels/plan.json, given: given}
-"""
 
 
 # --- as a reviewer sees it

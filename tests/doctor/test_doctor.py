@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from support.adopted_project import DIGEST, ROOT, SHA, adopt
+from support.contract_texts import PLANNED
 from support.github_server import TOKEN, Answers, github, listed
 from support.small_project import edit
 from weighin.cli import main
@@ -57,7 +58,7 @@ def broken(checks: dict[str, tuple[str, str]], status: str = "missing") -> list[
 def test_a_label_plan_and_its_labels_need_an_owner_before_they_are_there(tmp_path: Path) -> None:
     path = tmp_path / "model/model_contract.yaml"
     path.parent.mkdir()
-    path.write_text(PLANNED)
+    path.write_text(PLANNED.replace("given: given", 'given: "labels/of-*.csv"'))
     guarded = _guarded(tmp_path, read_contract(path), [], "CODEOWNERS")
     assert {"model/labels/plan.json", "model/labels/of-x.csv"} <= set(guarded)
     assert "model/labels/plan.csv" not in guarded
@@ -65,23 +66,6 @@ def test_a_label_plan_and_its_labels_need_an_owner_before_they_are_there(tmp_pat
         (path.parent / "labels").mkdir(exist_ok=True)
         (path.parent / "labels" / name).write_text("a")
     assert "model/labels/plan.csv" in _guarded(tmp_path, read_contract(path), [], "CODEOWNERS")
-
-
-PLANNED = """\
-version: 1
-model: {name: m, task: binary, target: late}
-data:
-  holdout: holdout.parquet
-  columns:
-    id: {type: integer, role: key}
-    late: {type: integer, role: target, allowed: [0, 1]}
-    distance: {type: float}
-gates:
-  performance:
-    checks:
-      - {metric: accuracy, against: champion, margin: 0.01}
-    labels: {plan: labels/plan.json, given: "labels/of-*.csv"}
-"""
 
 
 def test_a_repository_as_the_page_has_it_lacks_nothing_and_without_a_token_much_cannot_be_told(

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from support.contract_texts import watched
 from weighin.cli import main
 from weighin.contract import Check, read_contract
 from weighin.contract.checks import ChangedRule
@@ -51,25 +52,13 @@ class Step:
 
     @property
     def contract(self) -> Path:
-        given = {
-            "version": 1,
-            "model": {"name": "m", "task": "binary", "target": "late"},
-            "data": {
-                "holdout": "holdout.parquet",
-                "columns": {"late": {"type": "integer", "role": "target"}, "a": {"type": "float"}},
-            },
-            "gates": {"performance": {"checks": [{"metric": "roc_auc", "at_least": 0.5}]}},
-            "monitor": {
-                "log": {"path": self.path},
-                "watch": [{"window": {"rows": 1000}, "error_rate_at_most": 0.1}],
-                "canary": {
-                    "steps": [0.05, 0.2, 0.5, 1],
-                    "command": [w.replace("{moved}", str(self.moved)) for w in self.command],
-                    "rows_at_least": 600,
-                    **self.limits,
-                },
-            },
+        canary = {
+            "steps": [0.05, 0.2, 0.5, 1],
+            "command": [w.replace("{moved}", str(self.moved)) for w in self.command],
+            "rows_at_least": 600,
+            **self.limits,
         }
+        given = watched(self.path, canary=canary)
         path = self.folder / "model_contract.yaml"
         path.write_text(yaml.safe_dump(given))
         return path

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from support.contract_texts import watched
 from weighin.ab_test.evaluate import Counted
 from weighin.ab_test.run import record_of
 from weighin.ab_test.units import Faults, Seen
@@ -78,20 +79,7 @@ def contract(folder: Path, **plan: Any) -> ContractFile:
 
     test = {**PLAN, **plan}
     AbTest.model_validate(test)
-    given = {
-        "version": 1,
-        "model": {"name": "ranker", "task": "binary", "target": "late"},
-        "data": {
-            "holdout": "holdout.parquet",
-            "columns": {"late": {"type": "integer", "role": "target"}, "a": {"type": "float"}},
-        },
-        "gates": {"performance": {"checks": [{"metric": "roc_auc", "at_least": 0.5}]}},
-        "monitor": {
-            "log": {"path": "log"},
-            "watch": [{"window": {"rows": 1000}, "error_rate_at_most": 0.1}],
-            "ab_test": test,
-        },
-    }
+    given = watched("log", "ranker", ab_test=test)
     path = folder / "model_contract.yaml"
     path.write_text(yaml.safe_dump(given))
     return read_contract(path)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from support.contract_texts import watched
 from weighin.ab_test.assignment import in_challenger
 from weighin.ab_test.run import run
 from weighin.cli import main
@@ -93,20 +94,7 @@ class Trial:
             "guards": GUARDS,
             **self.plan,
         }
-        given = {
-            "version": 1,
-            "model": {"name": "m", "task": "binary", "target": "late"},
-            "data": {
-                "holdout": "holdout.parquet",
-                "columns": {"late": {"type": "integer", "role": "target"}, "a": {"type": "float"}},
-            },
-            "gates": {"performance": {"checks": [{"metric": "roc_auc", "at_least": 0.5}]}},
-            "monitor": {
-                "log": {"path": self.path},
-                "watch": [{"window": {"rows": 1000}, "error_rate_at_most": 0.1}],
-                "ab_test": test,
-            },
-        }
+        given = watched(self.path, ab_test=test)
         path = self.folder / "model_contract.yaml"
         path.write_text(yaml.safe_dump(given))
         return path

@@ -1,4 +1,8 @@
-"""The text of a contract in which nothing is wrong, for tests that break one thing of it."""
+"""Contracts in which nothing is wrong, for tests that break one thing of them."""
+
+from __future__ import annotations
+
+from typing import Any
 
 GOOD = """\
 version: 1
@@ -38,3 +42,32 @@ gates:
     error_rate_at_most: 0.05
     memory_mb_at_most: 1500
 """
+PLANNED = """\
+version: 1
+model: {name: m, task: binary, target: late}
+data:
+  holdout: holdout.parquet
+  columns:
+    id: {type: integer, role: key}
+    late: {type: integer, role: target, allowed: [0, 1]}
+    distance: {type: float}
+gates:
+  performance:
+    checks:
+      - {metric: accuracy, against: champion, margin: 0.01}
+    labels: {plan: labels/plan.json, given: given}
+"""
+"""The text of one with a label plan."""
+
+
+def watched(log: str, model: str = "m", **monitor: Any) -> dict[str, Any]:
+    """Return one with a monitor of the error rate, as YAML holds it. monitor: its other keys; log: where the log is."""
+    columns = {"late": {"type": "integer", "role": "target"}, "a": {"type": "float"}}
+    watch = [{"window": {"rows": 1000}, "error_rate_at_most": 0.1}]
+    return {
+        "version": 1,
+        "model": {"name": model, "task": "binary", "target": "late"},
+        "data": {"holdout": "holdout.parquet", "columns": columns},
+        "gates": {"performance": {"checks": [{"metric": "roc_auc", "at_least": 0.5}]}},
+        "monitor": {"log": {"path": log}, "watch": watch, **monitor},
+    }
