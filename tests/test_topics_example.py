@@ -43,7 +43,7 @@ def test_the_challenger_finds_more_passages(topics: Path) -> None:
     assert found["verdict"]["status"] == "passed"
     every = outcomes(found)
     assert every["performance/exact_match/vs-champion"]["evidence"]["estimate"] > 0.05
-    assert every["performance/exact_match"]["evidence"]["sampling_unit"] == "groups by topic"
+    assert every["performance/exact_match"]["evidence"]["sampling_unit"] == "groups by source"
     assert every["performance/score.grammar"]["evidence"]["method"] == "no unit differs: exact bound of none"
     page = (topics / "reports/report.html").read_text()
     assert "rougeL" in page
