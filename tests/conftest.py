@@ -31,10 +31,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 SCHEMA = Path(__file__).resolve().parent.parent / "docs/schema/decision-v1.schema.json"
 GUARD = Guard()
+COLLECTIONS = (20_000, 20, 100)
+"""Thresholds of Python's garbage collector: it walks through a million objects of libraries, over and over, else."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start, for workers that do more than unit tests, the one process that they fork programs from."""
+    gc.disable()
     more = not str(config.option.markexpr).startswith("unit")
     if more and getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         os.environ[quick_python.ADDRESS] = quick_python.start()
@@ -129,6 +132,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     if GUARD.broken and report.passed:
         report.outcome, report.longrepr = "failed", "; ".join(GUARD.broken)
     return report
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of the garbage collector's walks, which begin here."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTIONS)
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:
