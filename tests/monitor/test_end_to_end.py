@@ -18,7 +18,7 @@ import pytest
 
 from support.following_server import FollowingServer
 from support.postgres_server import postgres
-from support.registry_versions import FAILS, SAYS, promoted, restored, template
+from support.registry_versions import FAILS, SAYS, restored, template
 from support.watched_model import RECORD, Watched
 
 pytestmark = pytest.mark.exhaustive
@@ -34,9 +34,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """Version 3, which fails, is champion; version 2 was before."""
-    uri = restored(registry, tmp_path)
-    for version in ("2", "3"):
-        promoted(uri, version, tmp_path, record=RECORD)
+    uri = restored(registry, tmp_path, "2", "3", record=RECORD)
     monitor = {
         "log": {"connection": "PREDICTION_LOG"},
         "watch": [WATCH],

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from support.evidence_files import ROOT
-from support.registry_versions import SAYS, promoted, restored, template
+from support.registry_versions import SAYS, restored, template
 from support.watched_model import RECORD, Watched
 from weighin.cli import main
 from weighin.monitor.health import Health
@@ -33,8 +33,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(registry: Path, tmp_path: Path) -> Watched:
-    uri = restored(registry, tmp_path)
-    promoted(uri, "2", tmp_path, record=RECORD)
+    uri = restored(registry, tmp_path, "2", record=RECORD)
     monitor = {"log": {"path": "log"}, "watch": [WATCH], "evidence": {"every_minutes": 0.02}}
     return Watched.make(uri, tmp_path, monitor)
 

@@ -15,7 +15,7 @@ import yaml
 
 from support import processes
 from support.loopback import Answer, Asked, listening
-from support.registry_versions import NAME, SAYS, champions, promoted, restored, template
+from support.registry_versions import NAME, SAYS, champions, restored, template
 from support.watched_model import RECORD, Watched
 from weighin.errors import EvidenceError, NotEvaluated, PromotionError
 from weighin.monitor.history import history, last_heartbeat
@@ -35,10 +35,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def uri(registry: Path, tmp_path: Path) -> str:
     """Version 3 is champion, version 2 was before."""
-    found = restored(registry, tmp_path)
-    for version in ("2", "3"):
-        promoted(found, version, tmp_path, record=RECORD)
-    return found
+    return restored(registry, tmp_path, "2", "3", record=RECORD)
 
 
 def watching(uri: str, folder: Path, *watch: dict[str, Any], **more: Any) -> Watched:

@@ -30,22 +30,47 @@ ROOT = Path(__file__).resolve().parents[2]
 CALM = {"owner": "team-a", "reason": "it answers wrongly"}
 
 
-@pytest.fixture
-def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A registry with four versions of a model, the first of which is champion."""
-    address = empty_store(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four versions of a model, the first of which is champion."""
+    place = tmp_path_factory.mktemp("registry")
+    address = empty_store(place)
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=address)
     client.create_registered_model(MODEL)
     for number in range(1, 5):
-        folder = tmp_path / f"model-{number}"
-        folder.mkdir()
+        folder = files(address, number)
+        folder.mkdir(parents=True)
         (folder / "MLmodel").write_text(f"version: {number}")
         client.create_model_version(MODEL, str(folder))
     client.set_registered_model_alias(MODEL, "champion", "1")
-    return address
+    return registry_versions.template(place)
+
+
+@pytest.fixture
+def uri(registry: Path, tmp_path: Path) -> str:
+    """Nothing was promoted yet."""
+    return registry_versions.restored(registry, tmp_path)
+
+
+@pytest.fixture
+def uri_2(registry: Path, tmp_path: Path) -> str:
+    """Version 2 was promoted."""
+    (tmp_path / "evidence").mkdir()
+    return registry_versions.restored(registry, tmp_path, "2", model=MODEL)
+
+
+@pytest.fixture
+def uri_3(registry: Path, tmp_path: Path) -> str:
+    """Version 2 was promoted, and version 3 after it."""
+    (tmp_path / "evidence").mkdir()
+    return registry_versions.restored(registry, tmp_path, "2", "3", model=MODEL)
+
+
+def files(uri: str, number: int) -> Path:
+    """Where the files of a version are."""
+    return Path(uri.removeprefix("sqlite:///")).parent / f"artifacts/model-{number}"
 
 
 def champions(uri: str) -> ChampionRegistry:
@@ -65,22 +90,19 @@ def promoted(uri: str, version: str, tmp_path: Path) -> Entry:
     return registry_versions.promoted(uri, version, tmp_path, MODEL)
 
 
-def test_entries_chain_and_the_aliases_follow(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    promoted(uri, "3", tmp_path)
-    entries = champions(uri).ledger.entries()
+def test_entries_chain_and_the_aliases_follow(uri_3: str, tmp_path: Path) -> None:
+    entries = champions(uri_3).ledger.entries()
     assert [(e.action, e.before, e.after) for e in entries] == [
         ("adopt", "", "1"),
         ("promote", "1", "2"),
         ("promote", "2", "3"),
     ]
     assert [e.parent for e in entries] == ["", entries[0].sum, entries[1].sum]
-    assert aliases(uri) == ("3", "2")
+    assert aliases(uri_3) == ("3", "2")
 
 
-def test_of_two_that_saw_the_same_champion_one_wins_and_the_other_is_told(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    of = champions(uri)
+def test_of_two_that_saw_the_same_champion_one_wins_and_the_other_is_told(uri_2: str, tmp_path: Path) -> None:
+    of = champions(uri_2)
     head = of.ledger.head()
     entered(of, "promote", head, "2", "3", "sha256:c", tmp_path / "evidence", record="sha256:r3")
     with pytest.raises(PromotionError, match="another came first: promote to version 3"):
@@ -89,9 +111,8 @@ def test_of_two_that_saw_the_same_champion_one_wins_and_the_other_is_told(uri: s
     assert of.reconcile()[1] == "3"
 
 
-def test_the_same_wish_again_is_the_same_entry(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    of = champions(uri)
+def test_the_same_wish_again_is_the_same_entry(uri_2: str, tmp_path: Path) -> None:
+    of = champions(uri_2)
     head = of.ledger.head()
     one, other = (
         entered(of, "promote", head, "2", "3", "sha256:c", tmp_path / "evidence", record="sha256:r") for _ in (1, 2)
@@ -113,11 +134,10 @@ def contend(uri: str, number: int, folder: Path, barrier: Any, queue: Any) -> No
         queue.put(str(error))
 
 
-def test_of_many_processes_at_once_exactly_one_wins(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
+def test_of_many_processes_at_once_exactly_one_wins(uri_2: str, tmp_path: Path) -> None:
     made = processes.context()
     barrier, queue = made.Barrier(6), made.Queue()
-    given = [(uri, n, tmp_path / "evidence", barrier, queue) for n in range(10, 16)]
+    given = [(uri_2, n, tmp_path / "evidence", barrier, queue) for n in range(10, 16)]
     workers = [made.Process(target=contend, args=each) for each in given]
     for worker in workers:
         worker.start()
@@ -125,21 +145,20 @@ def test_of_many_processes_at_once_exactly_one_wins(uri: str, tmp_path: Path) ->
     for worker in workers:
         worker.join(timeout=60)
     assert sorted(said) == ["lost"] * 5 + ["won"]
-    assert len(champions(uri).ledger.entries()) == 3
+    assert len(champions(uri_2).ledger.entries()) == 3
     # Who saw in time that another had come first has left none.
-    assert 3 <= len(champions(uri).registry.entries(f"{MODEL}.ledger")) <= 2 + 6
+    assert 3 <= len(champions(uri_2).registry.entries(f"{MODEL}.ledger")) <= 2 + 6
 
 
 # --- what somebody did by hand
 
 
-def test_an_alias_that_was_moved_by_hand_blocks_and_can_be_restored(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    Registry(uri).move_alias(MODEL, "champion", "4")
+def test_an_alias_that_was_moved_by_hand_blocks_and_can_be_restored(uri_2: str, tmp_path: Path) -> None:
+    Registry(uri_2).move_alias(MODEL, "champion", "4")
     with pytest.raises(PromotionError, match=r"names version 4, and the ledger says version 2 .* by hand"):
-        champions(uri).reconcile()
-    champions(uri).reconcile(restore=True)
-    assert aliases(uri) == ("2", "1")
+        champions(uri_2).reconcile()
+    champions(uri_2).reconcile(restore=True)
+    assert aliases(uri_2) == ("2", "1")
 
 
 def test_a_tag_that_was_edited_is_noticed(uri: str, tmp_path: Path) -> None:
@@ -150,23 +169,20 @@ def test_a_tag_that_was_edited_is_noticed(uri: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", ["1", "2", "3"])
-def test_an_entry_that_was_deleted_is_noticed(number: str, uri: str, tmp_path: Path) -> None:
+def test_an_entry_that_was_deleted_is_noticed(number: str, uri_3: str, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    promoted(uri, "2", tmp_path)
-    promoted(uri, "3", tmp_path)
-    MlflowClient(tracking_uri=uri).delete_model_version(f"{MODEL}.ledger", number)
+    MlflowClient(tracking_uri=uri_3).delete_model_version(f"{MODEL}.ledger", number)
     with pytest.raises(RegistryError, match=r"entry \d is missing|became champion by entry 3, and the last entry is 2"):
-        champions(uri).reconcile()
+        champions(uri_3).reconcile()
 
 
-def test_a_ledger_that_was_deleted_is_noticed(uri: str, tmp_path: Path) -> None:
+def test_a_ledger_that_was_deleted_is_noticed(uri_2: str, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    promoted(uri, "2", tmp_path)
-    MlflowClient(tracking_uri=uri).delete_registered_model(f"{MODEL}.ledger")
+    MlflowClient(tracking_uri=uri_2).delete_registered_model(f"{MODEL}.ledger")
     with pytest.raises(RegistryError, match="became champion by entry 2, and the last entry is 0"):
-        champions(uri).reconcile()
+        champions(uri_2).reconcile()
 
 
 def again(uri: str, tmp_path: Path, model: str = MODEL) -> None:
@@ -177,60 +193,57 @@ def again(uri: str, tmp_path: Path, model: str = MODEL) -> None:
     client.delete_registered_model(model)
     client.create_registered_model(model)
     for number in range(1, 5):
-        client.create_model_version(model, str(tmp_path / f"model-{number}"))
+        client.create_model_version(model, str(files(uri, number)))
 
 
-def test_a_model_that_was_registered_again_is_noticed(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    again(uri, tmp_path)
-    Registry(uri).move_alias(MODEL, "champion", "2")
-    Registry(uri).move_alias(MODEL, "previous", "1")
-    for command in (lambda: champions(uri).reconcile(), lambda: rollback(champions(uri), "1", emergency=True, **CALM)):
+def test_a_model_that_was_registered_again_is_noticed(uri_2: str, tmp_path: Path) -> None:
+    again(uri_2, tmp_path)
+    Registry(uri_2).move_alias(MODEL, "champion", "2")
+    Registry(uri_2).move_alias(MODEL, "previous", "1")
+    for command in (
+        lambda: champions(uri_2).reconcile(),
+        lambda: rollback(champions(uri_2), "1", emergency=True, **CALM),
+    ):
         with pytest.raises(RegistryError, match=r"version 2, champion by entry 2 .* registered again"):
             command()
     with pytest.raises(RegistryError, match="registered again"):
-        champions(uri).reconcile(restore=True)
+        champions(uri_2).reconcile(restore=True)
 
 
-def test_a_model_that_was_deleted_is_noticed(uri: str, tmp_path: Path) -> None:
+def test_a_model_that_was_deleted_is_noticed(uri_2: str, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    promoted(uri, "2", tmp_path)
-    MlflowClient(tracking_uri=uri).delete_model_version(MODEL, "2")
+    MlflowClient(tracking_uri=uri_2).delete_model_version(MODEL, "2")
     with pytest.raises(RegistryError, match=r"version 2, champion by entry 2 .* it is not there"):
-        champions(uri).reconcile()
-    MlflowClient(tracking_uri=uri).delete_registered_model(MODEL)
+        champions(uri_2).reconcile()
+    MlflowClient(tracking_uri=uri_2).delete_registered_model(MODEL)
     with pytest.raises(RegistryError, match="it is not there"):
-        champions(uri).reconcile()
+        champions(uri_2).reconcile()
 
 
-def test_a_ledger_that_was_registered_again_is_noticed(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    again(uri, tmp_path, f"{MODEL}.ledger")
+def test_a_ledger_that_was_registered_again_is_noticed(uri_2: str, tmp_path: Path) -> None:
+    again(uri_2, tmp_path, f"{MODEL}.ledger")
     with pytest.raises(RegistryError, match="entry 1 was changed: no tag"):
-        champions(uri).reconcile()
+        champions(uri_2).reconcile()
 
 
 @pytest.mark.parametrize("said", ["1", "9", "x"])
-def test_the_number_of_the_entry_that_was_edited_is_noticed(said: str, uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    Registry(uri).tag(MODEL, "2", {ENTRY: said})
+def test_the_number_of_the_entry_that_was_edited_is_noticed(said: str, uri_2: str, tmp_path: Path) -> None:
+    Registry(uri_2).tag(MODEL, "2", {ENTRY: said})
     with pytest.raises(RegistryError, match=r"the tag was changed|the last entry is 2"):
-        champions(uri).reconcile()
+        champions(uri_2).reconcile()
 
 
-def test_the_other_alias_that_was_moved_by_hand_is_noticed_too(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    Registry(uri).move_alias(MODEL, "previous", "4")
+def test_the_other_alias_that_was_moved_by_hand_is_noticed_too(uri_2: str, tmp_path: Path) -> None:
+    Registry(uri_2).move_alias(MODEL, "previous", "4")
     with pytest.raises(PromotionError, match=r"`previous` names version 4, and the ledger says version 1 .* by hand"):
-        champions(uri).reconcile()
-    champions(uri).reconcile(restore=True)
-    assert aliases(uri) == ("2", "1")
+        champions(uri_2).reconcile()
+    champions(uri_2).reconcile(restore=True)
+    assert aliases(uri_2) == ("2", "1")
 
 
-def test_an_entry_of_somebody_who_may_not_change_the_model_makes_nobody_champion(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    of = champions(uri)
+def test_an_entry_of_somebody_who_may_not_change_the_model_makes_nobody_champion(uri_2: str, tmp_path: Path) -> None:
+    of = champions(uri_2)
     head = of.ledger.head()
     assert head is not None
     forged = replace(head, before="2", after="3", parent=head.sum, actor="mallory")
@@ -241,38 +254,36 @@ def test_an_entry_of_somebody_who_may_not_change_the_model_makes_nobody_champion
     of.registry.tag(f"{MODEL}.ledger", "3", {MIRRORED: "now"})
     with pytest.raises(RegistryError, match=r"its tag .* says nothing"):
         of.reconcile()
-    assert aliases(uri) == ("2", "1")
+    assert aliases(uri_2) == ("2", "1")
 
 
 # --- what a process that was stopped does too late
 
 
-def test_an_alias_that_is_moved_late_is_moved_again_and_then_never_more(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    of = champions(uri)
+def test_an_alias_that_is_moved_late_is_moved_again_and_then_never_more(uri_2: str, tmp_path: Path) -> None:
+    of = champions(uri_2)
     head = of.ledger.head()
     assert head is not None
     of.ledger.begin_mirroring(head)
-    promoted(uri, "3", tmp_path)
+    promoted(uri_2, "3", tmp_path)
     assert of.ledger.entries()[1].begun
     for alias, version in (("previous", "1"), ("champion", "2")):
         of.registry.move_alias(MODEL, alias, version)
         assert of.reconcile(look_only=True)[1] == "3"
     assert of.reconcile()[1] == "3"
-    assert aliases(uri) == ("3", "2")
+    assert aliases(uri_2) == ("3", "2")
     assert not any(e.begun for e in of.ledger.entries())
     of.registry.move_alias(MODEL, "champion", "2")
     with pytest.raises(PromotionError, match="by hand"):
         of.reconcile()
 
 
-def test_a_late_process_is_no_excuse_for_a_version_that_it_did_not_mean(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    of = champions(uri)
+def test_a_late_process_is_no_excuse_for_a_version_that_it_did_not_mean(uri_2: str, tmp_path: Path) -> None:
+    of = champions(uri_2)
     head = of.ledger.head()
     assert head is not None
     of.ledger.begin_mirroring(head)
-    promoted(uri, "3", tmp_path)
+    promoted(uri_2, "3", tmp_path)
     of.registry.move_alias(MODEL, "champion", "4")
     with pytest.raises(PromotionError, match="names version 4"):
         of.reconcile()
@@ -289,73 +300,61 @@ def test_whoever_mirrors_late_moves_the_aliases_to_what_counts_now(uri: str, tmp
 # --- back
 
 
-def test_back_to_the_version_before_is_an_entry_like_any_other(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    promoted(uri, "3", tmp_path)
-    done = rollback(champions(uri), **CALM)
+def test_back_to_the_version_before_is_an_entry_like_any_other(uri_3: str, tmp_path: Path) -> None:
+    done = rollback(champions(uri_3), **CALM)
     assert (done.before, done.after) == ("3", "2")
     assert done.entry is not None
     assert (done.entry.action, done.entry.emergency, done.entry.record) == ("rollback", False, "sha256:record2")
-    assert aliases(uri) == ("2", "3")
-    assert rollback(champions(uri), "2", **CALM).entry is None
+    assert aliases(uri_3) == ("2", "3")
+    assert rollback(champions(uri_3), "2", **CALM).entry is None
 
 
-def test_who_decided_on_another_champion_has_to_decide_again(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    promoted(uri, "3", tmp_path)
+def test_who_decided_on_another_champion_has_to_decide_again(uri_3: str, tmp_path: Path) -> None:
     with pytest.raises(PromotionError, match="version 3 is champion now, not version 4"):
-        rollback(champions(uri), "2", only_from="4", **CALM)
-    assert aliases(uri) == ("3", "2")
-    assert rollback(champions(uri), "2", only_from="3", **CALM).after == "2"
+        rollback(champions(uri_3), "2", only_from="4", **CALM)
+    assert aliases(uri_3) == ("3", "2")
+    assert rollback(champions(uri_3), "2", only_from="3", **CALM).after == "2"
 
 
-def test_back_to_a_version_that_was_never_gated_is_refused_but_for_an_emergency(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
+def test_back_to_a_version_that_was_never_gated_is_refused_but_for_an_emergency(uri_2: str, tmp_path: Path) -> None:
     for target in ("", "1", "4"):
         with pytest.raises(PromotionError, match="was never gated"):
-            rollback(champions(uri), target, **CALM)
-    assert aliases(uri) == ("2", "1")
-    done = rollback(champions(uri), "1", emergency=True, **CALM)
+            rollback(champions(uri_2), target, **CALM)
+    assert aliases(uri_2) == ("2", "1")
+    done = rollback(champions(uri_2), "1", emergency=True, **CALM)
     assert done.entry is not None
     assert (done.entry.emergency, done.entry.owner, done.entry.record) == (True, "team-a", "")
     # Whoever looks at the version, or at the ledger, in MLflow's own pages reads it there.
-    registry = Registry(uri)
+    registry = Registry(uri_2)
     assert registry.tags(MODEL, "1")["weighin.emergency"] == "team-a: it answers wrongly"
     newest = max(registry.entries(f"{MODEL}.ledger"), key=lambda e: int(e.version))
     assert newest.description.startswith("**EMERGENCY** rollback: version 2 to 1, by `")
     assert "reason: `it answers wrongly`" in newest.description
-    assert aliases(uri) == ("1", "2")
+    assert aliases(uri_2) == ("1", "2")
 
 
-def test_an_emergency_that_was_none_is_not_recorded_as_one(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    promoted(uri, "3", tmp_path)
-    done = rollback(champions(uri), emergency=True, **CALM)
+def test_an_emergency_that_was_none_is_not_recorded_as_one(uri_3: str, tmp_path: Path) -> None:
+    done = rollback(champions(uri_3), emergency=True, **CALM)
     assert done.entry is not None
     assert not done.entry.emergency
 
 
-def test_back_to_files_that_have_changed_is_refused(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    promoted(uri, "3", tmp_path)
-    (tmp_path / "model-2/MLmodel").write_text("something else")
+def test_back_to_files_that_have_changed_is_refused(uri_3: str, tmp_path: Path) -> None:
+    (files(uri_3, 2) / "MLmodel").write_text("something else")
     with pytest.raises(PromotionError, match="has other files than when it was gated"):
-        rollback(champions(uri), **CALM)
+        rollback(champions(uri_3), **CALM)
 
 
 @pytest.mark.parametrize("missing", ["owner", "reason"])
-def test_somebody_answers_for_a_rollback(missing: str, uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
+def test_somebody_answers_for_a_rollback(missing: str, uri_2: str, tmp_path: Path) -> None:
     with pytest.raises(PromotionError, match="somebody who answers"):
-        rollback(champions(uri), **{**CALM, missing: " "})
+        rollback(champions(uri_2), **{**CALM, missing: " "})
 
 
-def test_a_dry_run_writes_nothing(uri: str, tmp_path: Path) -> None:
-    promoted(uri, "2", tmp_path)
-    promoted(uri, "3", tmp_path)
-    assert rollback(champions(uri), dry_run=True, **CALM).after == "2"
-    assert aliases(uri) == ("3", "2")
-    assert len(champions(uri).ledger.entries()) == 3
+def test_a_dry_run_writes_nothing(uri_3: str, tmp_path: Path) -> None:
+    assert rollback(champions(uri_3), dry_run=True, **CALM).after == "2"
+    assert aliases(uri_3) == ("3", "2")
+    assert len(champions(uri_3).ledger.entries()) == 3
 
 
 # --- killed

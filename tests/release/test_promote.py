@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.empty_store import empty_store
+from support.empty_store import empty_store, put_back
 from support.evidence_files import DRILLED, ROOT, RUN, SOUND, Case, interval
 from support.private_sigstore import OWN, WORKFLOW, Sigstore, write
 from weighin.canonical import file_digest, write_json
@@ -66,27 +67,18 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             mlflow.pyfunc.log_model(
                 name="model", python_model=str(code), registered_model_name=NAME, pip_requirements=[]
             )
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias(NAME, "champion", "1")
+    client.set_registered_model_alias(NAME, "challenger", "2")
+    shutil.copyfile(folder / "mlflow.db", folder / "template.db")
     return folder
 
 
 @pytest.fixture
 def registry(template: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """The same store for every test (artifact paths are absolute), its aliases set back."""
-    import mlflow
-
-    uri = f"sqlite:///{template}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    client = mlflow.MlflowClient(tracking_uri=uri)
-    for alias in dict(client.get_registered_model(NAME).aliases):
-        client.delete_registered_model_alias(NAME, alias)
-    # As it was before there was a ledger.
-    if client.search_registered_models(f"name = '{NAME}.ledger'"):
-        client.delete_registered_model(f"{NAME}.ledger")
-    for version in client.search_model_versions(f"name = '{NAME}'"):
-        for tag in version.tags:
-            client.delete_model_version_tag(NAME, version.version, tag)
-    client.set_registered_model_alias(NAME, "champion", "1")
-    client.set_registered_model_alias(NAME, "challenger", "2")
+    """The same store for every test (artifact paths are absolute), as it was before there was a ledger."""
+    put_back(template / "template.db", template / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{template}/mlflow.db")
     return Registry()
 
 

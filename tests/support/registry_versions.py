@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from support.empty_store import empty_store
+from support.empty_store import empty_store, put_back
 from weighin.canonical import file_digest, write_json
 from weighin.registry.champion import ChampionRegistry
 from weighin.registry.ledger import Action, Entry
@@ -82,20 +82,37 @@ def make(folder: Path, *codes: str) -> str:
 
 
 def template(folder: Path, *codes: str) -> Path:
-    """The same, to come back to: `restored` makes it again as it was."""
-    make(folder, *codes)
+    """The same, to come back to: `restored` makes it again as it was. Without codes, what is there is kept."""
+    if codes:
+        make(folder, *codes)
     shutil.copyfile(folder / "mlflow.db", folder / "template.db")
     return folder
 
 
-def restored(folder: Path, scratch: Path, *versions: str) -> str:
-    """A registry of `template`, in which these versions were promoted one after the other; returns its address."""
-    # Into the same file: this process keeps it open.
-    (folder / "mlflow.db").write_bytes((folder / "template.db").read_bytes())
+def restored(
+    folder: Path, scratch: Path, *versions: str, model: str = NAME, record: dict[str, Any] | None = None
+) -> str:
+    """A registry of `template`, in which these versions were promoted one after the other; returns its address.
+
+    They are promoted once: what that wrote is kept beside the folder, and comes back with the next call. `record` is
+    the one that is kept for each.
+    """
     uri = f"sqlite:///{folder}/mlflow.db"
     os.environ["MLFLOW_TRACKING_URI"] = uri  # conftest.py sets the environment back
-    for version in versions:
-        promoted(uri, version, scratch)
+    kept = folder.with_name(f"{folder.name}-{'-'.join(versions)}") if versions else folder
+    if not kept.exists():
+        put_back(folder / "template.db", folder / "mlflow.db")
+        for version in versions:
+            promoted(uri, version, scratch, model, record)
+        kept.mkdir()
+        shutil.copyfile(folder / "mlflow.db", kept / "template.db")
+        shutil.copytree(folder / "artifacts", kept / "artifacts")
+    elif versions:
+        put_back(kept / "template.db", folder / "mlflow.db")
+        # A test may have changed the files of an entry, or of a version.
+        shutil.copytree(kept / "artifacts", folder / "artifacts", dirs_exist_ok=True)
+    else:
+        put_back(folder / "template.db", folder / "mlflow.db")
     return uri
 
 
