@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from support.evidence_files import SOUND, Case
-from support.registry_versions import NAME, SAYS, make
+from support.registry_versions import NAME, SAYS, bring_back, keep, make
 from weighin.canonical import write_json
 from weighin.cli import main
 from weighin.contract.models import Waiver
@@ -66,11 +67,18 @@ class Chain:
         return self.champions.registry.aliased(PROD, "champion")
 
 
-@pytest.fixture
-def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chain:
-    found = Chain(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", found.uri)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    found = Chain(tmp_path_factory.mktemp("chain"))
+    keep(found.folder / "dev", "kept")
     return found
+
+
+@pytest.fixture
+def chain(made: Chain, monkeypatch: pytest.MonkeyPatch) -> Chain:
+    bring_back(made.folder / "dev", "kept")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", made.uri)
+    return copy(made)
 
 
 def test_a_version_travels_to_another_registered_model_with_digest_and_record(chain: Chain) -> None:

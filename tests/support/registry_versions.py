@@ -94,26 +94,41 @@ def restored(
 ) -> str:
     """A registry of `template`, in which these versions were promoted one after the other; returns its address.
 
-    They are promoted once: what that wrote is kept beside the folder, and comes back with the next call. `record` is
-    the one that is kept for each.
+    They are promoted once: what that wrote is kept, and comes back with the next call. `record` is the one that is kept
+    for each.
     """
     uri = f"sqlite:///{folder}/mlflow.db"
     os.environ["MLFLOW_TRACKING_URI"] = uri  # conftest.py sets the environment back
-    kept = folder.with_name(f"{folder.name}-{'-'.join(versions)}") if versions else folder
-    if not kept.exists():
+    kept = "-".join(versions)
+    if not kept:
+        put_back(folder / "template.db", folder / "mlflow.db")
+    elif not _beside(folder, kept).exists():
         put_back(folder / "template.db", folder / "mlflow.db")
         for version in versions:
             promoted(uri, version, scratch, model, record)
-        kept.mkdir()
-        shutil.copyfile(folder / "mlflow.db", kept / "template.db")
-        shutil.copytree(folder / "artifacts", kept / "artifacts")
-    elif versions:
-        put_back(kept / "template.db", folder / "mlflow.db")
-        # A test may have changed the files of an entry, or of a version.
-        shutil.copytree(kept / "artifacts", folder / "artifacts", dirs_exist_ok=True)
+        keep(folder, kept)
     else:
-        put_back(folder / "template.db", folder / "mlflow.db")
+        bring_back(folder, kept)
     return uri
+
+
+def keep(folder: Path, name: str) -> None:
+    """Copy a registry and the files in it, to come back to."""
+    (kept := _beside(folder, name)).mkdir()
+    shutil.copyfile(folder / "mlflow.db", kept / "mlflow.db")
+    shutil.copytree(folder / "artifacts", kept / "artifacts")
+
+
+def bring_back(folder: Path, name: str) -> None:
+    """Let a registry be what `keep` copied; a test may have changed files of a version or of an entry as well."""
+    kept = _beside(folder, name)
+    put_back(kept / "mlflow.db", folder / "mlflow.db")
+    shutil.copytree(kept / "artifacts", folder / "artifacts", dirs_exist_ok=True)
+
+
+def _beside(folder: Path, name: str) -> Path:
+    # Not within: tests go through all files of a registry.
+    return folder.with_name(f"{folder.name}-{name}")
 
 
 def champions(uri: str, model: str = NAME) -> ChampionRegistry:
