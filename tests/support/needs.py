@@ -45,7 +45,12 @@ MARKS = {
 def imported(path: Path) -> frozenset[str]:
     """Return the dotted names that a file imports, anywhere in it; `a.b` also as `a`."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    waiting: list[ast.AST] = [ast.parse(path.read_bytes())]
+    while waiting:
+        node = waiting.pop()
+        # An import is a statement, and so is whatever it can stand in: expressions are most of a file.
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting.extend(getattr(node, part, ()))
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -51,21 +51,22 @@ class TextWork:
     contract: str = CONTRACT
     answers: dict[str, list[str]] = field(default_factory=dict)
     logs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rows: int = ROWS
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(3)
         words = [f"word{i}" for i in range(50)]
-        references = [" ".join(random.choice(words, 6)) for _ in range(ROWS)]
+        references = [" ".join(random.choice(words, 6)) for _ in range(self.rows)]
         self.frame = pd.DataFrame(
             {
-                "id": np.arange(ROWS),
-                "talk": np.arange(ROWS) // 5,
-                "question": [f"question {i}" for i in range(ROWS)],
+                "id": np.arange(self.rows),
+                "talk": np.arange(self.rows) // 5,
+                "question": [f"question {i}" for i in range(self.rows)],
                 "reference": references,
             }
         )
         for role, share in (("candidate", 0.9), ("champion", 0.8)):
-            right = random.random(ROWS) < share
+            right = random.random(self.rows) < share
             self.answers[role] = [r if ok else "something else" for r, ok in zip(references, right, strict=True)]
 
     @property

@@ -16,13 +16,14 @@ from mlflow import MlflowClient
 
 from support.empty_store import empty_store
 from support.loopback import Answer, Asked, listening
-from support.text_work import CONTRACT, ROWS, TextWork
+from support.text_work import CONTRACT, TextWork
 from weighin.cli import main
 from weighin.contract import read_contract
 from weighin.errors import ContractError, NotEvaluated
 from weighin.model import behind_endpoint
 from weighin.verdict.ask import ask_candidate, ask_judge
 
+FEW = 40
 SHORT = '      short: {pattern: "^.{1,200}$"}\n'
 GOOD = "      good: {given: judged.parquet, column: points, human: people, least: 1, largest: 5, judge: {model: j, "
 GOOD += "rubric: Is it right}}\n"
@@ -59,6 +60,12 @@ def work(tmp_path: Path) -> TextWork:
     return TextWork(tmp_path)
 
 
+@pytest.fixture
+def few(tmp_path: Path) -> TextWork:
+    """With too few rows for a gate."""
+    return TextWork(tmp_path, rows=FEW)
+
+
 def grade(text: str) -> str:
     """A judge that compares the answer with the reference."""
     reference, answer = (re.search(rf"{name}\]\n(.*)\n\[", text) for name in ("reference", "answer"))
@@ -67,67 +74,67 @@ def grade(text: str) -> str:
     return json.dumps({"points": 5 if reference[1] == answer[1] else 2})
 
 
-def test_a_candidate_is_asked_for_its_answers_without_a_label(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
-    work.contract = ANSWERED
-    work.write()
+def test_a_candidate_is_asked_for_its_answers_without_a_label(few: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    few.contract = ANSWERED
+    few.write()
     server = Server(lambda text: text.upper())
     with listening(server) as url:
         monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", url)
-        file = read_contract(work.folder / "model_contract.yaml")
+        file = read_contract(few.folder / "model_contract.yaml")
         first, again = ask_candidate(file), ask_candidate(file)
-        assert (first.rows, first.asked, again.asked) == (ROWS, ROWS, 0)
+        assert (first.rows, first.asked, again.asked) == (FEW, FEW, 0)
         other = ANSWERED.replace("Answer: {question}", "Please answer: {question}")
-        (work.folder / "model_contract.yaml").write_text(other)
-        assert ask_candidate(read_contract(work.folder / "model_contract.yaml")).asked == ROWS
+        (few.folder / "model_contract.yaml").write_text(other)
+        assert ask_candidate(read_contract(few.folder / "model_contract.yaml")).asked == FEW
     found = pd.read_parquet(first.path).sort_values("id")
     assert found["prediction"].tolist()[:2] == ["PLEASE ANSWER: QUESTION 0", "PLEASE ANSWER: QUESTION 1"]
     assert found["tokens"].eq(7).all()
     assert found["latency_ms"].gt(0).all()
     sent = json.dumps(server.seen)
-    assert not any(reference in sent for reference in work.frame["reference"])
+    assert not any(reference in sent for reference in few.frame["reference"])
 
 
-def test_a_row_is_asked_several_times_and_each_answer_kept(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
-    work.contract = ANSWERED.replace("target: reference,", "target: reference, repeats: 3,")
-    work.write()
+def test_a_row_is_asked_several_times_and_each_answer_kept(few: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    few.contract = ANSWERED.replace("target: reference,", "target: reference, repeats: 3,")
+    few.write()
     number = itertools.count()
     with listening(Server(lambda text: f"{text} {next(number)}")) as url:
         monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", url)
-        file = read_contract(work.folder / "model_contract.yaml")
+        file = read_contract(few.folder / "model_contract.yaml")
         first, again = ask_candidate(file), ask_candidate(file)
-    assert (first.rows, first.asked, again.asked) == (3 * ROWS, 3 * ROWS, 0)
+    assert (first.rows, first.asked, again.asked) == (3 * FEW, 3 * FEW, 0)
     found = pd.read_parquet(first.path)
-    assert found["prediction"].nunique() == 3 * ROWS
-    assert found.groupby("id")["repeat"].apply(list).tolist() == [[0, 1, 2]] * ROWS
+    assert found["prediction"].nunique() == 3 * FEW
+    assert found.groupby("id")["repeat"].apply(list).tolist() == [[0, 1, 2]] * FEW
 
 
-def test_a_prompt_may_be_a_version_of_the_registry(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = empty_store(work.folder)
+def test_a_prompt_may_be_a_version_of_the_registry(few: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = empty_store(few.folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     client = MlflowClient(store, store)
     for template in ("Old: {{question}}", 'Reply {"answer": ...} to {{ question }}'):
         client.register_prompt("ask", template)
-    work.contract = ANSWERED.replace("'Answer: {question}'", "prompts:/ask/2")
-    work.write()
+    few.contract = ANSWERED.replace("'Answer: {question}'", "prompts:/ask/2")
+    few.write()
     server = Server(lambda text: "x")
     with listening(server) as url:
         monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", url)
-        assert ask_candidate(read_contract(work.folder / "model_contract.yaml")).asked == ROWS
-        (work.folder / "model_contract.yaml").write_text(work.contract.replace("ask/2", "ask/9"))
+        assert ask_candidate(read_contract(few.folder / "model_contract.yaml")).asked == FEW
+        (few.folder / "model_contract.yaml").write_text(few.contract.replace("ask/2", "ask/9"))
         with pytest.raises(ContractError, match="no such prompt"):
-            ask_candidate(read_contract(work.folder / "model_contract.yaml"))
+            ask_candidate(read_contract(few.folder / "model_contract.yaml"))
     asked = {body["messages"][-1]["content"] for body in server.seen}
     assert 'Reply {"answer": ...} to question 0' in asked
 
 
-def test_values_are_no_templates(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
-    work.contract = ANSWERED
-    work.frame["question"] = "{reference} {0.__class__} {{question}}"
-    work.write()
+def test_values_are_no_templates(few: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    few.contract = ANSWERED
+    few.frame["question"] = "{reference} {0.__class__} {{question}}"
+    few.write()
     server = Server(lambda text: "x")
     with listening(server) as url:
         monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", url)
-        ask_candidate(read_contract(work.folder / "model_contract.yaml"))
+        ask_candidate(read_contract(few.folder / "model_contract.yaml"))
     assert server.seen[0]["messages"][-1]["content"] == "Answer: {reference} {0.__class__} {{question}}"
 
 
@@ -136,35 +143,35 @@ def test_values_are_no_templates(work: TextWork, monkeypatch: pytest.MonkeyPatch
     [("Answer: {reference}", "what is no feature"), ("Answer", "names no feature"), ("{question", "a brace too many")],
 )
 def test_a_prompt_that_cannot_be_filled_is_refused(
-    prompt: str, said: str, work: TextWork, monkeypatch: pytest.MonkeyPatch
+    prompt: str, said: str, few: TextWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work.contract = ANSWERED.replace("Answer: {question}", prompt)
-    work.write()
+    few.contract = ANSWERED.replace("Answer: {question}", prompt)
+    few.write()
     monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", "http://127.0.0.1:9")
     with pytest.raises(ContractError, match=said):
-        ask_candidate(read_contract(work.folder / "model_contract.yaml"))
+        ask_candidate(read_contract(few.folder / "model_contract.yaml"))
 
 
 @pytest.mark.parametrize("named", ["/tmp/answers.parquet", "../answers.parquet", "link/answers.parquet"])
 def test_a_contract_cannot_have_files_written_elsewhere(
-    named: str, work: TextWork, monkeypatch: pytest.MonkeyPatch
+    named: str, few: TextWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (work.folder / "link").symlink_to(work.folder.parent)
-    work.contract = ANSWERED.replace("predictions: answers.parquet", f"predictions: {named}")
-    work.write()
+    (few.folder / "link").symlink_to(few.folder.parent)
+    few.contract = ANSWERED.replace("predictions: answers.parquet", f"predictions: {named}")
+    few.write()
     monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", "http://127.0.0.1:9")
     with pytest.raises(ContractError, match="outside of the contract's folder"):
-        ask_candidate(read_contract(work.folder / "model_contract.yaml"))
+        ask_candidate(read_contract(few.folder / "model_contract.yaml"))
 
 
-def test_an_endpoint_that_is_away_leaves_the_file_as_it_was(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
-    work.contract = ANSWERED
-    work.write()
+def test_an_endpoint_that_is_away_leaves_the_file_as_it_was(few: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    few.contract = ANSWERED
+    few.write()
     with listening(lambda _: Answer(401)) as url:
         monkeypatch.setenv("WEIGHIN_CANDIDATE_URL", url)
         with pytest.raises(NotEvaluated, match="answered 401"):
-            ask_candidate(read_contract(work.folder / "model_contract.yaml"))
-    assert not list(work.folder.glob("*answers.parquet*"))
+            ask_candidate(read_contract(few.folder / "model_contract.yaml"))
+    assert not list(few.folder.glob("*answers.parquet*"))
 
 
 def test_a_judge_gives_points_that_the_gate_reads(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,39 +256,39 @@ def test_a_judge_is_asked_again_and_in_the_other_order(
     assert work.red(write=False)["performance/score.good"] == "failed"
 
 
-def test_one_reply_that_is_no_points_leaves_none(work: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
-    work.contract = JUDGED.replace(" human: people,", "").replace("Is it right}", "Is it right, swap: true}")
-    work.write()
+def test_one_reply_that_is_no_points_leaves_none(few: TextWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    few.contract = JUDGED.replace(" human: people,", "").replace("Is it right}", "Is it right, swap: true}")
+    few.write()
     swapped = re.compile(r" answer\].* reference\]", re.DOTALL)
     with listening(Server(lambda text: "five" if swapped.search(text) else '{"points": 5}')) as url:
         monkeypatch.setenv("WEIGHIN_JUDGE_URL", url)
-        found = ask_judge(read_contract(work.folder / "model_contract.yaml"), "good", work.folder / "work")
+        found = ask_judge(read_contract(few.folder / "model_contract.yaml"), "good", few.folder / "work")
     assert found.malformed == found.asked > 0
     assert found.noise == ()
-    assert work.red(write=False)["performance/score.good"] == "not_evaluated"
+    assert few.red(write=False)["performance/score.good"] == "not_evaluated"
 
 
 def test_a_judge_that_answers_prose_leaves_no_points(
-    work: TextWork, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    few: TextWork, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    work.contract = JUDGED.replace(" human: people,", "")
-    work.write()
+    few.contract = JUDGED.replace(" human: people,", "")
+    few.write()
     with listening(Server(lambda text: "SECRET: five points!")) as url:
         monkeypatch.setenv("WEIGHIN_JUDGE_URL", url)
         monkeypatch.setenv("WEIGHIN_JUDGE_KEY", "sk-SECRET")
-        command = ["ask", "judge", "good", "--contract", str(work.folder / "model_contract.yaml")]
-        assert main([*command, "--work", str(work.folder / "work")]) == 1
+        command = ["ask", "judge", "good", "--contract", str(few.folder / "model_contract.yaml")]
+        assert main([*command, "--work", str(few.folder / "work")]) == 1
     printed = "".join(capsys.readouterr())
     assert "replies were no points on the scale" in printed
     assert "SECRET" not in printed
-    assert work.red(write=False)["performance/score.good"] == "not_evaluated"
+    assert few.red(write=False)["performance/score.good"] == "not_evaluated"
 
 
 @pytest.mark.parametrize("arguments", [["judge"], ["candidate", "good"], ["judge", "short"], ["candidate"]])
 def test_what_cannot_be_asked_is_one_sentence(
-    arguments: list[str], work: TextWork, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], few: TextWork, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    work.contract = JUDGED
-    work.write()
-    assert main(["ask", *arguments, "--contract", str(work.folder / "model_contract.yaml")]) != 0
+    few.contract = JUDGED
+    few.write()
+    assert main(["ask", *arguments, "--contract", str(few.folder / "model_contract.yaml")]) != 0
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
