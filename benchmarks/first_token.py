@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
 from weighin.load import generate, read_log
-from weighin.load.send import precise_loop
+from weighin.load.precise_loop import precise_loop
 from weighin.runner.plan import Answers, Interface, LoadPlan, Phase
 
 FIRST, EVERY, PIECES = 0.1, 0.02, 12

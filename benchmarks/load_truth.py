@@ -2,16 +2,16 @@
 
     python benchmarks/load_truth.py [--quick] [--keep FOLDER]
 
-Small servers (tests/load/servers.py), each in a process of its own on the second core, get the load of `weighin step
-load` on the first one. Every server answers by a rule that depends on the moment and the number of a request only. The
-truth is this rule, applied to the very arrivals that were sent, one after the other (for the server that works on one
-request at a time this is the simulation of its queue), plus how late the server itself was by its own clock. No chance
-is left in it, so that every quantile must be within 2 % or 2 ms of it, without the help of an interval. Failures count
-as slower than any limit. What the rule gives in the long run, where there is a formula, stands beside it. Milliseconds
-cannot be measured while something else wants the same two cores: a setting during which other processes used more than
-a twentieth of a core is run again, a few times at most, and what they used is printed. A thread that only sleeps tells
-a machine that stands still from a slow server (weighin/load/heartbeat.py): seconds in which it woke late are void, for
-the truth as well, and their number is printed.
+Small servers (tests/support/load_servers.py), each in a process of its own on the second core, get the load of `weighin
+step load` on the first one. Every server answers by a rule that depends on the moment and the number of a request only.
+The truth is this rule, applied to the very arrivals that were sent, one after the other (for the server that works on
+one request at a time this is the simulation of its queue), plus how late the server itself was by its own clock. No
+chance is left in it, so that every quantile must be within 2 % or 2 ms of it, without the help of an interval. Failures
+count as slower than any limit. What the rule gives in the long run, where there is a formula, stands beside it.
+Milliseconds cannot be measured while something else wants the same two cores: a setting during which other processes
+used more than a twentieth of a core is run again, a few times at most, and what they used is printed. A thread that
+only sleeps tells a machine that stands still from a slow server (weighin/load/heartbeat.py): seconds in which it woke
+late are void, for the truth as well, and their number is printed.
 
 Beside it, on the server that is frozen for one second in every five: Locust as people use it (ten users, constant
 throughput), hey and wrk, at 100 requests per second where they can be told. The last part is the rate that one core

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,9 @@ def test_the_histogram_has_the_percentiles_of_the_samples(tmp_path: Path) -> Non
     assert len(values) > 30
     samples = np.quantile(log.latency, shares, method="inverted_cdf")
     assert values == pytest.approx(samples, rel=0.0015)
+    said = re.findall(r"#\[Mean += +(\S+), StdDeviation += +(\S+)\]", (tmp_path / "latency.hgrm").read_text())
+    moments = (log.latency.mean() * 1e6, log.latency.std() * 1e6)
+    assert [float(v) for v in said[0]] == pytest.approx(moments, rel=0.0015)
 
 
 def test_failures_stand_in_the_histogram_at_the_timeout(tmp_path: Path) -> None:

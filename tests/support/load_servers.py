@@ -1,19 +1,23 @@
 """Small servers whose behaviour is known exactly, each in a process of its own; for tests and benchmarks.
 
-    python tests/load/servers.py NAME [CORE]
+    python tests/support/load_servers.py NAME CORE SECONDS
 
-prints its port and serves on loopback until it is ended. GET is the health; every POST asks for predictions of rows in
-MLflow's `dataframe_split` and is answered with the first feature of each row. When an answer is due depends on the
-number of the request, counted from the first POST on, and on the moment of its arrival: `Due` says when, and `latency`
-says the same for a list of arrivals, which is the truth that a load generator must find. How late the server itself
-wrote its answers, by its own clock, is told by GET /late, as a list by the number of the request.
+prints its port and serves on loopback until it is ended; CORE, the only one that it may use, may be empty. GET is the
+health; every POST asks for predictions of rows in MLflow's `dataframe_split` and is answered with the first feature of
+each row. When an answer is due depends on the number of the request, counted from the first POST on, and on the moment
+of its arrival: `Due` says when, and `latency` says the same for a list of arrivals, which is the truth that a load
+generator must find. How late the server itself wrote its answers, by its own clock, is told by GET /late, as a list by
+the number of the request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
+import os
 import random
+import runpy
 import socket
 import struct
 import subprocess
@@ -21,16 +25,25 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 FAST = 0.005
 EVERY, FROZEN = 5.0, 1.0
 """Frozen for the last second of every five, counted from the first request on."""
 SLOW = 0.2
 MEAN = 0.010
-DRAWN = np.random.default_rng(11).exponential(MEAN, 2**18)
-"""Service times of the exponential server, in order of arrival."""
+PRECISE_LOOP = Path(__file__).resolve().parents[2] / "weighin/load/precise_loop.py"
+
+
+@functools.cache
+def drawn() -> np.ndarray:
+    """Service times of the exponential server, in order of arrival. The other servers do without NumPy."""
+    import numpy as np
+
+    return np.random.default_rng(11).exponential(MEAN, 2**18)
 
 
 def thawed(moment: float) -> float:
@@ -60,7 +73,7 @@ class Due:
         self.number += 1
         match self.name:
             case "exponential":
-                return moment + float(DRAWN[self.number % len(DRAWN)])
+                return moment + float(drawn()[self.number % len(drawn())])
             case "frozen":
                 return thawed(moment) + FAST
             case "serial":
@@ -75,6 +88,8 @@ class Due:
 
 def latency(name: str, arrivals: np.ndarray, service: float = FAST) -> np.ndarray:
     """The truth: seconds from arrival to answer of arrivals (n,) in order; infinite for an answer that never comes."""
+    import numpy as np
+
     due = Due(name, service)
     return np.array([due(moment - arrivals[0]) for moment in arrivals]) - (arrivals - arrivals[0])
 
@@ -259,12 +274,9 @@ async def serve(name: str, service: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from weighin.load.send import precise_loop
-
+    # By its path: the package that it is in would import what no server here needs.
+    precise_loop = runpy.run_path(str(PRECISE_LOOP))["precise_loop"]
     if sys.argv[2]:
-        import os
-
         os.sched_setaffinity(0, {int(sys.argv[2])})
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         runner.run(serve(sys.argv[1], float(sys.argv[3])))

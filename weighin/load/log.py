@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from weighin.data.table import read_arrow
@@ -130,7 +129,17 @@ def write_histogram(path: Path, log: LoadLog, timeout_seconds: float) -> None:
 
     latency = np.where(log.ok, log.latency, np.maximum(log.latency, timeout_seconds))
     microseconds = np.maximum(1, np.rint(latency * 1e6)).astype(np.int64)
-    histogram = HdrHistogram(1, max(2, int(microseconds.max())), 3)
+
+    class Histogram(HdrHistogram):  # type: ignore[misc]
+        """Its own mean and deviation each go through every bucket up to the longest latency, recorded or not."""
+
+        def get_mean_value(self) -> float:
+            return float(microseconds.mean())
+
+        def get_stddev(self) -> float:
+            return float(microseconds.std())
+
+    histogram = Histogram(1, max(2, int(microseconds.max())), 3)
     for value, count in zip(*(a.tolist() for a in np.unique(microseconds, return_counts=True)), strict=True):
         histogram.record_value(value, count)
     with path.open("wb") as file:
@@ -183,6 +192,9 @@ def read_warm_ups(paths: Sequence[Path]) -> list[WarmUp]:
 
     Errors: `NotEvaluated` for a log that is missing or damaged.
     """
+    # Not above: a generator needs none of it, and each start of one would import it.
+    import pyarrow.compute as pc
+
     found = []
     for start, path in enumerate(paths):
         table = _read(path)

@@ -11,7 +11,8 @@ from weighin.load.answer import response
 from weighin.load.bodies import Bodies, rows_as_json
 from weighin.load.client import Client
 from weighin.load.log import WARM_UP, Response
-from weighin.load.send import client_for, precise_loop, undisturbed
+from weighin.load.precise_loop import precise_loop
+from weighin.load.send import client_for, undisturbed
 from weighin.prediction_log.requests import Requests
 from weighin.runner.plan import Answers, LoadPlan
 

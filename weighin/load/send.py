@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-import select
-import selectors
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +14,7 @@ from weighin.load.answer import response
 from weighin.load.client import ANSWER_BYTES, GRPC, LATE, STREAM_BYTES, Client
 from weighin.load.credentials import HEADERS, TOKEN, headers_for
 from weighin.load.log import Response
+from weighin.load.precise_loop import precise_loop
 from weighin.load.schedule import Schedule
 from weighin.runner.plan import Answers, LoadPlan, Phase
 
@@ -161,7 +159,6 @@ def undisturbed() -> Iterator[None]:
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     collected = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield
@@ -169,20 +166,3 @@ def undisturbed() -> Iterator[None]:
         if collected:
             gc.enable()
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
-if sys.platform == "linux":
-
-    class _PreciseSelector(selectors.EpollSelector):
-        """epoll waits in whole milliseconds, rounded up; `select` on epoll's own descriptor waits in microseconds."""
-
-        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-            if timeout is not None and timeout > 0:
-                select.select([self], [], [], timeout)
-                timeout = 0
-            return super().select(timeout)
-
-
-def precise_loop() -> asyncio.AbstractEventLoop:
-    """Return an event loop whose timers are exact to about a tenth of a millisecond."""
-    return asyncio.SelectorEventLoop(_PreciseSelector() if sys.platform == "linux" else None)
