@@ -83,15 +83,41 @@ def test_a_program_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_a_leak_is_seen(tmp_path: Path) -> None:
-    session = Session("candidate", 0, (Phase("load", 40, 2),))
+    session = Session("candidate", 0, (Phase("load", 80, 1),))
     work = load_work.write(tmp_path, "leaks", sessions=(session,))
     local.load(work)
     memory = [s["memory_mb"] for s in load_work.facts(work, "candidate-0.server.json")["samples"]]
     assert max(memory) - memory[0] > 30
 
 
+FAMILY = """
+import subprocess, threading
+start = lambda: subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60 & wait"])
+start()
+thread = threading.Thread(target=lambda: (start(), threading.Event().wait(60)), daemon=True)
+thread.start()
+thread.join()
+"""
+
+
+def test_a_family_is_whatever_a_process_its_threads_and_their_children_started() -> None:
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", FAMILY], start_new_session=True) as process:
+        try:
+            parent = psutil.Process(process.pid)
+            until(lambda: len(parent.children(recursive=True)) == 6, 30)
+            assert set(local.descendants(parent)) == set(parent.children(recursive=True))
+            (child, _), family = parent.children(), local.Family(process.pid)
+            alone, whole = (f.sample() for f in (local.Family(child.pid), family))
+            assert alone is not None
+            assert whole is not None
+            assert whole["memory_mb"] > alone["memory_mb"] > 0
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert family.sample() is None
+
+
 def test_a_rate_that_cannot_be_sent_is_said(tmp_path: Path) -> None:
-    session = Session("candidate", 0, (Phase("load", 300_000, 3),))
+    session = Session("candidate", 0, (Phase("load", 300_000, 0.2),))
     work = load_work.write(tmp_path, sessions=(session,), lateness_ms=20)
     began = time.monotonic()
     local.load(work)
@@ -228,6 +254,8 @@ def until(holds, seconds: float) -> None:
 
 
 LONG = (Session("candidate", 0, (Phase("load", 5, 60),)),)
+BRIEF = (Session("candidate", 0, (Phase("load", 40, 0.8),)),)
+"""More requests than a server answers that dies."""
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -241,7 +269,7 @@ def test_whoever_ends_the_step_ends_its_server_and_generator(sign: signal.Signal
     if sign is signal.SIGINT:
         assert load_work.problems(work) == {"candidate-0": "the load step was interrupted"}
     # What is left of it does not trouble the next.
-    load_work.write(tmp_path / "next")
+    load_work.write(tmp_path / "next", sessions=BRIEF)
     local.load(tmp_path / "next/work")
     assert load_work.problems(tmp_path / "next/work") == {}
 
@@ -251,7 +279,7 @@ def test_after_a_step_nothing_of_it_is_left(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     monkeypatch.setenv("WEIGHIN_LOGS", str(tmp_path / "logs"))
     for number, mode in enumerate(("right", "dies")):
-        work = load_work.write(tmp_path / str(number), mode)
+        work = load_work.write(tmp_path / str(number), mode, sessions=BRIEF)
         local.load(work)
         assert list((tmp_path / "tmp").iterdir()) == []
     assert [
