@@ -85,9 +85,10 @@ def main(arguments: list[str]) -> int:
     if said[-1] == CLEANED:
         return 0
     # A container may still be about to start when its parent dies, and a process to write in its folder.
-    for _ in range(3 if arguments[0] == "container" else 2):
+    for number in range(3 if arguments[0] == "container" else 2):
+        if number:
+            time.sleep(1)
         clean(arguments[0], arguments[1], [int(line) for line in said[:-1] if line.isdigit()])
-        time.sleep(1)
     return 0
 
 
