@@ -160,7 +160,7 @@ def test_where_github_is_away_the_delivery_may_come_again(sent: list[dict[str, A
 
 @contextmanager
 def running(server: ThreadingHTTPServer) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
