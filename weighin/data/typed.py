@@ -18,12 +18,15 @@ numbers is a missing value.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from weighin.contract.columns import Column
 from weighin.errors import NotEvaluated
+
+if TYPE_CHECKING:
+    from weighin.contract.columns import Column
 
 FEATURE_TYPES: Mapping[str, pa.DataType] = {
     "integer": pa.int64(),

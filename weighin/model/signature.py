@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from weighin.contract.columns import Column
 from weighin.model.description import Description, Input
 from weighin.model.handover import NEVER_MISSING, NONE, NUMBERS, OF_ITEMS, handed
 from weighin.untrusted.redact import listed
+
+if TYPE_CHECKING:
+    # A server imports this with `weighin.model.subject`, and has no contract.
+    from weighin.contract.columns import Column
 
 TENSORS = ("float16", "float32", "float64", "int32", "int64", "bool")
 """Types of a tensor that columns of numbers are made into."""

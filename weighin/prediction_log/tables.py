@@ -12,14 +12,18 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from weighin.contract.reading import ContractFile
 from weighin.data.typed import FEATURE_TYPES
 from weighin.errors import ContractError
 from weighin.model.answers import prediction_columns
 from weighin.runner.plan import Answers
+
+if TYPE_CHECKING:
+    # Who writes the log has been told of the tables, and has no contract.
+    from weighin.contract.reading import ContractFile
 
 TYPES: dict[str, pa.DataType] = {name: kind for name, kind in FEATURE_TYPES.items() if name != "array"}
 """Types of the contract -> types of the log, which holds no arrays."""

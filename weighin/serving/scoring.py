@@ -14,12 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from weighin.errors import WeighinError
 from weighin.model.subject import artifact_digest
-from weighin.prediction_log.exchange import Served
-from weighin.prediction_log.sinks import sink_for
-from weighin.prediction_log.tables import LogTables
-from weighin.prediction_log.writer import LogWriter
 from weighin.serving.identity import App, Identity
-from weighin.serving.logged import Logged
 from weighin.serving.streamed import Streamed, streams
 from weighin.untrusted.redact import cause
 
@@ -103,6 +98,13 @@ def _logged(application: App, digest: str, version: str) -> App:
     """Return the same with a log, where one is wanted. One that cannot be written is no reason not to answer."""
     if not os.environ.get(LOG):
         return application
+    # Not above: without a log nothing of it is imported at each start of a worker.
+    from weighin.prediction_log.exchange import Served
+    from weighin.prediction_log.sinks import sink_for
+    from weighin.prediction_log.tables import LogTables
+    from weighin.prediction_log.writer import LogWriter
+    from weighin.serving.logged import Logged
+
     try:
         tables = LogTables.from_json(os.environ[LOG])
         writer = LogWriter(sink_for(tables))

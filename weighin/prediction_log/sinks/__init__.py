@@ -10,7 +10,6 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from weighin.data.engines import told
 from weighin.errors import NotEvaluated, WeighinError
 from weighin.prediction_log.tables import LogTables
 
@@ -103,4 +102,7 @@ def sink_for(tables: LogTables) -> Sink:
 
 def said(error: BaseException) -> str:
     """Return what a driver says, without secrets; of an error over rows, which quotes them, a type and a code."""
+    # Not above: the engines import the contract, which a server that logs has no other need of.
+    from weighin.data.engines import told
+
     return told(error)
