@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from support.following_server import FollowingServer
 from support.loopback import Answer, listening
 from support.registry_versions import BROKEN, NAME, SAYS, champions, entered, promoted, restored, template
 from weighin.cli import main
+from weighin.contract import read_contract
 from weighin.contract.release import Deploy, Identity
 from weighin.errors import DeployError
+from weighin.prediction_log.reader import Log
 from weighin.release.deploy import deploy, served, verify_served_model
 from weighin.release.rollback import rollback
 
@@ -63,7 +66,7 @@ def server(uri: str, tmp_path: Path, contract: Path) -> Iterator[Server]:
             found.end()
 
 
-def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
+def test_a_rollback_is_proven_by_the_server(uri: str, server: Server, contract: Path) -> None:
     assert server.answer() == (0.3, "3")
     answers: list[tuple[float, str]] = []
     failed: list[str] = []
@@ -94,6 +97,12 @@ def test_a_rollback_is_proven_by_the_server(uri: str, server: Server) -> None:
     head = champions(uri).ledger.head()
     assert head is not None
     assert head.served.endswith("5 answers in a row")
+    # Each answer is logged under the version that gave it.
+    server.end()
+    rows = Log.of(read_contract(contract)).last_rows(10_000, datetime.now(UTC)).rows
+    logged = list(zip(rows["prediction"].to_pylist(), rows["version"].to_pylist(), strict=True))
+    assert set(logged) == {(0.3, "3"), (0.2, "2")}
+    assert len(logged) == len(answers) + 2
 
 
 @pytest.mark.exhaustive

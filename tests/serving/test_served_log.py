@@ -1,4 +1,7 @@
-"""The scoring server that is shipped logs what it answers, and nothing that is sensitive."""
+"""The scoring server that is shipped logs what it answers, and nothing that is sensitive.
+
+That a new champion logs under its own version, tests/release/test_deploy.py shows.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ import pytest
 import yaml
 
 from support.postgres_server import postgres
-from support.registry_versions import SAYS, make, promoted
+from support.registry_versions import SAYS, make
 from weighin.cli import main
 from weighin.contract import read_contract
 from weighin.contract.sources import Span
@@ -38,10 +41,10 @@ SECRET = "Wilhelmine"
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Version 1 answers with the temperature, version 2 with 0.25."""
+    """A version that answers with the temperature."""
     assert ECHO != SAYS
     folder = tmp_path_factory.mktemp("registry")
-    make(folder, ECHO, SAYS.format(value=0.25))
+    make(folder, ECHO)
     shutil.copyfile(folder / "mlflow.db", folder / "template.db")
     return folder
 
@@ -175,30 +178,15 @@ def test_a_log_that_is_away_does_not_keep_anybody_from_an_answer(
     assert "the-secret" not in said
 
 
-def test_a_new_champion_logs_under_its_own_version(uri: str, tmp_path: Path) -> None:
-    path = contract(tmp_path, path="log")
-    server = Server(path)
-    try:
-        server.ask(0.5)
-        promoted(uri, "2", tmp_path)
-        server.process.send_signal(signal.SIGHUP)
-        assert server.process.stdout is not None
-        assert server.process.stdout.readline().startswith("serves version 2 ")
-        server.ask(0.5)
-    finally:
-        server.end()
-    rows = Log.of(read_contract(path)).last_rows(9, datetime.now(UTC)).rows
-    assert rows["version"].to_pylist() == ["1", "2"]
-    assert rows["prediction"].to_pylist() == [0.5, 0.25]
-
-
 def test_a_log_that_nothing_could_write_is_said_before_serving(
-    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/nobody-looks.db")
     monkeypatch.delenv("PREDICTION_LOG", raising=False)
     path = contract(tmp_path, connection="PREDICTION_LOG")
     assert main(["serve", "--contract", str(path), "--port", "0"]) == 7
     assert "the environment has no PREDICTION_LOG" in capsys.readouterr().err
+    assert not (tmp_path / "nobody-looks.db").exists()
 
 
 @pytest.mark.parametrize(

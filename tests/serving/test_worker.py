@@ -219,6 +219,13 @@ def test_an_answer_that_never_comes_does_not_keep_it_either(tmp_path: Path) -> N
         server.end()
 
 
+def test_a_worker_starts_without_the_contract_also_where_it_logs() -> None:
+    code = "import sys, weighin.serving.worker, weighin.serving.scoring, weighin.serving.logged as _; "
+    code += "print([m for m in sys.modules if m.startswith('weighin.contract')])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert ran.stdout == "[]\n"
+
+
 def test_a_worker_whose_parent_was_killed_ends(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         command = [sys.executable, str(PROGRAM), "ours", "asyncio", str(listening.fileno()), str(tmp_path), "5"]
