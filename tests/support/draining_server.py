@@ -41,8 +41,8 @@ if __name__ == "__main__":
     listening = socket.socket(fileno=int(descriptor))
     if kind == "ours":
         answers = ClosingAnswers(application)
-        config = uvicorn.Config(answers, loop=loop, log_level="warning", timeout_graceful_shutdown=3)
+        config = uvicorn.Config(answers, loop=loop, log_level="warning", timeout_graceful_shutdown=1)
         DrainingServer(config, listening, answers, Path(state), float(grace)).run()
     else:
-        config = uvicorn.Config(application, loop=loop, log_level="warning", timeout_graceful_shutdown=3)
+        config = uvicorn.Config(application, loop=loop, log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
