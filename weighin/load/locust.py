@@ -41,6 +41,8 @@ from locust.util.load_locustfile import load_locustfile
 MESSAGE = "weighin"
 READY = "weighin-ready"
 """A worker that can be told to begin. Locust counts it as soon as it connects, when it would still lose a message."""
+ENDED = "weighin-ended"
+"""A worker has run its arrivals. Its last rows come with this, for the next of Locust's reports may be seconds away."""
 ARRIVAL = ContextVar[tuple[str, float]]("arrival")
 """Phase of the arrival that a greenlet and those it starts belong to, and how late it was started, in seconds."""
 
@@ -180,12 +182,14 @@ def _as_master(url: str, plan: LoadPlan, seed: Sequence[int], workers: Workers) 
     master.register_message(READY, lambda environment, msg, **_: ready.add(msg.node_id))
 
     def reported(client_id: str, data: JsonDict) -> None:
-        found = data.get(MESSAGE, {})
-        seen.extend(Response(*row) for row in found.get("seen", ()))
-        if found.get("ended"):
-            ended[client_id] = found["problem"]
+        seen.extend(Response(*row) for row in data.get(MESSAGE, ()))
+
+    def has_ended(environment: Environment, msg: Any, **_: object) -> None:
+        reported(msg.node_id, msg.data)
+        ended[msg.node_id] = msg.data["problem"]
 
     environment.events.worker_report.add_listener(reported)
+    master.register_message(ENDED, has_ended)
     try:
         _wait(plan.start_seconds, lambda: len(ready) >= workers.number, "workers did not come")
         master.send_message(MESSAGE, {"url": url, "plan": asdict(plan), "seed": list(seed), "workers": workers.number})
@@ -214,21 +218,22 @@ def _wait(seconds: float, until: Callable[[], bool], otherwise: str) -> None:
 def work_for(host: str, port: int, locustfile: str) -> None:
     """Run arrivals for the master at this address, until it ends us. Errors: `NotEvaluated`."""
     tasks = _Tasks(locustfile)
-    ended, problem = False, ""
+    problem = ""
 
     def report(client_id: str, data: JsonDict) -> None:
         taken, tasks.seen = tasks.seen, []
-        rows = [(r.phase, r.intended, r.sent, r.done, r.error) for r in taken]
-        data[MESSAGE] = {"seen": rows, "ended": ended, "problem": problem}
+        data[MESSAGE] = [(r.phase, r.intended, r.sent, r.done, r.error) for r in taken]
 
     def begin(environment: Environment, msg: Any, **_: object) -> None:
-        nonlocal ended, problem
+        nonlocal problem
         told = msg.data
         try:
             tasks.run(told["url"], LoadPlan.of(told["plan"]), told["seed"], worker.worker_index, told["workers"])
         except NotEvaluated as error:
             problem = error.fact
-        ended = True
+        last: JsonDict = {"problem": problem}
+        report("", last)
+        worker.send_message(ENDED, last)
 
     tasks.environment.events.report_to_master.add_listener(report)
     try:
