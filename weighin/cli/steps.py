@@ -193,6 +193,7 @@ def run_serve(given: argparse.Namespace) -> int:
 def run_load(given: argparse.Namespace) -> int:
     """Send the planned load."""
     from weighin.load import Workers, generate
+    from weighin.load.no_pandas import leave_out_pandas
     from weighin.runner.plan import Plan
 
     if given.worker:
@@ -218,6 +219,8 @@ def run_load(given: argparse.Namespace) -> int:
     workers = Workers(given.master, given.bind, given.port) if given.master else None
     if workers and not asked.locustfile:
         raise ContractError("workers run a locustfile, and there is none", "--master", "Name it with --locustfile.")
+    if not asked.locustfile:
+        leave_out_pandas()
     out = given.work / asked.step / session.name
     out.mkdir(parents=True, exist_ok=True)
     features = given.work / (asked.requests or "features/holdout.parquet")

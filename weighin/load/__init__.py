@@ -12,6 +12,8 @@ leaves one row per request in `responses-<role>-<start>.arrow`, and says how lat
     answer    what an answer says, or what is wrong with it
     log       the file of what was seen
     locust    the same schedule for tasks of a team's own locustfile
+    precise_loop  an event loop whose timers are exact
+    no_pandas  a process in which pyarrow does without pandas
 """
 
 from __future__ import annotations
