@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from support import quick_python
 from weighin.contract import read_contract
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,15 +67,12 @@ def test_the_readme_of_the_data_gives_source_licence_and_digests() -> None:
 
 
 def test_the_committed_expectations_are_the_contracts() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "weighin", "contract", "sync", "--check"], cwd=ROOT, timeout=60, check=False
-    )
-    assert done.returncode == 0
+    done = quick_python.run(["-m", "weighin", "contract", "sync", "--check"], ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", ["train.py", "build_example_data.py", "drift_detection.py"])
 def test_every_script_says_what_it_does(name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / name), "--help"], cwd=ROOT, capture_output=True, timeout=60, check=False
-    )
-    assert done.returncode == 0
+    done = quick_python.run([str(ROOT / "scripts" / name), "--help"], ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")

@@ -348,16 +348,13 @@ def test_an_error_that_is_no_matter_of_waiting_is_not_tried_again(store: str, le
 
 def race(uri: str, model: str, processes: int, threads: int, candidates: int) -> dict[str, list[Any]]:
     """Let `processes` times `threads` writers reserve one of three uses at once; what they got."""
-    command = [sys.executable, __file__, uri, model, str(processes), str(threads), str(candidates)]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        out, err = run.communicate(timeout=120)
-    finally:
-        if run.poll() is None:
-            os.killpg(run.pid, signal.SIGKILL)
-            run.wait(timeout=10)
-    assert run.returncode == 0, err[-3000:]
-    return dict(json.loads(out.splitlines()[-1]))  # MLflow greets on stdout when it ends a run of a server
+    # Here, for the same reason as above.
+    from support import quick_python
+
+    program = [__file__, uri, model, str(processes), str(threads), str(candidates)]
+    run = quick_python.run(program, Path.cwd(), timeout=120)
+    assert run.returncode == 0, run.stderr[-3000:]
+    return dict(json.loads(run.stdout.splitlines()[-1]))  # MLflow greets on stdout when it ends a run of a server
 
 
 def judge(uri: str, model: str, got: dict[str, list[Any]], writers: int, expected: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from support import quick_python
 from weighin.cli.warm import WarmProcess, warm_up
 from weighin.contract import read_contract
 from weighin.outcome import Status, gate
@@ -137,13 +138,8 @@ def test_a_suite_that_crashes_in_its_fork_leaves_no_evidence_and_blocks(how: str
     for name in ("outcomes.json", "junit.xml", "report.html"):
         (out / "drift" / name).write_text("of an earlier run")
     contract = ROOT / "model_contract.yaml"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", CRASH, str(contract), str(tmp_path), str(out), how],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    # It is isolated, as the warm process is.
+    done = quick_python.run(["-c", CRASH, str(contract), str(tmp_path), str(out), how], tmp_path, timeout=120)
     assert f"code {int(code)}" in done.stdout, done.stderr
     assert "no report" in done.stderr
     assert list((out / "drift").iterdir()) == []

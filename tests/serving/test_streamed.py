@@ -92,6 +92,8 @@ mlflow.models.set_model(Echo())
 """
 CODE = {"chat": CHAT_MODEL, "responses": AGENT}
 TEXT = Answers((0,), "text")
+FIVE = Phase("load", 20, 0.25)
+"""Requests, for what is answered alike each time."""
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +125,12 @@ def asked(
     stream: bool = True,
     form: str = "chat",
     health: str = "/ping",
+    phase: Phase = FIVE,
 ) -> LoadLog:
     """What the generator sees of a server that is asked one question again and again."""
     pq.write_table(pa.table({"question": [question]}), folder / "features.parquet")
     interface = Interface(form=form, stream=stream, health=health)
-    plan = replace(PLAN, phases=(Phase("load", 10, 0.5),), batch_rows=(1,), interface=interface)
+    plan = replace(PLAN, phases=(phase,), batch_rows=(1,), interface=interface)
     generate(url, folder / "features.parquet", plan, TEXT, folder / "load")
     return read_log([folder / "load/responses-candidate-0.arrow"])
 
@@ -144,10 +147,11 @@ def test_a_model_streams_what_it_answers_as_a_whole(
 
 
 def test_the_first_token_is_there_before_the_whole(ours: dict[str, str], tmp_path: Path) -> None:
-    log = asked(ours["chat"], tmp_path, "takes long")
+    phase = Phase("load", 10, 0.5)
+    log = asked(ours["chat"], tmp_path, "takes long", phase=phase)
     assert np.all(log.latency > 0.3)
     assert np.median(log.first) < 0.2
-    late = asked(ours["chat"], tmp_path, "is late")
+    late = asked(ours["chat"], tmp_path, "is late", phase=phase)
     assert set(late.errors) == {""}
     assert np.all(late.first > 0.3)
 
@@ -271,7 +275,7 @@ HOSTILE = {
 def test_a_hostile_stream_is_bounded(server: str, tmp_path: Path) -> None:
     pq.write_table(pa.table({"question": ["hello"]}), tmp_path / "features.parquet")
     plan = replace(
-        PLAN, phases=(Phase("load", 8, 0.5),), batch_rows=(1,), interface=Interface(form="chat", stream=True)
+        PLAN, phases=(Phase("load", 16, 0.25),), batch_rows=(1,), interface=Interface(form="chat", stream=True)
     )
     plan = replace(plan, timeout_seconds=0.5 if server == "drips" else 5)
     with running(server) as url:
