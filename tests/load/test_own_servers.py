@@ -29,8 +29,9 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def planned(url: str, **changes: object) -> LoadPlan:
-    """A plan for a server that the contract names by its address."""
-    return replace(PLAN, url=url, interface=INTERFACE, start_seconds=2, **changes)
+    """A plan for a server that the contract names by its address: ten requests, unless told otherwise."""
+    given = {"phases": (Phase("load", 40, 0.25),), "start_seconds": 2, **changes}
+    return replace(PLAN, url=url, interface=INTERFACE, **given)
 
 
 def loaded(plan: LoadPlan, url: str, folder: Path, *, probes: bool = False) -> LoadLog:
@@ -68,7 +69,7 @@ def test_a_server_that_asks_in_vain_is_not_evaluated_and_the_variables_are_named
         asking_server(WANTED) as server,
         pytest.raises(NotEvaluated, match=rf"status 401.*set {TOKEN} or {HEADERS} where the generator runs"),
     ):
-        loaded(planned(server.url), server.url, tmp_path)
+        loaded(planned(server.url, start_seconds=0.5), server.url, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -138,4 +139,4 @@ def test_a_server_that_drops_a_connection_after_a_refusal_is_healthy_all_the_sam
 
 def test_grpc_is_told_apart_and_its_remedy_named(tmp_path: Path) -> None:
     with grpc_port() as url, pytest.raises(NotEvaluated, match=r"HTTP/2 in the answer, as of gRPC.*port for HTTP/1\.1"):
-        loaded(replace(planned(url), start_seconds=0.5), url, tmp_path)
+        loaded(planned(url, start_seconds=0.5), url, tmp_path)

@@ -39,7 +39,8 @@ def test_without_room_for_two_the_second_server_starts_when_the_first_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "side_by_side", lambda plan, cores, memory_mb: 1)
-    work = load_work.write(tmp_path)
+    brief = tuple(Session("candidate", n, (Phase("load", 30, 0.5),)) for n in (0, 1))
+    work = load_work.write(tmp_path, sessions=brief)
     local.load(work)
     assert load_work.problems(work) == {}
     first, second = (load_work.facts(work, f"candidate-{n}.server.json") for n in (0, 1))
