@@ -19,7 +19,9 @@ from unittest import mock
 import pytest
 import yaml
 
+from support import quick_python
 from support.attack import FORGING, Attack, Result, replaced, test_the_wall_holds, test_without_the_wall_it_succeeds  # noqa: F401
+from support.judged import judged_by_a_fork
 from support.suite_work import Work
 from weighin.contract import read_contract
 from weighin.errors import PromotionError
@@ -51,11 +53,20 @@ def planted(place: Path, *names: str) -> Path:
     return repo
 
 
-def effect(place: Path, command: list[str], repo: Path, environment: dict[str, str] | None = None) -> Result:
-    """Whether a planted module ran when a command was run in the repository, beside a secret."""
+def effect(
+    place: Path, command: list[str], repo: Path, environment: dict[str, str] | None = None, *, quick: bool = False
+) -> Result:
+    """Whether a planted module ran when a command was run in the repository, beside a secret.
+
+    quick  whether a fork of an isolated Python runs what follows `-I`: for attacks that are not about the start
+    """
     marks = place / "mark"
     variables = {**os.environ, **(environment or {}), MARK: str(marks), "SECRET": "s3cr3t"}
-    subprocess.run(command, cwd=repo, env=variables, capture_output=True, timeout=120, check=False)
+    if quick:
+        done = quick_python.run(command[2:], repo, env=variables, timeout=120)
+        assert done.returncode == 0, done.stderr
+    else:
+        subprocess.run(command, cwd=repo, env=variables, capture_output=True, timeout=120, check=False)
     said = marks.read_text() if marks.exists() else ""
     return Result.SECRET if "s3cr3t" in said else Result.FORGED if said else Result.BLOCKED
 
@@ -298,7 +309,7 @@ def own_test_that_claims_a_check_of_the_contract(place: Path) -> Result:
             "validation_tests/test_drift.py": tests + "\n\ndef test_own():\n    pass\n",
         },
     )
-    run_suite("drift", read_contract(repo / "model_contract.yaml"), repo / "work", place / "out")
+    judged_by_a_fork(repo, "drift", place / "out")
     return Result.FORGED if _statuses(place / "out/drift")["drift/temp"] == "passed" else Result.BLOCKED
 
 
@@ -320,7 +331,7 @@ def configuration_of_great_expectations(place: Path, wall: bool) -> Result:
         shutil.copytree(place / "folder", home)
     draw = "import sys, great_expectations as gx; context = gx.get_context(mode='file', context_root_dir=sys.argv[1]); "
     draw += "context.build_data_docs()"
-    return effect(place, [sys.executable, "-I", "-c", draw, str(home)], place)
+    return effect(place, [sys.executable, "-I", "-c", draw, str(home)], place, quick=wall)
 
 
 ATTACKS = [

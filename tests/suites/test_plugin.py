@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,13 @@ import numpy as np
 import pytest
 
 from support import quick_python
+from support.judged import judged_by_a_fork
 from support.suite_work import Work
 from weighin.contract import read_contract
 from weighin.contract.stricter import compare
 from weighin.record.decision import judge_evidence
 from weighin.record.suite import SuiteOutcomes
+from weighin.runner.isolated import isolated
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,30 +32,10 @@ def work(tmp_path: Path) -> Work:
     return Work(tmp_path)
 
 
-JUDGE = """
-import sys
-from pathlib import Path
-from weighin.contract import read_contract
-from weighin.verdict.judge import run_suite
-from weighin.runner import forked
-
-forked.MAY_FORK = True  # as in the warm process of `weighin validate`
-place = Path.cwd()
-base = place / "base.yaml"
-file = read_contract(place / "model_contract.yaml")
-sys.exit(run_suite(sys.argv[1], file, place / "work", place / "reports", base=base if base.exists() else None))
-"""
-
-
-def judged_by_a_fork(folder: Path, suite: str) -> int:
-    """The exit code of a suite that is judged as in `weighin validate`; the team's own tests get a new interpreter."""
-    return quick_python.run(["-c", JUDGE, suite], folder).returncode
-
-
-def judged(work: Work) -> tuple[int, dict[str, dict[str, Any]], ET.Element]:
+def judged(work: Work, *, new_interpreter: bool = False) -> tuple[int, dict[str, dict[str, Any]], ET.Element]:
     """Exit code, outcomes by check, and the JUnit file of the drift suite."""
     place, reports = work.folder, work.folder / "reports"
-    code = judged_by_a_fork(place, "drift")
+    code = judged_by_a_fork(place, "drift", reports, new_interpreter=new_interpreter)
     outcomes = json.loads((reports / "drift/outcomes.json").read_text())["outcomes"]
     junit = ET.parse(reports / "drift/junit.xml").getroot()[0]  # noqa: S314 - our own file
     return code, {o["check"]: o for o in outcomes}, junit
@@ -65,21 +46,14 @@ def own(work: Work, text: str) -> None:
         file.write("\n\n" + text)
 
 
-def test_a_green_suite_leaves_junit_outcomes_and_pages(work: Work) -> None:
+def test_a_green_suite_leaves_junit_and_outcomes(work: Work) -> None:
     code, outcomes, junit = judged(work.write())
     assert code == 0
     assert len(outcomes) == 6
     assert (junit.get("tests"), junit.get("failures"), junit.get("errors")) == ("6", "0", "0")
 
 
-def test_judging_leaves_pages_beside_the_outcomes(work: Work) -> None:
-    done = quick_python.run(["-m", "weighin", "step", "judge", "drift", "--work", "work"], work.write().folder)
-    assert done.returncode == 0, done.stderr
-    for name in ("junit.xml", "outcomes.json", "report.html", "evidently.html"):
-        assert (work.folder / "reports/drift" / name).is_file(), name
-
-
-def test_no_page_or_file_of_the_suite_holds_a_value_of_a_sensitive_column(work: Work) -> None:
+def test_judging_leaves_pages_and_none_of_them_nor_a_file_holds_a_value_of_a_sensitive_column(work: Work) -> None:
     work.contract = work.contract.replace("carrier: {type: string,", "carrier: {type: string, sensitive: true,")
     work.contract = work.contract.replace("[AA, UA, B6]", "[NAMEOFONE, NAMEOFTWO]").replace("[AA]", "[NAMEOFONE]")
     for table in work.frames.values():
@@ -88,7 +62,7 @@ def test_no_page_or_file_of_the_suite_holds_a_value_of_a_sensitive_column(work: 
     done = quick_python.run(["-m", "weighin", "step", "judge", "drift", "--work", "work"], work.write().folder)
     assert done.returncode == 1, done.stderr
     left = {p: p.read_text("utf-8", "replace") for p in (work.folder / "reports/drift").rglob("*") if p.is_file()}
-    assert any(p.name == "evidently.html" for p in left)
+    assert {"junit.xml", "outcomes.json", "report.html", "evidently.html"} <= {p.name for p in left}
     assert [str(p) for p, text in left.items() if "NAMEOF" in text] == []
     assert "NAMEOF" not in done.stdout + done.stderr
     assert "drift/carrier" in left[work.folder / "reports/drift/report.html"]
@@ -146,7 +120,7 @@ def test_without_the_base_a_relaxed_limit_passes_what_the_base_would_not(work: W
 
 def test_a_base_whose_contract_cannot_be_read_leaves_nothing(work: Work) -> None:
     (work.write().folder / "base.yaml").write_text("version: 1\n")
-    assert judged_by_a_fork(work.folder, "drift") != 0
+    assert judged_by_a_fork(work.folder, "drift", work.folder / "reports") != 0
     assert not (work.folder / "reports/drift/outcomes.json").exists()
 
 
@@ -160,7 +134,7 @@ def test_a_teams_own_tests_become_checks(work: Work) -> None:
     }
     tests = (f"def test_{name}():\n    {body}\n" for name, (body, _) in bodies.items())
     own(work, "import pytest\n\n\n" + "\n\n".join(tests))
-    _, outcomes, _ = judged(work.write())
+    _, outcomes, _ = judged(work.write(), new_interpreter=True)
     found = {name.rpartition("::test_")[2]: o for name, o in outcomes.items() if name.startswith("custom/")}
     assert {name: o["status"] for name, o in found.items()} == {name: status for name, (_, status) in bodies.items()}
     assert {name for name, o in found.items() if not o["blocks"]} == {"passes"}
@@ -218,9 +192,9 @@ def test_a_crash_while_measuring_is_not_evaluated(work: Work) -> None:
         "weighin.suites.drift.psi = explode\n",
     )
     place = work.write().folder
-    command = [sys.executable, "-m", "pytest", "-q", "validation_tests/test_drift.py", "--weighin-work=work"]
+    command = ["-m", "pytest", "-q", "validation_tests/test_drift.py", "--weighin-work=work"]
     command += ["--import-mode=importlib", "--weighin-out=out", "--junitxml=out/junit.xml", "-p", "no:cacheprovider"]
-    code = subprocess.run(command, cwd=place, capture_output=True, timeout=300, check=False).returncode
+    code = quick_python.run(command, place, env=isolated(os.environ)).returncode
     outcomes = {o["check"]: o for o in json.loads((place / "out/outcomes.json").read_text())["outcomes"]}
     junit = ET.parse(place / "out/junit.xml").getroot()[0]  # noqa: S314 - our own file
     assert code == 1
@@ -253,7 +227,7 @@ def own_suite(work: Work, text: str) -> tuple[int, dict[str, dict[str, Any]] | N
     place = work.write().folder
     test = place / "validation_tests/test_extra.py"
     test.write_text(text)
-    code = judged_by_a_fork(place, "extra")
+    code = judged_by_a_fork(place, "extra", place / "reports")
     left = place / "reports/extra/outcomes.json"
     if not left.is_file():
         return code, None
