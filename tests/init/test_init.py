@@ -19,6 +19,8 @@ from support import quick_python
 from support.small_project import weighin
 from weighin.cli import main
 from weighin.contract.reading import read_contract
+from weighin.errors import NotEvaluated
+from weighin.init.project import _train
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = 1500
@@ -164,14 +166,62 @@ def test_on_a_terminal_what_was_guessed_is_asked(team: Path, monkeypatch: pytest
     assert read_contract(team / "model_contract.yaml").contract.group == "customer_id"
 
 
+INIT = """
+import contextlib
+import os
+import runpy
+import sys
+from types import SimpleNamespace
+
+from weighin.cli import main
+from weighin.init import project
+from weighin.runner import forked
+
+
+def forked_training(command, **_):
+    assert command == [sys.executable, "scripts/train.py"], command
+
+    def call():
+        sys.argv = command[1:]
+        with contextlib.suppress(SystemExit):
+            runpy.run_path("scripts/train.py", run_name="__main__")
+        return 0
+
+    return SimpleNamespace(returncode=forked.wait(forked.fork(call, 2), 300), stdout=b"", stderr=b"")
+
+
+project.subprocess.run = forked_training
+sys.exit(main(["init", *sys.argv[1:]]))
+"""
+"""`weighin init` with a training that imports nothing anew."""
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of one's own, with the example that it comes with."""
     folder = tmp_path_factory.mktemp("own") / "shop"
     engine = ("--engine", f"acme/weigh-in@{'1' * 40}", "--image", f"ghcr.io/acme/weigh-in@sha256:{'2' * 64}")
-    done = weighin(folder.parent, "init", "--yes", "--no-load", "--project", "shop", *engine)
+    done = quick_python.run(["-c", INIT, "--yes", "--no-load", "--project", "shop", *engine], folder.parent)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def test_a_projects_training_is_a_program_of_its_own_and_what_it_prints_when_it_fails_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    training = Path("scripts/train.py")
+    training.parent.mkdir()
+    training.write_text("import os, sys\nopen('ran', 'w').write(f'{sys.executable} {os.getpid()}')\n")
+    _train()
+    program, _, process = Path("ran").read_text().partition(" ")
+    assert program == sys.executable
+    assert int(process) != os.getpid()
+    training.write_text("print('the rows are empty')\nraise SystemExit(3)\n")
+    with pytest.raises(NotEvaluated, match="the training ended with code 3, and printed ") as raised:
+        _train()
+    kept = str(raised.value).partition("and printed ")[2].split()[0].rstrip(".,:")
+    assert "the rows are empty" in Path(kept).read_text()
 
 
 def test_a_project_is_small_and_holds_no_source_of_the_engine(project: Path) -> None:

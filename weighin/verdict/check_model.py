@@ -15,6 +15,7 @@ from weighin.model.survey import Survey
 from weighin.model.texts import read_texts
 from weighin.resolve.models import resolve_one
 from weighin.runner import local
+from weighin.runner.warm import warm
 
 ROWS = 5
 
@@ -25,23 +26,25 @@ def check_model(file: ContractFile, work: Path, candidate: str | None = None) ->
     Nothing is compared with a limit. No model is asked about more than five rows of the holdout.
     Errors: `WeighinError` with a diagnosis and a remedy.
     """
-    subject, rows = resolve_one(file, work, candidate, ROWS, datetime.now(UTC))
-    known = subject.models["candidate"]
-    yield f"model     {subject.candidate}: {_described(known)}"
-    if known.refused:
-        raise NotEvaluated(known.refused, "", "See docs/how-to/log-a-model.md.")
-    yield f"rows      {rows} of the holdout, {PLACES[known.environment]}"
-    meant = file.contract.model.prediction.kind
-    local.predict(work, survey=True)
-    seen = Survey.read(_answered(work))
-    yield f"answers   {seen.said.removesuffix(': labels') if meant == 'text' else seen.said}"
-    if meant in ("probability", "probabilities") and all(c.text or c.whole for c in seen.columns):
-        raise ContractError(
-            f"the model answers labels (text, or whole numbers), and the contract says {meant}",
-            "model.prediction",
-            "Log it with pyfunc_predict_fn='predict_proba', or write `prediction: {kind: label}`.",
-        )
-    local.predict(work)
+    # It imports what models need while this process resolves, and once for both times that the model is asked.
+    with warm(("models",), {**local.PATIENT, **local.variables()}) as forks:
+        subject, rows = resolve_one(file, work, candidate, ROWS, datetime.now(UTC))
+        known = subject.models["candidate"]
+        yield f"model     {subject.candidate}: {_described(known)}"
+        if known.refused:
+            raise NotEvaluated(known.refused, "", "See docs/how-to/log-a-model.md.")
+        yield f"rows      {rows} of the holdout, {PLACES[known.environment]}"
+        meant = file.contract.model.prediction.kind
+        local.predict(work, forks, survey=True)
+        seen = Survey.read(_answered(work))
+        yield f"answers   {seen.said.removesuffix(': labels') if meant == 'text' else seen.said}"
+        if meant in ("probability", "probabilities") and all(c.text or c.whole for c in seen.columns):
+            raise ContractError(
+                f"the model answers labels (text, or whole numbers), and the contract says {meant}",
+                "model.prediction",
+                "Log it with pyfunc_predict_fn='predict_proba', or write `prediction: {kind: label}`.",
+            )
+        local.predict(work, forks)
     path = _answered(work) / "holdout.arrow"
     answers = file.contract.model.answers
     if meant == "text":
