@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -120,6 +121,12 @@ def test_a_prediction_that_is_no_number_is_not_evaluated() -> None:
 def test_nothing_to_explain_is_not_evaluated() -> None:
     with pytest.raises(NotEvaluated, match="no rows"):
         shap_values(lambda table: table["x"].to_numpy(), frame().head(0), 5)
+
+
+def test_what_a_model_imports_after_shap_is_compiled() -> None:
+    shap_values(lambda table: table["x"].to_numpy(), frame(), 2)
+    assert not numba.config.DISABLE_JIT
+    assert hasattr(numba.njit(lambda x: x + 1), "py_func")
 
 
 def test_without_shap_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,8 +37,9 @@ def shap_values(predict: Callable[[pd.DataFrame], Floats], features: pd.DataFram
     Errors: `NotEvaluated` when shap is not installed, or where a prediction is not finite.
     """
     try:
-        from shap.explainers import PermutationExplainer
-        from shap.maskers import Independent
+        with _without_compiler():
+            from shap.explainers import PermutationExplainer
+            from shap.maskers import Independent
     except ImportError as error:
         raise NotEvaluated("shap is not installed", "shap", "Install `weighin[shap]`.") from error
     if not len(features) or not features.shape[1]:
@@ -63,6 +67,22 @@ def shap_values(predict: Callable[[pd.DataFrame], Floats], features: pd.DataFram
         np.random.set_state(state)
     values = np.asarray(found, dtype=np.float64)
     return np.abs(values).mean(axis=2) if values.ndim == 3 else values
+
+
+@contextlib.contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Let what is imported in the block be Python where it asks numba to compile it.
+
+    numba compiles shap's loops in each process anew, for eight seconds or more; as Python they take five seconds for
+    1,000 rows of 20 features, and no time for a few. What a model has imported, or imports later, is compiled.
+    Errors: `ImportError`.
+    """
+    config: Any = import_module("numba").config
+    before, config.DISABLE_JIT = config.DISABLE_JIT, 1
+    try:
+        yield
+    finally:
+        config.DISABLE_JIT = before
 
 
 def write_shap(path: Path, names: Sequence[str], values: Floats) -> None:
