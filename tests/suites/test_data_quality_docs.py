@@ -72,10 +72,13 @@ def everything(found: dict[str, Outcome], out: Path) -> str:
     return repr(found) + (out / "information.json").read_text() + pages
 
 
-@pytest.fixture
-def odd(tmp_path: Path) -> Work:
-    """Names that mean something to SQL, HTML, Python or Great Expectations, and one value too large in each column."""
-    work = QualityWork(tmp_path)
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Outcome], Path]:
+    """Outcomes and pages of columns whose names mean something to SQL, HTML, Python or Great Expectations.
+
+    In each column one value is too large.
+    """
+    work = QualityWork(tmp_path_factory.mktemp("odd"))
     rng = np.random.default_rng(1)
     table = pd.DataFrame({name: rng.integers(0, 10, 2_000) for name in ODD})
     table.loc[0] = 11
@@ -102,11 +105,11 @@ def odd(tmp_path: Path) -> Work:
         },
     }
     work.contract = yaml.safe_dump(contract, allow_unicode=True)
-    return work.write()
+    return judged(work.write(), work.folder), work.folder
 
 
-def test_names_that_mean_something_elsewhere_are_just_names(odd: Work, tmp_path: Path) -> None:
-    found = judged(odd, tmp_path)
+def test_names_that_mean_something_elsewhere_are_just_names(odd: tuple[dict[str, Outcome], Path]) -> None:
+    found, _ = odd
     red = {name.removeprefix(PREFIX): o.status.value for name, o in found.items() if o.status.value != "passed"}
     wanted = {f"{name}/{rule}" for name in ODD for rule in ("range", "order")}
     wanted |= {f"unique_together/{'+'.join(ODD[:3])}", f"compare/{ODD[0]}=={ODD[1]}"}
@@ -115,9 +118,9 @@ def test_names_that_mean_something_elsewhere_are_just_names(odd: Work, tmp_path:
         assert found[f"{PREFIX}{name}/range"].evidence.detail["rows_breaking"] == 1
 
 
-def test_a_name_never_becomes_a_part_of_the_pages(odd: Work, tmp_path: Path) -> None:
-    judged(odd, tmp_path)
-    pages = [Page(p) for p in (tmp_path / "data_docs").rglob("*.html")]
+def test_a_name_never_becomes_a_part_of_the_pages(odd: tuple[dict[str, Outcome], Path]) -> None:
+    _, out = odd
+    pages = [Page(p) for p in (out / "data_docs").rglob("*.html")]
     assert len(pages) >= 3
     for page in pages:
         assert not [
@@ -127,7 +130,7 @@ def test_a_name_never_becomes_a_part_of_the_pages(odd: Work, tmp_path: Path) -> 
         assert not [h for h in page.handlers if "alert" in h]
     # They are there to be read.
     assert any("alert(1)" in page.text for page in pages)
-    for path in (tmp_path / "data_docs").rglob("*.html"):
+    for path in (out / "data_docs").rglob("*.html"):
         assert "<script>alert" not in path.read_text()
         assert "<img src=x" not in path.read_text()
 

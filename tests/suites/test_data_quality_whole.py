@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from support import quick_python
 from support.data_engines import into_postgres
 from support.postgres_server import postgres
 from support.quality_work import QualityWork
@@ -173,22 +173,17 @@ from support.quality_work import PREFIX, QualityWork
 
 work = QualityWork(Path(sys.argv[1]))
 work.contract = work.contract.replace("rows_at_least: 1000\\n", "rows_at_least: 1000\\n    engine: spark\\n")
-print({o.status.value for o in work.write().outcomes("data_quality").values()})
-print(work.outcomes("data_quality")[PREFIX + "rows"].reason)
+found = work.write().outcomes("data_quality")
+print({o.status.value for o in found.values()})
+print(found[PREFIX + "rows"].reason)
 """
 
 
 def test_spark_without_java_is_said_with_the_remedy(tmp_path: Path) -> None:
     own = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     environment = {k: v for k, v in os.environ.items() if k != "JAVA_HOME"}
-    ran = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", WITHOUT_JAVA, str(tmp_path)],
-        env={**environment, "PYTHONPATH": own, "PATH": str(Path(sys.executable).parent)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    environment |= {"PYTHONPATH": own, "PATH": str(Path(sys.executable).parent)}
+    ran = quick_python.run(["-c", WITHOUT_JAVA, str(tmp_path)], tmp_path, env=environment, timeout=120)
     assert ran.returncode == 0, ran.stderr[-2000:]
     statuses, reason = ran.stdout.splitlines()[-2:]
     assert statuses == "{'not_evaluated'}"
