@@ -75,10 +75,13 @@ def test_a_long_tail_moves_the_bound_on_its_side() -> None:
     ("one", "said"),
     [
         (ONE[:49], "49 units in an arm"),
-        (np.ones(600), "do not differ"),
-        (np.where(np.arange(600) == 0, np.nan, ONE), "not finite"),
+        (np.ones(600), "^the units of an arm do not differ, or too much: nothing says how sure its number is$"),
+        # Of which sums of doubles leave a trace of variation.
+        (np.full(600, 0.1), "do not differ"),
+        (np.full(600, 1e6 + 0.1), "do not differ"),
+        (np.where(np.arange(600) == 0, np.nan, ONE), "^a number of a unit is not finite$"),
         (np.where(np.arange(600) == 0, np.inf, ONE), "not finite"),
-        (np.where(np.arange(600) < 3, 1e6, ONE), "as if there were 3"),
+        (np.where(np.arange(600) < 3, 1e6, ONE), "as if there were 3: more units are needed, or a `cap`$"),
         (np.where(np.arange(600) < 12, RANDOM.lognormal(8, 0.3, 600), ONE), "as if there were"),
     ],
 )
@@ -90,8 +93,12 @@ def test_a_mean_without_a_usable_interval_has_none(one: np.ndarray, said: str) -
 
 
 def test_a_ratio_over_nothing_has_no_interval() -> None:
-    with pytest.raises(Undefined, match="zero"):
+    with pytest.raises(Undefined, match=r"^the denominator of an arm is zero$"):
         ratio_difference((ONE, np.zeros(600)), (OTHER, np.ones(900)), 0.95)
+    # A sum below one is none.
+    whole = ratio_difference((ONE, np.full(600, 1.0)), (OTHER, np.full(900, 1.0)), 0.95)
+    parts = ratio_difference((ONE, np.full(600, 1e-3)), (OTHER, np.full(900, 1e-3)), 0.95)
+    assert ends(parts) == pytest.approx(tuple(1000 * v for v in ends(whole)))
     with pytest.raises(Undefined, match="not finite"):
         ratio_difference((ONE, np.full(600, np.nan)), (OTHER, np.ones(900)), 0.95)
 
@@ -99,3 +106,36 @@ def test_a_ratio_over_nothing_has_no_interval() -> None:
 def test_shares_of_few_units_have_no_interval() -> None:
     with pytest.raises(Undefined):
         share_difference(ONES[:10], OTHERS, 0.95)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_every_number_of_every_arm_must_be_finite(place: int) -> None:
+    given = [ONE, np.ones(600), OTHER, np.ones(900)]
+    given[place] = np.where(np.arange(len(given[place])) == 7, np.nan, given[place])
+    with pytest.raises(Undefined, match="not finite"):
+        ratio_difference((given[0], given[1]), (given[2], given[3]), 0.95)
+
+
+def test_fifty_units_of_each_arm_are_enough() -> None:
+    assert mean_difference(ONE[:50], OTHER[:50], 0.95).n == 100
+    assert share_difference(ONES[:50], OTHERS[:50], 0.95).n == 100
+    for one, other in ((49, 50), (50, 49)):
+        for found in (
+            lambda n, m: mean_difference(ONE[:n], OTHER[:m], 0.95),
+            lambda n, m: share_difference(ONES[:n], OTHERS[:m], 0.95),
+            lambda n, m: ratio_difference((ONE[:n], np.ones(n)), (OTHER[:m], np.ones(m)), 0.95),
+        ):
+            with pytest.raises(Undefined, match=r"^49 units in an arm, at least 50 are needed$"):
+                found(one, other)
+
+
+def test_how_a_difference_was_made_is_said() -> None:
+    assert mean_difference(ONE, OTHER, 0.95).method == "influence values of two arms"
+
+
+def test_both_arms_tails_make_the_quantile() -> None:
+    # Fifteen units carry an arm's variation: so few count in the degrees of freedom, whichever arm they are of.
+    few = np.where(np.arange(600) < 18, np.where(np.arange(600) % 2, 30.0, -30.0), RANDOM.normal(0, 0.1, 600))
+    found, turned = mean_difference(few, 0.1 * OTHER, 0.95), mean_difference(0.1 * OTHER, few, 0.95)
+    assert ends(found) == pytest.approx((-turned.estimate, -turned.high, -turned.low))
+    assert (found.high - found.low) / found.standard_error > 2 * 1.66

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weighin.stats.intervals import (
+    ROUNDING,
     Codes,
     Floats,
     Interval,
@@ -21,13 +22,12 @@ from weighin.stats.intervals import (
     must_be_carried_by_many,
     must_not_be_skewed,
     unseen,
+    without_rounding,
 )
 from weighin.stats.metrics import METRICS, counts, table_value
 from weighin.stats.paired import from_table, tango
 from weighin.stats.scored import Influence, Metric, Scored
 
-ROUNDING = 1e-9
-"""Variation between rows below this share of the numbers themselves is rounding."""
 TABLE_CLASSES = 4
 """With more classes the joint table has more cells than rows to fill them: influence values are used instead."""
 
@@ -70,9 +70,7 @@ def contrast(
     theirs = None if other is None else _once(metric, of, other)
     total = own if theirs is None else own.minus(theirs, factor)
     scale = abs(own.estimate) + (0.0 if theirs is None else abs(factor * theirs.estimate))
-    if float(np.abs(total.values).max(initial=0.0)) * len(total.values) <= ROUNDING * scale:
-        # Rows that are all alike differ by what sums of doubles leave: an interval of no width would believe it.
-        total = Influence(total.estimate, np.zeros(len(total.values)))
+    total = Influence(total.estimate, without_rounding(total.values, scale))
     independent = group is None and candidate.weight is None
     if independent and of.kind == "median" and other is None:
         found = median(np.abs(candidate.error), level)

@@ -36,6 +36,8 @@ MAX_KURTOSIS = 6.0
 MAX_SKEWNESS = 0.25
 """Skewness of a mean (that of the units over the root of their number) beyond which the mean of a number without a
 largest value is refused: up to 9 % instead of 5 % passed with 100 lognormal lengths (benchmarks/text_scores.py)."""
+ROUNDING = 1e-9
+"""Variation between rows below this share of the numbers themselves is rounding."""
 ATTENUATION = 2.0
 """The skewness of a sample from a heavy tail is about half that of its source (same benchmark)."""
 
@@ -139,6 +141,17 @@ def from_powers(estimate: float, sums: Powers, level: float, method: str) -> Int
 
     low, high = estimate - error * (quantile + below), estimate + error * (quantile + above)
     return Interval(estimate, low, high, level, units, error, method, (p,))
+
+
+def without_rounding(influence: Floats, scale: float) -> Floats:
+    """Return influence values; zeros where they are no more than what sums of doubles leave of rows that are all alike.
+
+    influence  (n,) as for `from_influence`
+    scale      how large the numbers are, of which the estimate is a mean or a difference of means
+    An interval of no width would believe what is left.
+    """
+    varies = float(np.abs(influence).max(initial=0.0)) * len(influence) > ROUNDING * scale
+    return influence if varies else np.zeros(len(influence))
 
 
 def must_be_carried_by_many(influence: Floats, group: Codes | None) -> None:

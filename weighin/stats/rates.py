@@ -18,6 +18,7 @@ from weighin.stats.intervals import (
     difference_of_shares,
     from_influence,
     must_be_carried_by_many,
+    without_rounding,
 )
 from weighin.stats.scored import MIN_RARER, Bools, Scored
 
@@ -90,4 +91,4 @@ def influence_of_difference(name: str, rows: Scored, one: Bools, other: Bools) -
         mean = float((rows.share * values)[side].sum()) / mass
         influence += sign * rows.share * (values - mean) * side / mass
         means.append(mean)
-    return means[0] - means[1], influence
+    return means[0] - means[1], without_rounding(influence, abs(means[0]) + abs(means[1]))

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from weighin.stats.contrast import ROUNDING, Contrast, joint_table, resampled
+from weighin.stats.contrast import Contrast, joint_table, resampled
 from weighin.stats.intervals import (
+    ROUNDING,
     Codes,
     Floats,
     Interval,

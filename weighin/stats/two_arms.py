@@ -14,6 +14,7 @@ from weighin.stats.intervals import (
     clopper_pearson,
     difference_of_shares,
     from_powers,
+    without_rounding,
 )
 
 Floats = NDArray[np.float64]
@@ -73,7 +74,7 @@ def ratio_difference(one: tuple[Floats, Floats], other: tuple[Floats, Floats], l
 
 
 def _from_arms(estimates: tuple[float, float], influence: tuple[Floats, Floats], level: float) -> Interval:
-    one, other = (_powers(values) for values in influence)
+    one, other = (_powers(without_rounding(v, abs(e))) for v, e in zip(influence, estimates, strict=True))
     # The other arm's influence counts with the other sign.
     both = Powers(
         one.units + other.units, one.second + other.second, one.third - other.third, one.fourth + other.fourth

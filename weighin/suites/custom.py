@@ -14,7 +14,14 @@ import numpy as np
 
 from weighin.contract.gates import CustomMetric
 from weighin.errors import NotEvaluated
-from weighin.stats.intervals import Floats, Interval, Undefined, from_influence, must_be_carried_by_many
+from weighin.stats.intervals import (
+    Floats,
+    Interval,
+    Undefined,
+    from_influence,
+    must_be_carried_by_many,
+    without_rounding,
+)
 from weighin.stats.resample import bootstrap
 from weighin.stats.scored import Scored
 from weighin.suites.rows import Rows
@@ -62,11 +69,13 @@ def _of_mean(
 ) -> tuple[float, Floats]:
     """Return the mean of a number of each row, or its difference to the baseline's, and (n,) influence values."""
     values = _ask(function, name, scored["candidate"])
+    size = float(np.abs(values).max(initial=0.0))
     if baseline is not None:
-        values = values - factor * _ask(function, name, scored[baseline])
+        other = factor * _ask(function, name, scored[baseline])
+        values, size = values - other, size + float(np.abs(other).max(initial=0.0))
     share = scored["candidate"].share
     estimate = float((share * values).sum())
-    return estimate, share * (values - estimate)
+    return estimate, without_rounding(share * (values - estimate), size)
 
 
 @functools.cache
