@@ -49,6 +49,7 @@ def test_a_drill_of_a_forecast_draws_whole_series(late_flights: Path) -> None:
     assert "error" not in {f["answer"] for f in found["faults"]}
 
 
+@pytest.mark.exhaustive
 def test_a_model_that_repeats_the_last_day_fails(late_flights: Path) -> None:
     """The naive forecast as a model: no better than itself."""
     code = (

@@ -174,7 +174,10 @@ def test_nothing_that_a_suite_prints_is_a_command_to_the_workflow(tmp_path: Path
     assert printed.index("::stop-commands::") < printed.index("::error::no") < printed.index(f"\n::{token}::\n")
 
 
-@pytest.mark.parametrize(("fault", "verdict", "code"), [("", "passed", 0), ("forbidden", "failed", 1)])
+@pytest.mark.parametrize(
+    ("fault", "verdict", "code"),
+    [pytest.param("", "passed", 0, marks=pytest.mark.exhaustive), ("forbidden", "failed", 1)],
+)
 def test_a_project_is_judged(fault: str, verdict: str, code: int, tmp_path: Path) -> None:
     project = tiny_project.make(tmp_path / "project", suites=("explainability",))
     (project / "temp/weighin-venv").mkdir(parents=True)
