@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,10 @@ from support import registry_versions, slack
 from support.empty_store import empty_store
 from support.loopback import Answer, Asked, listening
 from support.registry_versions import NAME
+from support.served_app import served
 from support.watched_model import Watched
 from weighin.cli import main
+from weighin.slash_command import app
 
 SECRET = "a-secret"
 ANN = "U00000ANN"
@@ -145,9 +148,15 @@ def test_there_is_nothing_else(chat: Chat) -> None:
         assert answer.read() == b"{}"
 
 
-def test_a_client_that_sends_no_body_is_cut_off(chat: Chat) -> None:
-    host, _, port = chat.address.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+def test_a_client_that_sends_no_body_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    # In this process, and after less than the five seconds of a real one.
+    monkeypatch.setattr(app, "BODY_SECONDS", 0.3)
+    # Without a body nobody's signature is looked at, and no command is given.
+    nobody: Any = None
+    with (
+        served(app.SlashCommandApp(nobody, nobody)) as address,
+        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=20) as connection,
+    ):
         connection.sendall(b"POST /slack/commands HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nuser")
         assert connection.recv(1000).startswith(b"HTTP/1.1 401")
 
