@@ -63,15 +63,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 LONGEST = (
     "verdict/test_validate",
-    "load/test_send",
     "registry/test_access",
     "init/test_init",
     "attacks/test_code",
     "release/test_deploy",
     "registry/test_ledger",
     "suites/test_shadow",
-    "monitor/test_run",
-    "runner/test_load_step",
     "suites/test_data_quality_rules",
     "release/test_promote",
     "monitor/test_end_to_end",
@@ -169,6 +166,7 @@ def every_record_has_the_published_form() -> Iterator[None]:
     from weighin.record import decision
     from weighin.verdict import conclude
 
+    gc.freeze()  # what this has imported, too
     form, made = validator_for(json.loads(SCHEMA.read_text())), decision.decision_record
 
     def checked(*given: Any, **more: Any) -> dict[str, Any]:

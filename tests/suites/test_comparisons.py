@@ -273,6 +273,8 @@ def test_a_custom_metric_of_one_number_is_bootstrapped(work: Work) -> None:
         ("def mine(truth, prediction, weight):\n    return float('nan')\n", "not finite"),
         ("def mine(truth, prediction, weight):\n    return [1, 2, 3]\n", "shape"),
         ("def mine(truth, prediction, weight):\n    return truth * 0.0\n", "no interval exists"),
+        # Of which sums of doubles leave a trace of variation.
+        ("def mine(truth, prediction, weight):\n    return truth * 0.0 + 0.1\n", "no interval exists"),
         ("def mine(truth, prediction, weight):\n    return 0.0\n", "no interval exists"),
         ("def other():\n    pass\n", "cannot be found"),
         ("import no_such_module\n", "cannot be found"),
