@@ -217,3 +217,67 @@ def test_the_bootstrap_of_a_mean_is_the_interval_of_a_mean():
     assert grouped.n == 40
     with pytest.raises(Undefined):
         bootstrap(lambda r: math.nan, rows, None, None, 0.95)
+
+
+# --- Tango's interval to its edges
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_no_rows_have_no_difference(n):
+    with pytest.raises(Undefined, match=r"^no rows$"):
+        tango(0, 0, n, 0.95)
+
+
+def test_one_row_says_little():
+    found = tango(0, 0, 1, 0.95)
+    z2 = stats.norm.ppf(0.95) ** 2
+    # Without a discordant row the bounds are those of one share, which nobody has seen (Wilson).
+    assert (found.low, found.high) == pytest.approx((-z2 / (1 + z2), z2 / (1 + z2)), abs=1e-9)
+    assert tango(1, 0, 1, 0.95).high == -tango(0, 1, 1, 0.95).low == 1.0
+
+
+def test_an_interval_of_tango_says_what_it_is():
+    found = tango(12, 2, 50, 0.975)
+    assert (found.level, found.n, found.method) == (0.975, 50, "Tango's score interval")
+    # McNemar's: Newcombe 1998, method 1.
+    assert found.standard_error == pytest.approx(math.sqrt(14 - 100 / 50) / 50)
+    assert tango(50, 0, 50, 0.975).standard_error == 0
+
+
+def test_where_all_rows_are_discordant_one_way_the_other_bound_is_the_scores():
+    found = tango(30, 0, 30, 0.95)
+    z = stats.norm.ppf(0.95)
+    assert (found.estimate, found.high) == (1.0, 1.0)
+    assert score_by_likelihood(30, 1e-9, 30, found.low) == pytest.approx(z, abs=1e-3)
+    assert tango(0, 30, 30, 0.95).high == pytest.approx(-found.low, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "limit", "above", "below"),
+    [
+        (3, 1, -1.0, 0.0, 1.0),
+        (3, 1, -1.5, 0.0, 1.0),
+        (3, 1, 1.0, 1.0, 0.0),
+        (3, 1, 1.5, 1.0, 0.0),
+        (5, 0, 1.0, 1.0, 1.0),
+    ],
+)
+def test_limits_that_no_difference_can_have_are_decided_without_an_interval(gained, lost, limit, above, below):
+    found = tango(gained, lost, 5, 0.95)
+    assert (found.p_above(limit), found.p_below(limit)) == (above, below)
+
+
+def test_the_draws_of_a_table_are_always_the_same():
+    found = from_table(np.array([30, 70]), lambda t: t[:, 0] / t.sum(axis=1), 0.95)
+    again = from_table(np.array([30, 70]), lambda t: t[:, 0] / t.sum(axis=1), 0.95)
+    assert (found.low, found.high, found.standard_error) == (again.low, again.high, again.standard_error)
+    assert (found.level, found.n, found.method) == (0.95, 100, "resampled table of label and decisions")
+
+
+@pytest.mark.parametrize("share", [0.0, np.nan])
+def test_a_number_that_is_undefined_here_or_in_drawn_tables_is_undefined(share):
+    said = r"^the number is not defined for tables like this one: cells are empty that it divides by$"
+    with pytest.raises(Undefined, match=said):
+        from_table(np.array([5, 5]), lambda t: np.where(t[:, 0] == 5, share, np.nan), 0.95)
+    with pytest.raises(Undefined, match=said):
+        from_table(np.array([5, 5]), lambda t: np.where(t[:, 0] == 5, np.nan, 0.5), 0.95)

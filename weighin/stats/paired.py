@@ -52,12 +52,14 @@ def tango(gained: int, lost: int, n: int, level: float) -> Interval:
     def bound(wanted: float, start: float, end: float) -> float:
         return float(optimize.brentq(lambda d: max(-1e9, min(1e9, score(d))) - wanted, start, end, xtol=1e-12))
 
-    low = -1.0 if estimate <= -edge else bound(z, -edge, estimate) if abs(score(-edge)) >= z else -1.0
-    high = 1.0 if estimate >= edge else bound(-z, estimate, edge) if abs(score(edge)) >= z else 1.0
+    # Towards either edge the score grows without bound, unless all rows are discordant that way.
+    low = -1.0 if lost == n else bound(z, -edge, estimate)
+    high = 1.0 if gained == n else bound(-z, estimate, edge)
 
     def p(limit: float, upper: bool) -> float:
         if not -1 < limit < 1:
-            return float((limit < estimate) != upper)
+            # The score says nothing of a limit that no difference can have; the bounds do.
+            return float(low <= limit if upper else high >= limit)
         return float(normal_sf(score(limit)) if upper else normal_cdf(score(limit)))
 
     error = math.sqrt(max(0.0, (gained + lost) / n - estimate**2) / n)
