@@ -37,7 +37,9 @@ COLLECTIONS = (20_000, 20, 100)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start, for workers that do more than unit tests, the one process that they fork programs from."""
-    gc.disable()
+    workers = getattr(config.option, "numprocesses", None)
+    if not workers or hasattr(config, "workerinput"):
+        gc.disable()  # until the tests are collected, which the main process does not do where workers do
     more = not str(config.option.markexpr).startswith("unit")
     if more and getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         os.environ[quick_python.ADDRESS] = quick_python.start()

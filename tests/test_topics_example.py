@@ -51,7 +51,6 @@ def test_the_challenger_finds_more_passages(topics: Path) -> None:
     assert not any(beginning in page for beginning in words)
 
 
-@pytest.mark.exhaustive
 def test_the_other_way_round_it_fails(topics: Path) -> None:
     swapped = ("--candidate", "models:/topics/1", "--champion", "models:/topics/2")
     done = small_project.weighin(topics, "validate", *swapped, "--out", "swapped", "--work", "swapped/work")

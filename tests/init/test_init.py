@@ -183,8 +183,10 @@ def forked_training(command, **_):
 
     def call():
         sys.argv = command[1:]
-        with contextlib.suppress(SystemExit):
+        try:
             runpy.run_path("scripts/train.py", run_name="__main__")
+        except SystemExit as end:
+            return end.code or 0
         return 0
 
     return SimpleNamespace(returncode=forked.wait(forked.fork(call, 2), 300), stdout=b"", stderr=b"")

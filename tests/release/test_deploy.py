@@ -78,6 +78,7 @@ def test_a_rollback_is_proven_by_the_server(uri: str, server: Server, contract: 
                 answers.append(server.answer())
             except OSError as error:
                 failed.append(repr(error))
+            done.wait(0.01)
 
     asking = threading.Thread(target=keep_asking)
     asking.start()

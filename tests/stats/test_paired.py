@@ -19,6 +19,7 @@ from weighin.stats.intervals import (
     magnitude,
     median,
     must_be_carried_by_many,
+    without_rounding,
 )
 from weighin.stats.paired import from_table, tango
 from weighin.stats.resample import bootstrap
@@ -195,6 +196,36 @@ def test_groups_of_which_a_few_carry_everything_are_undefined():
     must_be_carried_by_many(rng.normal(size=1000), group)
 
 
+@pytest.mark.parametrize("name", ["accuracy", "mae"])
+def test_groups_that_are_all_alike_say_nothing_of_how_sure_a_number_is(name):
+    """Eight of ten rows are right on each of twenty days: sums of doubles leave a trace of variation between days."""
+    right = np.tile(np.arange(10) < 8, 20)
+    truth = np.zeros(200, dtype=bool) if name == "accuracy" else np.zeros(200)
+    rows = Scored(truth, np.where(right, 0.1, 0.9))
+    with pytest.raises(Undefined):
+        contrast(name, rows, None, np.arange(200) // 10, 0.95)
+    values = np.where(right, 0.1, 0.9) - 0.26
+    with pytest.raises(Undefined, match=r"^rows differ, and the groups of them do not"):
+        from_influence(0.26, values / 200, np.arange(200) // 10, 0.95)
+
+
+def test_what_is_gained_and_lost_on_the_same_day_is_not_proven_absent():
+    rng = np.random.default_rng(9)
+    truth, score = rng.random(600) < 0.4, rng.random(600)
+    other, first = score.copy(), np.arange(0, 600, 50)
+    right = np.where(truth, 0.9, 0.1)
+    score[first], other[first] = right[first], 1 - right[first]
+    score[first + 1], other[first + 1] = 1 - right[first + 1], right[first + 1]
+    found = contrast("accuracy", Scored(truth, score), Scored(truth, other), np.arange(600) // 50, 0.95).interval
+    assert (found.estimate, found.high) == (pytest.approx(0), pytest.approx(1 - 0.05 ** (1 / 12)))
+
+
+def test_a_row_that_is_no_number_is_no_row_that_is_alike():
+    assert np.isnan(without_rounding(np.array([0.1, math.nan, -0.1]), 1.0)).any()
+    with pytest.raises(Undefined, match="not finite"):
+        from_influence(0.5, np.where(np.arange(50) == 7, math.nan, 0.01), None, 0.95)
+
+
 def test_a_difference_that_no_group_shows_is_not_proven_absent():
     """Two models that decide alike on every row of twelve groups may differ in a thirteenth."""
     rng = np.random.default_rng(9)
@@ -272,6 +303,11 @@ def test_the_draws_of_a_table_are_always_the_same():
     again = from_table(np.array([30, 70]), lambda t: t[:, 0] / t.sum(axis=1), 0.95)
     assert (found.low, found.high, found.standard_error) == (again.low, again.high, again.standard_error)
     assert (found.level, found.n, found.method) == (0.95, 100, "resampled table of label and decisions")
+
+
+def test_a_limit_that_is_no_number_is_never_kept():
+    found = tango(3, 1, 5, 0.95)
+    assert (found.p_above(math.nan), found.p_below(math.nan)) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("share", [0.0, np.nan])

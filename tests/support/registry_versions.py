@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from support.empty_store import empty_store, put_back
-from weighin.canonical import file_digest, write_json
+from weighin.canonical import canonical, digest, file_digest, write_json
 from weighin.registry.champion import ChampionRegistry
 from weighin.registry.ledger import Action, Entry
 from weighin.registry.mlflow import Registry
@@ -85,7 +85,7 @@ def template(folder: Path, *codes: str) -> Path:
     """The same, to come back to: `restored` makes it again as it was. Without codes, what is there is kept."""
     if codes:
         make(folder, *codes)
-    shutil.copyfile(folder / "mlflow.db", folder / "template.db")
+    keep(folder, "template")
     return folder
 
 
@@ -99,16 +99,14 @@ def restored(
     """
     uri = f"sqlite:///{folder}/mlflow.db"
     os.environ["MLFLOW_TRACKING_URI"] = uri  # conftest.py sets the environment back
-    kept = "-".join(versions)
-    if not kept:
-        put_back(folder / "template.db", folder / "mlflow.db")
-    elif not _beside(folder, kept).exists():
-        put_back(folder / "template.db", folder / "mlflow.db")
+    kept = f"{'-'.join(versions)}-{digest(canonical([model, record]))[-8:]}" if versions else "template"
+    if _beside(folder, kept).exists():
+        bring_back(folder, kept)
+    else:
+        bring_back(folder, "template")
         for version in versions:
             promoted(uri, version, scratch, model, record)
         keep(folder, kept)
-    else:
-        bring_back(folder, kept)
     return uri
 
 
@@ -123,7 +121,8 @@ def bring_back(folder: Path, name: str) -> None:
     """Let a registry be what `keep` copied; a test may have changed files of a version or of an entry as well."""
     kept = _beside(folder, name)
     put_back(kept / "mlflow.db", folder / "mlflow.db")
-    shutil.copytree(kept / "artifacts", folder / "artifacts", dirs_exist_ok=True)
+    shutil.rmtree(folder / "artifacts")
+    shutil.copytree(kept / "artifacts", folder / "artifacts")
 
 
 def _beside(folder: Path, name: str) -> Path:

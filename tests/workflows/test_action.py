@@ -222,7 +222,9 @@ jobs:
 
 
 @pytest.mark.workflow
-@pytest.mark.parametrize(("fault", "verdict"), [("", "passed"), ("forbidden", "failed")])
+@pytest.mark.parametrize(
+    ("fault", "verdict"), [pytest.param("", "passed", marks=pytest.mark.exhaustive), ("forbidden", "failed")]
+)
 def test_a_workflow_calls_it_and_reads_its_outputs(fault: str, verdict: str, tmp_path: Path) -> None:
     """With act on this machine, without Docker; what installs the engine is a stand-in."""
     project = tiny_project.make(tmp_path / "project", suites=("explainability",))

@@ -152,6 +152,7 @@ ALL: tuple[Scenario, ...] = (
         variables={"WEIGHIN_SEALED": "true"},
         passing_suites=("performance", "sealed"),
         champion="2",
+        exhaustive=True,
     ),
     Scenario(
         # The suite's own file holds not one test; the engine judges all the same.
@@ -169,6 +170,7 @@ ALL: tuple[Scenario, ...] = (
         "not_evaluated",
         change=written(SUITE_FILE, "import os, signal\n\nos.kill(os.getppid(), signal.SIGKILL)\nos._exit(0)\n"),
         messages=("custom/own tests and metrics of explainability", "job suites ended as failure"),
+        exhaustive=True,
     ),
     Scenario(
         "the job of the suites is skipped",

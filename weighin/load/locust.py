@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import asdict
@@ -42,7 +43,8 @@ MESSAGE = "weighin"
 READY = "weighin-ready"
 """A worker that can be told to begin. Locust counts it as soon as it connects, when it would still lose a message."""
 ENDED = "weighin-ended"
-"""A worker has run its arrivals. Its last rows come with this, for the next of Locust's reports may be seconds away."""
+"""A worker has run its arrivals. Its last rows come with this, for the next of Locust's reports may be seconds away,
+and how many there were in all: Locust drops a report that it cannot send."""
 ARRIVAL = ContextVar[tuple[str, float]]("arrival")
 """Phase of the arrival that a greenlet and those it starts belong to, and how late it was started, in seconds."""
 
@@ -177,16 +179,20 @@ def _as_master(url: str, plan: LoadPlan, seed: Sequence[int], workers: Workers) 
     environment = Environment(events=locust.events)
     master = environment.create_master_runner(workers.host, workers.port)
     seen: list[Response] = []
+    counted: Counter[str] = Counter()
     ended: dict[str, str] = {}
     ready: set[str] = set()
     master.register_message(READY, lambda environment, msg, **_: ready.add(msg.node_id))
 
     def reported(client_id: str, data: JsonDict) -> None:
-        seen.extend(Response(*row) for row in data.get(MESSAGE, ()))
+        rows = data.get(MESSAGE, ())
+        counted[client_id] += len(rows)
+        seen.extend(Response(*row) for row in rows)
 
     def has_ended(environment: Environment, msg: Any, **_: object) -> None:
         reported(msg.node_id, msg.data)
-        ended[msg.node_id] = msg.data["problem"]
+        lost = msg.data["rows"] - counted[msg.node_id]
+        ended[msg.node_id] = msg.data["problem"] or (f"{lost} rows of a worker were lost on the way" if lost else "")
 
     environment.events.worker_report.add_listener(reported)
     master.register_message(ENDED, has_ended)
@@ -218,10 +224,12 @@ def _wait(seconds: float, until: Callable[[], bool], otherwise: str) -> None:
 def work_for(host: str, port: int, locustfile: str) -> None:
     """Run arrivals for the master at this address, until it ends us. Errors: `NotEvaluated`."""
     tasks = _Tasks(locustfile)
-    problem = ""
+    problem, rows = "", 0
 
     def report(client_id: str, data: JsonDict) -> None:
+        nonlocal rows
         taken, tasks.seen = tasks.seen, []
+        rows += len(taken)
         data[MESSAGE] = [(r.phase, r.intended, r.sent, r.done, r.error) for r in taken]
 
     def begin(environment: Environment, msg: Any, **_: object) -> None:
@@ -233,6 +241,7 @@ def work_for(host: str, port: int, locustfile: str) -> None:
             problem = error.fact
         last: JsonDict = {"problem": problem}
         report("", last)
+        last["rows"] = rows
         worker.send_message(ENDED, last)
 
     tasks.environment.events.report_to_master.add_listener(report)

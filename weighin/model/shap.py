@@ -74,7 +74,7 @@ def _without_compiler() -> Iterator[None]:
     """Let what is imported in the block be Python where it asks numba to compile it.
 
     numba compiles shap's loops in each process anew, for eight seconds or more; as Python they take five seconds for
-    1,000 rows of 20 features, and no time for a few. What a model has imported, or imports later, is compiled.
+    1,000 rows of 20 features, and no time for a few. What else a model imports is compiled.
     Errors: `ImportError`.
     """
     config: Any = import_module("numba").config

@@ -235,16 +235,19 @@ class Family:
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
+        self._known: dict[int, psutil.Process] = {}
         self._seconds: dict[int, float] = {}
 
     def sample(self) -> Sample | None:
         """Return what they hold and have used by now; nothing when they are gone."""
         try:
-            family = [self._process, *descendants(self._process)]
+            found = {p.pid: p for p in (self._process, *descendants(self._process))}
         except psutil.Error:
             return None
+        # The kernel's list may leave out a process while another one beside it ends.
+        self._known = {pid: p for pid, p in (self._known | found).items() if pid in found or p.is_running()}
         memory = 0
-        for process in family:
+        for process in self._known.values():
             with contextlib.suppress(psutil.Error):
                 memory += process.memory_info().rss
                 times = process.cpu_times()
@@ -263,13 +266,15 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
         return list(process.children(recursive=True))
     if not process.is_running():
         raise psutil.NoSuchProcess(process.pid)
-    found, pids = [], _children(process.pid)
+    found: dict[int, psutil.Process] = {}
+    pids = _children(process.pid)
     while pids:
-        pid = pids.pop()
-        with contextlib.suppress(psutil.Error):
-            found.append(psutil.Process(pid))
-            pids += _children(pid)
-    return found
+        # A thread that ends hands its children to another one, which may be read later.
+        if (pid := pids.pop()) not in found:
+            with contextlib.suppress(psutil.Error):
+                found[pid] = psutil.Process(pid)
+                pids += _children(pid)
+    return list(found.values())
 
 
 def _children(pid: int) -> list[int]:

@@ -21,6 +21,7 @@ from weighin.stats.intervals import (
     median,
     must_be_carried_by_many,
     must_not_be_skewed,
+    unit_sums,
     unseen,
     without_rounding,
 )
@@ -90,7 +91,7 @@ def _once(metric: str, of: Metric, rows: Scored) -> Influence:
 
 
 def _from_sums(metric: str, of: Metric, total: Influence, group: Codes | None, level: float, alone: bool) -> Interval:
-    if not np.any(total.values):
+    if not np.any(unit_sums(total.values, group)):
         units = len(total.values) if group is None else int(group.max()) + 1
         # Answers may all be valid or all be clean, intervals all wide enough, and no truth has leaked.
         if of.uses in ("text", "interval") and math.isfinite(of.range):

@@ -107,13 +107,16 @@ def from_influence(estimate: float, influence: Floats, group: Codes | None, leve
     the squares leaves (Satterthwaite 1946, from the fourth moment): 20 positives among 2,000 rows count as 20, not as
     2,000. Where the sums are skewed, the bound on the long side moves outwards by the first term of the Cornish-Fisher
     expansion of a studentised mean (Johnson 1978, JASA 73; Hall 1992); the other bound is left where it is.
-    Errors: `Undefined` with fewer than `MIN_GROUPS` groups or where the result is not finite.
+    Errors: `Undefined` with fewer than `MIN_GROUPS` groups, where rows differ and groups do not, or where the result is
+    not finite.
 
     >>> x = np.arange(20.0); i = from_influence(x.mean(), (x - x.mean()) / 20, None, 0.975)
     >>> round(i.standard_error, 6) == round(float(x.std(ddof=1) / 20**0.5), 6)
     True
     """
-    sums = influence if group is None else np.asarray(np.bincount(group, weights=influence), dtype=np.float64)
+    sums = unit_sums(influence, group)
+    if np.any(influence) and not np.any(sums):
+        raise Undefined("rows differ, and the groups of them do not: nothing says how sure the number is")
     method = "influence values" if group is None else "influence values by group"
     return from_powers(estimate, Powers.of(sums), level, method)
 
@@ -143,6 +146,20 @@ def from_powers(estimate: float, sums: Powers, level: float, method: str) -> Int
     return Interval(estimate, low, high, level, units, error, method, (p,))
 
 
+def unit_sums(influence: Floats, group: Codes | None) -> Floats:
+    """Return (units,) sums of influence values; zeros where they are no more than what sums of doubles leave.
+
+    influence, group  as for `from_influence`; without groups each row is a unit
+    """
+    if group is None:
+        return influence
+    sums = np.asarray(np.bincount(group, weights=influence), dtype=np.float64)
+    trace = ROUNDING * float(np.abs(influence).sum())
+    # Of too few groups, which have no interval at all, that is said.
+    alike = len(sums) >= MIN_GROUPS and float(np.abs(sums).max()) * len(sums) <= trace
+    return np.zeros(len(sums)) if alike else sums
+
+
 def without_rounding(influence: Floats, scale: float) -> Floats:
     """Return influence values; zeros where they are no more than what sums of doubles leave of rows that are all alike.
 
@@ -150,8 +167,9 @@ def without_rounding(influence: Floats, scale: float) -> Floats:
     scale      how large the numbers are, of which the estimate is a mean or a difference of means
     An interval of no width would believe what is left.
     """
-    varies = float(np.abs(influence).max(initial=0.0)) * len(influence) > ROUNDING * scale
-    return influence if varies else np.zeros(len(influence))
+    # NaN is no variation that is small: it stays, and is refused as not finite.
+    alike = float(np.abs(influence).max(initial=0.0)) * len(influence) <= ROUNDING * scale
+    return np.zeros(len(influence)) if alike else influence
 
 
 def must_be_carried_by_many(influence: Floats, group: Codes | None) -> None:
@@ -159,9 +177,10 @@ def must_be_carried_by_many(influence: Floats, group: Codes | None) -> None:
 
     influence, group  as for `from_influence`
     """
-    if group is None or not np.any(influence):
+    sums = unit_sums(influence, group)
+    if group is None or not np.any(sums):
         return
-    square = np.square(np.bincount(group, weights=influence))
+    square = np.square(sums)
     carriers = float(square.sum()) ** 2 / float(np.square(square).sum())
     if carriers < MIN_CARRIERS and len(square) / carriers > MAX_KURTOSIS:
         raise Undefined(
@@ -174,7 +193,7 @@ def must_not_be_skewed(influence: Floats, group: Codes | None) -> None:
 
     influence, group  as for `from_influence`
     """
-    sums = influence if group is None else np.bincount(group, weights=influence)
+    sums = unit_sums(influence, group)
     variation = float(np.square(sums).sum())
     if variation > 0 and abs(float((sums**3).sum())) / variation**1.5 > MAX_SKEWNESS:
         raise Undefined(

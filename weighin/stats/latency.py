@@ -21,10 +21,12 @@ from weighin.stats.intervals import (
     Codes,
     Floats,
     Interval,
+    Powers,
     PValue,
     Undefined,
     clopper_pearson,
     from_influence,
+    from_powers,
 )
 
 DEPENDENT = 1.645
@@ -71,7 +73,9 @@ def share(success: NDArray[np.bool_], moments: Moments, level: float) -> Interva
         raise Undefined("no requests")
     mean = float(success.mean())
     codes, seconds = _uncorrelated(success, moments)
-    blocks = from_influence(mean, (success - mean) / n, codes, level)
+    # Blocks that are all alike have no width: the exact interval beside it has one.
+    sums = np.asarray(np.bincount(codes, weights=(success - mean) / n), dtype=np.float64)
+    blocks = from_powers(mean, Powers.of(sums), level, "influence values by group")
     exact = clopper_pearson(int(success.sum()), n, level)
     shortest = int(moments.codes(moments.block).max()) + 1
     unseen = mean * (1 - level) ** (1 / shortest)

@@ -57,6 +57,8 @@ def tango(gained: int, lost: int, n: int, level: float) -> Interval:
     high = 1.0 if gained == n else bound(-z, estimate, edge)
 
     def p(limit: float, upper: bool) -> float:
+        if math.isnan(limit):
+            return 1.0
         if not -1 < limit < 1:
             # The score says nothing of a limit that no difference can have; the bounds do.
             return float(low <= limit if upper else high >= limit)

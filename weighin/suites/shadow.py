@@ -21,7 +21,7 @@ from weighin.outcome import Measurement, Unmeasured
 from weighin.prediction_log.requests import Requests
 from weighin.runner.plan import replays
 from weighin.scores.overlap import token_f1
-from weighin.stats.intervals import Interval, clopper_pearson, from_influence, unseen
+from weighin.stats.intervals import Interval, clopper_pearson, from_influence, unit_sums, unseen
 from weighin.stats.latency import Moments, quantile, ratio
 from weighin.suites.evidence import Evidence
 from weighin.suites.sample import sample
@@ -173,7 +173,7 @@ def _share(differs: NDArray[np.bool_], codes: NDArray[np.int64], level: float) -
         return clopper_pearson(int(differs.sum()), units, level)
     mean = float(differs.mean())
     influence = (differs - mean) / len(differs)
-    if not np.any(influence):
+    if not np.any(unit_sums(influence, codes)):
         return unseen(mean, units, level)
     exact, grouped = (
         clopper_pearson(int(differs.sum()), len(differs), level),
