@@ -317,3 +317,20 @@ def test_a_number_that_is_undefined_here_or_in_drawn_tables_is_undefined(share):
         from_table(np.array([5, 5]), lambda t: np.where(t[:, 0] == 5, share, np.nan), 0.95)
     with pytest.raises(Undefined, match=said):
         from_table(np.array([5, 5]), lambda t: np.where(t[:, 0] == 5, np.nan, 0.5), 0.95)
+
+
+def test_p_values_of_a_table_count_the_draws_beyond_a_limit_and_one_more():
+    found = from_table(np.array([30, 70]), lambda t: np.full(len(t), 0.3), 0.95)
+    least = 1 / 20_001
+    assert (found.p_above(0.3), found.p_below(0.3)) == (1.0, 1.0)
+    assert (found.p_above(0.2), found.p_below(0.4)) == (least, least)
+    assert (found.p_above(0.4), found.p_below(0.2)) == (1.0, 1.0)
+    share = from_table(np.array([30, 70]), lambda t: t[:, 0] / t.sum(axis=1), 0.95)
+    assert share.standard_error == pytest.approx(stats.beta(32, 72).std(), rel=0.02)
+    assert share.p_above(share.low) == pytest.approx(0.05, abs=1e-3)
+
+
+def test_rows_that_all_agree_say_as_much_for_either_side():
+    found = tango(0, 0, 100, 0.95)
+    assert (found.p_above(0.0), found.p_below(0.0)) == (0.5, 0.5)
+    assert tango(0, 5, 5, 0.95).p_above(-1.0) == 1.0
