@@ -167,8 +167,6 @@ def test_on_a_terminal_what_was_guessed_is_asked(team: Path, monkeypatch: pytest
 
 
 INIT = """
-import contextlib
-import os
 import runpy
 import sys
 from types import SimpleNamespace

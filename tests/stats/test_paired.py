@@ -21,6 +21,7 @@ from weighin.stats.intervals import (
     must_be_carried_by_many,
     without_rounding,
 )
+from weighin.stats.metrics import row_score
 from weighin.stats.paired import from_table, tango
 from weighin.stats.resample import bootstrap
 from weighin.stats.scored import Scored
@@ -207,6 +208,28 @@ def test_groups_that_are_all_alike_say_nothing_of_how_sure_a_number_is(name):
     values = np.where(right, 0.1, 0.9) - 0.26
     with pytest.raises(Undefined, match=r"^rows differ, and the groups of them do not"):
         from_influence(0.26, values / 200, np.arange(200) // 10, 0.95)
+
+
+@pytest.mark.parametrize("off", [0.1, 3.0])
+def test_a_difference_that_is_the_same_in_every_row_is_not_certain(off):
+    truth = np.arange(200.0)
+    with pytest.raises(Undefined, match=r"^mae differs by the same for all rows: no interval exists$"):
+        contrast("mae", Scored(truth, truth + off), Scored(truth, truth + 2 * off), None, 0.95)
+    # The same predictions in other digits are the same.
+    noise = np.random.default_rng(1).normal(size=200)
+    other = truth + noise
+    found = contrast("mae", Scored(truth, other), Scored(truth, other * (1 + 1e-15)), None, 0.95).interval
+    assert (found.estimate, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_a_score_that_cancels_within_each_group_is_no_perfect_one():
+    texts = np.full(200, "x", dtype=object)
+    signs = np.tile([1.0, -1.0], 100)
+    rows = Scored(texts, texts, row_scores=lambda name: signs)
+    known = row_score("score.off", "", lower_is_better=True, range=math.inf)
+    with pytest.raises(Undefined, match="groups of rows") as error:
+        contrast("score.off", rows, None, np.arange(200) // 10, 0.95, known=known)
+    assert error.type is Undefined
 
 
 def test_what_is_gained_and_lost_on_the_same_day_is_not_proven_absent():

@@ -73,8 +73,8 @@ def shap_values(predict: Callable[[pd.DataFrame], Floats], features: pd.DataFram
 def _without_compiler() -> Iterator[None]:
     """Let what is imported in the block be Python where it asks numba to compile it.
 
-    numba compiles shap's loops in each process anew, for eight seconds or more; as Python they take five seconds for
-    1,000 rows of 20 features, and no time for a few. What else a model imports is compiled.
+    numba compiles shap's loops in each process anew, which takes longer than they do as Python for 1,000 rows of 20
+    features. What else a model imports is compiled.
     Errors: `ImportError`.
     """
     config: Any = import_module("numba").config

@@ -71,7 +71,9 @@ def contrast(
     theirs = None if other is None else _once(metric, of, other)
     total = own if theirs is None else own.minus(theirs, factor)
     scale = abs(own.estimate) + (0.0 if theirs is None else abs(factor * theirs.estimate))
-    total = Influence(total.estimate, without_rounding(total.values, scale))
+    # Of the same predictions in other digits the difference is none.
+    estimate = total.estimate if abs(total.estimate) > ROUNDING * scale else 0.0
+    total = Influence(estimate, without_rounding(total.values, scale))
     independent = group is None and candidate.weight is None
     if independent and of.kind == "median" and other is None:
         found = median(np.abs(candidate.error), level)
@@ -91,19 +93,23 @@ def _once(metric: str, of: Metric, rows: Scored) -> Influence:
 
 
 def _from_sums(metric: str, of: Metric, total: Influence, group: Codes | None, level: float, alone: bool) -> Interval:
-    if not np.any(unit_sums(total.values, group)):
+    alike = not np.any(total.values)
+    if alike or not np.any(unit_sums(total.values, group)):
+        said = "rows" if alike else "groups of rows"
         units = len(total.values) if group is None else int(group.max()) + 1
         # Answers may all be valid or all be clean, intervals all wide enough, and no truth has leaked.
         if of.uses in ("text", "interval") and math.isfinite(of.range):
             return unseen(total.estimate, units, level, of.range)
         if alone:
             best = 0.0 if of.lower_is_better else 1.0
-            kind = PerfectScore if math.isclose(total.estimate, best, abs_tol=ROUNDING) else Undefined
-            raise kind(f"{metric} is {total.estimate:g} without any variation between rows: no interval exists")
+            perfect = alike and math.isclose(total.estimate, best, abs_tol=ROUNDING)
+            raise (PerfectScore if perfect else Undefined)(
+                f"{metric} is {total.estimate:g} without any variation between {said}: no interval exists"
+            )
         if of.kind in ("share", "table"):
             return unseen(total.estimate, units, level)
-        if of.uses in ("text", "interval"):
-            raise Undefined(f"{metric} differs by the same for every row: no interval exists")
+        if total.estimate or of.uses in ("text", "interval"):
+            raise Undefined(f"{metric} differs by the same for all {said}: no interval exists")
     must_be_carried_by_many(total.values, group)
     if of.uses == "text" and math.isinf(of.range):
         must_not_be_skewed(total.values, group)
