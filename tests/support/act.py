@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -174,9 +173,3 @@ def _unpacked(folder: Path, target: Path) -> dict[str, Path]:
             packed.extractall(place)
         found[archive.stem] = place
     return found
-
-
-def discard(project: Path) -> None:
-    """Remove a project and everything that its run left."""
-    for folder in (project, *project.parent.glob(f"{project.name}-act-*")):
-        shutil.rmtree(folder, ignore_errors=True)

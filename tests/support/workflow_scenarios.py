@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import copy
+import fcntl
 import functools
 import os
 import re
@@ -12,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,23 +100,30 @@ class Scenario:
     exhaustive: bool = False
 
 
-TRAINED: dict[str, Path] = {}
-_TRAINING = threading.Lock()
+class SHARED:
+    """What the processes of the tests have in common, as conftest.py says."""
+
+    folder: Path
 
 
 def trained(fault: str) -> Path:
-    """An embedded registry with the champion and a candidate that has this fault, trained once in the image."""
-    with _TRAINING:
-        if fault not in TRAINED:
-            folder = Path(tempfile.mkdtemp(prefix="weighin-trained-"))
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            project = tiny_project.make(folder / "project", suites=LIGHT)
-            command = [sys.executable, "-I", str(ROOT / "weighin/runner"), "docker", "run", "--image", image()]
-            command += ["--registry", str(folder / "registry"), "--", "python3", "scripts/train.py", "--fault", fault]
-            done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=600, check=False)
-            assert done.returncode == 0, done.stderr[-3000:]
-            TRAINED[fault] = folder / "registry"
-        return TRAINED[fault]
+    """An embedded registry with the champion and a candidate that has this fault.
+
+    Trained once in the image, by whichever process of the tests asks first.
+    """
+    kept = SHARED.folder / f"trained-{fault or 'well'}"
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever holds it ends within the time limit below
+        if not kept.exists():
+            with tempfile.TemporaryDirectory(dir=SHARED.folder) as aside:
+                project = tiny_project.make(Path(aside) / "project", suites=LIGHT)
+                command = [sys.executable, "-I", str(ROOT / "weighin/runner"), "docker", "run", "--image", image()]
+                command += ["--registry", f"{aside}/registry", "--"]
+                command += ["python3", "scripts/train.py", "--fault", fault]
+                done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=600, check=False)
+                assert done.returncode == 0, done.stderr[-3000:]
+                Path(aside, "registry").rename(kept)
+    return kept
 
 
 def spare_the_training(project: Path) -> None:

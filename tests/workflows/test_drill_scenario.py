@@ -12,8 +12,8 @@ from support import workflow_scenarios as scenarios
 pytestmark = [pytest.mark.workflow, pytest.mark.docker]
 
 
-def test_some_families_are_drilled_on_what_a_validation_left_and_not_kept(tmp_path: Path) -> None:
-    project = tiny_project.make(tmp_path / "project", suites=("drift", "explainability"))
+def test_some_families_are_drilled_on_what_a_validation_left_and_not_kept(folder: Path) -> None:
+    project = tiny_project.make(folder / "project", suites=("drift", "explainability"))
     scenarios.spare_the_training(project)
     variables = {"WEIGHIN_IMAGE": scenarios.image()}
     ran = act.run(project, "weekly-drill.yml", "workflow_dispatch", {"inputs": {"families": "process data"}}, variables)

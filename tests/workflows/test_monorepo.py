@@ -48,8 +48,8 @@ def three_models(folder: Path) -> Path:
     return project
 
 
-def test_only_what_a_pull_request_may_concern_is_validated_and_one_check_says_it(tmp_path: Path) -> None:
-    project = three_models(tmp_path)
+def test_only_what_a_pull_request_may_concern_is_validated_and_one_check_says_it(folder: Path) -> None:
+    project = three_models(folder)
     act.prepare(project)
     act.commit(project)
     for name in ("b", "c"):
@@ -66,4 +66,3 @@ def test_only_what_a_pull_request_may_concern_is_validated_and_one_check_says_it
     assert [result for job, result in ran.jobs.items() if job.startswith("monorepo") and job.endswith("/gate")] == [
         "success"
     ]
-    act.discard(project)

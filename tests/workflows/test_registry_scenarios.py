@@ -16,7 +16,7 @@ from support import act, registry_server, tiny_project
 from support import workflow_scenarios as scenarios
 from support.small_project import ROOT
 
-pytestmark = [pytest.mark.workflow, pytest.mark.docker]
+pytestmark = [pytest.mark.workflow, pytest.mark.docker, pytest.mark.xdist_group("registry")]
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,12 @@ def champion(uri: str) -> str:
     return str(MlflowClient(tracking_uri=uri, registry_uri=uri).get_model_version_by_alias("tiny", "champion").version)
 
 
-def test_two_registered_versions_are_released_at_once_and_one_wins(registry: str, tmp_path: Path) -> None:
+def test_two_registered_versions_are_released_at_once_and_one_wins(registry: str, folder: Path) -> None:
     by_hand = ("workflow_dispatch", {"inputs": {"version": "2"}})
     by_webhook = ("repository_dispatch", {"client_payload": {"name": "tiny", "version": "3"}})
     with ThreadPoolExecutor(max_workers=2) as pool:
         runs = [
-            pool.submit(released, tmp_path / event, registry, "release.yml", event, payload)
+            pool.submit(released, folder / event, registry, "release.yml", event, payload)
             for event, payload in (by_hand, by_webhook)
         ]
         ended = {version: run.result() for version, run in zip(("2", "3"), runs, strict=True)}
@@ -74,11 +74,11 @@ def test_two_registered_versions_are_released_at_once_and_one_wins(registry: str
     assert any(words in lost.log for words in said), lost.log[-5000:]
 
 
-def test_an_emergency_goes_back_to_what_was_never_gated(registry: str, tmp_path: Path) -> None:
+def test_an_emergency_goes_back_to_what_was_never_gated(registry: str, folder: Path) -> None:
     before = champion(registry)
     assert before != "1"
     inputs = {"version": "", "owner": "who is called at night", "reason": "$(id) ::error::", "emergency": "true"}
-    ran = released(tmp_path / "yes", registry, "rollback-button.yml", "workflow_dispatch", {"inputs": inputs})
+    ran = released(folder / "yes", registry, "rollback-button.yml", "workflow_dispatch", {"inputs": inputs})
     assert ran.code == 0, ran.log[-5000:]
     assert champion(registry) == "1"
     assert f"version {before} -> version 1" in ran.summary
@@ -87,10 +87,10 @@ def test_an_emergency_goes_back_to_what_was_never_gated(registry: str, tmp_path:
 
 
 @pytest.mark.exhaustive
-def test_an_event_about_another_model_releases_nothing(registry: str, tmp_path: Path) -> None:
+def test_an_event_about_another_model_releases_nothing(registry: str, folder: Path) -> None:
     before = champion(registry)
     payload = {"client_payload": {"name": "another", "version": "3"}}
-    ran = released(tmp_path / "other", registry, "release.yml", "repository_dispatch", payload)
+    ran = released(folder / "other", registry, "release.yml", "repository_dispatch", payload)
     assert not any(result == "success" for result in ran.jobs.values())
     assert ran.artifacts == {}
     assert champion(registry) == before

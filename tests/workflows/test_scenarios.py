@@ -1,15 +1,12 @@
 """What happens to a team's pull request or release, from event to alias: each scenario is a run of the workflows.
 
-They run with act on a real Docker engine, two at a time, on a project small enough that a run takes well under a
-minute on two idle cores.
+They run with act on a real Docker engine, on a project small enough that a run takes well under a minute on two idle
+cores.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -295,28 +292,12 @@ ALL: tuple[Scenario, ...] = (
 )
 
 
-@pytest.fixture(scope="session")
-def runs(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[act.Ran]]]:
-    """Scenario -> its run, for those that were asked for; two at a time, in the order of the tests."""
-    asked = [
-        i.callspec.params["scenario"] for i in request.session.items if "scenario" in getattr(i, "fixturenames", ())
-    ]
-    folders = {s.name: tmp_path_factory.mktemp("scenario") for s in asked}
-    pool = ThreadPoolExecutor(max_workers=2)
-    yield {s.name: pool.submit(scenarios.run, s, folders[s.name]) for s in asked}
-    pool.shutdown(cancel_futures=True)
-    for folder in folders.values():
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.mark.parametrize(
     "scenario",
     [pytest.param(s, id=s.name, marks=[pytest.mark.exhaustive] if s.exhaustive else []) for s in ALL],
 )
-def test_scenario(scenario: Scenario, runs: dict[str, Future[act.Ran]]) -> None:
-    ran = runs[scenario.name].result()
+def test_scenario(scenario: Scenario, folder: Path) -> None:
+    ran = scenarios.run(scenario, folder)
     a = scenario.attempt
     shown = f"{ran.summary}\n{ran.log[-6000:]}"
     # The exit.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +16,15 @@ PULL_REQUEST = {"pull_request": {"number": 1, "head": {"ref": "topic"}, "base": 
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Path]:
+def project(folder: Path) -> Path:
     """The repository with less data and one suite: each job fetches the image, which is large."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    small_project.make(folder)
-    contract = yaml.safe_load((folder / "model_contract.yaml").read_text())
+    made = folder / "project"
+    made.mkdir()
+    small_project.make(made)
+    contract = yaml.safe_load((made / "model_contract.yaml").read_text())
     contract["gates"] = {SUITE: contract["gates"][SUITE]}
-    (folder / "model_contract.yaml").write_text(yaml.safe_dump(contract))
-    yield folder
-    act.discard(folder)
+    (made / "model_contract.yaml").write_text(yaml.safe_dump(contract))
+    return made
 
 
 @pytest.mark.exhaustive
