@@ -24,6 +24,8 @@ sys.dont_write_bytecode = False
 # Several tests run at once: threads of one that wait for each other, spinning, take the processors from the rest.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+# Spark's JVM lives for a minute here: its second compiler costs more than it gains.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 # What a script starts in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

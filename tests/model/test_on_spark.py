@@ -124,6 +124,8 @@ def on_cluster(master: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a user sets: the cluster's address, and its Python, which here is that of the tests."""
     for name, value in {"WEIGHIN_SPARK": master, "SPARK_LOCAL_IP": LOOPBACK, "PYSPARK_PYTHON": sys.executable}.items():
         monkeypatch.setenv(name, value)
+    # The other way to say what conftest.py says: a variable of another name does not come with the model.
+    monkeypatch.setenv("SPARK_SUBMIT_OPTS", os.environ["JAVA_TOOL_OPTIONS"])
 
 
 def asked(work: Path, answers: Answers, on: str = "spark") -> str:
