@@ -125,7 +125,7 @@ class Chain(Generic[L]):
         for version in self._registry.entries(self.name):
             try:
                 found[int(version.version)] = self._read(version)
-            except (KeyError, ValueError, TypeError) as error:
+            except (KeyError, ValueError) as error:
                 why = f"no tag {error.args[0]}" if isinstance(error, KeyError) else str(error)
                 raise RegistryError(f"entry {version.version} was changed: {why}", where, TAMPERED) from error
         missing = sorted(set(range(1, max(found, default=0))) - set(found))

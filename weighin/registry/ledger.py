@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from weighin.canonical import canonical, digest
@@ -110,8 +110,9 @@ class Entry:
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
         mirrored, served = tags.pop("mirrored", ""), tags.pop("served", "")
         mirroring = {PREFIX + k: tags.pop(k) for k in list(tags) if (PREFIX + k).startswith(MIRRORING)}
-        values: dict[str, Any] = {k: v for k, v in tags.items() if k not in ("schema", "sum")}
-        entry = Entry(**{**values, "emergency": tags["emergency"] == "yes"})
+        values: dict[str, Any] = {"documents": "", **tags}
+        written = {f.name: values[f.name] for f in fields(Entry) if f.name not in ADDED}
+        entry = Entry(**{**written, "emergency": tags["emergency"] == "yes"})
         if {PREFIX + k: v for k, v in tags.items()} != entry.tags():
             raise ValueError("its tags do not add up")
         return replace(
