@@ -12,6 +12,7 @@ import pytest
 
 from support.numbered_registry import NumberedRegistry
 from weighin.errors import PromotionError, RegistryError
+from weighin.registry.chain import Chain
 from weighin.registry.ledger import MIRRORED, PREFIX, SERVED, Entry, Ledger
 
 EVIDENCE = Path("evidence")
@@ -48,10 +49,11 @@ def test_entries_are_returned_in_the_order_of_their_numbers_with_the_files_that_
     registry, ledger = made()
     first = ledger.append(entry("1"), EVIDENCE)
     second = ledger.append(entry("2", first.sum), Path("more"))
+    third = ledger.append(entry("3", second.sum), EVIDENCE)
     assert [(e.number, e.run_id, e.after) for e in (first, second)] == [(1, "run-1", "1"), (2, "run-2", "2")]
-    assert ledger.entries() == [first, second]
-    assert ledger.head() == second
-    assert registry.runs == [
+    assert ledger.entries() == [first, second, third]
+    assert ledger.head() == third
+    assert registry.runs[:2] == [
         ("weighin-ledger", "s3://kept", EVIDENCE, {"model": NAME, "sum": first.sum}),
         ("weighin-ledger", "s3://kept", Path("more"), {"model": NAME, "sum": second.sum}),
     ]
@@ -90,6 +92,13 @@ def test_who_saw_what_is_no_more_the_last_is_told_who_came_first_and_writes_noth
         "Validate again, against the champion of today."
     )
     assert (len(registry.versions[NAME]), len(registry.runs)) == (1, 1)
+
+
+def test_another_chain_than_the_ledger_says_which_entry_came_first() -> None:
+    chain = Chain(cast(Any, NumberedRegistry()), "fraud.monitor", "weighin-monitor", Entry.of)
+    chain.append(entry("1"), EVIDENCE)
+    said = refused(PromotionError, lambda: chain.append(entry("2"), EVIDENCE))
+    assert said == "fraud.monitor: another came first: entry 1"
 
 
 def test_who_is_overtaken_between_look_and_write_is_told_so_too() -> None:
@@ -190,7 +199,7 @@ def test_pages_that_repeat_an_entry_repeat_nothing() -> None:
 
 
 def test_who_moves_the_aliases_says_so_before_and_after_under_a_tag_of_its_own() -> None:
-    _, ledger = made()
+    registry, ledger = made()
     first = ledger.append(entry("1"), EVIDENCE)
     second = ledger.append(entry("2", first.sum), EVIDENCE)
     tags = [ledger.begin_mirroring(second) for _ in range(2)]
@@ -200,6 +209,8 @@ def test_who_moves_the_aliases_says_so_before_and_after_under_a_tag_of_its_own()
     assert begun == replace(second, begun=tuple(sorted(tags)))
     ledger.end_mirroring(begun, tags[:1], "2026-01-02T03:05:00+00:00")
     assert ledger.entries() == [first, replace(second, begun=(tags[1],), mirrored=True)]
+    noted = registry.versions[NAME][1].tags
+    assert (noted[tags[0]], noted[tags[1]]) == ("2026-01-02T03:05:00+00:00", "begun")
     ledger.mark_served(second, "2026-01-02T03:06:00+00:00")
     assert ledger.entries()[1].served == "2026-01-02T03:06:00+00:00"
     assert ledger.entries()[0].served == ""
