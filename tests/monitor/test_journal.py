@@ -49,8 +49,16 @@ def test_of_two_wishes_after_the_same_event_one_is_written(journal: Journal, not
     assert len(journal.entries()) == 1
 
 
-def test_an_event_that_somebody_changed_is_an_error(journal: Journal, nothing: Path) -> None:
+@pytest.mark.parametrize("tag", ["message", "colour"])
+def test_an_event_that_somebody_changed_is_an_error(tag: str, journal: Journal, nothing: Path) -> None:
     journal.add(Event("needs_human", "3", 7, message="people have to decide"), [], "host/1", NOW, nothing)
-    journal._registry.tag(journal.name, "1", {"weighin.monitor.message": "nothing to see"})
+    journal._registry.tag(journal.name, "1", {f"weighin.monitor.{tag}": "nothing to see"})
     with pytest.raises(RegistryError, match="entry 1 was changed: its tags do not add up"):
+        journal.entries()
+
+
+def test_an_event_that_lacks_a_tag_is_an_error(journal: Journal, nothing: Path) -> None:
+    journal.add(Event("needs_human", "3", 7), [], "host/1", NOW, nothing)
+    journal._registry.untag(journal.name, "1", ["weighin.monitor.place"])
+    with pytest.raises(RegistryError, match="entry 1 was changed: no tag place"):
         journal.entries()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -107,7 +107,7 @@ class Event:
     def of(version: ModelVersion) -> Event:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
-        values: dict[str, Any] = {k: v for k, v in tags.items() if k not in ("schema", "sum")}
+        values: dict[str, Any] = {f.name: tags[f.name] for f in fields(Event) if f.name not in WRITTEN_LATER}
         values |= {
             "checks": tuple(tags["checks"].split()),
             "promotion_id": int(tags["promotion_id"]),
