@@ -16,14 +16,14 @@ def smape(rows: Scored) -> Influence:
     Source: Makridakis 1993.
     """
     scale = (np.abs(rows.truth) + np.abs(rows.score)) / 2
-    return average(np.divide(np.abs(rows.error), scale, out=np.zeros(len(scale)), where=scale > 0), rows)
+    return average(np.abs(rows.error) / np.where(scale > 0, scale, 1.0), rows)
 
 
 def wape(rows: Scored) -> Influence:
     """Sum of the absolute errors over the sum of the absolute truths. Undefined where all truths are zero."""
     if not np.any(rows.truth):
         raise Undefined("every target is zero: an error as a share of them does not exist")
-    return ratio_of_sums(np.abs(rows.error), np.abs(np.asarray(rows.truth, dtype=np.float64)), rows)
+    return ratio_of_sums(np.abs(rows.error), np.abs(rows.truth), rows)
 
 
 def mase(rows: Scored) -> Influence:
