@@ -82,7 +82,7 @@ def average_precision(rows: Scored) -> Influence:
 def accuracy(rows: Scored) -> Influence:
     """Share of rows decided rightly, in [0, 1]."""
     _known(rows)
-    return _ratio(rows.decision == rows.truth, np.ones(len(rows.truth), dtype=bool), rows, "to judge")
+    return _ratio(rows.decision == rows.truth, np.ones(len(rows.truth), dtype=bool), rows)
 
 
 def balanced_accuracy(rows: Scored) -> Influence:
@@ -92,14 +92,14 @@ def balanced_accuracy(rows: Scored) -> Influence:
 
 def precision(rows: Scored) -> Influence:
     """Share of rows predicted positive that are positive, in [0, 1]."""
-    truth = _positive(rows)
-    return _ratio(truth & _decided(rows), _decided(rows), rows, "predicted positive")
+    truth, decided = _positive(rows), _predicted(rows, True)
+    return _ratio(truth & decided, decided, rows)
 
 
 def recall(rows: Scored) -> Influence:
     """Share of positive rows that are predicted positive, in [0, 1]."""
     truth = _positive(rows)
-    return _ratio(truth & _decided(rows), truth, rows, "positive")
+    return _ratio(truth & _decided(rows), truth, rows)
 
 
 def f1(rows: Scored) -> Influence:
@@ -134,7 +134,7 @@ def log_losses(rows: Scored) -> Floats:
     if rows.score.ndim == 1:
         p = np.clip(rows.score, CLIP, 1 - CLIP)
         return np.asarray(-np.where(rows.truth, np.log(p), np.log1p(-p)))
-    own = rows.score[np.arange(len(rows.truth)), np.asarray(rows.truth, dtype=np.int64)]
+    own = rows.score[np.arange(len(rows.truth)), rows.truth]
     return np.asarray(-np.log(np.clip(own, CLIP, 1 - CLIP)))
 
 
@@ -182,7 +182,7 @@ def median_absolute_error(rows: Scored) -> Influence:
     """
     errors, w = np.abs(rows.error), rows.share
     enough(len(errors))
-    order = np.argsort(errors, kind="stable")
+    order = np.argsort(errors)
     cumulated = np.cumsum(w[order])
 
     def quantile(share: float) -> float:
@@ -192,14 +192,14 @@ def median_absolute_error(rows: Scored) -> Influence:
 
     value = quantile(0.5)
     centred = w * (0.5 - (errors <= value))
-    step = float(np.sqrt(np.square(centred).sum()))
-    width = (quantile(min(0.5 + step, 1.0)) - quantile(max(0.5 - step, 0.0))) / (2 * step)
+    step = float(np.sqrt(np.square(centred).sum()))  # at most a half: all of the weight on one row
+    width = (quantile(0.5 + step) - quantile(0.5 - step)) / (2 * step)
     return Influence(value, centred * width)
 
 
 def r2(rows: Scored) -> Influence:
     """Share of the target's variance that is explained, at most 1. Undefined for a constant target."""
-    truth, w = np.asarray(rows.truth, dtype=np.float64), rows.share
+    truth, w = rows.truth, rows.share
     residual = np.square(rows.error)
     deviation = np.square(truth - float((w * truth).sum()))
     enough(len(truth))
@@ -326,18 +326,17 @@ def table_value(metric: str, tables: Floats) -> Floats:
     return np.asarray(found)
 
 
-def calibration(rows: Scored, bins: int = 10) -> list[tuple[float, float, float]]:
-    """Calibration curve of a binary model: (mean probability, share of positives, share of rows) per quantile bin.
+def calibration(rows: Scored) -> list[tuple[float, float, float]]:
+    """Calibration curve of a binary model: (mean probability, share of positives, share of rows) per bin.
 
-    The expected calibration error is the sum of |first - second| * third. It is biased upwards and never zero, so it
-    is information and no gate.
+    Bins are cut at the deciles of the probability; equal cuts count once. The expected calibration error is the sum of
+    |first - second| * third. It is biased upwards and never zero, so it is information and no gate.
     """
-    cuts = np.unique(np.quantile(rows.score, np.linspace(0, 1, bins + 1)[1:-1]))
-    code = np.searchsorted(cuts, rows.score, side="right")
-    mass = np.bincount(code, weights=rows.share, minlength=len(cuts) + 1)
-    mean = np.bincount(code, weights=rows.share * rows.score, minlength=len(cuts) + 1)
-    hits = np.bincount(code, weights=rows.share * rows.truth, minlength=len(cuts) + 1)
-    return [(float(m / w), float(h / w), float(w)) for m, h, w in zip(mean, hits, mass, strict=True) if w > 0]
+    cuts = np.unique(np.quantile(rows.score, np.linspace(0, 1, 11)[1:-1]))
+    # Between two cuts there may be no row.
+    _, code = np.unique(np.searchsorted(cuts, rows.score, side="right"), return_inverse=True)
+    sums = np.array([np.bincount(code, weights=rows.share * v) for v in (rows.score, rows.truth, np.ones(len(code)))])
+    return [(float(m / w), float(h / w), float(w)) for m, h, w in sums.T]
 
 
 def _decided(rows: Scored) -> Bools:
@@ -381,10 +380,16 @@ def _mean(parts: list[Influence]) -> Influence:
     return Influence(float(np.mean([p.estimate for p in parts])), values)
 
 
-def _ratio(hit: Bools, base: Bools, rows: Scored, name: str) -> Influence:
-    total = int(base.sum())
-    if total < MIN_RARER:
-        raise Undefined(f"{total} rows {name}, at least {MIN_RARER} are needed")
+def _predicted(rows: Scored, label: int | bool) -> Bools:
+    """(n,) which rows are decided so. Errors: `Undefined` where there are fewer than 20."""
+    decided = np.asarray(rows.decision == label)
+    if int(decided.sum()) < MIN_RARER:
+        what = "positive" if label is True else f"as class number {label}"
+        raise Undefined(f"{int(decided.sum())} rows predicted {what}, at least {MIN_RARER} are needed")
+    return decided
+
+
+def _ratio(hit: Bools, base: Bools, rows: Scored) -> Influence:
     w = rows.share
     mass = float(w[base].sum())
     value = float(w[hit].sum()) / mass
@@ -393,14 +398,11 @@ def _ratio(hit: Bools, base: Bools, rows: Scored, name: str) -> Influence:
 
 def _recall_of(rows: Scored, label: int) -> Influence:
     member = np.asarray(rows.truth == label)
-    return _ratio(member & (rows.decision == label), member, rows, f"of class number {label}")
+    return _ratio(member & (rows.decision == label), member, rows)
 
 
 def _f1_of(rows: Scored, label: int | bool) -> Influence:
-    member, decided = np.asarray(rows.truth == label), np.asarray(rows.decision == label)
-    if int(decided.sum()) < MIN_RARER:
-        what = "positive" if label is True else f"as class number {int(label)}"
-        raise Undefined(f"{int(decided.sum())} rows predicted {what}, at least {MIN_RARER} are needed")
+    member, decided = np.asarray(rows.truth == label), _predicted(rows, label)
     w = rows.share
     hits, sizes = 2 * (member & decided), member.astype(np.float64) + decided
     total = float((w * sizes).sum())
