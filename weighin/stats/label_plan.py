@@ -139,8 +139,7 @@ def difference(pool: Pool, ours: Bools, theirs: Bools, differ: Bools, alpha: flo
             # The end of the rate's interval that makes the hypothesis on the mean hardest to refuse.
             ends = clopper_pearson(pool.differ, pool.rows, 1 - OF_THE_RATE * a)
             end = ends.low if (limit > 0) == upper else ends.high
-            at = 0.0 if limit == 0 else limit / end if end > 0 else math.copysign(math.inf, limit)
-            return max(test(at, upper) for test in mean.tests) <= (1 - OF_THE_RATE) * a
+            return max(test(limit / end, upper) for test in mean.tests) <= (1 - OF_THE_RATE) * a
 
         return _least(excluded)
 
@@ -233,7 +232,7 @@ def must_be_carried(values: Floats, others: Floats, differ: Bools, *, known: boo
         other = np.square(others[:, stratum] - middle).max(axis=0, initial=0.0)
         total, fourth = float(square.sum()), float(np.square(square).sum())
         carriers = total**2 / fourth if fourth > 0 else 0.0
-        if carriers > 0 and len(other) and other.mean() > 0:
+        if carriers > 0 and other.mean() > 0:
             carriers = min(carriers, total / float(other.mean()))
         if not carriers >= MIN_CARRIERS:
             raise Undefined(
