@@ -8,8 +8,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from weighin.stats.intervals import Interval, Undefined
-from weighin.stats.label_plan import Pool, accuracy, difference, labels_needed, must_be_carried, order, weights
+from weighin.stats.anytime import least_share, mean_of_signs
+from weighin.stats.intervals import Interval, Undefined, clopper_pearson
+from weighin.stats.label_plan import (
+    OF_THE_RATE,
+    Pool,
+    accuracy,
+    difference,
+    labels_needed,
+    must_be_carried,
+    must_have_labels,
+    order,
+    weights,
+)
 
 ALPHA, ROWS = 0.05, 2_000
 DIFFER = np.arange(ROWS) % 10 == 0
@@ -198,3 +209,196 @@ def test_what_varies_must_be_as_large_as_what_another_label_would_make_of_a_row(
     for wrong in (others, np.vstack([influence, others])):
         with pytest.raises(Undefined, match="decide the same carry"):
             must_be_carried(influence, wrong, differ)
+
+
+# --- what each of them says, to the last digit
+
+
+def test_a_decision_that_changes_leaves_the_order_of_all_other_rows() -> None:
+    other, row = DIFFER.copy(), 20
+    other[row] = not other[row]
+    for design in DESIGNS:
+        one = order(pool(design), DIFFER, 4)
+        two = order(Pool(design, ROWS, int(other.sum()), 0.25, 100), other, 4)
+        for stratum in (DIFFER & other, ~DIFFER & ~other):
+            assert one[stratum[one]].tolist() == two[stratum[two]].tolist()
+        assert one.dtype == two.dtype == np.int64
+
+
+@pytest.mark.parametrize("differ", [0, 1, 9, 10])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_strata_of_any_table_are_drawn_as_the_plan_says(differ: int, share: float) -> None:
+    of, which = Pool("stratified", 10, differ, share, 5), np.arange(10) < differ
+    drawn = which[order(of, which, 0)]
+    for n in range(11):
+        counts = int(drawn[:n].sum()), int((~drawn[:n]).sum())
+        expected = counts[0] / max(1, differ), counts[1] / max(1, 10 - differ)
+        assert of.inclusion(n) == pytest.approx(expected)
+        # As many of the same as the share says, within what there is of either.
+        assert counts[1] == max(n - differ, min(10 - differ, int(np.floor(n * share))))
+
+
+def test_the_other_designs_draw_each_row_or_each_that_counts_alike() -> None:
+    assert pool("random").inclusion(50) == (50 / ROWS, 50 / ROWS)
+    assert pool("disagreement").inclusion(50) == (50 / 200, 0.0)
+
+
+def test_a_weight_is_what_a_label_stands_for() -> None:
+    found = weights(Pool("stratified", 100, 30, 0.5, 10), np.array([True, False, True, True, False]))
+    assert found.dtype == np.float64
+    assert found.tolist() == [10.0, 35.0, 10.0, 10.0, 35.0]
+    # Of a kind that the table has none of there is none to wait for.
+    assert weights(Pool("stratified", 100, 100, 0.5, 10), np.ones(4, dtype=bool)).tolist() == [25.0] * 4
+    assert weights(Pool("stratified", 100, 0, 0.5, 10), np.zeros(4, dtype=bool)).tolist() == [25.0] * 4
+    for differ, said in ((True, "the same"), (False, "differently")):
+        with pytest.raises(Undefined, match=rf"^no label yet of a row that both models decide {said}$"):
+            weights(Pool("stratified", 100, 30, 0.5, 10), np.full(4, differ))
+
+
+WINS = {"lost": 60, "behind": 140, "even": 150, "ahead": 165, "won": 240}
+"""Of 300 labels; all others are lost."""
+
+
+@pytest.mark.parametrize("wins", WINS.values(), ids=WINS.keys())
+def test_a_difference_is_bounded_by_the_worst_of_what_its_parts_may_be(wins: int) -> None:
+    of, n = Pool("disagreement", 2_000, 500, 0.2, 300), 300
+    ours = np.arange(n) < wins
+    found = difference(of, ours, ~ours, np.ones(n, dtype=bool), ALPHA)
+    rate = clopper_pearson(500, 2_000, 1 - ALPHA / 20)
+    mean = mean_of_signs(wins, 0, n - wins, 0.95 * ALPHA, 300)
+    products = [r * m for r in (rate.low, rate.high) for m in (mean.low, mean.high)]
+    assert (found.low, found.high) == pytest.approx((min(products), max(products)))
+    assert found.estimate == pytest.approx(0.25 * (2 * wins - n) / n)
+    assert found.standard_error == pytest.approx(0.25 * mean.standard_error)
+    assert (found.level, found.n) == (1 - ALPHA, n)
+    assert found.method == "share of rows decided differently, times a mixture of bets on their labels, anytime-valid"
+    # The p-value of each bound is alpha, whichever side of zero the bound is on, and zero knows nothing of the rate.
+    assert (found.p_above(found.low), found.p_below(found.high)) == pytest.approx((ALPHA, ALPHA), rel=1e-4)
+    for p, once in ((found.p_above(0.0), mean.p_above(0.0)), (found.p_below(0.0), mean.p_below(0.0))):
+        assert p == pytest.approx(min(1.0, max(1e-12, (once or 0) / 0.95)), rel=1e-4)
+    # Beyond what a difference can be, and at what no number of labels settles.
+    assert (found.p_above(-1.0), found.p_below(1.0)) == pytest.approx((1e-12, 1e-12), rel=1e-4)
+    assert (found.p_above(1.0), found.p_below(-1.0)) == (1.0, 1.0)
+
+
+def test_labels_of_any_rows_are_values_of_the_difference_themselves() -> None:
+    n, number = 400, np.arange(400)
+    differ, ours = number % 10 == 0, number % 30 > 0
+    theirs = np.where(differ, ~ours, ours)
+    found = difference(Pool("random", ROWS, 200, 0.25, 300), ours, theirs, differ, ALPHA)
+    expected = mean_of_signs(26, 360, 14, ALPHA, 300, 0.1)
+    assert (found.low, found.estimate, found.high) == (expected.low, 12 / 400, expected.high)
+    # A table on which both decide the same everywhere has a difference, too.
+    none = difference(Pool("random", ROWS, 0, 0.25, 300), ours, ours, np.zeros(n, dtype=bool), ALPHA)
+    expected = mean_of_signs(0, n, 0, ALPHA, 300, 1 / ROWS)
+    assert (none.low, none.estimate, none.high) == (expected.low, 0.0, expected.high)
+    with pytest.raises(Undefined, match=r"^no label yet of a row that both models decide differently$"):
+        difference(pool("stratified"), ours[:0], ours[:0], differ[:0], ALPHA)
+
+
+@pytest.mark.parametrize(("one", "other"), [(36, 6), (10, 57), (40, 60), (0, 0), (20, 30)])
+def test_an_accuracy_is_bounded_by_the_worst_of_what_its_parts_may_be(one: int, other: int) -> None:
+    of, differ = Pool("stratified", 1_000, 400, 0.6, 100), np.arange(100) < 40
+    right = np.where(differ, np.arange(100) < one, np.arange(100) - 40 < other)
+    found = accuracy(of, right, differ, ALPHA)
+    rate = clopper_pearson(400, 1_000, 1 - ALPHA / 20)
+    each = 0.95 * ALPHA / 2
+    parts = [
+        [d * a + (1 - d) * b for d in (rate.low, rate.high)]
+        for a, b in (
+            (least_share(one, 40, each), least_share(other, 60, each)),
+            (1 - least_share(40 - one, 40, each), 1 - least_share(60 - other, 60, each)),
+        )
+    ]
+    assert (found.low, found.high) == pytest.approx((min(parts[0]), max(parts[1])))
+    assert found.estimate == pytest.approx(0.4 * one / 40 + 0.6 * other / 60)
+    assert (found.level, found.n) == (1 - ALPHA, 100)
+    said = "shares of rows decided differently and the same, each by a mixture of likelihood ratios, anytime-valid"
+    assert found.method == said
+
+
+def test_the_standard_error_of_an_accuracy_is_that_of_its_three_parts() -> None:
+    differ = np.arange(100) < 40
+    right = np.where(differ, np.arange(100) < 36, np.arange(100) < 46)
+    found = accuracy(Pool("stratified", 100, 40, 0.6, 100), right, differ, ALPHA)
+    random, draws = np.random.default_rng(12), 300_000
+    share = random.binomial(100, 0.4, draws) / 100
+    a, b = random.binomial(40, 0.9, draws) / 40, random.binomial(60, 0.1, draws) / 60
+    assert found.standard_error == pytest.approx(float((share * a + (1 - share) * b).std()), rel=0.01)
+
+
+@pytest.mark.parametrize(("differ", "estimate"), [(0, 0.8), (ROWS, 0.8)])
+def test_of_a_kind_of_rows_that_the_table_has_none_of_nothing_is_known(differ: int, estimate: float) -> None:
+    right, which = np.arange(30) < 24, np.full(30, differ > 0)
+    found = accuracy(Pool("stratified", ROWS, differ, 0.25, 100), right, which, ALPHA)
+    there = clopper_pearson(ROWS, ROWS, 1 - ALPHA / 20).low  # the share of the kind that was seen
+    each = 0.95 * ALPHA / 2
+    assert found.low == pytest.approx(there * least_share(24, 30, each))
+    assert found.high == pytest.approx(1 - there * least_share(6, 30, each))
+    assert found.estimate == pytest.approx(estimate)
+    assert found.standard_error == pytest.approx((0.8 * 0.2 / 30) ** 0.5)
+
+
+def test_twenty_labels_of_each_kind_are_enough() -> None:
+    must_have_labels(np.arange(40) < 20)
+    for differ, said in (
+        (np.arange(40) < 19, "19 labels of rows that both models decide differently"),
+        (np.arange(40) < 21, "19 labels of rows that both models decide the same"),
+        (np.ones(40, dtype=bool), "0 labels of rows that both models decide the same"),
+    ):
+        with pytest.raises(Undefined, match=rf"^{said}, at least 20 are needed$"):
+            must_have_labels(differ)
+
+
+CARRIED = np.repeat([1.0, -1.0, 0.0], [5, 5, 10])
+"""Ten rows carry what varies among these twenty."""
+
+
+@pytest.mark.parametrize("scale", [2.0**-40, 1.0, 2.0**40])
+def test_ten_rows_must_carry_what_varies_whatever_the_unit(scale: float) -> None:
+    differ = np.arange(40) < 20
+    both = scale * np.concatenate([CARRIED, CARRIED])
+    must_be_carried(both, both[None], differ)
+    # Without another label nothing is asked of how far off such rows would be.
+    must_be_carried(both, np.zeros((0, 40)), differ)
+    fewer = both.copy()
+    fewer[[20, 25]] = 0.0
+    said = (
+        "too few of the labelled rows that both models decide the same carry what varies among them, as if there were"
+    )
+    with pytest.raises(Undefined, match=rf"^{said} 8 and not 10: more labels are needed$"):
+        must_be_carried(fewer, fewer[None], differ)
+    with pytest.raises(Undefined, match=rf"^{said} 0 and not 10: more labels are needed$"):
+        must_be_carried(np.where(differ, both, 0.1 * scale), np.zeros((1, 40)), differ)
+    # The variation is 10, and that of rows with another label is nine times the mean of ten of those.
+    with pytest.raises(Undefined, match=rf"^{said} 1 and not 10: more labels are needed$"):
+        must_be_carried(both, np.where(differ, both, 3 * scale)[None], differ)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_kind_without_labels_carries_nothing() -> None:
+    for differ, said in ((True, "the same"), (False, "differently")):
+        with pytest.raises(Undefined, match=rf"decide {said} carry .* as if there were 0 and not 10"):
+            must_be_carried(CARRIED, CARRIED[None], np.full(20, differ))
+    with pytest.raises(Undefined, match="as if there were 0 and not 10"):
+        must_be_carried(np.zeros(0), np.zeros((1, 0)), np.zeros(0, dtype=bool))
+
+
+@pytest.mark.parametrize("margin", [0.04, 0.02, 0.015, 0.01])
+@pytest.mark.parametrize("differ", [700, 1_000])
+def test_the_labels_that_are_needed_are_the_fewest_that_settle_a_tie(differ: int, margin: float) -> None:
+    found = labels_needed(differ, 10_000, margin, ALPHA)
+    assert isinstance(found, int)
+
+    def excluded(n: int) -> bool:
+        tie = mean_of_signs(n // 2, n - n // 2 * 2, n // 2, (1 - OF_THE_RATE) * ALPHA, n)
+        return differ / 10_000 * tie.low > -margin
+
+    assert excluded(found)
+    assert not excluded(found - 1)
+
+
+def test_without_a_margin_a_fifth_of_the_rate_is_one_and_a_margin_beyond_the_rate_is_the_rate() -> None:
+    assert labels_needed(1_000, 10_000, 0.0, ALPHA) == labels_needed(1_000, 10_000, 0.02, ALPHA)
+    assert labels_needed(100, 10_000, 0.5, ALPHA) == labels_needed(100, 10_000, 0.01, ALPHA) == 1
+    assert labels_needed(10_000, 10_000, 1e-6, ALPHA) == 10_000_000  # where the search ends
