@@ -78,7 +78,7 @@ def contrast(
     if independent and of.kind == "median" and other is None:
         found = median(np.abs(candidate.error), level)
     elif independent and of.kind in ("share", "table"):
-        found = _from_counts(metric, of, candidate, other, level, factor, total, group)
+        found = _from_counts(metric, of, candidate, other, level, factor, total)
     else:
         found = _from_sums(metric, of, total, group, level, other is None)
     return Contrast(found, own.estimate, None if theirs is None else theirs.estimate, total.values)
@@ -124,7 +124,6 @@ def _from_counts(
     level: float,
     factor: float,
     total: Influence,
-    group: Codes | None,
 ) -> Interval:
     share = of.kind == "share"
     if share and other is None:
@@ -136,7 +135,7 @@ def _from_counts(
         return tango(int((ours & ~theirs).sum()), int((theirs & ~ours).sum()), int(base.sum()), level)
     classes = 2 if candidate.score.ndim == 1 else candidate.score.shape[1]
     if classes > TABLE_CLASSES or of.uses == "text":
-        return _from_sums(metric, of, total, group, level, other is None)
+        return _from_sums(metric, of, total, None, level, other is None)
     decided = (candidate.decision,) if other is None else (other.decision, candidate.decision)
     return resampled(metric, joint_table(classes, candidate.truth, *decided), level, factor)
 
