@@ -115,8 +115,8 @@ def f1_macro(rows: Scored) -> Influence:
 
 def f1_weighted(rows: Scored) -> Influence:
     """Mean of the F1 of all classes, weighted by how frequent each is among the labels, in [0, 1]."""
-    w, total = rows.share, np.zeros(len(rows.truth))
     parts = [(rows.truth == c, _f1_of(rows, c)) for c in _classes(rows)]
+    w, total = rows.share, np.zeros(len(rows.truth))
     value = sum(float(w[member].sum()) * part.estimate for member, part in parts)
     for member, part in parts:
         total += float(w[member].sum()) * part.values + w * member * part.estimate
@@ -351,7 +351,7 @@ def _ranks(score: Floats) -> None:
 def _known(rows: Scored) -> None:
     """At least two classes, and 20 rows that are not of the most frequent one."""
     n = len(rows.truth)
-    found = np.bincount(np.asarray(rows.truth, dtype=np.int64)) if n else np.zeros(1, dtype=np.int64)
+    found = np.bincount(rows.truth, minlength=1)
     if found.max() == n:
         raise Undefined(f"all {n} labels are equal")
     if n - found.max() < MIN_RARER:
@@ -368,7 +368,7 @@ def _classes(rows: Scored) -> list[int]:
     if rows.score.ndim == 1:
         _known(rows)
         return [0, 1]
-    sizes = np.bincount(np.asarray(rows.truth, dtype=np.int64), minlength=rows.score.shape[1])
+    sizes = np.bincount(rows.truth, minlength=rows.score.shape[1])
     if sizes.min() < MIN_RARER:
         code = int(sizes.argmin())
         raise Undefined(f"{sizes[code]} rows of class number {code}, at least {MIN_RARER} of each are needed")
