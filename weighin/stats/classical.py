@@ -25,11 +25,15 @@ class Test:
 def mcnemar(candidate_right: Bools, champion_right: Bools) -> Test:
     """Exact McNemar test (1947) of equal error rates; (n,) whether each is right. The effect is the odds ratio.
 
+    It is infinite where only the candidate is ever right alone, and there is none where neither is.
+
     >>> mcnemar(np.array([True] * 9 + [False]), np.array([False] * 9 + [True])).p
     0.021484375
     """
     gained, lost = int((candidate_right & ~champion_right).sum()), int((champion_right & ~candidate_right).sum())
-    p = 1.0 if gained + lost == 0 else float(stats.binomtest(gained, gained + lost, 0.5).pvalue)
+    if gained + lost == 0:
+        return Test("McNemar, exact", 0.0, 1.0)
+    p = float(stats.binomtest(gained, gained + lost).pvalue)
     return Test("McNemar, exact", float(min(gained, lost)), p, gained / lost if lost else math.inf)
 
 
@@ -47,7 +51,7 @@ def wilcoxon(difference: Floats) -> Test:
     moved = difference[difference != 0]
     if len(moved) == 0:
         return Test("Wilcoxon signed rank", 0.0, 1.0, 0.0)
-    found = stats.wilcoxon(moved, method="approx" if len(moved) > 50 else "auto")
+    found = stats.wilcoxon(moved)
     ranks = stats.rankdata(np.abs(moved))
     return Test(
         "Wilcoxon signed rank",
