@@ -195,6 +195,31 @@ def test_too_few_of_a_class_is_undefined(name, truth, says):
         METRICS[name].of(Scored(truth, np.linspace(0, 1, 500), None, 0.4))
 
 
+@pytest.mark.parametrize("name", BINARY)
+def test_twenty_rows_of_the_rarer_class_are_enough_and_what_is_missing_is_counted(name):
+    decided = np.arange(500) % 2
+    METRICS[name].of(Scored(np.arange(500) < 20, decided + np.arange(500) / 1_000, None, 0.7))
+    for truth, said in (
+        (np.arange(500) < 19, "19 rows of the rarer class, at least 20 are needed"),
+        (np.arange(500) >= 19, "19 rows of the rarer class, at least 20 are needed"),
+        (np.ones(500, bool), "all 500 labels are equal"),
+        (np.ones(0, bool), "all 0 labels are equal"),
+    ):
+        with pytest.raises(Undefined, match=f"^{said}$"):
+            METRICS[name].of(Scored(truth, np.linspace(0, 1, len(truth)), None, 0.4))
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "balanced_accuracy"])
+def test_twenty_rows_of_each_class_are_enough_and_the_class_that_has_fewest_is_named(name):
+    score = np.random.default_rng(12).dirichlet(np.ones(4), 200)
+    truth = np.minimum(np.arange(200) // 20, 3)
+    METRICS[name].of(Scored(truth, score))
+    for moved, said in ((1, "19 rows of class number 1"), (3, "0 rows of class number 3")):
+        fewer = np.where(truth == 3, 0, truth) if moved == 3 else np.where(np.arange(200) == 20, 0, truth)
+        with pytest.raises(Undefined, match=f"^{said}, at least 20 of each are needed$"):
+            METRICS[name].of(Scored(fewer, score))
+
+
 @pytest.mark.parametrize("name", ["roc_auc", "balanced_accuracy", "f1_macro", "f1_weighted"])
 def test_a_class_with_few_rows_leaves_a_mean_over_classes_undefined(name):
     rows = scored("multiclass", np.random.default_rng(5), n=150)
@@ -322,6 +347,21 @@ def test_a_metric_from_its_table_is_the_metric_from_its_rows(name):
     assert table_value(name, table)[0] == pytest.approx(METRICS[name].of(rows).estimate, abs=1e-12)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", [n for n, m in METRICS.items() if m.kind in ("share", "table") and m.uses != "text"])
+def test_each_drawn_table_has_its_own_value_and_none_where_it_is_undefined(name):
+    tables = np.array([[[30, 10], [5, 15]], [[4, 0], [1, 7]], [[6, 0], [3, 0]], [[0, 0], [0, 0]]]).astype(float)
+    found = table_value(name, tables)
+    assert found.tolist()[:3] == pytest.approx([table_value(name, t[None])[0] for t in tables[:3]], nan_ok=True)
+    for table, value in zip(tables[:2], found[:2], strict=True):
+        rows = np.repeat(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), table.astype(int).ravel(), axis=0)
+        assert value == pytest.approx(by_scikit_learn(name, Scored(rows[:, 0] == 1, rows[:, 1] * 1.0)))
+    assert np.isnan(found[2]) == (name == "precision")
+    assert np.isnan(found[3])
+    with pytest.raises(ValueError, match=r"^roc_auc is no function of a confusion table$"):
+        table_value("roc_auc", tables)
+
+
 def test_the_calibration_curve_has_tenths_of_the_rows():
     # 0.000, 0.005, ... 0.995: twenty rows in each tenth; every third of a tenth is positive, and of the last all are.
     score, number = np.arange(200) / 200, np.arange(200)
@@ -341,6 +381,22 @@ def test_the_calibration_curve_weighs_rows_and_leaves_out_bins_without_any():
     assert np.array(few) == pytest.approx(np.array([(i / 5, i > 2, 0.2) for i in range(5)]), abs=1e-12)
     same = calibration(Scored(np.arange(20) < 5, np.full(20, 0.3)))
     assert np.array(same) == pytest.approx(np.array([(0.3, 0.25, 1.0)]), abs=1e-12)
+
+
+def test_a_cut_of_the_calibration_curve_is_the_lower_end_of_its_bin():
+    # The deciles are 0.2 and 0.8.
+    score = np.repeat([0.2, 0.5, 0.8], [18, 1, 21])
+    curve = calibration(Scored(np.arange(40) >= 18, score))
+    expected = [((18 * 0.2 + 0.5) / 19, 1 / 19, 19 / 40), (0.8, 1.0, 21 / 40)]
+    assert np.array(curve) == pytest.approx(np.array(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_labels_0_and_1_are_those_of_two_classes(name):
+    rows = scored("binary", np.random.default_rng(11))
+    numbers = METRICS[name].of(Scored(rows.truth.astype(np.int64), rows.score, None, rows.threshold))
+    assert numbers.estimate == METRICS[name].of(rows).estimate
+    assert numbers.values.tolist() == METRICS[name].of(rows).values.tolist()
 
 
 def test_one_group_gives_no_interval():
