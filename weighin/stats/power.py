@@ -62,22 +62,24 @@ def power(planned: list[Planned], group: Codes | None) -> tuple[list[Power], Pow
             continue
         reach = normal_cdf(p.distance / error - quantile)
         single.append(Power(p.check, reach, _units(units, _times(p.distance, error, quantile))))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        matrix = np.array([s / e if e > 0 else np.zeros(units) for s, e in zip(sums, errors, strict=True)])
+    matrix = np.array(sums) / np.where(errors > 0, errors, 1.0)[:, None]
     rng = np.random.default_rng(0)
     # Drawn from the covariance of the estimates, and not from signs of each unit, which took a minute and gigabytes.
     values, vectors = np.linalg.eigh(matrix @ matrix.T * units / (units - 1))
     draws = rng.standard_normal((DRAWS, len(planned))) * np.sqrt(values.clip(0)) @ vectors.T
-    certain = errors > 0
+    varies = errors > 0
 
     def together(times: float) -> float:
-        allowed = distances[certain] / errors[certain] * math.sqrt(times) - quantiles[certain]
-        passes = bool((distances[~certain] >= 0).all())
-        return float((draws[:, certain] >= -allowed).all(axis=1).mean()) if passes else 0.0
+        allowed = distances[varies] / errors[varies] * math.sqrt(times) - quantiles[varies]
+        passes = bool((distances[~varies] >= 0).all())
+        return float((draws[:, varies] >= -allowed).all(axis=1).mean()) if passes else 0.0
 
     needed = None
     if together(FOREVER) >= WANTED:
-        log = optimize.brentq(lambda v: together(10**v) - WANTED + 1e-9, -6, 6, xtol=1e-3)
+        # Where nothing varies, nothing says that fewer units would do.
+        log = -6.0 if varies.any() else 0.0
+        if together(10**log) < WANTED:
+            log = optimize.brentq(lambda v: together(10**v) - WANTED + 1e-9, -6, 6, xtol=1e-3)
         needed = _units(units, 10**log)
     return single, Power("all of them", together(1.0), needed)
 
