@@ -38,7 +38,7 @@ class Ranked:
 
     def total(self, values: Floats) -> Floats:
         """(Q,) sums by query."""
-        return np.asarray(np.bincount(self.query, weights=values, minlength=self.queries), dtype=np.float64)
+        return np.asarray(np.bincount(self.query, weights=values))
 
 
 def ranked(rows: Scored, *, ideal: bool = False) -> Ranked:
@@ -59,8 +59,8 @@ def ranked(rows: Scored, *, ideal: bool = False) -> Ranked:
     if not len(order):
         raise Undefined("no query has a relevant document")
     query = np.unique(rows.unit[order], return_inverse=True)[1].astype(np.int64)
-    first = np.flatnonzero(np.diff(query, prepend=-1))
-    rank = np.arange(len(query)) - np.repeat(first, np.diff(np.append(first, len(query)))) + 1
+    size = np.bincount(query)
+    rank = np.arange(len(query)) - np.repeat(np.cumsum(size) - size, size) + 1
     return Ranked(query, rank.astype(np.int64), relevance[order], order.astype(np.int64))
 
 
