@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score
@@ -9,7 +11,15 @@ from sklearn.metrics import label_ranking_average_precision_score, ndcg_score
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import PerfectScore, Undefined
 from weighin.stats.metrics import METRICS
-from weighin.stats.scored import Scored
+from weighin.stats.ranking import (
+    mean_average_precision,
+    mean_reciprocal_rank,
+    ndcg,
+    precision_at,
+    ranked,
+    recall_at,
+)
+from weighin.stats.scored import Influence, Scored
 
 QUERIES, EACH = 60, 12
 
@@ -135,3 +145,75 @@ def test_errors_as_a_share_of_nothing_are_undefined() -> None:
     with pytest.raises(Undefined, match="every target is zero"):
         METRICS["wape"].of(Scored(np.zeros(50), np.ones(50)))
     assert METRICS["smape"].of(Scored(np.zeros(50), np.zeros(50))).estimate == 0
+
+
+# --- made here and not when the table of metrics was imported, on rankings of two queries
+
+
+def two_queries() -> Scored:
+    """Relevances in the order of the scores: 0, 3, 1, 0 of query 4, 2, 0 of query 1, and 0 of query 9."""
+    unit = np.array([4, 1, 4, 4, 9, 1, 4])
+    score = np.array([0.9, 0.8, 0.7, 0.5, 1.0, 0.1, 0.2])
+    truth = np.array([0, 2, 3, 1, 0, 0, 0])
+    return Scored(truth, score, unit=unit)
+
+
+def test_documents_are_ranked_within_their_query() -> None:
+    of = ranked(two_queries())
+    assert of.query.tolist() == [0, 0, 1, 1, 1, 1]  # queries without a relevant document are left out
+    assert of.rank.tolist() == [1, 2, 1, 2, 3, 4]
+    assert of.row.tolist() == [1, 5, 0, 2, 3, 6]
+    assert of.relevance.tolist() == [2, 0, 0, 3, 1, 0]
+    assert [of.query.dtype, of.rank.dtype, of.row.dtype, of.relevance.dtype] == [np.int64] * 3 + [np.float64]
+    assert of.queries == 2
+    assert of.total(of.relevance).tolist() == [2.0, 4.0]
+    best = ranked(two_queries(), ideal=True)
+    assert best.relevance.tolist() == [2, 0, 3, 1, 0, 0]
+    assert best.rank.tolist() == [1, 2, 1, 2, 3, 4]
+
+
+LOG3 = np.log2(3)
+
+
+@pytest.mark.parametrize(
+    ("made", "of_query_1", "of_query_4"),
+    [
+        (lambda: ndcg(), 1.0, (3 / LOG3 + 1 / 2) / (3 + 1 / LOG3)),
+        (lambda: ndcg(1), 1.0, 0.0),
+        (lambda: ndcg(2), 1.0, (3 / LOG3) / (3 + 1 / LOG3)),
+        (lambda: recall_at(1), 1.0, 0.0),
+        (lambda: recall_at(2), 1.0, 1 / 2),
+        (lambda: recall_at(3), 1.0, 1.0),
+        (lambda: precision_at(1), 1.0, 0.0),
+        (lambda: precision_at(2), 1 / 2, 1 / 2),
+        (lambda: precision_at(3), 1 / 3, 2 / 3),
+        (lambda: precision_at(8), 1 / 8, 2 / 8),
+        (lambda: mean_reciprocal_rank, 1.0, 1 / 2),
+        (lambda: mean_average_precision, 1.0, (1 / 2 + 2 / 3) / 2),
+    ],
+)
+def test_a_metric_of_a_ranking_is_the_mean_of_its_queries(
+    made: Callable[[], Callable[[Scored], Influence]], of_query_1: float, of_query_4: float
+) -> None:
+    found = made()(two_queries())
+    middle = (of_query_1 + of_query_4) / 2
+    assert found.estimate == pytest.approx(middle, abs=1e-12)
+    # How far a query is from the mean, spread over its rows: two of query 1, four of query 4, one without any.
+    one, other = (of_query_1 - middle) / 2 / 2, (of_query_4 - middle) / 2 / 4
+    assert found.values == pytest.approx([other, one, other, other, 0, one, other], abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5, None])
+def test_gains_are_those_of_scikit_learn(k: int | None) -> None:
+    rows = drawn(8)
+    assert ndcg(k)(rows).estimate == pytest.approx(ndcg_score(*tables(rows), k=k))
+
+
+def test_what_cannot_be_ranked_is_said() -> None:
+    rows = two_queries()
+    with pytest.raises(TypeError, match=r"^rankings are measured by query$"):
+        ranked(Scored(rows.truth, rows.score))
+    with pytest.raises(Undefined, match=r"^no query has a relevant document$"):
+        ranked(Scored(np.zeros(7), rows.score, unit=rows.unit))
+    with pytest.raises(Undefined, match=r"^2 documents have a negative relevance$"):
+        ranked(Scored(np.where(rows.truth > 1, -1, rows.truth), rows.score, unit=rows.unit))
