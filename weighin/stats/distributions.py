@@ -6,7 +6,6 @@ process of its own. tests/stats/test_distributions.py compares the two.
 
 from __future__ import annotations
 
-import math
 from types import ModuleType
 
 
@@ -64,12 +63,11 @@ def binomial_sf(k: float, n: int, p: float) -> float:
 
 def binomial_quantile(level: float, n: int, p: float) -> int:
     """Return the smallest k with P(X <= k) >= level."""
-    k = max(0, math.floor(float(_special().bdtrik(level, n, p))) - 1)
-    while binomial_cdf(k, n, p) < level:
-        k += 1
-    while k > 0 and binomial_cdf(k - 1, n, p) >= level:
-        k -= 1
-    return k
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if binomial_cdf(middle, n, p) >= level else (middle + 1, high)
+    return low
 
 
 def chi2_sf(x: float, df: float) -> float:
