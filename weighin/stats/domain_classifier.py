@@ -70,14 +70,14 @@ def apart(
     held = _held_out(current, group)
     if len(np.unique(current[held])) < 2 or len(np.unique(current[~held])) < 2:
         raise Undefined("too few groups to hold some out")
-    known = np.nan_to_num(rows, nan=0.0).max(axis=0, initial=0.0)
+    known = np.nan_to_num(rows).max(axis=0)
     trees = HistGradientBoostingClassifier(
         max_iter=60, max_leaf_nodes=15, categorical_features=category & (known < CATEGORIES), random_state=0
     ).fit(rows[~held], current[~held])
     asked, truth = rows[held], current[held]
 
     def tell(table: Floats) -> Floats:
-        return np.asarray(trees.predict_proba(table)[:, 1], dtype=np.float64)
+        return np.asarray(trees.predict_proba(table)[:, 1])
 
     codes = None if group is None else np.unique(group[held], return_inverse=True)[1].astype(np.int64)
     found = contrast("roc_auc", Scored(truth, tell(asked)), None, codes, level)

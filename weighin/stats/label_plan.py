@@ -104,7 +104,7 @@ def weights(pool: Pool, differ: Bools) -> Floats:
     if (pool.differ and not labelled) or (same and not other):
         which = "differently" if pool.differ and not labelled else "the same"
         raise Undefined(f"no label yet of a row that both models decide {which}")
-    return np.where(differ, pool.differ / max(1, labelled), same / max(1, other)).astype(np.float64)
+    return np.where(differ, pool.differ / max(1, labelled), same / max(1, other))
 
 
 def difference(pool: Pool, ours: Bools, theirs: Bools, differ: Bools, alpha: float) -> Interval:
@@ -249,7 +249,7 @@ def labels_needed(differ: int, rows: int, margin: float, alpha: float) -> int:
     share = differ / rows
     if share == 0:
         return 1
-    at = min(1.0, margin / share) if margin > 0 else 0.2
+    at = margin / share if margin > 0 else 0.2
     low, high = 1, 10_000_000
     while low < high:
         middle = (low + high) // 2

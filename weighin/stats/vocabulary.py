@@ -56,14 +56,14 @@ def unknown_words(reference: Vocabulary, current: Vocabulary, level: float) -> I
     >>> unknown_words(same, Vocabulary(row % 10, row, row), 0.95).estimate
     0.5
     """
-    words = int(max(reference.word.max(initial=-1), current.word.max(initial=-1))) + 1
+    words = int(np.append(reference.word, current.word).max(initial=-1)) + 1
     rows, units = len(reference.unit), int(reference.unit.max(initial=-1)) + 1
     if units < MIN_GROUPS:
         raise Undefined(f"{units} independent units, at least {MIN_GROUPS} are needed")
     word, holder = np.divmod(np.unique(reference.word * units + reference.unit[reference.row]), units)
     known = np.bincount(word, minlength=words)
     # The only unit that has a word; of two, the sum of their codes, so that either tells the other.
-    holders = np.bincount(word, weights=holder, minlength=words).astype(np.int64)
+    holders = np.bincount(word, weights=holder).astype(np.int64)
     shares = _sums(reference.row, reference.part * (known[reference.word] == 1), rows)
     now = _sums(current.row, current.part * (known[current.word] == 0), len(current.unit))
 
@@ -89,4 +89,4 @@ def _share(estimate: float, influence: Floats, unit: Codes | None, level: float)
 
 
 def _sums(codes: Codes, values: Floats, size: int) -> Floats:
-    return np.asarray(np.bincount(codes, weights=values, minlength=size), dtype=np.float64)
+    return np.asarray(np.bincount(codes, weights=values, minlength=size))
