@@ -42,9 +42,18 @@ def test_a_function_is_that_of_scipy_stats(
 
 @pytest.mark.parametrize("n", TRIALS)
 def test_the_binomial_distribution_is_that_of_scipy_stats(n: int) -> None:
-    counts = sorted({-1, 0, 1, n // 3, n // 2, n - 1, n, n + 1})
+    counts = sorted({-2, -1, 0, 1, n // 3, n // 2, n - 1, n, n + 1})
     for k, p in itertools.product(counts, SHARES):
         assert ours.binomial_cdf(k, n, p) == pytest.approx(float(stats.binom.cdf(k, n, p)), rel=1e-9, abs=1e-290)
         assert ours.binomial_sf(k, n, p) == pytest.approx(float(stats.binom.sf(k, n, p)), rel=1e-9, abs=1e-290)
     for level, p in itertools.product(LEVELS, SHARES):
         assert ours.binomial_quantile(level, n, p) == int(stats.binom.ppf(level, n, p)), (level, p)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 30])
+def test_a_quantile_is_the_least_count_that_reaches_the_level(n: int) -> None:
+    for p in (0.0, 0.3, 0.5, 1.0):
+        reached = [ours.binomial_cdf(k, n, p) for k in range(n + 1)]
+        for level in {0.0, 1.0, *reached, *(min(1.0, float(np.nextafter(c, 1))) for c in reached)}:
+            least = next(k for k, c in enumerate(reached) if c >= level)
+            assert ours.binomial_quantile(level, n, p) == least

@@ -247,6 +247,7 @@ def test_a_weight_is_what_a_label_stands_for() -> None:
     found = weights(Pool("stratified", 100, 30, 0.5, 10), np.array([True, False, True, True, False]))
     assert found.dtype == np.float64
     assert found.tolist() == [10.0, 35.0, 10.0, 10.0, 35.0]
+    assert weights(Pool("stratified", 100, 30, 0.5, 10), np.array([True, False])).tolist() == [30.0, 70.0]
     # Of a kind that the table has none of there is none to wait for.
     assert weights(Pool("stratified", 100, 100, 0.5, 10), np.ones(4, dtype=bool)).tolist() == [25.0] * 4
     assert weights(Pool("stratified", 100, 0, 0.5, 10), np.zeros(4, dtype=bool)).tolist() == [25.0] * 4
