@@ -7,7 +7,7 @@ from sklearn import metrics as sk
 
 from weighin.stats.contrast import contrast
 from weighin.stats.intervals import Undefined, clopper_pearson, from_influence
-from weighin.stats.metrics import METRICS, calibration, counts, log_losses, roc_auc, row_loss, table_value
+from weighin.stats.metrics import METRICS, counts, roc_auc, row_loss, table_value
 from weighin.stats.scored import Scored
 
 BINARY = [name for name, m in METRICS.items() if "binary" in m.tasks]
@@ -280,15 +280,6 @@ def test_a_mean_of_f1_needs_twenty_rows_that_are_predicted_as_each_class(name):
         METRICS[name].of(Scored(truth == 1, np.zeros(500)))
 
 
-@pytest.mark.parametrize(("truth", "p"), [(t, p) for t in (True, False) for p in (0.0, 1e-20, 0.3, 1.0 - 1e-16, 1.0)])
-def test_a_probability_of_nothing_costs_as_much_as_one_of_1e_15(truth, p):
-    own = np.clip(p if truth else 1 - p, 1e-15, None)
-    # What is certain and right costs a little, and as much with two columns as with one.
-    expected = pytest.approx(max(-np.log(own), 1e-15), rel=2e-3, abs=0)
-    assert log_losses(Scored(np.array([truth]), np.array([p])))[0] == expected
-    assert log_losses(Scored(np.array([int(truth)]), np.array([[1 - p, p]])))[0] == expected
-
-
 def test_the_loss_of_a_row_is_what_its_metric_is_the_mean_of():
     rows = scored("regression", np.random.default_rng(8))
     assert row_loss(rows, "squared").tolist() == np.square(rows.score - rows.truth).tolist()
@@ -314,31 +305,6 @@ def test_a_share_is_the_hits_among_its_base():
         assert base.dtype == bool
 
 
-@pytest.mark.parametrize("n", [400, 441])
-def test_the_error_of_a_median_is_what_the_density_there_leaves(n):
-    # Errors 0, 1, ... are uniform on (0, n), with the density f = 1 / n: the standard error is 1 / (2 f sqrt(n)).
-    truth = np.random.default_rng(10).permutation(n).astype(float)
-    found = METRICS["median_absolute_error"].of(Scored(truth, np.zeros(n)))
-    assert found.estimate == (n - 1) / 2
-    assert np.sqrt(np.square(found.values).sum()) == pytest.approx(np.sqrt(n) / 2, rel=1e-9 if n == 400 else 0.05)
-    # What counts more moves the median towards itself; an error at the median counts as below it.
-    assert (np.sign(found.values) == np.where(truth > found.estimate, 1, -1)).all()
-
-
-@pytest.mark.parametrize(("heavy", "median"), [(0, 0.0), (37, 37.0), (39, 39.0)])
-def test_a_row_with_all_of_the_weight_is_the_median(heavy, median):
-    rows = Scored(np.arange(40.0), np.zeros(40), np.where(np.arange(40) == heavy, 1e18, 1.0))
-    found = METRICS["median_absolute_error"].of(rows)
-    assert found.estimate == median
-    assert np.isfinite(found.values).all()
-
-
-@pytest.mark.parametrize(("weight", "median"), [(39.0, 38.5), (38.0, 38.0), (40.0, 39.0)])
-def test_a_weighted_median_lies_between_two_rows_where_half_of_the_weight_does(weight, median):
-    rows = Scored(np.arange(40.0), np.zeros(40), np.where(np.arange(40) == 39, weight, 1.0))
-    assert METRICS["median_absolute_error"].of(rows).estimate == median
-
-
 @pytest.mark.parametrize("name", [n for n, m in METRICS.items() if m.kind in ("share", "table") and m.uses != "text"])
 def test_a_metric_from_its_table_is_the_metric_from_its_rows(name):
     rows = scored("binary", np.random.default_rng(6))
@@ -360,35 +326,6 @@ def test_each_drawn_table_has_its_own_value_and_none_where_it_is_undefined(name)
     assert np.isnan(found[3])
     with pytest.raises(ValueError, match=r"^roc_auc is no function of a confusion table$"):
         table_value("roc_auc", tables)
-
-
-def test_the_calibration_curve_has_tenths_of_the_rows():
-    # 0.000, 0.005, ... 0.995: twenty rows in each tenth; every third of a tenth is positive, and of the last all are.
-    score, number = np.arange(200) / 200, np.arange(200)
-    curve = calibration(Scored((number % 20 % 3 == 0) | (number >= 180), score))
-    expected = [(0.1 * tenth + 0.0475, 7 / 20 if tenth < 9 else 1.0, 0.1) for tenth in range(10)]
-    assert np.array(curve) == pytest.approx(np.array(expected), abs=1e-12)
-
-
-def test_the_calibration_curve_weighs_rows_and_leaves_out_bins_without_any():
-    # Half of the weight is on the rows at 0.2; a cut is the lower end of its bin.
-    score = np.repeat([0.2, 0.7], [11, 9])
-    weight = np.where(score < 0.5, 9.0, 11.0)
-    curve = calibration(Scored(np.arange(20) % 11 < 3, score, weight))
-    assert np.array(curve) == pytest.approx(np.array([(0.2, 3 / 11, 0.5), (0.7, 3 / 9, 0.5)]), abs=1e-12)
-    # Nine cuts between five rows.
-    few = calibration(Scored(np.arange(5) > 2, np.arange(5) / 5))
-    assert np.array(few) == pytest.approx(np.array([(i / 5, i > 2, 0.2) for i in range(5)]), abs=1e-12)
-    same = calibration(Scored(np.arange(20) < 5, np.full(20, 0.3)))
-    assert np.array(same) == pytest.approx(np.array([(0.3, 0.25, 1.0)]), abs=1e-12)
-
-
-def test_a_cut_of_the_calibration_curve_is_the_lower_end_of_its_bin():
-    # The deciles are 0.2 and 0.8.
-    score = np.repeat([0.2, 0.5, 0.8], [18, 1, 21])
-    curve = calibration(Scored(np.arange(40) >= 18, score))
-    expected = [((18 * 0.2 + 0.5) / 19, 1 / 19, 19 / 40), (0.8, 1.0, 21 / 40)]
-    assert np.array(curve) == pytest.approx(np.array(expected), abs=1e-12)
 
 
 @pytest.mark.parametrize("name", BINARY)
