@@ -81,7 +81,7 @@ def test_few_units_are_undefined() -> None:
 @pytest.mark.parametrize("level", [0.9, 0.975])
 @pytest.mark.parametrize("units", [None, 25])
 def test_its_bounds_are_as_far_off_as_those_of_both_samples(units: int | None, level: float) -> None:
-    reference, current = drawn(3, 60, units), drawn(4, 40, None, 90)
+    reference, current = drawn(3, 60, units), drawn(4, 40, units and 20, 90)
     found = unknown_words(vocabulary(reference), vocabulary(current), level)
     left_out = sorted({unit for unit, _ in reference})
     without = np.array([growth([r for r in reference if r[0] != unit], current) for unit in left_out])
@@ -90,7 +90,7 @@ def test_its_bounds_are_as_far_off_as_those_of_both_samples(units: int | None, l
     was, now = from_influence(0.0, moves, None, level), of_current(reference, current, level)
     assert found.high - found.estimate == pytest.approx(np.hypot(now.high - now.estimate, was.low))
     assert found.estimate - found.low == pytest.approx(np.hypot(now.estimate - now.low, was.high))
-    assert (found.level, found.n) == (level, len(left_out) + 40)
+    assert (found.level, found.n) == (level, len(left_out) + (20 if units else 40))
     assert found.method == "share of unknown words, jackknife of the reference"
     assert found.tests == ()
 
@@ -124,6 +124,14 @@ def test_a_third_of_the_words_of_each_row_is_the_same_third_in_each_digit() -> N
     found = unknown_words(vocabulary(repeated(40, 5)), vocabulary(current), 0.95)
     assert found.estimate == pytest.approx(1 / 3)
     assert found.high == pytest.approx(1 / 3 + unseen(0.0, 30, 0.95).high)
+
+
+def test_groups_that_are_alike_say_as_little_as_rows_that_are() -> None:
+    # One of two rows of each of fifteen talks has a word that nobody knows.
+    talks: Rows = [(row // 2, {100 + row} if row % 2 else {row % 5}) for row in range(30)]
+    found = unknown_words(vocabulary(repeated(40, 5)), vocabulary(talks), 0.95)
+    assert (found.estimate, found.n) == (0.5, 55)
+    assert found.high == pytest.approx(0.5 + unseen(0.0, 15, 0.95).high)
 
 
 def test_rows_without_words_know_none_and_lack_none() -> None:
