@@ -86,12 +86,12 @@ def _is_same(draws: Codes, pool: Pool) -> Bools:
 
     Every so-many-th draw is, until one of the two kinds has no rows left.
     """
-    before, after = np.floor(draws * pool.same_share), np.floor((draws + 1) * pool.same_share)
-    # Of the first n draws floor(n * share) are of rows decided the same, within what there is of either.
-    same = pool.rows - pool.differ
-    least, most = draws - pool.differ, np.minimum(draws, same)
-    least_after, most_after = draws + 1 - pool.differ, np.minimum(draws + 1, same)
-    return np.asarray(np.clip(after, least_after, most_after) > np.clip(before, least, most))
+
+    def same_of(first: Codes) -> Floats:
+        # Of so many first draws this share, within what there is of either kind.
+        return np.asarray(np.clip(np.floor(first * pool.same_share), first - pool.differ, pool.rows - pool.differ))
+
+    return np.asarray(same_of(draws + 1) > same_of(draws))
 
 
 def weights(pool: Pool, differ: Bools) -> Floats:
