@@ -103,7 +103,7 @@ def test_what_is_missing_on_one_side_is_found() -> None:
 def test_codes_are_categories_unless_there_are_more_than_trees_take(largest: int, category: bool) -> None:
     random, code = np.random.default_rng(2), np.arange(1_000) % 8
     current = random.random(1_000) < np.where(code < 4, 0.9, 0.1)
-    rows = np.column_stack([code, random.normal(size=1_000)])
+    rows = np.column_stack([code, random.normal(size=1_000) * 1_000])
     rows[5, 0], rows[6, 0] = np.nan, largest
     found = apart(rows, current, np.array([category, False]), None, 0.95)
     assert found.interval.low > 0.8

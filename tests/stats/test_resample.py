@@ -169,5 +169,8 @@ def test_a_difference_that_does_not_vary_is_zero_or_has_no_interval() -> None:
         assert (found.p_above(0.0), found.p_below(0.0)) == (1.0, 1.0)
         assert (found.p_above(-0.1), found.p_below(0.1)) == (1 / (DRAWS + 1),) * 2
         assert (found.p_above(0.1), found.p_below(-0.1)) == (1.0, 1.0)
+    # So are two that are both perfect.
+    best = Scored(one.truth, one.truth)
+    assert bootstrap(mean, best, best, None, 0.95).high == 0.0
     # A part of a copy is no copy.
     assert bootstrap(mean, one, copy, None, 0.95, 0.9).low > 0
