@@ -50,6 +50,13 @@ def test_half_of_each_side_is_held_out_always_the_same_half() -> None:
     assert again.tell(rows).tolist() == found.tell(rows).tolist()
 
 
+def test_of_so_many_rows_that_some_are_set_aside_the_trees_are_the_same_again() -> None:
+    # scikit-learn stops early beyond 10,000 rows, by rows that it draws.
+    rows, current = table(20_200, 0.3)
+    one, two = (apart(rows[:, :1], current, NUMBERS[:1], None, 0.95) for _ in range(2))
+    assert one.tell(rows[:500, :1]).tolist() == two.tell(rows[:500, :1]).tolist()
+
+
 def test_groups_stay_on_one_side_and_are_what_counts() -> None:
     rows, _ = table(600)
     group = np.random.default_rng(1).permutation(np.arange(600) % 50)
