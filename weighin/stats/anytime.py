@@ -74,12 +74,10 @@ def p_value(once: float, n: int, alpha: float, tightest: int = TIGHTEST) -> floa
     >>> round(p_value(1 - level(500, 0.05), 500, 0.05), 6)
     0.05
     """
-    if not 0 < once < 1:
-        return min(1.0, max(0.0, once))
     rho = _rho(alpha, tightest)
-    x = -normal_quantile(once) * math.sqrt(n / (n + rho))
-    # Far below the curve the mixture tells nothing, and its normal_cdf may be zero.
-    return 1.0 if x < -5 else min(1.0, math.exp(-_log_mixture(x, rho, n + rho)))
+    # Below zero the mixture, less than one everywhere, tells nothing.
+    x = max(0.0, -normal_quantile(once) * math.sqrt(n / (n + rho)))
+    return min(1.0, math.exp(-_log_mixture(x, rho, n + rho)))
 
 
 def _rho(alpha: float, tightest: int) -> float:
@@ -144,19 +142,15 @@ def least_share(successes: int, trials: int, alpha: float) -> float:
 
     def log_ratio(p: float) -> float:
         # The integral of the likelihood over (p, 1), over the length of that, over the likelihood at p.
-        above = float(special.betaincc(a, b, p))
-        if above <= 0:
-            return -math.inf
-        mixed = math.log(above) + float(special.betaln(a, b)) - math.log1p(-p)
+        mixed = math.log(float(special.betaincc(a, b, p))) + float(special.betaln(a, b)) - math.log1p(-p)
         return mixed - successes * math.log(p) - (trials - successes) * math.log1p(-p)
 
-    estimate = successes / trials
     if successes == 0:
         return 0.0
-    low, high = 0.0, min(estimate, 1 - 1e-15)
+    low, high = 0.0, successes / trials
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if middle <= 0 or log_ratio(middle) > -math.log(alpha) else (low, middle)
+        low, high = (middle, high) if log_ratio(middle) > -math.log(alpha) else (low, middle)
     return low
 
 
@@ -222,7 +216,7 @@ def _log_capital(
     """Return the logarithm of what bets against a mean of at most `means`, shape (m,) and above -1, have come to."""
     stake, weight = mixture
     won = np.log(1 - stake + stake * 2 / (1 + means[:, None]))
-    tied = np.log(1 - stake + stake / (1 + means[:, None])) if ties else 0.0
+    tied = np.log(1 - stake + stake / (1 + means[:, None]))
     capital = np.log(weight) + losses * np.log1p(-stake) + wins * won + ties * tied
     top = capital.max(axis=1)
     return np.asarray(top + np.log(np.exp(capital - top[:, None]).sum(axis=1)))
