@@ -132,7 +132,7 @@ def from_powers(estimate: float, sums: Powers, level: float, method: str) -> Int
     if error == 0:
         return Interval(estimate, estimate, estimate, level, units, 0.0, method)
     spread = sums.fourth - variation**2 / units
-    df = units - 1.0 if spread <= 0 else max(1.0, min(units - 1.0, 2 * variation**2 / spread))
+    df = units - 1.0 if spread <= 0 else min(units - 1.0, 2 * variation**2 / spread)
     quantile = t_quantile(level, df)
     # Σu³/(Σu²)^1.5 is the skewness of the mean; 2z²+1 is the expansion's polynomial at the bound.
     shift = sums.third / variation**1.5 / 6 * ATTENUATION * (2 * normal_quantile(level) ** 2 + 1)
@@ -308,8 +308,8 @@ def median(values: Floats, level: float) -> Interval:
     ordered = np.sort(values)
     n = len(ordered)
     # The k-th smallest lies above the median with probability P(Binomial(n, 1/2) < k).
-    k = binomial_quantile(1 - level, n, 0.5)
-    if n == 0 or k < 1:
+    k = binomial_quantile(1 - level, n, 0.5) if n else 0
+    if k < 1:
         raise Undefined(f"{n} rows are too few for an interval of a median")
     middle = float(np.median(ordered))
     low, high = float(ordered[k - 1]), float(ordered[n - k])
