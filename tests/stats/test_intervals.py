@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -328,3 +329,6 @@ def test_a_perfect_score_is_undefined_and_a_wider_bound_has_the_larger_p_value()
     tests = (lambda limit, upper: 0.2, lambda limit, upper: 0.5 if upper else 0.1)
     wider_of_two = Interval(0.0, -1.0, 1.0, 0.95, 9, 0.5, "any", tests)
     assert (wider_of_two.p_above(0.0), wider_of_two.p_below(0.0)) == (0.5, 0.2)
+    # A test that knows no p-value at a limit leaves none, however small those of the others are.
+    unknown = replace(wider_of_two, tests=(*tests, lambda limit, upper: None if upper else 0.3))
+    assert (unknown.p_above(0.0), unknown.p_below(0.0)) == (None, 0.3)

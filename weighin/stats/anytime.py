@@ -106,11 +106,11 @@ def sequence(at: Callable[[float], Interval], n: int, alpha: float, tightest: in
         raise Undefined(f"{n} units are too few for an interval that holds at any number of them")
     found = at(one_sided)
 
-    def p(limit: float, upper: bool) -> float:
-        return p_value(max(test(limit, upper) for test in found.tests), n, alpha, tightest)
+    def p(limit: float, upper: bool) -> float | None:
+        once = found.p(limit, upper)
+        return None if once is None else p_value(once, n, alpha, tightest)
 
-    tests = (p,) if found.tests else ()
-    return replace(found, level=1 - alpha, tests=tests, method=f"{found.method}, anytime-valid")
+    return replace(found, level=1 - alpha, tests=(p,), method=f"{found.method}, anytime-valid")
 
 
 def share(successes: int, trials: int, alpha: float) -> Interval:

@@ -24,8 +24,9 @@ from weighin.stats.distributions import (
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
-PValue = Callable[[float, bool], float]
-"""(limit, upper) -> p-value of "the true value is at most the limit" (upper), or "at least the limit"."""
+PValue = Callable[[float, bool], float | None]
+"""(limit, upper) -> p-value of "the true value is at most the limit" (upper), or "at least the limit"; None where
+nothing is known of it but the bound."""
 
 MIN_GROUPS = 10
 """Fewer groups than this give no usable variance between groups."""
@@ -71,11 +72,17 @@ class Interval:
 
     def p_above(self, limit: float) -> float | None:
         """p-value of "the true value is at most `limit`"; small when the value lies above it."""
-        return max((test(limit, True) for test in self.tests), default=None)
+        return self.p(limit, True)
 
     def p_below(self, limit: float) -> float | None:
         """p-value of "the true value is at least `limit`"; small when the value lies below it."""
-        return max((test(limit, False) for test in self.tests), default=None)
+        return self.p(limit, False)
+
+    def p(self, limit: float, upper: bool) -> float | None:
+        """p-value as of `PValue`: the largest of all tests; None where one of them knows none."""
+        found = [test(limit, upper) for test in self.tests]
+        known = [p for p in found if p is not None]
+        return max(known, default=None) if len(known) == len(found) else None
 
 
 @dataclass(frozen=True)

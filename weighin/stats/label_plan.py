@@ -139,7 +139,8 @@ def difference(pool: Pool, ours: Bools, theirs: Bools, differ: Bools, alpha: flo
             # The end of the rate's interval that makes the hypothesis on the mean hardest to refuse.
             ends = clopper_pearson(pool.differ, pool.rows, 1 - OF_THE_RATE * a)
             end = ends.low if (limit > 0) == upper else ends.high
-            return max(test(limit / end, upper) for test in mean.tests) <= (1 - OF_THE_RATE) * a
+            once = mean.p(limit / end, upper)
+            return once is not None and once <= (1 - OF_THE_RATE) * a
 
         return _least(excluded)
 

@@ -147,14 +147,13 @@ def quantile(latency: Floats, p: float, moments: Moments, level: float) -> Inter
     high = _first(times, lambda t: within(t).low >= p)
     at = within(estimate)
 
-    def test(limit: float, upper: bool) -> float:
+    def test(limit: float, upper: bool) -> float | None:
         # "The quantile is at most the limit" says that at least p are answered within it.
-        found = within(limit)
-        return (found.p_below(p) if upper else found.p_above(p)) or 0.0
+        return within(limit).p(p, not upper)
 
     bounds = min(low, estimate), max(high, estimate)
     error = (min(bounds[1], float(times[-1])) - bounds[0]) / (2 * normal_quantile(level))
-    return Interval(estimate, *bounds, level, at.n, error, at.method, (test,) if at.tests else ())
+    return Interval(estimate, *bounds, level, at.n, error, at.method, (test,))
 
 
 def ratio(one: Interval, other: Interval) -> Interval:
@@ -170,7 +169,7 @@ def ratio(one: Interval, other: Interval) -> Interval:
     low = middle - math.hypot(log(one.estimate / one.low), log(other.high / other.estimate))
     high = middle + math.hypot(log(one.high / one.estimate), log(other.estimate / other.low))
     n = min(one.n, other.n)
-    error = math.exp(middle) * (high - low) / 3.3
+    error = math.exp(middle) * (high - low) / (2 * normal_quantile(one.level))
     return Interval(math.exp(middle), math.exp(low), math.exp(high), one.level, n, error, f"MOVER; {one.method}")
 
 
@@ -194,17 +193,17 @@ def _uncorrelated(success: NDArray[np.bool_], moments: Moments) -> tuple[Codes, 
     while True:
         codes = moments.codes(seconds)
         count = int(codes.max()) + 1
-        if count < 2 * MIN_GROUPS or not _correlated(success, codes, count):
+        if count < 2 * MIN_GROUPS or not _correlated(success, codes):
             return codes, seconds
         seconds *= 2
 
 
-def _correlated(success: NDArray[np.bool_], codes: Codes, count: int) -> bool:
-    means = np.bincount(codes, weights=success, minlength=count) / np.bincount(codes, minlength=count)
+def _correlated(success: NDArray[np.bool_], codes: Codes) -> bool:
+    means = np.bincount(codes, weights=success) / np.bincount(codes)
     off = means - means.mean()
     square = float(off @ off)
     # Below this, means differ by rounding only.
-    return square > 1e-12 and float(off[:-1] @ off[1:]) / square > DEPENDENT / math.sqrt(count)
+    return square > 1e-12 and float(off[:-1] @ off[1:]) / square > DEPENDENT / math.sqrt(len(means))
 
 
 def _between(success: NDArray[np.bool_], moments: Moments, codes: Codes, level: float) -> float:
