@@ -75,15 +75,20 @@ def streamed(metric: str, parts: Parts, rows: int, level: float, factor: float =
         return _of_table(metric, parts, level, factor), 0.0
     values, off = (_of_cells(parts, rows), True) if metric == "roc_auc" else (_of_rows(of, parts), False)
     total = values.estimate - factor * values.other if values.other is not None else values.estimate
-    powers, largest = _powers(values, parts, factor)
     scale = abs(values.estimate) + abs(factor * (values.other or 0.0))
-    # As in `contrast`: rows that are all alike differ by what sums of doubles leave.
+    # As in `contrast`: of the same predictions in other digits the difference is none, and rows that are all alike
+    # differ by what sums of doubles leave.
+    total = total if abs(total) > ROUNDING * scale else 0.0
+    powers, largest = _powers(values, parts, factor)
     if largest * values.count <= ROUNDING * scale:
-        best = 0.0 if of.lower_is_better else 1.0
-        perfect = values.other is None and math.isclose(total, best, abs_tol=ROUNDING)
-        raise (PerfectScore if perfect else Undefined)(
-            f"{metric} is {total:g} without any variation between rows: no interval exists"
-        )
+        if values.other is None:
+            perfect = math.isclose(total, 0.0 if of.lower_is_better else 1.0, abs_tol=ROUNDING)
+            raise (PerfectScore if perfect else Undefined)(
+                f"{metric} is {total:g} without any variation between rows: no interval exists"
+            )
+        if total:
+            raise Undefined(f"{metric} differs by the same for all rows: no interval exists")
+        powers = Powers(values.count, 0.0, 0.0, 0.0)
     bound = values.bound + abs(factor) * values.other_bound if off else 0.0
     interval = _widened(from_powers(total, powers, level, "influence values"), bound)
     return Contrast(interval, values.estimate, values.other, np.empty(0)), bound
@@ -175,7 +180,7 @@ def _of_table(metric: str, parts: Parts, level: float, factor: float) -> Contras
 
 def _counted(metric: str, table: NDArray[np.int64], level: float, factor: float) -> Interval:
     base = {"accuracy": table, "recall": table[1], "precision": table[..., 1]}.get(metric)
-    if METRICS[metric].kind == "share" and base is not None:
+    if base is not None:
         if table.ndim == 2:
             hits = int(table[0, 0] + table[1, 1]) if metric == "accuracy" else int(table[1, 1])
             return clopper_pearson(hits, int(base.sum()), level)
