@@ -107,7 +107,8 @@ def test_the_error_of_a_share_agrees_with_the_jackknife():
 
 def test_where_nothing_matters_nothing_has_a_share():
     noise = np.random.default_rng(0).normal(0, 1, (4, 400))
-    with pytest.raises(Undefined, match="loses nothing"):
+    said = r"^the model loses nothing when features are permuted: the importances sum to -?[\d.e-]+, at least "
+    with pytest.raises(Undefined, match=said + r"-0\.\d+, so none of them has a share$"):
         share(noise - noise.mean(), 0, None, 0.95)
     slightly_above_zero = noise - noise.mean() + 0.01
     for values in (slightly_above_zero, np.zeros((4, 400))):
@@ -151,19 +152,99 @@ def test_groups_are_resampled_whole():
 
 
 @pytest.mark.parametrize(
-    ("features", "rows", "says"), [(2, 100, "at least 3"), (4, 9, "9 independent units"), (4, 100, "no order")]
+    ("features", "rows", "says"),
+    [
+        (2, 100, "2 features, at least 3 are needed for a rank agreement"),
+        (4, 9, "9 independent units, at least 10 are needed"),
+        (4, 100, "all importances of a model are equal: they have no order"),
+    ],
 )
 def test_no_rank_agreement_where_there_is_no_order(features, rows, says):
     values = np.ones((features, rows))
-    with pytest.raises(Undefined, match=says):
+    # A division of zero by zero is expected, and warns nobody.
+    with np.errstate(all="raise"), pytest.raises(Undefined, match=f"^{says}$"):
         rank_agreement(values, values, None, 0.95)
+
+
+def test_three_features_and_ten_units_have_a_rank_agreement():
+    values = np.arange(3.0)[:, None] + np.zeros((3, 10))
+    found = rank_agreement(values, values, None, 0.9)
+    assert (found.low, found.estimate, found.high, found.standard_error) == pytest.approx((1, 1, 1, 0))
+    assert (found.n, found.level, found.method) == (10, 0.9, "Spearman, bootstrap of rows, 2,000 draws")
+    # Of draws that all lie on the limit, none lies beyond it.
+    assert (found.p_above(found.estimate), found.p_below(found.estimate)) == (1.0, 1.0)
 
 
 def test_importances_that_hang_on_one_row_have_no_order_without_it():
     values = np.zeros((4, 100))
     values[:, 0] = [1.0, 2.0, 3.0, 4.0]
-    with pytest.raises(Undefined, match="resampled"):
+    said = "all importances of a model are equal in a resampled set of rows: too few rows carry them"
+    with np.errstate(all="raise"), pytest.raises(Undefined, match=f"^{said}$"):
         rank_agreement(values, values, None, 0.95)
+
+
+def agreeing(seed, rows, noise=1.0):
+    """Importances of twelve features by two models, whose order chance alone makes differ."""
+    rng = np.random.default_rng(seed)
+    order = np.arange(12.0)[:, None] / 20
+    return order + noise * rng.normal(size=(12, rows)), order + noise * rng.normal(size=(12, rows))
+
+
+@pytest.mark.parametrize("rows", [200, 2_100])
+def test_p_values_of_a_rank_agreement_count_the_draws_beyond_the_limit(rows):
+    # With 2,100 rows the draws are made in two parts: together they are 2,000 as well.
+    found = rank_agreement(*agreeing(0, rows), None, 0.95)
+    assert (found.p_above(-3.0), found.p_above(3.0)) == (1 / 2001, 1.0)
+    assert (found.p_below(3.0), found.p_below(-3.0)) == (1 / 2001, 1.0)
+    again = rank_agreement(*agreeing(0, rows), None, 0.95)
+    assert (found.low, found.high, found.standard_error) == (again.low, again.high, again.standard_error)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_bounds_of_a_rank_agreement_are_the_outer_ones_of_a_bootstrap_and_its_reflection(level):
+    one, other = agreeing(3, 150)
+    found = rank_agreement(one, other, None, level)
+    assert found.p_above(found.low) == pytest.approx(1 - level, abs=0.02)
+    rng, drawn = np.random.default_rng(7), []
+    for _ in range(1_000):
+        rows = rng.integers(0, 150, 150)
+        drawn.append(scipy_stats.spearmanr(one[:, rows].sum(axis=1), other[:, rows].sum(axis=1)).statistic)
+    assert found.standard_error == pytest.approx(np.std(drawn), rel=0.1)
+    reflected = 2 * found.estimate - np.array(drawn)
+    lows, highs = np.quantile([drawn, reflected], [1 - level, level], axis=1)
+    assert abs(lows[0] - lows[1]) > 0.05, "otherwise one of both is not needed"
+    assert found.low == pytest.approx(lows.min(), abs=0.03)
+    assert found.high == pytest.approx(min(1, highs.max()), abs=0.03)
+
+
+def test_no_bound_of_a_rank_agreement_lies_beyond_one():
+    one, other = agreeing(1, 200, 0.3)
+    alike, reverse = (rank_agreement(one, v, None, 0.95) for v in (other, other[::-1]))
+    assert alike.low < alike.estimate < alike.high == 1.0
+    assert -1.0 == reverse.low < reverse.estimate < reverse.high
+
+
+def test_a_group_is_as_one_row_of_its_sum():
+    rng = np.random.default_rng(5)
+    values, group = rng.normal(0.5, 1, (4, 240)), np.arange(240) % 24
+    sums = np.array([[v[group == g].sum() for g in range(24)] for v in values]) / 10
+    for ask in (
+        lambda v, g: importance(v[1], g, 0.9),
+        lambda v, g: reliance(v[1], g, 0.9),
+        lambda v, g: share(v, 1, g, 0.9),
+    ):
+        one, other = ask(values, group), ask(sums, None)
+        assert (one.low, one.estimate, one.high, one.n) == pytest.approx((other.low, other.estimate, other.high, 24))
+        assert (one.level, one.method) == (0.9, "influence values by group")
+    one, other = (rank_agreement(v[:3], v[1:], g, 0.9) for v, g in ((values, group), (sums, None)))
+    assert (one.low, one.high) == pytest.approx((other.low, other.high))
+    assert one.method == "Spearman, bootstrap of groups, 2,000 draws"
+
+
+def test_a_share_does_not_depend_on_the_unit_of_the_loss():
+    increase, _ = squared(*drawn(0, 500, SLOPES), SLOPES, 2)
+    one, other = share(increase, 0, None, 0.95), share(increase / 1e6, 0, None, 0.95)
+    assert (one.low, one.estimate, one.high) == pytest.approx((other.low, other.estimate, other.high))
 
 
 def test_nan_is_undefined_everywhere():
@@ -173,10 +254,13 @@ def test_nan_is_undefined_everywhere():
         lambda: importance(values[1], None, 0.95),
         lambda: reliance(values[1], None, 0.95),
         lambda: share(values, 1, None, 0.95),
-        lambda: rank_agreement(values, values, None, 0.95),
     ):
-        with pytest.raises(Undefined, match="finite"):
+        with pytest.raises(Undefined, match=r"^the estimate or its standard error is not finite$"):
             ask()
+    fine = np.ones((4, 100)) * np.arange(4.0)[:, None]
+    for pair in ((values, fine), (fine, values)):
+        with pytest.raises(Undefined, match=r"^an importance is not finite$"):
+            rank_agreement(*pair, None, 0.95)
 
 
 @pytest.mark.parametrize(("repeats", "groups"), [(1, None), (2, None), (10, None), (5, 100)])

@@ -168,6 +168,6 @@ def _spearman(one: Floats, other: Floats) -> Floats:
     from scipy.stats import rankdata  # it takes a second, and most processes need no ranks
 
     a, b = (rankdata(v, axis=1) - (v.shape[1] + 1) / 2 for v in (one, other))
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore"):
         found = (a * b).sum(axis=1) / np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
     return np.asarray(found)
