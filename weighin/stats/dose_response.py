@@ -59,7 +59,7 @@ class Curve:
         return self.size * math.exp((normal_quantile(probability) - normal_quantile(WANTED)) / self.slope)
 
 
-def fit(trials: Sequence[Trials], wanted: float = WANTED) -> Curve:
+def fit(trials: Sequence[Trials]) -> Curve:
     """Fit the curve by maximum likelihood over a grid; the interval is that of the profile likelihood (Wilks 1938).
 
     trials  draws at sizes above zero; sizes may come several times
@@ -77,10 +77,11 @@ def fit(trials: Sequence[Trials], wanted: float = WANTED) -> Curve:
     if not len(sizes) or draws.sum() == 0 or not (sizes > 0).all() or not np.isfinite(sizes).all():
         raise Undefined("no draws at sizes above zero")
     tried = np.geomspace(sizes.min() / 4, sizes.max() * 4, SIZES)
-    likelihood = _log_likelihood(tried, sizes, caught, draws, wanted)
+    likelihood = _log_likelihood(tried, sizes, caught, draws)
     profile = likelihood.max(axis=1)
     best = profile.max()
-    inside = tried[profile >= best - 0.5 * _chi2_quantile(LEVEL)]
+    # Half the quantile of a chi-square with one degree of freedom, which is that of a normal variable squared.
+    inside = tried[profile >= best - normal_quantile((1 + LEVEL) / 2) ** 2 / 2]
     low = 0.0 if inside[0] == tried[0] else float(inside[0])
     high = math.inf if inside[-1] == tried[-1] else float(inside[-1])
     flat = np.flatnonzero(profile >= best - 1e-3)
@@ -94,16 +95,10 @@ def fit(trials: Sequence[Trials], wanted: float = WANTED) -> Curve:
     return Curve(float(tried[place]), low, high, slope)
 
 
-def _log_likelihood(tried: Floats, sizes: Floats, caught: Floats, draws: Floats, wanted: float) -> Floats:
+def _log_likelihood(tried: Floats, sizes: Floats, caught: Floats, draws: Floats) -> Floats:
     """(sizes tried, slopes) log-likelihood of all draws."""
-    z = normal_quantile(wanted)
     distance = np.log(sizes)[None, None, :] - np.log(tried)[:, None, None]
-    linear = SLOPES[None, :, None] * distance + z
+    linear = SLOPES[None, :, None] * distance + normal_quantile(WANTED)
     log_ndtr = _special().log_ndtr
     found = (caught * log_ndtr(linear) + (draws - caught) * log_ndtr(-linear)).sum(axis=2)
     return np.asarray(found, dtype=np.float64)
-
-
-def _chi2_quantile(level: float) -> float:
-    """Quantile of the chi-squared distribution with one degree of freedom."""
-    return normal_quantile((1 + level) / 2) ** 2
