@@ -52,8 +52,6 @@ def mean_shift(
         return (down, up) if shift >= 0 else (up, down)
 
     def lower(at: float) -> float:
-        if not standard:
-            return abs(shift)
         probability = float(special.ndtr(reach(at)[0]))
         return standard * math.sqrt(solve(probability, (shift / standard) ** 2, 1.0))
 
