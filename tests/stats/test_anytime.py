@@ -135,7 +135,7 @@ def mixed(total: float, n: int, alpha: float, tightest: int) -> float:
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.45])
 @pytest.mark.parametrize("n", [1, 50, 1_000, 50_000])
 def test_at_the_curve_the_mixture_is_one_over_alpha(alpha: float, n: int) -> None:
-    for tightest in (100, TIGHTEST):
+    for tightest in (1, 100, TIGHTEST):
         z = standard_errors(n, alpha, tightest)
         assert mixed(z * math.sqrt(n), n, alpha, tightest) == pytest.approx(1 / alpha, rel=1e-9)
         assert level(n, alpha, tightest) == pytest.approx(stats.norm.cdf(z), abs=1e-15)
