@@ -92,6 +92,15 @@ def test_groups_of_rows_in_one_cell_have_no_error():
     assert (found.estimate, found.high) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize("counts", [[7e13, 3e13], [3e13, 7e13], [2e13, 6e13, 2e13]])
+def test_tables_that_are_alike_at_each_edge_may_differ_by_the_largest_cell(counts):
+    found = kolmogorov_smirnov(np.array(counts), np.array(counts), 0.95)
+    assert found.high == pytest.approx(max(counts) / sum(counts), abs=1e-6)
+    # Of few rows the errors come on top, and no distance exceeds one.
+    few = kolmogorov_smirnov(np.array([99.0, 1.0]), np.array([99.0, 1.0]), 0.95)
+    assert (few.estimate, few.high) == (0.0, 1.0)
+
+
 def test_no_difference_has_no_lower_bound_and_two_cells_are_enough():
     found = kolmogorov_smirnov(np.array([50.0, 50.0]), np.array([50.0, 50.0]), 0.95)
     assert (found.low, found.estimate, found.bins) == (0.0, 0.0, 2)
