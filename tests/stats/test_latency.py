@@ -242,6 +242,18 @@ def test_each_of_those_units_is_the_widest_somewhere() -> None:
     assert "starts differ" in share(when.start == 1, when, LEVEL).method
 
 
+def test_blocks_are_counted_from_the_first_request_of_each_start() -> None:
+    due = np.array([0.1, 0.35, 0.6, 1.3, 2.2, 2.65, 2.8])
+    assert Moments(due, np.array([0, 0, 0, 0, 1, 1, 1]), 0.5).codes(0.5).tolist() == [0, 0, 1, 2, 3, 3, 4]
+
+
+@pytest.mark.parametrize(("blocks", "joined"), [(19, False), (20, True)])
+def test_fewer_than_twenty_blocks_are_not_joined(blocks: int, joined: bool) -> None:
+    when = moments(seconds=blocks, per_second=4, block=1.0)
+    slow = np.arange(len(when.due)) < len(when.due) // 2
+    assert ("joined to 2 s" in share(~slow, when, LEVEL).method) == joined
+
+
 def test_no_p_value_of_a_share_exceeds_one() -> None:
     when = moments()
     found = share(np.arange(len(when.due)) % 2 == 0, when, LEVEL)
