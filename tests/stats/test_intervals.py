@@ -196,7 +196,7 @@ def test_few_groups_of_many_that_carry_the_variation_are_refused():
 @pytest.mark.parametrize("grouped", [True, False])
 def test_a_mean_of_few_that_are_much_larger_is_refused(sign, grouped):
     def asked(carriers):
-        influence, group = carried(carriers, 40, sign)
+        influence, group = carried(carriers, 40, sign / 100)
         must_not_be_skewed(*(influence, group) if grouped else (influence[::2], None))
 
     # Of k equal values among zeros the skewness is 1 / sqrt(k): a quarter for 16.
@@ -291,6 +291,12 @@ def test_a_magnitude_below_a_limit_is_equivalence_by_two_one_sided_tests(sign):
 )
 def test_a_magnitude_of_what_may_be_zero_may_be_zero(estimate, below, above, low, high):
     assert ends(magnitude(known(estimate, below, above))) == (low, 1.0, high)
+
+
+def test_a_magnitude_does_not_depend_on_the_unit():
+    found, thousandth = magnitude(known(3.0, 1.0, 2.0)), magnitude(known(0.003, 0.001, 0.002))
+    assert thousandth.p_above(0.0025) == pytest.approx(found.p_above(2.5))
+    assert ends(thousandth) == pytest.approx((0.002, 0.003, 0.005))
 
 
 def test_a_magnitude_without_width_is_certain():

@@ -145,7 +145,8 @@ def test_only_what_was_shown_here_is_streamed() -> None:
     assert not any(is_streamed(m, task) for m in METRICS for task in ("text", "multiclass", "ranking", "forecast"))
     assert not any(is_streamed(m, "binary") for m in ("average_precision", "custom/a"))
     tables = {"accuracy", "balanced_accuracy", "precision", "recall", "f1", "f1_macro", "f1_weighted"}
-    assert set(BINARY) == {*tables, "roc_auc", "log_loss", "brier"}
+    assert {m for m in METRICS if is_streamed(m, "binary")} == {*tables, "roc_auc", "log_loss", "brier"}
+    assert {m for m in METRICS if is_streamed(m, "regression")} == {"mae"}
 
 
 # --- what has an interval, and what has none
@@ -180,6 +181,23 @@ def test_what_does_not_vary_between_rows_is_said_as_in_memory() -> None:
         assert (found.interval.low, found.interval.estimate, found.interval.high) == (0.0, 0.0, 0.0)
     with pytest.raises(PerfectScore, match=r"^mae is 0 without any variation between rows: no interval exists$"):
         streamed("mae", in_parts(Scored(truth, truth), None), N, 0.95)
+
+
+def test_what_is_small_is_no_rounding() -> None:
+    candidate, other = numbers()
+    unit = 2.0**-40
+    small = [Scored(rows.truth * unit, rows.score * unit) for rows in (candidate, other)]
+    for other_of in ((None, None), (other, small[1])):
+        one, two = (
+            streamed("mae", in_parts(c, o), N, 0.95)[0].interval
+            for c, o in zip((candidate, small[0]), other_of, strict=True)
+        )
+        assert (two.low, two.high) == pytest.approx((one.low * unit, one.high * unit), rel=1e-9, abs=0)
+    # Of errors near one, a hundred thousandth is a variation.
+    near = Scored(np.zeros(N), 1 + 1e-5 * (np.arange(N) % 2))
+    assert streamed("mae", in_parts(near, None), N, 0.95)[0].interval.standard_error > 0
+    with pytest.raises(PerfectScore, match=r"^mae is 1e-12 without any variation"):
+        streamed("mae", in_parts(Scored(np.zeros(N), np.full(N, 1e-12)), None), N, 0.95)
 
 
 def test_twenty_rows_are_enough_and_fewer_are_not() -> None:
