@@ -124,21 +124,22 @@ def total_variation(
     p, q = one.share, other.share
     statistic = float(np.abs(q - p).sum()) / 2
     sign = np.where(q >= p, 0.5, -0.5)
-    error = one.error(sign) + other.error(sign)
+    error = one.error(-sign) + other.error(sign)
     deviation = np.sqrt(one.variance + other.variance)
     added = float(deviation.sum()) / 2
     # Shares that are equal: the variance of a sum of folded normals, which no choice of signs may undercut.
     standard = math.sqrt(max(error.variance, (1 - 2 / math.pi) * float(np.square(deviation).sum()) / 4))
-    rare = RareBins(one, other, p, q, lambda p, q: np.abs(q - p), 0.0)
+    rare = RareBins(one, other, p, q, lambda p, q: np.abs(q - p) / 2, 0.0)
+    estimate = added * _unfold(statistic / added) if added else statistic
 
     def lower(at: float) -> float:
-        return max(0.0, statistic - error.reach(at)[0] * standard - FOLD * added)
+        bound = statistic - error.reach(at)[0] * standard - FOLD * added
+        return max(0.0, min(bound, estimate - rare.fall(at)) if at > 0.5 else bound)
 
     def upper(at: float) -> float:
         bound = added * _unfold((statistic + error.reach(at)[1] * standard) / added) if added else statistic
         return min(1.0, max(bound, rare.highest(at)))
 
-    estimate = added * _unfold(statistic / added) if added else statistic
     bins, effect = len(p), other.effect()
     return Distance(estimate, lower(level), upper(level), level, other.units, bins, effect, statistic, lower)
 
