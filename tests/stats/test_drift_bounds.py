@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy import optimize, stats
+from statsmodels.stats.proportion import proportion_confint
 
 from weighin.stats.drift import Distance, edges, jensen_shannon, psi, total_variation
 from weighin.stats.intervals import Undefined
@@ -170,27 +171,59 @@ def test_the_total_variation_of_two_bins_is_a_folded_normal_variable(moved, rows
     assert (found.level, found.units, found.bins, found.design_effect) == (0.95, rows, 2, 1.0)
 
 
-@pytest.mark.parametrize("reference_rows", [1e14, 4_000])
-def test_the_total_variation_of_many_bins_has_noise_in_each(reference_rows):
-    # One of twenty bins loses a fifth, and one gains it: all others look as they did.
-    p, rows = np.full(20, 0.05), 2_000
-    q = p + 0.01 * (np.arange(20) == 3) - 0.01 * (np.arange(20) == 7)
+@pytest.mark.parametrize("reference_rows", [1e14, 400_000])
+@pytest.mark.parametrize("moved", [{3: 0.01, 7: -0.01}, {3: 0.03, 7: -0.03}, {7: -0.04}])
+def test_the_total_variation_of_many_bins_has_noise_in_each(reference_rows, moved):
+    # Of twenty bins one loses, and another or all others gain.
+    p, rows = np.full(20, 0.05), 200_000
+    q = p + [moved.get(k, 0.0 if 3 in moved else 0.04 / 19) for k in range(20)]
+    by = -moved[7]
     found = total_variation(p * reference_rows, q * rows, 0.95)
     variance = q * (1 - q) / rows + p * (1 - p) / reference_rows
     added = np.sqrt(variance).sum() / 2
     # Of equal shares, a sum of folded normal variables; the skewness is that of "in a bin that gained or not".
     standard = math.sqrt((1 - 2 / math.pi) * variance.sum() / 4)
-    one, other = ((s[p <= q].sum(), n) for s, n in ((q, rows), (p, reference_rows)))
+    one, other = ((s[np.arange(20) != 7].sum(), n) for s, n in ((q, rows), (p, reference_rows)))
     spread = sum(s * (1 - s) / n for s, n in (one, other))
     assert spread < standard**2
     third = one[0] * (1 - one[0]) * (1 - 2 * one[0]) / one[1] ** 2
-    third += other[0] * (1 - other[0]) * (1 - 2 * other[0]) / other[1] ** 2
+    # What the reference has too much of, the distance has too little of.
+    third -= other[0] * (1 - other[0]) * (1 - 2 * other[0]) / other[1] ** 2
     z = stats.norm.ppf(0.95)
-    skewed = -third / spread**1.5 / 3 * (2 * z * z + 1)
-    assert skewed > 0
-    low = 0.01 - (z + skewed) * standard - math.sqrt(2 / math.pi) * added
-    estimate, high = (added * unfolded(v / added) for v in (0.01, 0.01 + z * standard))
+    skewed = third / spread**1.5 / 3 * (2 * z * z + 1)
+    low = by - (z + max(0.0, -skewed)) * standard - math.sqrt(2 / math.pi) * added
+    estimate, high = (added * unfolded(v / added) for v in (by, by + (z + max(0.0, skewed)) * standard))
+    assert low > 0 or by == 0.01
     assert ends(found) == pytest.approx([max(0.0, low), estimate, high], abs=1e-8)
+
+
+@pytest.mark.parametrize("measure", [psi, jensen_shannon, total_variation])
+def test_a_distance_is_the_same_from_either_side(measure):
+    one, other = np.array([140.0, 260.0, 400.0, 200.0]), np.array([380.0, 320.0, 240.0, 60.0])
+    assert ends(measure(one, other, 0.95)) == pytest.approx(ends(measure(other, one, 0.95)), rel=1e-6)
+
+
+@pytest.mark.parametrize("hits", [0, 1, 3])
+def test_the_total_variation_by_a_rare_bin_has_the_exact_limit_of_its_share(hits):
+    reference, current = np.array([0.999, 0.001]) * 1e12, np.array([100.0 - hits, hits])
+    low, high = proportion_confint(hits, 100, 0.1, "beta")
+    found = total_variation(reference, current, 0.95)
+    exact = max(high - 0.001, 0.001 - low)
+    assert exact - 1e-9 <= found.high <= 1.05 * exact
+    assert found.low <= max(0.0, low - 0.001) + 1e-12
+
+
+@pytest.mark.parametrize(("share", "rows"), [(0.001, 100), (0.02, 50), (0.02, 400), (0.05, 100)])
+def test_a_rare_bin_makes_no_total_variation_wrong_too_often(share, rows):
+    # By every count that there can be, with its probability: a rare bin that is empty in most tables is no drift.
+    counts = np.arange(rows + 1)
+    known = np.array([1 - share, share]) * 1e12
+    found = [total_variation(known, np.array([rows - k, k], dtype=float), 0.95) for k in counts]
+    low, high = (np.array([getattr(f, end) for f in found]) for end in ("low", "high"))
+    for true in np.linspace(0, 0.2, 41):
+        probability = stats.binom.pmf(counts, rows, share + true)
+        assert probability[low > true + 1e-9].sum() <= 0.05
+        assert probability[high < true - 1e-9].sum() <= 0.05
 
 
 def test_a_total_variation_without_noise_is_the_plug_in_value():

@@ -133,11 +133,11 @@ def test_days_without_rows_and_too_few_of_anything():
     assert mean_shift(powers(np.array([0.0, 1.0])), powers(np.array([5.0, 6.0])), 0.8).units == 2
 
 
-@pytest.mark.parametrize(("variance", "told"), [(0.9e-12, False), (1.2e-12, True)])
-def test_a_standard_deviation_that_rounding_leaves_is_none(variance, told):
+@pytest.mark.parametrize(("variance", "varies"), [(0.9e-12, False), (1.2e-12, True)])
+def test_a_standard_deviation_that_rounding_leaves_is_none(variance, varies):
     # Sums of squares of numbers near one keep some sixteen digits.
     reference, current = np.array([1e6, 1e6, 1e6 * (1 + variance)]), np.array([50.0, 100.0, 210.0])
-    if told:
+    if varies:
         assert mean_shift(reference, current, 0.95).low > 0
     else:
         with pytest.raises(Undefined, match="standard deviation of zero"):
