@@ -128,6 +128,7 @@ def test_a_largest_size_that_is_mostly_missed_gives_no_size(caught: tuple[int, .
     found = fit(trials(caught))
     if any(caught):
         size, slope = probit(caught)
+        assert found.slope == pytest.approx(slope, rel=0.035)
         assert (norm.cdf(slope * math.log(0.4 / size) + norm.ppf(0.8)) > 0.5) == known
     assert (found.size is not None) == known
     if not known:
@@ -151,3 +152,4 @@ def test_what_the_draws_do_not_bound_has_no_bound() -> None:
     assert below.high == math.inf
     caught = fit([Trials(0.1, 7, 7), Trials(0.3, 5, 5)])
     assert (caught.low, caught.size, caught.high) == (0.0, 0.1, 0.1)
+    assert 0.3 <= caught.slope <= 60.1
