@@ -100,12 +100,12 @@ def test_the_worst_of_several_rare_bins_counts():
     assert found.fall(0.95) == pytest.approx(alone.fall(0.95))
 
 
-def test_a_bin_that_holds_ten_rows_in_both_tables_is_not_rare():
-    assert FEW == 10.0
-    assert rare([1_000, 99_000], [10, 990]).highest(0.95) == 0.0
-    assert rare([1_000, 99_000], [10, 990]).fall(0.95) == 0.0
-    assert rare([999, 99_001], [10, 990]).highest(0.95) > 0.0
-    assert rare([1_000, 99_000], [9, 991]).highest(0.95) > 0.0
+def test_a_bin_that_holds_thirty_rows_in_both_tables_is_not_rare():
+    assert FEW == 30.0
+    assert rare([3_000, 97_000], [30, 970]).highest(0.95) == 0.0
+    assert rare([3_000, 97_000], [30, 970]).fall(0.95) == 0.0
+    assert rare([2_999, 97_001], [30, 970]).highest(0.95) > 0.0
+    assert rare([3_000, 97_000], [29, 971]).highest(0.95) > 0.0
 
 
 def test_the_smaller_table_says_which_bins_are_rare():
