@@ -213,20 +213,22 @@ def test_the_total_variation_by_a_rare_bin_has_the_exact_limit_of_its_share(hits
     assert found.low <= max(0.0, low - 0.001) + 1e-12
 
 
-@pytest.mark.parametrize(
-    ("share", "rows"),
-    [(0.001, 100), (0.02, 50), (0.02, 400), (0.05, 100), (0.05, 200), (0.5, 20), (0.5, 30), (0.5, 50)],
-)
-def test_a_bin_of_few_rows_makes_no_total_variation_wrong_too_often(share, rows):
+BINS = [(0.001, 100), (0.005, 200), (0.02, 50), (0.02, 400), (0.03, 1_000), (0.05, 100), (0.05, 200)]
+
+
+@pytest.mark.parametrize(("share", "rows"), [*BINS, (0.5, 20), (0.5, 30), (0.5, 50)])
+@pytest.mark.parametrize("known", ["reference", "current"])
+def test_a_bin_of_few_rows_makes_no_total_variation_wrong_too_often(known, share, rows):
     # By every count that there can be, with its probability: a rare bin that is empty in most tables is no drift.
     counts = np.arange(rows + 1)
-    known = np.array([1 - share, share]) * 1e12
-    found = [total_variation(known, np.array([rows - k, k], dtype=float), 0.95) for k in counts]
+    whole, parts = np.array([1 - share, share]) * 1e12, np.column_stack([rows - counts, counts]).astype(float)
+    tables = [(whole, part) if known == "reference" else (part, whole) for part in parts]
+    found = [total_variation(*both, 0.95) for both in tables]
     low, high = (np.array([getattr(f, end) for f in found]) for end in ("low", "high"))
-    for true in np.linspace(0, 0.2, 41):
+    for true in (*np.linspace(-share, 0, 11), *np.linspace(0, 0.02, 11), *np.linspace(0, 0.2, 41)):
         probability = stats.binom.pmf(counts, rows, share + true)
-        assert probability[low > true + 1e-9].sum() <= 0.05
-        assert probability[high < true - 1e-9].sum() <= 0.05
+        assert probability[low > abs(true) + 1e-9].sum() <= 0.05, true
+        assert probability[high < abs(true) - 1e-9].sum() <= 0.05, true
 
 
 def test_a_total_variation_without_noise_is_the_plug_in_value():

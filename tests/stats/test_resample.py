@@ -169,7 +169,10 @@ def test_a_difference_that_does_not_vary_is_zero_or_has_no_interval() -> None:
         assert (found.p_above(0.0), found.p_below(0.0)) == (1.0, 1.0)
         assert (found.p_above(-0.1), found.p_below(0.1)) == (1 / (DRAWS + 1),) * 2
         assert (found.p_above(0.1), found.p_below(-0.1)) == (1.0, 1.0)
-    # So are two that are both perfect.
+    # Mistakes that no row shows are no proof that both make as many.
+    with pytest.raises(Undefined, match=r"^the difference of the metric is the same for every resampled set"):
+        bootstrap(lambda rows: float((rows.error > 1e6).sum()), other, one, None, 0.95)
+    # Two that are both perfect are the same, too.
     best = Scored(one.truth, one.truth)
     assert bootstrap(mean, best, best, None, 0.95).high == 0.0
     # A part of a copy is no copy.

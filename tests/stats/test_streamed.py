@@ -163,6 +163,19 @@ def test_the_same_predictions_differ_by_nothing(metric: str) -> None:
     assert (found.interval.low, found.interval.estimate, found.interval.high, found.interval.n) == (0.0, 0.0, 0.0, N)
 
 
+def test_errors_beyond_all_numbers_are_no_difference_of_zero() -> None:
+    rows, champion = numbers()
+    score = rows.score.copy()
+    score[:2] = np.finfo(np.float64).max  # each is a number, and their sum is none
+    candidate = Scored(rows.truth, score)
+    said = r"^mae is not a finite number: no interval exists$"
+    for other in (champion, None):
+        with np.errstate(over="ignore"), pytest.raises(Undefined, match=said):
+            streamed("mae", lambda other=other: iter([Pair(candidate, other)]), N, 0.95)
+        with np.errstate(over="ignore"), pytest.raises(Undefined):
+            contrast("mae", candidate, other, None, 0.95)
+
+
 def test_what_does_not_vary_between_rows_is_said_as_in_memory() -> None:
     truth = numbers()[0].truth
     one, two = Scored(truth, truth + 1.0), Scored(truth, truth + 1.5)

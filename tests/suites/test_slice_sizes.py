@@ -13,12 +13,14 @@ from weighin.contract.gates import SliceCheck
 from weighin.contract.models import Contract
 from weighin.contract.reading import read_contract
 from weighin.outcome import Status, decide
+from weighin.stats.metrics import METRICS
 from weighin.stats.power import Planned, power
 from weighin.stats.scored import Scored
 from weighin.suites.performance import measure_rows
-from weighin.suites.power import say_power
+from weighin.suites.power import plans, say_power
 from weighin.suites.rows import LEAST, Rows
 
+RMSE = METRICS["rmse"]
 SHARE = 0.06
 
 
@@ -118,6 +120,21 @@ def test_the_power_of_a_contract_counts_slices_and_fairness_that_block(
         return int(next(v for k, v in found.items() if "together" in k).split("%")[0])
 
     assert together(blocked) <= together(warned) < 60
+
+
+def test_power_is_unknown_where_errors_are_beyond_all_numbers(tmp_path: Path) -> None:
+    truth, errors = np.zeros(1_000), np.random.default_rng(4).normal(size=1_000)
+    largest = errors.copy()
+    largest[:2] = np.finfo(np.float64).max  # a number, of which the square is none
+    scored = {"candidate": Scored(truth, largest), "champion": Scored(truth, errors)}
+    of_errors = Rows(
+        scored, None, "rows", lambda _: np.repeat("small", 1_000), lambda _: truth == 0, known=lambda _: RMSE
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        planned, unknown = plans(slices(tmp_path), of_errors)
+    assert all(np.isfinite(p.influence).all() for p in planned)
+    said = [check for check, why in unknown if why == "the metric, or the part of a row in it, is not a finite number"]
+    assert "performance/accuracy/vs-champion/carrier=small" in said
 
 
 def test_power_on_many_rows_needs_neither_a_minute_nor_gigabytes() -> None:

@@ -71,6 +71,8 @@ def contrast(
     theirs = None if other is None else _once(metric, of, other)
     total = own if theirs is None else own.minus(theirs, factor)
     scale = abs(own.estimate) + (0.0 if theirs is None else abs(factor * theirs.estimate))
+    if not math.isfinite(scale):
+        raise Undefined(f"{metric} is not a finite number: no interval exists")
     # Of the same predictions in other digits the difference is none.
     estimate = total.estimate if abs(total.estimate) > ROUNDING * scale else 0.0
     total = Influence(estimate, without_rounding(total.values, scale))

@@ -123,9 +123,12 @@ def total_variation(
     one, other = _pair(reference, current, reference_groups, current_groups)
     p, q = one.share, other.share
     statistic = float(np.abs(q - p).sum()) / 2
-    sign = np.where(q >= p, 0.5, -0.5)
-    error = one.error(-sign) + other.error(sign)
     deviation = np.sqrt(one.variance + other.variance)
+    sign = np.where(q >= p, 0.5, -0.5)
+    if np.array_equal(p, q):
+        # All have moved up, and so none has: the bin that is known least has in truth moved against the others.
+        sign[np.argmax(deviation)] = -0.5
+    error = one.error(-sign) + other.error(sign)
     added = float(deviation.sum()) / 2
     # Shares that are equal: the variance of a sum of folded normals, which no choice of signs may undercut.
     standard = math.sqrt(max(error.variance, (1 - 2 / math.pi) * float(np.square(deviation).sum()) / 4))

@@ -22,10 +22,10 @@ def bootstrap(
     """Interval of `value(candidate) - factor * value(other)` by resampling rows, or whole groups, of both together.
 
     Efron 1979. Each bound is the outer one of the percentile bound and of Student's t around the estimate with the
-    bootstrap's standard error. O(`DRAWS` * n): the caller bounds n. The seed is fixed. Two that are the same for every
-    resampled set differ by zero, which is certain.
+    bootstrap's standard error. O(`DRAWS` * n): the caller bounds n. The seed is fixed. The same predictions differ by
+    zero, which is certain.
     Errors: `Undefined` with fewer than `MIN_GROUPS` units, where the metric is not finite for a resampled set, or where
-    it, or a difference that is not zero, is the same for all of them but for rounding.
+    it, or the difference to other predictions, is the same for all of them but for rounding.
     """
     members = None if group is None else _members(group)
     units = len(candidate.truth) if members is None else len(members)
@@ -45,9 +45,8 @@ def bootstrap(
     values = np.array([a - b for a, b in drawn])
     if not math.isfinite(estimate) or not np.isfinite(values).all():
         raise Undefined("the metric is not a finite number for these rows, or for a resampled set of them")
-    rounding = ROUNDING * (abs(one) + abs(theirs))
-    if np.abs(values - estimate).max() <= rounding:
-        if other is None or abs(estimate) > rounding:
+    if np.abs(values - estimate).max() <= ROUNDING * (abs(one) + abs(theirs)):
+        if not _same(candidate, other, factor):
             what = "the metric" if other is None else "the difference of the metric"
             raise Undefined(f"{what} is the same for every resampled set: no interval exists")
         estimate, values = 0.0, np.zeros(DRAWS)
@@ -66,6 +65,14 @@ def bootstrap(
     bounds = min(low, estimate - half), max(high, estimate + half)
     tests = (by_draws, by_t) if error > 0 else (by_draws,)
     return Interval(estimate, *bounds, level, units, error, f"bootstrap, {DRAWS:,} draws", tests)
+
+
+def _same(candidate: Scored, other: Scored | None, factor: float) -> bool:
+    """Whether the same answers are compared with each other; mistakes that no row shows are no equality."""
+    if other is None or factor != 1 or candidate.threshold != other.threshold:
+        return False
+    one, two = candidate.score, other.score
+    return np.array_equal(one, two) or (one.dtype.kind == "f" and np.allclose(one, two, rtol=ROUNDING, atol=0.0))
 
 
 def _members(group: Codes) -> list[np.ndarray]:

@@ -76,6 +76,8 @@ def streamed(metric: str, parts: Parts, rows: int, level: float, factor: float =
     values, off = (_of_cells(parts, rows), True) if metric == "roc_auc" else (_of_rows(of, parts), False)
     total = values.estimate - factor * values.other if values.other is not None else values.estimate
     scale = abs(values.estimate) + abs(factor * (values.other or 0.0))
+    if not math.isfinite(scale):
+        raise Undefined(f"{metric} is not a finite number: no interval exists")
     # As in `contrast`: of the same predictions in other digits the difference is none, and rows that are all alike
     # differ by what sums of doubles leave.
     total = total if abs(total) > ROUNDING * scale else 0.0

@@ -67,7 +67,10 @@ def plans(contract: Contract, rows: Rows) -> tuple[list[Planned], list[tuple[str
             unknown.append((check.id, "labels come in by a plan: `weighin labels status` says how many are expected"))
             continue
         try:
-            planned.append(_planned(check, rows))
+            found = _planned(check, rows)
+            if not (math.isfinite(found.distance) and np.isfinite(found.influence).all()):
+                raise Undefined("the metric, or the part of a row in it, is not a finite number")
+            planned.append(found)
         except (Undefined, KeyError) as error:
             unknown.append((check.id, str(error)))
     return planned, unknown
