@@ -62,3 +62,12 @@ def test_an_event_that_lacks_a_tag_is_an_error(journal: Journal, nothing: Path) 
     journal._registry.untag(journal.name, "1", ["weighin.monitor.place"])
     with pytest.raises(RegistryError, match="entry 1 was changed: no tag place"):
         journal.entries()
+
+
+@pytest.mark.parametrize("number", ["", "-1", "@team see `https://elsewhere.example`", "1" * 5_000])
+def test_what_somebody_wrote_for_a_number_is_not_repeated(number: str, journal: Journal, nothing: Path) -> None:
+    journal.add(Event("needs_human", "3", 7), [], "host/1", NOW, nothing)
+    journal._registry.tag(journal.name, "1", {"weighin.monitor.promotion_id": number})
+    with pytest.raises(RegistryError, match="entry 1 was changed") as said:
+        journal.entries()
+    assert "elsewhere" not in str(said.value)

@@ -213,3 +213,26 @@ def test_a_long_tail_is_refused_of_lengths_alone_and_by_group_where_rows_are_in_
     # Errors of numbers and scores between bounds are as skewed, and have intervals that allow for it.
     assert contrast("mae", Scored(np.zeros(240), lengths), None, None, 0.95).interval.n == 240
     assert contrast("bleu", texts(lengths / 5), None, None, 0.95).interval.n == 240
+
+
+def test_two_that_rank_every_row_rightly_are_no_proof_of_each_other() -> None:
+    truth = np.arange(N) < N // 2
+    rng = np.random.default_rng(8)
+    one, two = (Scored(truth, (truth + rng.random(N)) / 2) for _ in range(2))
+    said = r"^roc_auc differs for none of the rows, and the predictions do: no interval exists$"
+    with pytest.raises(Undefined, match=said):
+        contrast("roc_auc", one, two, None, 0.95)
+    # A calibration changes no rank.
+    found = contrast("roc_auc", Scored(truth, one.score**2), one, None, 0.95).interval
+    assert (found.low, found.estimate, found.high) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("power", [80, 120, 200, 308])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_errors_too_large_for_a_sum_of_their_powers_have_no_interval(power: int, grouped: bool) -> None:
+    errors = np.random.default_rng(9).normal(size=N)
+    wild = errors.copy()
+    wild[0] = 10.0**power
+    group = np.arange(N) // 4 if grouped else None
+    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(Undefined, match=r"not (a )?finite"):
+        contrast("mae", Scored(np.zeros(N), wild), Scored(np.zeros(N), errors), group, 0.95)

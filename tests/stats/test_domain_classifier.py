@@ -75,14 +75,14 @@ def test_groups_stay_on_one_side_and_are_what_counts() -> None:
 @pytest.mark.parametrize("grouped", [False, True])
 def test_the_area_is_that_of_what_it_tells_of_rows_that_were_held_out(level: float, grouped: bool) -> None:
     rows, current = table(400, 1.0)
-    group = np.arange(400) // 2 * 2 + (np.arange(400) % 2) if grouped else None
+    group = np.arange(400) // 8 * 2 + np.arange(400) % 2 if grouped else None  # of four rows, all of one side
     found = apart(rows, current, NUMBERS, group, level)
     held, truth = found.held
     told = found.tell(held)
     assert told.dtype == np.float64
     assert ((told >= 0) & (told <= 1)).all()
     assert found.interval.estimate == pytest.approx(roc_auc_score(truth, told))
-    codes = np.arange(len(truth)) if grouped else None
+    codes = None if group is None else np.unique(group[numbers_of(found, rows)], return_inverse=True)[1]
     expected = contrast("roc_auc", Scored(truth, told), None, codes, level).interval
     assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high))
     assert found.interval.level == level

@@ -206,7 +206,7 @@ def test_bounds_of_a_rank_agreement_are_the_outer_ones_of_a_bootstrap_and_its_re
     found = rank_agreement(one, other, None, level)
     assert found.p_above(found.low) == pytest.approx(1 - level, abs=0.02)
     rng, drawn = np.random.default_rng(7), []
-    for _ in range(1_000):
+    for _ in range(500):
         rows = rng.integers(0, 150, 150)
         drawn.append(scipy_stats.spearmanr(one[:, rows].sum(axis=1), other[:, rows].sum(axis=1)).statistic)
     assert found.standard_error == pytest.approx(np.std(drawn), rel=0.1)

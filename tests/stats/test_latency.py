@@ -234,7 +234,7 @@ def test_a_share_is_the_widest_of_what_each_unit_says(kind: str, starts: int) ->
         assert found.standard_error >= clopper_pearson(int((~bad).sum()), n, LEVEL).standard_error
 
 
-def test_each_of_those_units_is_the_widest_somewhere() -> None:
+def test_the_method_says_to_what_blocks_were_joined_and_that_starts_differ() -> None:
     rng = np.random.default_rng(1)
     when = moments(seconds=20, per_second=8, starts=2, block=0.4)
     slow = np.repeat(rng.random(len(when.due) // 40 + 1) < 0.3, 40)[: len(when.due)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from weighin.stats.intervals import Undefined
 from weighin.stats.prediction_powered import prediction_powered
-from weighin.stats.scored import HUMAN, Influence, Scored, average, enough, ratio_of_sums, row_score
+from weighin.stats.scored import HUMAN, Influence, Scored, Uses, average, enough, ratio_of_sums, row_score
 
 N = 40
 NUMBER = np.arange(N, dtype=np.float64)
@@ -120,3 +121,38 @@ def test_where_people_scored_some_rows_the_mean_is_what_they_would_say_of_all() 
     estimate, values = prediction_powered(judged, said, WEIGHT / 60)
     assert (found.estimate, found.values.tolist()) == (estimate, values.tolist())
     assert found.estimate != row_score("judge", "").of(rows).estimate
+
+
+@pytest.mark.parametrize(
+    ("uses", "other", "same"),
+    [
+        ("value", [1.0, 2.0, 4.0, 4.0], True),
+        ("value", [1.0, 2.0, 4.0, 4.0 + 4e-9], True),
+        ("value", [1.0, 2.0, 4.0, 4.0 + 1e-8], False),
+        ("value", [1.0, 4.0, 16.0, 16.0], False),
+        ("rank", [1.0, 4.0, 16.0, 16.0], True),
+        ("rank", [1.0, 4.0, 16.0, 17.0], False),
+        ("rank", [4.0, 1.0, 16.0, 16.0], False),
+    ],
+)
+def test_two_models_say_the_same_as_far_as_a_metric_looks(uses: Uses, other: list[float], same: bool) -> None:
+    truth = np.array([False, False, True, True])
+    one, two = Scored(truth, np.array([1.0, 2.0, 4.0, 4.0])), Scored(truth, np.array(other))
+    assert one.same_as(two, uses) is same
+    # Of several classes each has its own order, and the order across queries says nothing.
+    assert (
+        Scored(truth, np.column_stack([one.score, one.score])).same_as(
+            Scored(truth, np.column_stack([one.score, two.score])), uses
+        )
+        is same
+    )
+    assert not one.same_as(replace(two, threshold=0.4), uses)
+    queries = np.array([0, 1, 2, 2])
+    apart = replace(one, unit=queries).same_as(replace(two, unit=queries), uses)
+    assert apart is (same or (uses == "rank" and other[2] == other[3]))
+
+
+def test_texts_are_the_same_letter_by_letter() -> None:
+    one, two = (Scored(np.array(["a"]), np.array([text])) for text in ("a", "b"))
+    assert one.same_as(one, "text")
+    assert not one.same_as(two, "text")

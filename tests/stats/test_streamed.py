@@ -169,9 +169,12 @@ def test_errors_beyond_all_numbers_are_no_difference_of_zero() -> None:
     score[:2] = np.finfo(np.float64).max  # each is a number, and their sum is none
     candidate = Scored(rows.truth, score)
     said = r"^mae is not a finite number: no interval exists$"
+    halves = (slice(0, 1), slice(1, None))  # one of them in each part: only the sum of the parts is none
     for other in (champion, None):
-        with np.errstate(over="ignore"), pytest.raises(Undefined, match=said):
-            streamed("mae", lambda other=other: iter([Pair(candidate, other)]), N, 0.95)
+        for cuts in ((slice(None),), halves):
+            cut = [Pair(candidate.rows(np.arange(N)[c]), other and other.rows(np.arange(N)[c])) for c in cuts]
+            with np.errstate(over="ignore"), pytest.raises(Undefined, match=said):
+                streamed("mae", lambda cut=cut: iter(cut), N, 0.95)
         with np.errstate(over="ignore"), pytest.raises(Undefined):
             contrast("mae", candidate, other, None, 0.95)
 
@@ -188,10 +191,16 @@ def test_what_does_not_vary_between_rows_is_said_as_in_memory() -> None:
             with pytest.raises(Undefined, match=says) as refused:
                 measured(other, factor)
             assert not isinstance(refused.value, PerfectScore)
-    # What differs in the last digits does not differ, and two thirds of the other's error are the candidate's.
-    for other, factor in ((Scored(truth, truth + 1.0 + 1e-12), 1.0), (two, 2 / 3)):
-        found, _ = streamed("mae", in_parts(one, other), N, 0.95, factor)
-        assert (found.interval.low, found.interval.estimate, found.interval.high) == (0.0, 0.0, 0.0)
+    # What differs in the last digits does not differ.
+    found, _ = streamed("mae", in_parts(one, Scored(truth, truth + 1.0 + 1e-12)), N, 0.95)
+    assert (found.interval.low, found.interval.estimate, found.interval.high) == (0.0, 0.0, 0.0)
+    # Errors that are as large, or two thirds as large, in each row that was seen are no proof that all are.
+    none = r"^mae differs for none of the rows, and the predictions do: no interval exists$"
+    for other, factor in ((Scored(truth, truth - 1.0), 1.0), (two, 2 / 3)):
+        with pytest.raises(Undefined, match=none):
+            streamed("mae", in_parts(one, other), N, 0.95, factor)
+        with pytest.raises(Undefined, match=none):
+            contrast("mae", one, other, None, 0.95, factor)
     with pytest.raises(PerfectScore, match=r"^mae is 0 without any variation between rows: no interval exists$"):
         streamed("mae", in_parts(Scored(truth, truth), None), N, 0.95)
 

@@ -115,7 +115,7 @@ def trained(fault: str) -> Path:
     with kept.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # whoever holds it ends within the time limit below
         if not kept.exists():
-            with tempfile.TemporaryDirectory(dir=SHARED.folder) as aside:
+            with tempfile.TemporaryDirectory(dir=SHARED.folder, ignore_cleanup_errors=True) as aside:
                 project = tiny_project.make(Path(aside) / "project", suites=LIGHT)
                 command = [sys.executable, "-I", str(ROOT / "weighin/runner"), "docker", "run", "--image", image()]
                 command += ["--registry", f"{aside}/registry", "--"]

@@ -14,7 +14,7 @@ from support import workflow_scenarios
 
 @pytest.fixture(autouse=True, scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A folder that the processes of these tests have in common."""
+    """A folder that the processes of these tests have in common; pytest removes it with its own."""
     own = tmp_path_factory.getbasetemp()
     workflow_scenarios.SHARED.folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 

@@ -50,10 +50,11 @@ class Event:
 
     kind     `alarm`: checks broke their limit; `recovered`: they keep it again; `signal`: the mean of a stream has
              changed; `rollback`; `verified`, `needs_human`: fresh traffic passes after it, or people have to decide;
-             `asking`, `asked`: for a training; `telling`, `told`: people, of all facts up to `in_reply_to`
+             `retrain_requesting`, `retrain_requested`: of a training; `notifying`, `notified`: people, of all facts
+             up to `in_reply_to`
     version, promotion_id  the champion, and the number of the ledger's entry by which it is champion
     checks   ids
-    then     what the contract says is to be done
+    action   what the contract says is to be done
     message  for people
     in_reply_to  number of the event that it follows from; 0 where there is none
     place    of a signal the row at which it was found: `moment request row`
@@ -108,11 +109,10 @@ class Event:
         """Errors: `KeyError` for a missing tag, `ValueError` for tags that were edited."""
         tags = {k.removeprefix(PREFIX): v for k, v in dict(version.tags).items() if k.startswith(PREFIX)}
         values: dict[str, Any] = {f.name: tags[f.name] for f in fields(Event) if f.name not in WRITTEN_LATER}
-        values |= {
-            "checks": tuple(tags["checks"].split()),
-            "promotion_id": int(tags["promotion_id"]),
-            "in_reply_to": int(tags["in_reply_to"]),
-        }
+        numbers = {name: values[name] for name in ("promotion_id", "in_reply_to")}
+        if not all(text.isdecimal() for text in numbers.values()):
+            raise ValueError("its tags do not add up")
+        values |= {"checks": tuple(values["checks"].split()), **{name: int(text) for name, text in numbers.items()}}
         event = Event(**values)
         if {PREFIX + k: v for k, v in tags.items()} != event.tags():
             raise ValueError("its tags do not add up")
@@ -193,7 +193,7 @@ class State:
 
     @property
     def untold(self) -> list[Event]:
-        """Facts that people have not been told of, or not all of them: what failed has no `told`."""
+        """Facts that people have not been told of, or not all of them: what failed has no `notified`."""
         notified = max((e.in_reply_to for e in self.events if e.kind == "notified"), default=0)
         return [e for e in self.events if e.kind in FACTS and e.number > notified and e.action != "nothing"]
 

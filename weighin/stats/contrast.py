@@ -77,12 +77,14 @@ def contrast(
     estimate = total.estimate if abs(total.estimate) > ROUNDING * scale else 0.0
     total = Influence(estimate, without_rounding(total.values, scale))
     independent = group is None and candidate.weight is None
+    alike = not np.any(total.values)
+    same = alike and other is not None and factor == 1 and candidate.same_as(other, of.uses)
     if independent and of.kind == "median" and other is None:
         found = median(np.abs(candidate.error), level)
     elif independent and of.kind in ("share", "table"):
         found = _from_counts(metric, of, candidate, other, level, factor, total)
     else:
-        found = _from_sums(metric, of, total, group, level, other is None)
+        found = _from_sums(metric, of, total, group, level, other is None, same)
     return Contrast(found, own.estimate, None if theirs is None else theirs.estimate, total.values)
 
 
@@ -94,7 +96,32 @@ def _once(metric: str, of: Metric, rows: Scored) -> Influence:
     return kept[metric]
 
 
-def _from_sums(metric: str, of: Metric, total: Influence, group: Codes | None, level: float, alone: bool) -> Interval:
+def must_vary(
+    metric: str, of: Metric, estimate: float, said: str, *, alone: bool, same: bool, perfect: bool = True
+) -> None:
+    """Refuse a number that is the same for all units, unless it is a difference between the same predictions.
+
+    said     which units are alike, in words
+    alone    whether it is one model's value, and no difference
+    same     whether both models say the same of each row: then zero is certain
+    perfect  whether the best value there is would be a suspicion of leaked truths
+    Errors: `PerfectScore`, `Undefined`.
+    """
+    if alone:
+        best = 0.0 if of.lower_is_better else 1.0
+        leaked = perfect and math.isclose(estimate, best, abs_tol=ROUNDING)
+        raise (PerfectScore if leaked else Undefined)(
+            f"{metric} is {estimate:g} without any variation between {said}: no interval exists"
+        )
+    if estimate:
+        raise Undefined(f"{metric} differs by the same for all {said}: no interval exists")
+    if not same:
+        raise Undefined(f"{metric} differs for none of the {said}, and the predictions do: no interval exists")
+
+
+def _from_sums(
+    metric: str, of: Metric, total: Influence, group: Codes | None, level: float, alone: bool, same: bool
+) -> Interval:
     alike = not np.any(total.values)
     if alike or not np.any(unit_sums(total.values, group)):
         said = "rows" if alike else "groups of rows"
@@ -102,16 +129,11 @@ def _from_sums(metric: str, of: Metric, total: Influence, group: Codes | None, l
         # Answers may all be valid or all be clean, intervals all wide enough, and no truth has leaked.
         if of.uses in ("text", "interval") and math.isfinite(of.range):
             return unseen(total.estimate, units, level, of.range)
-        if alone:
-            best = 0.0 if of.lower_is_better else 1.0
-            perfect = alike and math.isclose(total.estimate, best, abs_tol=ROUNDING)
-            raise (PerfectScore if perfect else Undefined)(
-                f"{metric} is {total.estimate:g} without any variation between {said}: no interval exists"
-            )
-        if of.kind in ("share", "table"):
+        if not alone and of.kind in ("share", "table"):
             return unseen(total.estimate, units, level)
-        if total.estimate or of.uses in ("text", "interval"):
+        if not alone and of.uses in ("text", "interval"):
             raise Undefined(f"{metric} differs by the same for all {said}: no interval exists")
+        must_vary(metric, of, total.estimate, said, alone=alone, same=same, perfect=alike)
     must_be_carried_by_many(total.values, group)
     if of.uses == "text" and math.isinf(of.range):
         must_not_be_skewed(total.values, group)
@@ -137,7 +159,7 @@ def _from_counts(
         return tango(int((ours & ~theirs).sum()), int((theirs & ~ours).sum()), int(base.sum()), level)
     classes = 2 if candidate.score.ndim == 1 else candidate.score.shape[1]
     if classes > TABLE_CLASSES or of.uses == "text":
-        return _from_sums(metric, of, total, None, level, other is None)
+        return _from_sums(metric, of, total, None, level, other is None, False)
     decided = (candidate.decision,) if other is None else (other.decision, candidate.decision)
     return resampled(metric, joint_table(classes, candidate.truth, *decided), level, factor)
 

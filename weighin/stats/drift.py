@@ -125,7 +125,8 @@ def total_variation(
     statistic = float(np.abs(q - p).sum()) / 2
     deviation = np.sqrt(one.variance + other.variance)
     sign = np.where(q >= p, 0.5, -0.5)
-    if np.array_equal(p, q):
+    equal = np.array_equal(p, q)
+    if equal:
         # All have moved up, and so none has: the bin that is known least has in truth moved against the others.
         sign[np.argmax(deviation)] = -0.5
     error = one.error(-sign) + other.error(sign)
@@ -140,7 +141,8 @@ def total_variation(
         return max(0.0, min(bound, estimate - rare.fall(at)) if at > 0.5 else bound)
 
     def upper(at: float) -> float:
-        bound = added * _unfold((statistic + error.reach(at)[1] * standard) / added) if added else statistic
+        reach = max(error.reach(at)) if equal else error.reach(at)[1]
+        bound = added * _unfold((statistic + reach * standard) / added) if added else statistic
         return min(1.0, max(bound, rare.highest(at)))
 
     bins, effect = len(p), other.effect()

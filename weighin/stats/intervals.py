@@ -134,7 +134,8 @@ def from_powers(estimate: float, sums: Powers, level: float, method: str) -> Int
     if units < MIN_GROUPS:
         raise Undefined(f"{units} independent units, at least {MIN_GROUPS} are needed")
     error = math.sqrt(units / (units - 1) * variation)
-    if not math.isfinite(error) or not math.isfinite(estimate):
+    # The square of the second power is at most so many times the fourth.
+    if not all(map(math.isfinite, (estimate, error, units * sums.fourth))):
         raise Undefined("the estimate or its standard error is not finite")
     if error == 0:
         return Interval(estimate, estimate, estimate, level, units, 0.0, method)
@@ -188,7 +189,10 @@ def must_be_carried_by_many(influence: Floats, group: Codes | None) -> None:
     if group is None or not np.any(sums):
         return
     square = np.square(sums)
-    carriers = float(square.sum()) ** 2 / float(np.square(square).sum())
+    fourth = float(np.square(square).sum())
+    if not math.isfinite(len(square) * fourth):
+        return  # too large for any interval, which `from_powers` says
+    carriers = float(square.sum()) ** 2 / fourth
     if carriers < MIN_CARRIERS and len(square) / carriers > MAX_KURTOSIS:
         raise Undefined(
             f"a few of {len(square)} groups carry the variation, as if there were {carriers:.0f}: no usable interval"
@@ -202,6 +206,8 @@ def must_not_be_skewed(influence: Floats, group: Codes | None) -> None:
     """
     sums = unit_sums(influence, group)
     variation = float(np.square(sums).sum())
+    if not math.isfinite(len(sums) * float((sums**4).sum())):
+        return  # too large for any interval, which `from_powers` says
     if variation > 0 and abs(float((sums**3).sum())) / variation**1.5 > MAX_SKEWNESS:
         raise Undefined(
             f"a few of {len(sums)} units are so much larger than the rest that their mean has no usable interval: "

@@ -69,7 +69,7 @@ class RareBins:
         else:
             gain = np.hypot(value - split(p, np.maximum(q_low, p)), value - split(np.minimum(p_high, q), q))
             loss = np.hypot(value - split(p, np.minimum(q_high, p)), value - split(np.maximum(p_low, q), q))
-        return np.where(q >= p, gain, loss)[few]
+        return np.where(q > p, gain, np.where(q < p, loss, np.maximum(gain, loss)))[few]
 
     def _limits(self, table: Shares, other: Shares, share: Floats, level: float) -> tuple[Floats, Floats]:
         """Around the filled share, and no lower than an empty bin counts."""

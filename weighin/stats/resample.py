@@ -46,7 +46,7 @@ def bootstrap(
     if not math.isfinite(estimate) or not np.isfinite(values).all():
         raise Undefined("the metric is not a finite number for these rows, or for a resampled set of them")
     if np.abs(values - estimate).max() <= ROUNDING * (abs(one) + abs(theirs)):
-        if not _same(candidate, other, factor):
+        if other is None or factor != 1 or not candidate.same_as(other, "value"):
             what = "the metric" if other is None else "the difference of the metric"
             raise Undefined(f"{what} is the same for every resampled set: no interval exists")
         estimate, values = 0.0, np.zeros(DRAWS)
@@ -65,14 +65,6 @@ def bootstrap(
     bounds = min(low, estimate - half), max(high, estimate + half)
     tests = (by_draws, by_t) if error > 0 else (by_draws,)
     return Interval(estimate, *bounds, level, units, error, f"bootstrap, {DRAWS:,} draws", tests)
-
-
-def _same(candidate: Scored, other: Scored | None, factor: float) -> bool:
-    """Whether the same answers are compared with each other; mistakes that no row shows are no equality."""
-    if other is None or factor != 1 or candidate.threshold != other.threshold:
-        return False
-    one, two = candidate.score, other.score
-    return np.array_equal(one, two) or (one.dtype.kind == "f" and np.allclose(one, two, rtol=ROUNDING, atol=0.0))
 
 
 def _members(group: Codes) -> list[np.ndarray]:

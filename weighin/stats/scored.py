@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from weighin.stats.intervals import Codes, Floats, Undefined
+from weighin.stats.intervals import ROUNDING, Codes, Floats, Undefined
 from weighin.stats.prediction_powered import prediction_powered
 
 Task = Literal["binary", "multiclass", "regression", "text", "ranking", "forecast"]
@@ -63,6 +63,26 @@ class Scored:
     def error(self) -> Floats:
         """(n,) prediction minus truth, of a regression."""
         return np.asarray(self.score - self.truth, dtype=np.float64)
+
+    def same_as(self, other: Scored, uses: Uses) -> bool:
+        """Whether two models say the same of these rows, if in other digits; equal mistakes are no such proof.
+
+        uses  what of the answers a metric looks at: for `rank` the same order is the same, as after a calibration
+        """
+        one, two = self.score, other.score
+        if self.threshold != other.threshold or one.shape != two.shape:
+            return False
+        if uses == "rank":
+            return np.array_equal(self._ranks(), other._ranks())
+        if one.dtype.kind != "f":
+            return np.array_equal(one, two)
+        return bool(np.all(np.abs(one - two) <= ROUNDING * (np.abs(one) + np.abs(two))))
+
+    def _ranks(self) -> Codes:
+        """(k, n) place of each row's score, of each of k classes, within its query; equal scores share one."""
+        unit = np.zeros(len(self.score), dtype=np.int64) if self.unit is None else self.unit
+        columns = self.score[None] if self.score.ndim == 1 else self.score.T
+        return np.array([np.unique(np.column_stack([unit, c]), axis=0, return_inverse=True)[1] for c in columns])
 
     def rows(self, keep: Bools | Codes) -> Scored:
         """Return some of the rows, by a mask or by their numbers; a row may be taken more than once."""

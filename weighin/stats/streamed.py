@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from weighin.stats.contrast import Contrast, joint_table, resampled
+from weighin.stats.contrast import Contrast, joint_table, must_vary, resampled
 from weighin.stats.intervals import (
     ROUNDING,
     Codes,
     Floats,
     Interval,
-    PerfectScore,
     Powers,
     PValue,
     Undefined,
@@ -83,13 +82,9 @@ def streamed(metric: str, parts: Parts, rows: int, level: float, factor: float =
     total = total if abs(total) > ROUNDING * scale else 0.0
     powers, largest = _powers(values, parts, factor)
     if largest * values.count <= ROUNDING * scale:
-        if values.other is None:
-            perfect = math.isclose(total, 0.0 if of.lower_is_better else 1.0, abs_tol=ROUNDING)
-            raise (PerfectScore if perfect else Undefined)(
-                f"{metric} is {total:g} without any variation between rows: no interval exists"
-            )
-        if total:
-            raise Undefined(f"{metric} differs by the same for all rows: no interval exists")
+        # No row says otherwise: so it is read again only where that matters.
+        same = factor == 1 and all(p.other is not None and p.candidate.same_as(p.other, of.uses) for p in parts())
+        must_vary(metric, of, total, "rows", alone=values.other is None, same=same)
         powers = Powers(values.count, 0.0, 0.0, 0.0)
     bound = values.bound + abs(factor) * values.other_bound if off else 0.0
     interval = _widened(from_powers(total, powers, level, "influence values"), bound)
@@ -118,8 +113,16 @@ def _powers(rows: _Values, parts: Parts, factor: float) -> tuple[Powers, float]:
             values = values - factor * rows.other_influence(part.other)
         sums.append(Powers.of(values))
         largest = max(largest, float(np.abs(values).max(initial=0.0)))
-    second, third, fourth = (math.fsum(getattr(s, n) for s in sums) for n in ("second", "third", "fourth"))
+    second, third, fourth = (_total([getattr(s, n) for s in sums]) for n in ("second", "third", "fourth"))
     return Powers(sum(s.units for s in sums), second, third, fourth), largest
+
+
+def _total(sums: list[float]) -> float:
+    """Return the sum; NaN where there is none, because it is beyond all numbers or of both infinities."""
+    try:
+        return math.fsum(sums)
+    except (OverflowError, ValueError):
+        return math.nan
 
 
 def _of_rows(of: Metric, parts: Parts) -> _Values:
@@ -139,7 +142,7 @@ def _of_rows(of: Metric, parts: Parts) -> _Values:
         raise Undefined(f"{count} rows, at least {MIN_RARER} are needed")
     if classes.any():
         _enough(classes)
-    means = [math.fsum(s) / count if s else None for s in (sums, others)]
+    means = [_total(s) / count if s else None for s in (sums, others)]
     assert means[0] is not None
 
     def influence(mean: float) -> Callable[[Scored], Floats]:

@@ -85,7 +85,7 @@ def _from_arms(estimates: tuple[float, float], influence: tuple[Floats, Floats],
 def _powers(values: Floats) -> Powers:
     """Return the sums of powers of an arm. Errors: `Undefined` where too few units carry its variation."""
     sums = Powers.of(values)
-    if not 0 < sums.second < math.inf:
+    if not sums.second > 0 or not math.isfinite(sums.units * sums.fourth):
         raise Undefined("the units of an arm do not differ, or too much: nothing says how sure its number is")
     carriers = sums.second**2 / sums.fourth
     if carriers < CARRIERS_AT_LEAST:
